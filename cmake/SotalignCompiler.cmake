@@ -1,0 +1,25 @@
+# Compiler settings of our own code; they do not reach users of the library.
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE Release CACHE STRING "Release, RelWithDebInfo or Debug" FORCE)
+endif()
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+endif()
+
+add_library(sotalign_options INTERFACE)
+target_compile_options(sotalign_options INTERFACE -Wall -Wextra -Wshadow -Wpedantic -Wnon-virtual-dtor -Woverloaded-virtual)
+if(SOTALIGN_WARNINGS_AS_ERRORS)
+  target_compile_options(sotalign_options INTERFACE -Werror)
+endif()
+# No code of ours inspects floating-point traps, and assuming that they may be taken blocks vectorisation.
+target_compile_options(sotalign_options INTERFACE -fno-math-errno -fno-trapping-math)
+if(SOTALIGN_SANITIZE)
+  target_compile_options(sotalign_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(sotalign_options INTERFACE -fsanitize=address,undefined)
+endif()

@@ -1,0 +1,26 @@
+# What the library needs. Also read by sotalignConfig.cmake, so that users link the same things.
+include(CMakeFindDependencyMacro)
+find_dependency(OpenMP COMPONENTS CXX)
+find_dependency(fmt)
+find_dependency(hwy)
+if(NOT sotalign_FIND_VERSION)  # only our own sources include nlohmann-json
+  find_package(nlohmann_json REQUIRED)
+endif()
+
+# OpenBLAS built for OpenMP shares its threads with our own loops. The pthread build works as well, but its
+# threads and ours then compete for the cores, which costs up to half the speed.
+if(NOT TARGET SotalignLapack::SotalignLapack)
+  find_library(SOTALIGN_OPENBLAS_LIBRARY openblas PATH_SUFFIXES openblas-openmp)
+  find_path(SOTALIGN_CBLAS_INCLUDE_DIR cblas.h
+            PATH_SUFFIXES openblas-openmp x86_64-linux-gnu/openblas-openmp aarch64-linux-gnu/openblas-openmp openblas)
+  find_library(SOTALIGN_LAPACKE_LIBRARY lapacke)
+  find_path(SOTALIGN_LAPACKE_INCLUDE_DIR lapacke.h)
+  foreach(variable SOTALIGN_OPENBLAS_LIBRARY SOTALIGN_CBLAS_INCLUDE_DIR SOTALIGN_LAPACKE_LIBRARY SOTALIGN_LAPACKE_INCLUDE_DIR)
+    if(NOT ${variable})
+      message(FATAL_ERROR "sotalign: ${variable} not found; on Debian: apt-get install libopenblas-openmp-dev liblapacke-dev")
+    endif()
+  endforeach()
+  add_library(SotalignLapack::SotalignLapack INTERFACE IMPORTED)
+  target_include_directories(SotalignLapack::SotalignLapack INTERFACE ${SOTALIGN_CBLAS_INCLUDE_DIR} ${SOTALIGN_LAPACKE_INCLUDE_DIR})
+  target_link_libraries(SotalignLapack::SotalignLapack INTERFACE ${SOTALIGN_LAPACKE_LIBRARY} ${SOTALIGN_OPENBLAS_LIBRARY})
+endif()

@@ -1,0 +1,21 @@
+// GEMM by CBLAS.
+#include "kernels/gemm.h"
+
+#include <cblas.h>
+
+#include "kernels/cpu/blas_threads.h"
+
+namespace sotalign::kernels::cpu {
+
+void gemm(const Queue& queue, const Gemm& args) {
+  if (args.m == 0 || args.n == 0) return;
+  const BlasThreads threads(queue.threads);
+  const auto op = [](Transpose t) { return t == Transpose::kYes ? CblasTrans : CblasNoTrans; };
+  // lib/ has checked that sizes and strides fit BLAS's 32-bit integers.
+  const auto size = [](int64_t n) { return static_cast<blasint>(n); };
+  cblas_sgemm(CblasRowMajor, op(args.transpose_a), op(args.transpose_b), size(args.m), size(args.n),
+              size(args.k), args.alpha, args.a, size(args.a_stride), args.b, size(args.b_stride), args.beta,
+              args.c, size(args.c_stride));
+}
+
+}  // namespace sotalign::kernels::cpu

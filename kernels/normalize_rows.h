@@ -1,0 +1,34 @@
+// Rows scaled to unit length, and the backward pass of that: the two ends of a cosine.
+#pragma once
+
+#include "kernels/queue.h"
+
+namespace sotalign::kernels {
+
+/// y_i = x_i / |x_i|, norm_i = |x_i|. A row of zeros gives a row of zeros and norm 0.
+/// One pass over x. x and y may be the same memory.
+struct NormalizeRows {
+  const float* x = nullptr;  ///< [rows, cols]
+  int64_t x_stride = 0;
+  float* y = nullptr;  ///< [rows, cols]
+  int64_t y_stride = 0;
+  float* norms = nullptr;  ///< [rows], or null
+  int64_t rows = 0, cols = 0;
+};
+SOTALIGN_DECLARE_OPERATION(normalize_rows, NormalizeRows)
+
+/// dx_i = (dy_i - y_i <y_i, dy_i>) / norm_i, and 0 where norm_i = 0.
+/// dy and dx may be the same memory.
+struct NormalizeRowsBackward {
+  const float* y = nullptr;  ///< [rows, cols], the forward output
+  int64_t y_stride = 0;
+  const float* norms = nullptr;  ///< [rows], of the forward pass
+  const float* dy = nullptr;     ///< [rows, cols]
+  int64_t dy_stride = 0;
+  float* dx = nullptr;  ///< [rows, cols]
+  int64_t dx_stride = 0;
+  int64_t rows = 0, cols = 0;
+};
+SOTALIGN_DECLARE_OPERATION(normalize_rows_backward, NormalizeRowsBackward)
+
+}  // namespace sotalign::kernels

@@ -1,0 +1,98 @@
+// Owners of device memory.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "sotalign/core/context.h"
+#include "sotalign/core/matrix_view.h"
+
+namespace sotalign {
+
+/// `size` elements in the memory of a context, zero-filled. Move-only; the context outlives it.
+template <class T>
+class Buffer {
+ public:
+  Buffer() = default;
+  Buffer(Context& context, int64_t size, const char* purpose = "buffer") : context_(&context), size_(size) {
+    const size_t bytes = static_cast<size_t>(size) * sizeof(T);
+    data_ = static_cast<T*>(context.allocate(bytes, purpose));
+    if (bytes > 0) context.fill_zero(data_, bytes);
+  }
+  Buffer(Context& context, const std::vector<T>& values, const char* purpose = "buffer")
+      : Buffer(context, static_cast<int64_t>(values.size()), purpose) {
+    upload(values.data());
+  }
+  ~Buffer() { release(); }
+  Buffer(Buffer&& other) noexcept { swap(other); }
+  Buffer& operator=(Buffer&& other) noexcept {
+    if (this != &other) {
+      release();
+      swap(other);
+    }
+    return *this;
+  }
+
+  T* data() { return data_; }
+  const T* data() const { return data_; }
+  int64_t size() const { return size_; }
+
+  /// From / to `size()` elements on the host.
+  void upload(const T* host) {
+    if (size_ > 0) context_->copy_to_device(data_, host, static_cast<size_t>(size_) * sizeof(T));
+  }
+  std::vector<T> download() const {
+    std::vector<T> host(static_cast<size_t>(size_));
+    if (size_ > 0) context_->copy_to_host(host.data(), data_, host.size() * sizeof(T));
+    return host;
+  }
+
+ private:
+  void swap(Buffer& other) noexcept {
+    std::swap(context_, other.context_);
+    std::swap(data_, other.data_);
+    std::swap(size_, other.size_);
+  }
+  void release() noexcept {
+    if (data_ != nullptr) context_->deallocate(data_);
+    context_ = nullptr, data_ = nullptr, size_ = 0;
+  }
+
+  Context* context_ = nullptr;
+  T* data_ = nullptr;
+  int64_t size_ = 0;
+};
+
+/// A dense row-major matrix [rows, cols] in the memory of a context, zero-filled. Move-only.
+template <class T>
+class Matrix {
+ public:
+  Matrix() = default;
+  Matrix(Context& context, int64_t rows, int64_t cols, const char* purpose = "matrix")
+      : buffer_(context, rows * cols, purpose), rows_(rows), cols_(cols) {}
+  /// Copies `host`, [rows, cols] row-major on the host.
+  Matrix(Context& context, const T* host, int64_t rows, int64_t cols, const char* purpose = "matrix")
+      : Matrix(context, rows, cols, purpose) {
+    buffer_.upload(host);
+  }
+
+  int64_t rows() const { return rows_; }
+  int64_t cols() const { return cols_; }
+  int64_t size() const { return buffer_.size(); }
+  T* data() { return buffer_.data(); }
+  const T* data() const { return buffer_.data(); }
+  MatrixView<T> view() { return {data(), rows_, cols_}; }
+  MatrixView<const T> view() const { return {data(), rows_, cols_}; }
+  operator MatrixView<T>() { return view(); }
+  operator MatrixView<const T>() const { return view(); }
+  void upload(const T* host) { buffer_.upload(host); }
+  std::vector<T> download() const { return buffer_.download(); }
+
+ private:
+  Buffer<T> buffer_;
+  int64_t rows_ = 0;
+  int64_t cols_ = 0;
+};
+
+}  // namespace sotalign

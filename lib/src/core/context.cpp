@@ -1,0 +1,153 @@
+#include "sotalign/core/context.h"
+
+#include <fmt/format.h>
+#include <omp.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <unordered_map>
+#include <vector>
+
+#include "kernels/queue.h"
+#include "sotalign/core/error.h"
+
+namespace sotalign {
+
+namespace {
+constexpr size_t kAlignment = 64;  // a cache line, and the widest vector register
+constexpr size_t kSmallestChunk = size_t{1} << 20;
+constexpr size_t round_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+}  // namespace
+
+Device parse_device(const std::string& name) {
+  if (name == "auto" || name == "cpu") return {};
+  if (name == "cuda" || name.starts_with("cuda:"))
+    throw InvalidArgument(
+        fmt::format("device: this build has no CUDA backend, expected auto or cpu, found {}", name));
+  throw InvalidArgument(fmt::format("device: expected auto, cpu, cuda or cuda:INDEX, found '{}'", name));
+}
+
+std::string to_string(const Device& device) {
+  return device.kind == DeviceKind::kCpu ? "cpu" : fmt::format("cuda:{}", device.index);
+}
+
+struct Context::Impl {
+  struct Chunk {
+    char* data;
+    size_t size;
+  };
+
+  Device device;
+  kernels::Queue queue;
+  int64_t allocations = 0;
+  int64_t bytes_in_use = 0;
+  int64_t peak_bytes = 0;
+  std::unordered_map<void*, size_t> sizes;
+
+  // The workspace is a stack over `chunks`: a scope remembers the top, and its end returns to it.
+  std::vector<Chunk> chunks;
+  size_t top_chunk = 0;
+  size_t top_offset = 0;
+};
+
+Context::Context(Device device, int threads) : impl_(std::make_unique<Impl>()) {
+  if (device.kind != DeviceKind::kCpu)
+    throw InvalidArgument(fmt::format("device: this build has no CUDA backend, found {}", to_string(device)));
+  if (threads < 0 || threads > 4096)
+    throw InvalidArgument(fmt::format("threads: expected 0 (all cores) to 4096, found {}", threads));
+  impl_->device = device;
+  impl_->queue.backend = kernels::Backend::kCpu;
+  impl_->queue.threads = threads == 0 ? omp_get_max_threads() : threads;
+}
+
+Context::~Context() {
+  if (!impl_) return;
+  for (const Impl::Chunk& chunk : impl_->chunks) deallocate(chunk.data);
+}
+Context::Context(Context&&) noexcept = default;
+Context& Context::operator=(Context&&) noexcept = default;
+
+Device Context::device() const { return impl_->device; }
+int Context::threads() const { return impl_->queue.threads; }
+const kernels::Queue& Context::queue() const { return impl_->queue; }
+int64_t Context::allocations() const { return impl_->allocations; }
+int64_t Context::bytes_in_use() const { return impl_->bytes_in_use; }
+int64_t Context::peak_bytes() const { return impl_->peak_bytes; }
+
+void* Context::allocate(size_t bytes, const char* purpose) {
+  if (bytes == 0) return nullptr;
+  // Sizes near the end of the address space come from negative or overflowing products.
+  void* pointer = bytes < (size_t{1} << 62) ? std::aligned_alloc(kAlignment, round_up(bytes)) : nullptr;
+  if (pointer == nullptr)
+    throw OutOfMemory(fmt::format("out of memory on {}: {:.2f} GiB asked for as {}, {:.2f} GiB in use",
+                                  to_string(impl_->device), static_cast<double>(bytes) / (1 << 30), purpose,
+                                  static_cast<double>(impl_->bytes_in_use) / (1 << 30)));
+  impl_->sizes.emplace(pointer, bytes);
+  ++impl_->allocations;
+  impl_->bytes_in_use += static_cast<int64_t>(bytes);
+  impl_->peak_bytes = std::max(impl_->peak_bytes, impl_->bytes_in_use);
+  return pointer;
+}
+
+void Context::deallocate(void* pointer) noexcept {
+  const auto found = impl_->sizes.find(pointer);
+  if (found == impl_->sizes.end()) return;
+  impl_->bytes_in_use -= static_cast<int64_t>(found->second);
+  impl_->sizes.erase(found);
+  std::free(pointer);
+}
+
+void Context::copy_to_device(void* destination, const void* source, size_t bytes) {
+  std::memcpy(destination, source, bytes);
+}
+void Context::copy_to_host(void* destination, const void* source, size_t bytes) {
+  std::memcpy(destination, source, bytes);
+}
+void Context::fill_zero(void* destination, size_t bytes) { std::memset(destination, 0, bytes); }
+void Context::synchronize() {}
+
+Workspace::Workspace(Context& context)
+    : impl_(context.impl_.get()),
+      context_(&context),
+      saved_chunk_(impl_->top_chunk),
+      saved_offset_(impl_->top_offset) {}
+
+Workspace::~Workspace() {
+  impl_->top_chunk = saved_chunk_;
+  impl_->top_offset = saved_offset_;
+  // Once nothing is in use, several chunks become a single one that holds them all: from the next pass on
+  // there is one chunk and no allocation. If the merged chunk cannot be had, take_bytes will say so.
+  if (saved_chunk_ == 0 && saved_offset_ == 0 && impl_->chunks.size() > 1) {
+    size_t total = 0;
+    for (const Context::Impl::Chunk& chunk : impl_->chunks) {
+      total += chunk.size;
+      context_->deallocate(chunk.data);
+    }
+    impl_->chunks.clear();
+    try {
+      impl_->chunks.push_back({static_cast<char*>(context_->allocate(total, "workspace")), total});
+    } catch (...) {
+      impl_->chunks.clear();
+    }
+  }
+}
+
+void* Workspace::take_bytes(size_t bytes) {
+  if (bytes == 0) return nullptr;
+  bytes = round_up(bytes);
+  std::vector<Context::Impl::Chunk>& chunks = impl_->chunks;
+  while (impl_->top_chunk < chunks.size() && impl_->top_offset + bytes > chunks[impl_->top_chunk].size) {
+    ++impl_->top_chunk;
+    impl_->top_offset = 0;
+  }
+  if (impl_->top_chunk == chunks.size()) {
+    const size_t size = std::max(bytes, kSmallestChunk);
+    chunks.push_back({static_cast<char*>(context_->allocate(size, "workspace")), size});
+  }
+  void* pointer = chunks[impl_->top_chunk].data + impl_->top_offset;
+  impl_->top_offset += bytes;
+  return pointer;
+}
+
+}  // namespace sotalign

@@ -1,0 +1,41 @@
+#include "sotalign/linalg/gemm.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+
+#include "kernels/gemm.h"
+#include "sotalign/core/error.h"
+
+namespace sotalign {
+
+void gemm(Context& context, Op op_a, Op op_b, float alpha, ConstMatrixF a, ConstMatrixF b, float beta,
+          MatrixF c) {
+  const bool ta = op_a == Op::kTranspose, tb = op_b == Op::kTranspose;
+  const int64_t m = ta ? a.cols : a.rows, k = ta ? a.rows : a.cols;
+  const int64_t kb = tb ? b.cols : b.rows, n = tb ? b.rows : b.cols;
+  if (k != kb || c.rows != m || c.cols != n)
+    throw InvalidArgument(fmt::format("gemm: op(A) is [{}, {}], op(B) is [{}, {}], C is [{}, {}]", m, k, kb,
+                                      n, c.rows, c.cols));
+  constexpr int64_t kLimit = std::numeric_limits<int32_t>::max();  // BLAS counts in 32 bits
+  for (const int64_t size : {m, n, k, a.stride, b.stride, c.stride})
+    if (size > kLimit)
+      throw InvalidArgument(
+          fmt::format("gemm: sizes and strides up to {} are possible, found {}", kLimit, size));
+  const auto op = [](bool t) { return t ? kernels::Transpose::kYes : kernels::Transpose::kNo; };
+  kernels::gemm(context.queue(), {.transpose_a = op(ta),
+                                  .transpose_b = op(tb),
+                                  .m = m,
+                                  .n = n,
+                                  .k = k,
+                                  .alpha = alpha,
+                                  .a = a.data,
+                                  .a_stride = a.stride,
+                                  .b = b.data,
+                                  .b_stride = b.stride,
+                                  .beta = beta,
+                                  .c = c.data,
+                                  .c_stride = c.stride});
+}
+
+}  // namespace sotalign

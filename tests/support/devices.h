@@ -1,0 +1,34 @@
+// Tests are written once and run on every device that this build and machine have.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "sotalign/core/context.h"
+
+namespace sotalign {
+inline void PrintTo(const Device& device, std::ostream* os) { *os << to_string(device); }
+}  // namespace sotalign
+
+namespace sotalign::testing {
+
+inline std::vector<Device> devices() { return {Device{}}; }
+
+/// A fixture with a context; use TEST_P and SOTALIGN_ON_EVERY_DEVICE(Suite).
+class DeviceTest : public ::testing::TestWithParam<Device> {
+ protected:
+  Context context{GetParam()};
+};
+
+inline std::string device_name(const ::testing::TestParamInfo<Device>& info) {
+  return info.param.kind == DeviceKind::kCpu ? "cpu" : "cuda" + std::to_string(info.param.index);
+}
+
+#define SOTALIGN_ON_EVERY_DEVICE(Suite)                                                  \
+  INSTANTIATE_TEST_SUITE_P(, Suite, ::testing::ValuesIn(::sotalign::testing::devices()), \
+                           ::sotalign::testing::device_name)
+
+}  // namespace sotalign::testing
