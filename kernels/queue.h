@@ -4,9 +4,11 @@
 // the implementation of each backend, `cpu::op` (kernels/cpu/op.cpp) and later `cuda::op`
 // (kernels/cuda/op.cu), and defines `op(queue, args)`, which is what lib/ calls. Operations know pointers,
 // sizes, strides and a queue: they allocate nothing, read no configuration and leave argument checking to
-// lib/.
+// lib/. An operation that needs scratch memory says how many bytes through `op_scratch(queue, args)`, which
+// looks at sizes only: the pointers of args may still be null.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace sotalign::kernels {
@@ -23,20 +25,25 @@ struct Queue {
 }  // namespace sotalign::kernels
 
 #ifdef SOTALIGN_WITH_CUDA
-#define SOTALIGN_DECLARE_OPERATION(name, Args)                                         \
-  namespace cpu {                                                                      \
-  void name(const Queue& queue, const Args& args);                                     \
-  }                                                                                    \
-  namespace cuda {                                                                     \
-  void name(const Queue& queue, const Args& args);                                     \
-  }                                                                                    \
-  inline void name(const Queue& queue, const Args& args) {                             \
-    queue.backend == Backend::kCpu ? cpu::name(queue, args) : cuda::name(queue, args); \
+#define SOTALIGN_DECLARE_FUNCTION(Return, name, Args)                                         \
+  namespace cpu {                                                                             \
+  Return name(const Queue& queue, const Args& args);                                          \
+  }                                                                                           \
+  namespace cuda {                                                                            \
+  Return name(const Queue& queue, const Args& args);                                          \
+  }                                                                                           \
+  inline Return name(const Queue& queue, const Args& args) {                                  \
+    return queue.backend == Backend::kCpu ? cpu::name(queue, args) : cuda::name(queue, args); \
   }
 #else
-#define SOTALIGN_DECLARE_OPERATION(name, Args)     \
-  namespace cpu {                                  \
-  void name(const Queue& queue, const Args& args); \
-  }                                                \
-  inline void name(const Queue& queue, const Args& args) { cpu::name(queue, args); }
+#define SOTALIGN_DECLARE_FUNCTION(Return, name, Args) \
+  namespace cpu {                                     \
+  Return name(const Queue& queue, const Args& args);  \
+  }                                                   \
+  inline Return name(const Queue& queue, const Args& args) { return cpu::name(queue, args); }
 #endif
+
+#define SOTALIGN_DECLARE_OPERATION(name, Args) SOTALIGN_DECLARE_FUNCTION(void, name, Args)
+#define SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(name, Args) \
+  SOTALIGN_DECLARE_FUNCTION(void, name, Args)               \
+  SOTALIGN_DECLARE_FUNCTION(size_t, name##_scratch, Args)

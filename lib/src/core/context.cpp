@@ -104,6 +104,9 @@ void Context::copy_to_device(void* destination, const void* source, size_t bytes
 void Context::copy_to_host(void* destination, const void* source, size_t bytes) {
   std::memcpy(destination, source, bytes);
 }
+void Context::copy_on_device(void* destination, const void* source, size_t bytes) {
+  std::memcpy(destination, source, bytes);
+}
 void Context::fill_zero(void* destination, size_t bytes) { std::memset(destination, 0, bytes); }
 void Context::synchronize() {}
 

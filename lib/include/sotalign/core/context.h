@@ -46,6 +46,8 @@ class Context {
   /// Copies between memory of this context and the host; returns when the host may use either side.
   void copy_to_device(void* destination, const void* source, size_t bytes);
   void copy_to_host(void* destination, const void* source, size_t bytes);
+  /// Within the memory of this context; queued, not waited for.
+  void copy_on_device(void* destination, const void* source, size_t bytes);
   void fill_zero(void* destination, size_t bytes);
   void synchronize();
 

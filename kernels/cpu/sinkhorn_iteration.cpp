@@ -1,0 +1,168 @@
+// A task is a chunk of rows of one problem (sinkhorn_common.h). It reads each row once, keeps the
+// exponentials of up to four rows in L2 and adds them to the chunk's column sums; a second loop adds the
+// chunks' sums column by column, in double. Nothing is committed until both loops have found every sum
+// trustworthy.
+#include "kernels/sinkhorn_iteration.h"
+
+#include <omp.h>
+
+#include "kernels/cpu/exp_rows.h"
+#include "kernels/cpu/sinkhorn_common.h"
+
+namespace sotalign::kernels::cpu {
+
+namespace {
+
+// Sums are 1 at convergence. Entries below e^-86 are lost and float overflows beyond e^88; between these
+// bounds what is lost is below 1e-20 of a sum.
+constexpr double kSmallestSum = 1e-12, kLargestSum = 1e12;
+bool trustworthy(double sum) { return sum >= kSmallestSum && sum <= kLargestSum; }
+
+struct Scratch {
+  float* v;              // [batch, cols], centred
+  double* shift;         // [batch]
+  double* u;             // [batch, rows], the new row potentials
+  double* column;        // [batch, cols], c_j
+  double* chunk_error;   // [batch, chunks]
+  int32_t* chunk_bad;    // [batch, chunks]
+  int32_t* block_bad;    // [batch, blocks]
+  float* chunk_columns;  // [batch, chunks, cols]
+  float* rows;           // [threads, rows_at_once, cols]
+};
+
+constexpr int64_t kColumnBlock = 512;
+
+Scratch carve(Carver& carver, const Queue& queue, const EntropicBatch& p) {
+  const int64_t chunks = chunk_count(p.rows), blocks = (p.cols + kColumnBlock - 1) / kColumnBlock;
+  Scratch s{};
+  s.v = carver.take<float>(p.batch * p.cols);
+  s.shift = carver.take<double>(p.batch);
+  s.u = carver.take<double>(p.batch * p.rows);
+  s.column = carver.take<double>(p.batch * p.cols);
+  s.chunk_error = carver.take<double>(p.batch * chunks);
+  s.chunk_bad = carver.take<int32_t>(p.batch * chunks);
+  s.block_bad = carver.take<int32_t>(p.batch * blocks);
+  s.chunk_columns = carver.take<float>(p.batch * chunks * p.cols);
+  s.rows = carver.take<float>(queue.threads * rows_at_once(p.cols) * p.cols);
+  return s;
+}
+
+// Rows [begin, end) of problem b: new u, the chunk's column sums and its share of the marginal error.
+void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t b, int64_t chunk,
+                   float* exponentials) {
+  const EntropicBatch& p = args.problems;
+  const int64_t chunks = chunk_count(p.rows), end = chunk_begin(p.rows, chunks, chunk + 1);
+  const float c = p.inverse_epsilon[b];
+  const float* v = s.v + b * p.cols;
+  const double shift = s.shift[b];
+  const double *u = args.u + b * p.rows, *log_a = p.log_a + b * p.rows;
+  float* columns = s.chunk_columns + (b * chunks + chunk) * p.cols;
+  std::fill(columns, columns + p.cols, 0.0f);
+  const int at_once = rows_at_once(p.cols);
+  float weights[4];
+  int filled = 0;
+  double error = 0;
+  bool bad = false;
+  for (int64_t i = chunk_begin(p.rows, chunks, chunk); i < end; ++i) {
+    const double log_ai = log_a[i];
+    double& u_new = s.u[b * p.rows + i];
+    if (std::isinf(log_ai)) {
+      u_new = u[i];
+    } else {
+      const double exponent = u[i] + shift - log_ai;
+      const float offset = static_cast<float>(exponent);
+      const double sum = exp_row(p.affinity + b * p.problem_stride + i * p.row_stride, v, c, offset,
+                                 exponentials + filled * p.cols, p.cols);
+      bad |= !trustworthy(sum);
+      const double a = std::exp(log_ai);
+      // The row's mass under the potentials at entry, which are not quite `offset`.
+      error += a * std::abs(sum * std::exp(exponent - static_cast<double>(offset)) - 1.0);
+      u_new = static_cast<double>(offset) - shift + log_ai - std::log(sum);
+      weights[filled++] = static_cast<float>(a / sum);
+    }
+    if (filled == at_once || i + 1 == end) {
+      add_weighted_rows(exponentials, p.cols, weights, filled, columns, p.cols);
+      filled = 0;
+    }
+  }
+  s.chunk_error[b * chunks + chunk] = error;
+  s.chunk_bad[b * chunks + chunk] = bad;
+}
+
+}  // namespace
+
+size_t sinkhorn_iteration_scratch(const Queue& queue, const SinkhornIteration& args) {
+  Carver carver;
+  carve(carver, queue, args.problems);
+  return carver.used();
+}
+
+void sinkhorn_iteration(const Queue& queue, const SinkhornIteration& args) {
+  const EntropicBatch& p = args.problems;
+  Carver carver(args.scratch);
+  const Scratch s = carve(carver, queue, p);
+  const int64_t chunks = chunk_count(p.rows), blocks = (p.cols + kColumnBlock - 1) / kColumnBlock;
+  for (int64_t b = 0; b < p.batch; ++b) {
+    args.states[b].use_log_domain = 0;
+    if (args.states[b].active) s.shift[b] = centre(args.v + b * p.cols, s.v + b * p.cols, p.cols);
+  }
+
+#pragma omp parallel num_threads(queue.threads)
+  {
+    float* exponentials = s.rows + omp_get_thread_num() * rows_at_once(p.cols) * p.cols;
+#pragma omp for schedule(dynamic)
+    for (int64_t task = 0; task < p.batch * chunks; ++task)
+      if (args.states[task / chunks].active)
+        process_chunk(args, s, task / chunks, task % chunks, exponentials);
+
+#pragma omp for schedule(static)
+    for (int64_t task = 0; task < p.batch * blocks; ++task) {
+      const int64_t b = task / blocks, begin = task % blocks * kColumnBlock;
+      if (!args.states[b].active) continue;
+      const int64_t end = std::min(begin + kColumnBlock, p.cols);
+      double* column = s.column + b * p.cols;
+      std::fill(column + begin, column + end, 0.0);
+      for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+        const float* partial = s.chunk_columns + (b * chunks + chunk) * p.cols;
+        for (int64_t j = begin; j < end; ++j) column[j] += static_cast<double>(partial[j]);
+      }
+      bool bad = false;
+      for (int64_t j = begin; j < end; ++j) {
+        const double log_b = p.log_b[b * p.cols + j];
+        if (std::isinf(log_b)) {
+          column[j] = log_b;
+          continue;
+        }
+        bad |= !trustworthy(column[j] * std::exp(-log_b));
+        column[j] = static_cast<double>(s.v[b * p.cols + j]) + s.shift[b] + log_b - std::log(column[j]);
+      }
+      s.block_bad[task] = bad;
+    }
+  }
+
+  for (int64_t b = 0; b < p.batch; ++b) {
+    SinkhornState& state = args.states[b];
+    if (!state.active) continue;
+    double error = 0;
+    bool bad = false;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      error += s.chunk_error[b * chunks + chunk];
+      bad |= s.chunk_bad[b * chunks + chunk] != 0;
+    }
+    state.row_error = error;
+    if (!bad && error <= args.tolerance) {
+      state.active = 0;
+      continue;
+    }
+    for (int64_t block = 0; block < blocks; ++block) bad |= s.block_bad[b * blocks + block] != 0;
+    if (bad) {
+      state.use_log_domain = 1;
+    } else {
+      std::copy_n(s.u + b * p.rows, p.rows, args.u + b * p.rows);
+      std::copy_n(s.column + b * p.cols, p.cols, args.v + b * p.cols);
+    }
+    ++state.iterations;
+  }
+}
+
+}  // namespace sotalign::kernels::cpu

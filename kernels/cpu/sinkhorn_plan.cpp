@@ -1,0 +1,93 @@
+// Tasks are single rows for the plan, and chunks of rows (sinkhorn_common.h) for the marginals, whose column
+// sums are then added in fixed order.
+#include "kernels/sinkhorn_plan.h"
+
+#include <omp.h>
+
+#include "kernels/cpu/exp_rows.h"
+#include "kernels/cpu/sinkhorn_common.h"
+
+namespace sotalign::kernels::cpu {
+
+namespace {
+
+struct MarginalScratch {
+  float* v;              // [cols]
+  double* chunk_error;   // [chunks]
+  float* chunk_columns;  // [chunks, cols]
+  float* rows;           // [threads, cols]
+};
+MarginalScratch carve(Carver& carver, const Queue& queue, const EntropicBatch& p) {
+  MarginalScratch s{};
+  s.v = carver.take<float>(p.cols);
+  s.chunk_error = carver.take<double>(chunk_count(p.rows));
+  s.chunk_columns = carver.take<float>(chunk_count(p.rows) * p.cols);
+  s.rows = carver.take<float>(queue.threads * p.cols);
+  return s;
+}
+
+}  // namespace
+
+size_t sinkhorn_plan_scratch(const Queue&, const SinkhornPlan& args) {
+  return static_cast<size_t>(args.problems.cols) * sizeof(float);
+}
+
+void sinkhorn_plan(const Queue& queue, const SinkhornPlan& args) {
+  const EntropicBatch& p = args.problems;
+  float* v = static_cast<float*>(args.scratch);
+  for (int64_t b = 0; b < p.batch; ++b) {
+    const double shift = centre(args.v + b * p.cols, v, p.cols);
+#pragma omp parallel for num_threads(queue.threads) schedule(static)
+    for (int64_t i = 0; i < p.rows; ++i) {
+      const int64_t at = b * p.problem_stride + i * p.row_stride;
+      const RowPotential row = split(args.u[b * p.rows + i] + shift, p.log_a[b * p.rows + i]);
+      plan_row(p.affinity + at, v, p.inverse_epsilon[b], row.offset, static_cast<float>(row.weight),
+               args.plan + at, p.cols);
+    }
+  }
+}
+
+size_t sinkhorn_marginals_scratch(const Queue& queue, const SinkhornMarginals& args) {
+  Carver carver;
+  carve(carver, queue, args.problems);
+  return carver.used();
+}
+
+void sinkhorn_marginals(const Queue& queue, const SinkhornMarginals& args) {
+  const EntropicBatch& p = args.problems;
+  Carver carver(args.scratch);
+  const MarginalScratch s = carve(carver, queue, p);
+  const int64_t chunks = chunk_count(p.rows);
+  for (int64_t b = 0; b < p.batch; ++b) {
+    const double shift = centre(args.v + b * p.cols, s.v, p.cols);
+#pragma omp parallel for num_threads(queue.threads) schedule(dynamic)
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+      float* columns = s.chunk_columns + chunk * p.cols;
+      float* plan = s.rows + omp_get_thread_num() * p.cols;
+      std::fill(columns, columns + p.cols, 0.0f);
+      double error = 0;
+      for (int64_t i = chunk_begin(p.rows, chunks, chunk); i < chunk_begin(p.rows, chunks, chunk + 1); ++i) {
+        const double log_a = p.log_a[b * p.rows + i];
+        const RowPotential row = split(args.u[b * p.rows + i] + shift, log_a);
+        const double sum = plan_row(p.affinity + b * p.problem_stride + i * p.row_stride, s.v,
+                                    p.inverse_epsilon[b], row.offset, 1.0f, plan, p.cols);
+        const float weight = static_cast<float>(row.weight);
+        add_weighted_rows(plan, p.cols, &weight, 1, columns, p.cols);
+        error += std::abs(sum * row.weight - std::exp(log_a));
+      }
+      s.chunk_error[chunk] = error;
+    }
+    SinkhornState& state = args.states[b];
+    state.row_error = 0;
+    for (int64_t chunk = 0; chunk < chunks; ++chunk) state.row_error += s.chunk_error[chunk];
+    state.column_error = 0;
+    for (int64_t j = 0; j < p.cols; ++j) {
+      double sum = 0;
+      for (int64_t chunk = 0; chunk < chunks; ++chunk)
+        sum += static_cast<double>(s.chunk_columns[chunk * p.cols + j]);
+      state.column_error += std::abs(sum - std::exp(p.log_b[b * p.cols + j]));
+    }
+  }
+}
+
+}  // namespace sotalign::kernels::cpu

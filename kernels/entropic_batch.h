@@ -1,0 +1,31 @@
+// What the Sinkhorn and KLOT operations share: a batch of entropic optimal transport problems of one shape,
+// and the state of each problem's solve, which lives on the device.
+//
+// Conventions (natural logarithms throughout): K is an affinity, so log P_ij = K_ij / epsilon + u_i + v_j.
+// Potentials are double. They are vectors, so that costs nothing, and at small epsilon they reach several
+// hundred, where the spacing of float alone would move the plan by 1e-5.
+#pragma once
+
+#include <cstdint>
+
+namespace sotalign::kernels {
+
+struct EntropicBatch {
+  const float* affinity = nullptr;  ///< K [batch, rows, cols]
+  int64_t batch = 1, rows = 0, cols = 0;
+  int64_t row_stride = 0;                  ///< elements from one row to the next
+  int64_t problem_stride = 0;              ///< elements from one problem to the next
+  const float* inverse_epsilon = nullptr;  ///< [batch], 1 / epsilon
+  const double* log_a = nullptr;  ///< [batch, rows], log of the row weights; -inf where a weight is 0
+  const double* log_b = nullptr;  ///< [batch, cols], log of the column weights
+};
+
+struct SinkhornState {
+  int32_t active = 1;  ///< 0 once converged: every operation of the loop then leaves the problem alone
+  int32_t use_log_domain = 1;  ///< 1: this iteration needs the log-domain updates (see sinkhorn_iteration.h)
+  int64_t iterations = 0;      ///< full iterations done
+  double row_error = 0;        ///< sum_i |sum_j P_ij - a_i|, of the state last examined
+  double column_error = 0;     ///< sum_j |sum_i P_ij - b_j|, set by sinkhorn_marginals only
+};
+
+}  // namespace sotalign::kernels

@@ -1,0 +1,32 @@
+// What can be read off a pair of potentials: the plan, and how far its marginals are from the weights.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/entropic_batch.h"
+#include "kernels/queue.h"
+
+namespace sotalign::kernels {
+
+/// P_ij = exp(K_ij / epsilon + u_i + v_j), and exactly 0 in rows and columns of weight 0. One pass.
+struct SinkhornPlan {
+  EntropicBatch problems;
+  const double* u = nullptr;  ///< [batch, rows]
+  const double* v = nullptr;  ///< [batch, cols]
+  float* plan = nullptr;      ///< [batch, rows, cols] with the strides of the affinity; may be the affinity
+  void* scratch = nullptr;    ///< sinkhorn_plan_scratch() bytes
+};
+SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_plan, SinkhornPlan)
+
+/// Sets row_error and column_error of every state: the L1 distances of both marginals of P from a and b. One
+/// pass.
+struct SinkhornMarginals {
+  EntropicBatch problems;
+  const double* u = nullptr;        ///< [batch, rows]
+  const double* v = nullptr;        ///< [batch, cols]
+  SinkhornState* states = nullptr;  ///< [batch]
+  void* scratch = nullptr;          ///< sinkhorn_marginals_scratch() bytes
+};
+SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_marginals, SinkhornMarginals)
+
+}  // namespace sotalign::kernels

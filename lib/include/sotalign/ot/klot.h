@@ -1,0 +1,53 @@
+// KLOT (SOTAlign, arXiv 2602.23353): how far the entropic transport plan P of a student affinity K is from
+// the plan P* of a teacher affinity K*,
+//   KLOT(K || K*) = KL(P* || P) = sum_ij P*_ij (log P*_ij - log P_ij),   dKLOT/dK = (P - P*) / epsilon,
+// epsilon the student's. No back-propagation through the iterations; exact once the student's solve
+// converged.
+//
+// Plans have total mass 1. The paper's text lets rows sum to 1: its values and gradients are n times ours.
+#pragma once
+
+#include "sotalign/ot/sinkhorn.h"
+
+namespace sotalign {
+
+struct KlotOptions {
+  double epsilon_student = 0.05;
+  double epsilon_teacher = 0.01;
+  int64_t iterations = 100;  ///< of each solve; with a tolerance, the most there may be
+  double tolerance = 0.0;    ///< on the L1 marginal error, see SinkhornOptions
+  int64_t check_every = 5;
+  Symmetrize symmetrize = Symmetrize::kYes;  ///< as the authors' code does
+};
+
+struct KlotResult {
+  double value = 0;
+  SinkhornResult student, teacher;
+};
+
+/// Evaluates KLOT for affinities [rows, cols]. Sized once: further runs allocate nothing and copy nothing to
+/// the host. The context outlives it.
+class Klot {
+ public:
+  Klot(Context& context, int64_t rows, int64_t cols, const KlotOptions& options);
+
+  /// Weights of the marginals, common to both problems; see Sinkhorn::set_weights.
+  void set_weights(const std::vector<double>& a, const std::vector<double>& b);
+
+  /// gradient = gradient_scale * dKLOT/dK, [rows, cols]; it may be the memory of `student` or of `teacher`,
+  /// and an empty view (data null) asks for the value alone. Queued, not waited for.
+  void run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double gradient_scale = 1.0);
+
+  /// Of the last run; waits for it.
+  KlotResult result() const;
+
+  Sinkhorn& student() { return student_; }
+  Sinkhorn& teacher() { return teacher_; }
+
+ private:
+  Context* context_;
+  Sinkhorn student_, teacher_;
+  Buffer<double> value_;
+};
+
+}  // namespace sotalign

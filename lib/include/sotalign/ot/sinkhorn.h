@@ -1,0 +1,100 @@
+// Entropic optimal transport by Sinkhorn's algorithm, batched, in the log domain.
+//
+// For an affinity K [n, m] (cost -K), weights a, b and epsilon, the plan is
+//   P_ij = exp(K_ij / epsilon + u_i + v_j),  sum_j P_ij = a_i,  sum_i P_ij = b_j,  total mass 1,
+// and one iteration is u_i = log a_i - LSE_j(K_ij / epsilon + v_j), then the same for v. Start: u = v = 0.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sotalign/core/buffer.h"
+#include "sotalign/core/context.h"
+
+namespace sotalign {
+
+namespace kernels {
+struct EntropicBatch;
+}  // namespace kernels
+
+/// After the last iteration, replace each potential by the mean of itself and of one further update from the
+/// other. As the column update came last, v is a fixed point of that and only u changes.
+enum class Symmetrize { kNo, kYes };
+
+struct SinkhornOptions {
+  double epsilon = 0.05;     ///< > 0, in the units of K
+  int64_t iterations = 100;  ///< full iterations; with a tolerance, the most there may be
+  /// Stop when the L1 error of the marginals, sum_i |sum_j P_ij - a_i|, is at most this. 0: do all
+  /// iterations.
+  double tolerance = 0.0;
+  int64_t check_every = 5;  ///< iterations between two looks at that error
+  Symmetrize symmetrize = Symmetrize::kNo;
+  bool operator==(const SinkhornOptions&) const = default;
+};
+
+enum class SinkhornStatus {
+  kFixed,           ///< no tolerance was given: all iterations were done
+  kConverged,       ///< the tolerance was met
+  kIterationLimit,  ///< it was not
+};
+std::string to_string(SinkhornStatus status);
+
+struct SinkhornResult {
+  int64_t iterations = 0;
+  /// Of the plan that the returned potentials define: L1 errors of the row and of the column sums, and their
+  /// sum.
+  double row_error = 0, column_error = 0, marginal_error = 0;
+  SinkhornStatus status = SinkhornStatus::kFixed;
+};
+
+/// A solver for `batch` problems of shape [rows, cols]. It owns potentials, weights and scratch memory, so
+/// that solving again allocates nothing and nothing is copied to the host. The context outlives it.
+class Sinkhorn {
+ public:
+  /// One entry of `options` for each problem; they may differ in epsilon alone. Throws InvalidArgument.
+  Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vector<SinkhornOptions>& options);
+  Sinkhorn(Context& context, int64_t rows, int64_t cols, const SinkhornOptions& options)
+      : Sinkhorn(context, rows, cols, std::vector<SinkhornOptions>{options}) {}
+
+  /// Weights of one problem, [rows] and [cols], >= 0, finite, not all zero; scaled here to sum to one. A row
+  /// of weight 0 has a plan row of zeros and potential -inf. An empty vector stands for uniform weights (the
+  /// default).
+  void set_weights(int64_t problem, const std::vector<double>& a, const std::vector<double>& b);
+
+  /// Column potentials [cols] from which the next solves start; -inf is allowed for columns of weight 0. The
+  /// row update comes first, so u follows from them. Any start is safe.
+  void set_start(int64_t problem, const std::vector<double>& v);
+
+  /// Solves all problems. affinity: [batch * rows, cols] with any stride, finite. Queued, not waited for.
+  void solve(ConstMatrixF affinity);
+
+  /// Of the last solve. These wait for it.
+  std::vector<SinkhornResult> results() const;
+  std::vector<double> row_potentials(int64_t problem) const;
+  std::vector<double> column_potentials(int64_t problem) const;
+
+  /// Writes the plans of the last solve, [batch * rows, cols] like the affinity, which they may overwrite.
+  void plan(ConstMatrixF affinity, MatrixF plan);
+
+  int64_t batch() const { return static_cast<int64_t>(options_.size()); }
+  int64_t rows() const { return rows_; }
+  int64_t cols() const { return cols_; }
+
+ private:
+  friend class Klot;
+  void check(ConstMatrixF affinity) const;
+  kernels::EntropicBatch problems(ConstMatrixF affinity) const;
+
+  Context* context_;
+  int64_t rows_, cols_;
+  std::vector<SinkhornOptions> options_;
+  Buffer<float> inverse_epsilon_;  // [batch]
+  Buffer<double> log_a_, log_b_;   // [batch, rows], [batch, cols]
+  Buffer<double> u_, v_;           // [batch, rows], [batch, cols]
+  Buffer<double> start_;           // [batch, cols], the v of the next start
+  Buffer<unsigned char> states_,
+      fresh_states_;  // kernels::SinkhornState [batch], and what a solve starts with
+};
+
+}  // namespace sotalign

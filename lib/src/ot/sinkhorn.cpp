@@ -1,0 +1,228 @@
+#include "sotalign/ot/sinkhorn.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "kernels/sinkhorn_iteration.h"
+#include "kernels/sinkhorn_plan.h"
+#include "kernels/sinkhorn_update.h"
+#include "sotalign/core/error.h"
+
+namespace sotalign {
+
+namespace {
+
+void validate(const SinkhornOptions& o) {
+  if (!(o.epsilon > 0) || !std::isfinite(o.epsilon))
+    throw InvalidArgument(fmt::format("epsilon: expected a number > 0, found {}", o.epsilon));
+  if (!std::isfinite(static_cast<float>(1.0 / o.epsilon)))
+    throw InvalidArgument(fmt::format("epsilon: 1 / epsilon leaves single precision, found {}", o.epsilon));
+  if (o.iterations < 1)
+    throw InvalidArgument(fmt::format("iterations: expected >= 1, found {}", o.iterations));
+  if (!(o.tolerance >= 0))
+    throw InvalidArgument(fmt::format("tolerance: expected >= 0, found {}", o.tolerance));
+  if (o.check_every < 1)
+    throw InvalidArgument(fmt::format("check_every: expected >= 1, found {}", o.check_every));
+}
+
+std::vector<double> log_weights(const char* name, const std::vector<double>& weights, int64_t size) {
+  if (weights.empty())
+    return std::vector<double>(static_cast<size_t>(size), -std::log(static_cast<double>(size)));
+  if (static_cast<int64_t>(weights.size()) != size)
+    throw InvalidArgument(
+        fmt::format("weights {}: expected {} values, found {}", name, size, weights.size()));
+  double sum = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    if (!(weights[i] >= 0) || !std::isfinite(weights[i]))
+      throw InvalidArgument(
+          fmt::format("weights {}: expected finite values >= 0, found {} at {}", name, weights[i], i));
+    sum += weights[i];
+  }
+  if (!(sum > 0) || !std::isfinite(sum))
+    throw InvalidArgument(fmt::format("weights {}: expected a positive sum, found {}", name, sum));
+  std::vector<double> logs(weights.size());
+  for (size_t i = 0; i < weights.size(); ++i) logs[i] = std::log(weights[i] / sum);
+  return logs;
+}
+
+kernels::SinkhornState* states_of(Buffer<unsigned char>& bytes) {
+  return reinterpret_cast<kernels::SinkhornState*>(bytes.data());
+}
+
+}  // namespace
+
+std::string to_string(SinkhornStatus status) {
+  switch (status) {
+    case SinkhornStatus::kFixed:
+      return "fixed";
+    case SinkhornStatus::kConverged:
+      return "converged";
+    case SinkhornStatus::kIterationLimit:
+      return "iteration_limit";
+  }
+  return "";
+}
+
+Sinkhorn::Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vector<SinkhornOptions>& options)
+    : context_(&context), rows_(rows), cols_(cols), options_(options) {
+  if (rows < 1 || cols < 1)
+    throw InvalidArgument(
+        fmt::format("affinity: expected at least one row and column, found [{}, {}]", rows, cols));
+  if (options.empty()) throw InvalidArgument("options: expected one entry for each problem, found none");
+  std::vector<float> inverse_epsilon;
+  for (const SinkhornOptions& o : options) {
+    validate(o);
+    SinkhornOptions like_first = o;
+    like_first.epsilon = options[0].epsilon;
+    if (like_first != options[0])
+      throw InvalidArgument("options: problems of one batch may differ in epsilon alone");
+    inverse_epsilon.push_back(static_cast<float>(1.0 / o.epsilon));
+  }
+  inverse_epsilon_ = Buffer<float>(context, inverse_epsilon);
+  // The first iteration is done in the log domain, whatever the start.
+  const std::vector<kernels::SinkhornState> fresh(options.size(),
+                                                  {.active = 1, .use_log_domain = 1, .iterations = 1});
+  const size_t bytes = fresh.size() * sizeof(kernels::SinkhornState);
+  states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
+  fresh_states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
+  context.copy_to_device(fresh_states_.data(), fresh.data(), bytes);
+  for (Buffer<double>* buffer : {&log_a_, &u_})
+    *buffer = Buffer<double>(context, batch() * rows, "potentials");
+  for (Buffer<double>* buffer : {&log_b_, &v_, &start_})
+    *buffer = Buffer<double>(context, batch() * cols, "potentials");
+  for (int64_t problem = 0; problem < batch(); ++problem) set_weights(problem, {}, {});
+}
+
+void Sinkhorn::set_weights(int64_t problem, const std::vector<double>& a, const std::vector<double>& b) {
+  const std::vector<double> log_a = log_weights("a", a, rows_), log_b = log_weights("b", b, cols_);
+  context_->copy_to_device(log_a_.data() + problem * rows_, log_a.data(), log_a.size() * sizeof(double));
+  context_->copy_to_device(log_b_.data() + problem * cols_, log_b.data(), log_b.size() * sizeof(double));
+  // Columns without mass take no part from the first row update on.
+  std::vector<double> start(log_b.size(), 0.0);
+  for (size_t j = 0; j < start.size(); ++j)
+    if (std::isinf(log_b[j])) start[j] = log_b[j];
+  set_start(problem, start);
+}
+
+void Sinkhorn::set_start(int64_t problem, const std::vector<double>& v) {
+  if (static_cast<int64_t>(v.size()) != cols_)
+    throw InvalidArgument(fmt::format("column potentials: expected {} values, found {}", cols_, v.size()));
+  bool any_finite = false;
+  for (const double value : v) {
+    any_finite |= std::isfinite(value);
+    if (std::isnan(value) || value == std::numeric_limits<double>::infinity())
+      throw InvalidArgument(fmt::format("column potentials: expected numbers or -inf, found {}", value));
+  }
+  if (!any_finite) throw InvalidArgument("column potentials: expected at least one finite value, found none");
+  context_->copy_to_device(start_.data() + problem * cols_, v.data(), v.size() * sizeof(double));
+}
+
+void Sinkhorn::check(ConstMatrixF affinity) const {
+  if (affinity.rows != batch() * rows_ || affinity.cols != cols_)
+    throw InvalidArgument(fmt::format("affinity: expected [{} x {}, {}], found [{}, {}]", batch(), rows_,
+                                      cols_, affinity.rows, affinity.cols));
+}
+
+kernels::EntropicBatch Sinkhorn::problems(ConstMatrixF affinity) const {
+  return {.affinity = affinity.data,
+          .batch = batch(),
+          .rows = rows_,
+          .cols = cols_,
+          .row_stride = affinity.stride,
+          .problem_stride = affinity.stride * rows_,
+          .inverse_epsilon = inverse_epsilon_.data(),
+          .log_a = log_a_.data(),
+          .log_b = log_b_.data()};
+}
+
+void Sinkhorn::solve(ConstMatrixF affinity) {
+  check(affinity);
+  const kernels::Queue& queue = context_->queue();
+  const kernels::EntropicBatch batch_of_problems = problems(affinity);
+  kernels::SinkhornState* states = states_of(states_);
+  context_->copy_on_device(states, fresh_states_.data(), static_cast<size_t>(states_.size()));
+  context_->copy_on_device(v_.data(), start_.data(), static_cast<size_t>(start_.size()) * sizeof(double));
+
+  kernels::SinkhornIteration fused{
+      .problems = batch_of_problems, .states = states, .u = u_.data(), .v = v_.data()};
+  kernels::SinkhornRowUpdate rows{
+      .problems = batch_of_problems, .states = states, .v = v_.data(), .u = u_.data()};
+  kernels::SinkhornColumnUpdate columns{
+      .problems = batch_of_problems, .states = states, .u = u_.data(), .v = v_.data()};
+  kernels::SinkhornMarginals marginals{
+      .problems = batch_of_problems, .u = u_.data(), .v = v_.data(), .states = states};
+  // These run one after the other and share their scratch memory.
+  Workspace workspace(*context_);
+  void* scratch = workspace.take<unsigned char>(static_cast<int64_t>(std::max(
+      {sinkhorn_iteration_scratch(queue, fused), sinkhorn_row_update_scratch(queue, rows),
+       sinkhorn_column_update_scratch(queue, columns), sinkhorn_marginals_scratch(queue, marginals)})));
+  fused.scratch = rows.scratch = columns.scratch = marginals.scratch = scratch;
+
+  // What each problem needs in an iteration is decided on the device: the fused step, or, where its flag says
+  // so, the two log-domain updates, or nothing once it has converged. The host only queues.
+  const SinkhornOptions& options = options_[0];
+  for (int64_t iteration = 0; iteration < options.iterations; ++iteration) {
+    if (iteration > 0) {
+      const bool look = options.tolerance > 0 && iteration % options.check_every == 0;
+      fused.tolerance = look ? options.tolerance : -1.0;
+      sinkhorn_iteration(queue, fused);
+    }
+    sinkhorn_row_update(queue, rows);
+    sinkhorn_column_update(queue, columns);
+  }
+  if (options.symmetrize == Symmetrize::kYes) {
+    rows.states = nullptr;
+    rows.blend = 0.5;
+    sinkhorn_row_update(queue, rows);
+  }
+  sinkhorn_marginals(queue, marginals);
+}
+
+std::vector<SinkhornResult> Sinkhorn::results() const {
+  std::vector<kernels::SinkhornState> states(options_.size());
+  context_->copy_to_host(states.data(), states_.data(), static_cast<size_t>(states_.size()));
+  std::vector<SinkhornResult> results;
+  for (const kernels::SinkhornState& state : states) {
+    SinkhornResult r{.iterations = state.iterations,
+                     .row_error = state.row_error,
+                     .column_error = state.column_error,
+                     .marginal_error = state.row_error + state.column_error};
+    const double tolerance = options_[0].tolerance;
+    if (tolerance > 0)
+      r.status = !state.active || r.marginal_error <= tolerance ? SinkhornStatus::kConverged
+                                                                : SinkhornStatus::kIterationLimit;
+    results.push_back(r);
+  }
+  return results;
+}
+
+std::vector<double> Sinkhorn::row_potentials(int64_t problem) const {
+  std::vector<double> u(static_cast<size_t>(rows_));
+  context_->copy_to_host(u.data(), u_.data() + problem * rows_, u.size() * sizeof(double));
+  return u;
+}
+
+std::vector<double> Sinkhorn::column_potentials(int64_t problem) const {
+  std::vector<double> v(static_cast<size_t>(cols_));
+  context_->copy_to_host(v.data(), v_.data() + problem * cols_, v.size() * sizeof(double));
+  return v;
+}
+
+void Sinkhorn::plan(ConstMatrixF affinity, MatrixF plan) {
+  check(affinity);
+  check(plan);
+  if (plan.stride != affinity.stride)
+    throw InvalidArgument(
+        fmt::format("plan: expected the affinity's stride {}, found {}", affinity.stride, plan.stride));
+  kernels::SinkhornPlan args{
+      .problems = problems(affinity), .u = u_.data(), .v = v_.data(), .plan = plan.data};
+  Workspace workspace(*context_);
+  args.scratch =
+      workspace.take<unsigned char>(static_cast<int64_t>(sinkhorn_plan_scratch(context_->queue(), args)));
+  sinkhorn_plan(context_->queue(), args);
+}
+
+}  // namespace sotalign

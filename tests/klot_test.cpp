@@ -1,0 +1,222 @@
+// KLOT against golden vectors (made with the authors' code in float64), finite differences and double loops.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "sotalign/core/error.h"
+#include "sotalign/ot/klot.h"
+#include "support/compare.h"
+#include "support/devices.h"
+#include "support/entropic_oracle.h"
+#include "support/npy.h"
+
+namespace sotalign {
+namespace {
+
+using testing::EntropicOracle;
+using testing::random_uniform;
+using testing::relative_l1;
+
+class KlotTest : public testing::DeviceTest {
+ protected:
+  struct Run {
+    KlotResult result;
+    std::vector<float> gradient;
+  };
+  Run run(const std::vector<float>& k, const std::vector<float>& teacher, int64_t n, int64_t m,
+          const KlotOptions& options, double scale = 1.0) {
+    const Matrix<float> dk(context, k.data(), n, m), dt(context, teacher.data(), n, m);
+    Matrix<float> gradient(context, n, m);
+    Klot klot(context, n, m, options);
+    klot.run(dk, dt, gradient, scale);
+    return {klot.result(), gradient.download()};
+  }
+};
+SOTALIGN_ON_EVERY_DEVICE(KlotTest);
+
+// The small cases are in the repository. The whole set is read where it is at hand.
+TEST_P(KlotTest, GoldenVectors) {
+  std::string folder = SOTALIGN_SHARED_DATA "/golden/";
+  if (!std::filesystem::exists(folder)) folder = SOTALIGN_TEST_DATA "/golden/";
+  const nlohmann::json manifest = nlohmann::json::parse(std::ifstream(folder + "manifest.json"));
+  int cases = 0;
+  for (const nlohmann::json& entry : manifest) {
+    const std::string name = entry["case"];
+    if (!name.starts_with("klot_") || !std::filesystem::exists(folder + name + ".grad.npy")) continue;
+    SCOPED_TRACE(name);
+    ++cases;
+    const int64_t n = entry["n"], m = entry["m"];
+    const KlotOptions options{.epsilon_student = entry["epsilon_student"],
+                              .epsilon_teacher = entry["epsilon_teacher"],
+                              .iterations = entry["iterations"],
+                              .symmetrize = entry["symmetrize"] ? Symmetrize::kYes : Symmetrize::kNo};
+    const std::vector<float> k = testing::read_golden(folder + name + ".k_student.npy").as_float();
+    const std::vector<float> t = testing::read_golden(folder + name + ".k_teacher.npy").as_float();
+    const auto [result, gradient] = run(k, t, n, m, options);
+
+    const double value = entry["value"];
+    EXPECT_WITHIN(std::abs(result.value - value), value < 0.1 ? 1e-6 : 1e-5 * value);
+    EXPECT_WITHIN(relative_l1(gradient, testing::read_golden(folder + name + ".grad.npy").values,
+                              0.1 / options.epsilon_student),
+                  5e-5);
+    // The manifest gives the mean over the rows; ours is the sum.
+    EXPECT_WITHIN(std::abs(result.student.row_error - double(entry["marginal_error_student"]) * double(n)),
+                  2e-6);
+    EXPECT_WITHIN(std::abs(result.teacher.row_error - double(entry["marginal_error_teacher"]) * double(n)),
+                  5e-6);
+
+    for (const bool of_teacher : {false, true}) {
+      Matrix<float> affinity(context, of_teacher ? t.data() : k.data(), n, m);
+      Sinkhorn solver(
+          context, n, m,
+          SinkhornOptions{.epsilon = of_teacher ? options.epsilon_teacher : options.epsilon_student,
+                          .iterations = options.iterations,
+                          .symmetrize = options.symmetrize});
+      solver.solve(affinity);
+      solver.plan(affinity, affinity);
+      const auto expected =
+          testing::read_golden(folder + name + (of_teacher ? ".plan_teacher.npy" : ".plan_student.npy"));
+      EXPECT_WITHIN(relative_l1(affinity.download(), expected.values), 2e-5);
+    }
+  }
+  EXPECT_GE(cases, 5);
+}
+
+TEST_P(KlotTest, ShapesAgreeWithTheOracle) {
+  for (const auto& [n, m] : std::vector<std::pair<int64_t, int64_t>>{{1, 1},
+                                                                     {1, 2},
+                                                                     {2, 1},
+                                                                     {2, 2},
+                                                                     {31, 33},
+                                                                     {33, 31},
+                                                                     {32, 32},
+                                                                     {127, 129},
+                                                                     {257, 1},
+                                                                     {1, 257},
+                                                                     {130, 65},
+                                                                     {300, 7}}) {
+    SCOPED_TRACE(std::to_string(n) + " x " + std::to_string(m));
+    const auto k = random_uniform(n * m, 10 + n), t = random_uniform(n * m, 20 + m);
+    const KlotOptions options{.epsilon_student = 0.07, .epsilon_teacher = 0.02, .iterations = 30};
+    const auto [result, gradient] = run(k, t, n, m, options);
+    const EntropicOracle student = EntropicOracle(k, n, m, 0.07).solve(30, true);
+    const EntropicOracle teacher = EntropicOracle(t, n, m, 0.02).solve(30, true);
+    EXPECT_WITHIN(std::abs(result.value - klot_value(student, teacher)),
+                  1e-5 * std::max(0.1, klot_value(student, teacher)));
+    std::vector<double> expected = student.plan();
+    const std::vector<double> target = teacher.plan();
+    for (size_t i = 0; i < expected.size(); ++i) expected[i] = (expected[i] - target[i]) / 0.07;
+    EXPECT_WITHIN(relative_l1(gradient, expected, 0.1 / 0.07), 2e-5);
+  }
+}
+
+// The gradient is exact at convergence, with the student's epsilon.
+TEST_P(KlotTest, GradientAgreesWithFiniteDifferences) {
+  const int64_t n = 9, m = 7;
+  auto k = random_uniform(n * m, 1);
+  const auto t = random_uniform(n * m, 2);
+  const KlotOptions options{.epsilon_student = 0.3, .epsilon_teacher = 0.1, .iterations = 300};
+  const std::vector<float> gradient = run(k, t, n, m, options).gradient;
+  const EntropicOracle teacher = EntropicOracle(t, n, m, 0.1).solve(300, true);
+  std::vector<double> expected(gradient.size());
+  const float h = 1.0f / 1024;
+  for (size_t i = 0; i < k.size(); ++i) {
+    const float kept = k[i];
+    k[i] = kept + h;
+    const double above = klot_value(EntropicOracle(k, n, m, 0.3).solve(300, true), teacher);
+    k[i] = kept - h;
+    const double below = klot_value(EntropicOracle(k, n, m, 0.3).solve(300, true), teacher);
+    expected[i] = (above - below) / (double(kept + h) - double(kept - h));
+    k[i] = kept;
+  }
+  EXPECT_WITHIN(relative_l1(gradient, expected), 2e-5);
+}
+
+TEST_P(KlotTest, EqualAffinitiesGiveZero) {
+  const auto k = random_uniform(40 * 50, 3);
+  const auto [result, gradient] = run(k, k, 40, 50, {.epsilon_student = 0.05, .epsilon_teacher = 0.05});
+  EXPECT_EQ(result.value, 0.0);
+  EXPECT_EQ(gradient, std::vector<float>(gradient.size(), 0.0f));
+}
+
+TEST_P(KlotTest, GradientMayOverwriteEitherAffinityAndIsScaled) {
+  const auto k = random_uniform(65 * 70, 4), t = random_uniform(65 * 70, 5);
+  const std::vector<float> expected = run(k, t, 65, 70, {}, 3.0).gradient;
+  const std::vector<float> plain = run(k, t, 65, 70, {}).gradient;
+  for (size_t i = 0; i < plain.size(); ++i)
+    EXPECT_NEAR(expected[i], 3 * plain[i], 1e-6 * std::abs(plain[i]) + 1e-12);
+  for (const bool over_teacher : {false, true}) {
+    Matrix<float> dk(context, k.data(), 65, 70), dt(context, t.data(), 65, 70);
+    Klot klot(context, 65, 70, {});
+    klot.run(dk, dt, over_teacher ? dt : dk, 3.0);
+    EXPECT_EQ((over_teacher ? dt : dk).download(), expected);
+  }
+}
+
+TEST_P(KlotTest, RepeatsBitForBitWhateverTheThreads) {
+  const auto k = random_uniform(300 * 130, 6), t = random_uniform(300 * 130, 7);
+  const Run first = run(k, t, 300, 130, {});
+  for (const int threads : {1, 2, 3}) {
+    Context other(GetParam(), threads);
+    const Matrix<float> dk(other, k.data(), 300, 130), dt(other, t.data(), 300, 130);
+    Matrix<float> gradient(other, 300, 130);
+    Klot klot(other, 300, 130, {});
+    klot.run(dk, dt, gradient);
+    klot.run(dk, dt, gradient);
+    EXPECT_EQ(gradient.download(), first.gradient);
+    EXPECT_EQ(klot.result().value, first.result.value);
+  }
+}
+
+TEST_P(KlotTest, FurtherRunsAllocateNothing) {
+  const auto k = random_uniform(100 * 100, 8);
+  const Matrix<float> dk(context, k.data(), 100, 100), dt(context, k.data(), 100, 100);
+  Matrix<float> gradient(context, 100, 100);
+  Klot klot(context, 100, 100, {});
+  klot.run(dk, dt, gradient);
+  const int64_t before = context.allocations();
+  klot.run(dk, dt, gradient);
+  EXPECT_EQ(context.allocations(), before);
+}
+
+TEST_P(KlotTest, ZeroWeightsLeaveTheirRowsAndColumnsAlone) {
+  const int64_t n = 20, m = 24;
+  const auto k = random_uniform(n * m, 9), t = random_uniform(n * m, 10);
+  std::vector<double> a(n, 1.0), b(m, 2.0);
+  a[0] = a[7] = a[19] = 0;
+  b[3] = b[23] = 0;
+  const Matrix<float> dk(context, k.data(), n, m), dt(context, t.data(), n, m);
+  Matrix<float> gradient(context, n, m);
+  Klot klot(context, n, m, {});
+  klot.set_weights(a, b);
+  klot.run(dk, dt, gradient);
+  EntropicOracle student(k, n, m, 0.05), teacher(t, n, m, 0.01);
+  for (EntropicOracle* o : {&student, &teacher}) {
+    for (int64_t i = 0; i < n; ++i) o->a[i] = a[i] / 17;
+    for (int64_t j = 0; j < m; ++j) o->b[j] = b[j] / 44;
+    o->solve(100, true);
+  }
+  EXPECT_WITHIN(std::abs(klot.result().value - klot_value(student, teacher)),
+                1e-5 * klot_value(student, teacher));
+  const std::vector<float> g = gradient.download();
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < m; ++j)
+      if (a[i] == 0 || b[j] == 0) {
+        EXPECT_EQ(g[i * m + j], 0.0f);
+      }
+}
+
+TEST_P(KlotTest, RejectsWhatDoesNotFit) {
+  EXPECT_THROW(Klot(context, 0, 3, {}), InvalidArgument);
+  EXPECT_THROW(Klot(context, 3, 3, {.epsilon_student = 0}), InvalidArgument);
+  EXPECT_THROW(Klot(context, 3, 3, {.epsilon_teacher = std::nan("")}), InvalidArgument);
+  Klot klot(context, 3, 3, {});
+  Matrix<float> right(context, 3, 3), wrong(context, 3, 4);
+  EXPECT_THROW(klot.run(right, wrong, right), InvalidArgument);
+  EXPECT_THROW(klot.run(right, right, wrong), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace sotalign

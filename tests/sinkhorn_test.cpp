@@ -1,0 +1,260 @@
+// Sinkhorn: stopping, batches, weights, starts and hostile affinities, against double loops.
+#include "sotalign/ot/sinkhorn.h"
+
+#include <gtest/gtest.h>
+
+#include "sotalign/core/error.h"
+#include "support/compare.h"
+#include "support/devices.h"
+#include "support/entropic_oracle.h"
+
+namespace sotalign {
+namespace {
+
+using testing::EntropicOracle;
+using testing::random_uniform;
+using testing::relative_l1;
+
+class SinkhornTest : public testing::DeviceTest {
+ protected:
+  struct Solved {
+    SinkhornResult result;
+    std::vector<float> plan;
+    std::vector<double> u, v;
+  };
+  Solved finish(Sinkhorn& solver, const Matrix<float>& affinity) {
+    solver.solve(affinity);
+    Matrix<float> plan(context, affinity.rows(), affinity.cols());
+    solver.plan(affinity, plan);
+    return {solver.results()[0], plan.download(), solver.row_potentials(0), solver.column_potentials(0)};
+  }
+  Solved solve(const std::vector<float>& k, int64_t n, int64_t m, const SinkhornOptions& options) {
+    const Matrix<float> affinity(context, k.data(), n, m);
+    Sinkhorn solver(context, n, m, options);
+    return finish(solver, affinity);
+  }
+};
+SOTALIGN_ON_EVERY_DEVICE(SinkhornTest);
+
+TEST_P(SinkhornTest, PlansAgreeWithTheOracleAtEveryEpsilon) {
+  const int64_t n = 129, m = 70;
+  const auto k = random_uniform(n * m, 1);
+  for (const double epsilon : {1.0, 0.1, 0.05, 0.01, 0.005, 0.001}) {
+    SCOPED_TRACE(epsilon);
+    const Solved s = solve(k, n, m, {.epsilon = epsilon, .iterations = 40});
+    const EntropicOracle oracle = EntropicOracle(k, n, m, epsilon).solve(40, false);
+    EXPECT_WITHIN(relative_l1(s.plan, oracle.plan()), epsilon < 0.005 ? 2e-5 : 5e-6);
+    EXPECT_WITHIN(std::abs(s.result.row_error - oracle.row_error()), 5e-6);
+    EXPECT_WITHIN(s.result.column_error, 5e-6);
+    EXPECT_EQ(s.result.status, SinkhornStatus::kFixed);
+    EXPECT_EQ(s.result.iterations, 40);
+    // The potentials define the plan.
+    double worst = 0;
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < m; ++j)
+        worst = std::max(
+            worst, std::abs(std::exp(double(k[i * m + j]) / epsilon + s.u[i] + s.v[j]) - s.plan[i * m + j]));
+    EXPECT_WITHIN(worst, 1e-4 / double(std::max(n, m)));
+  }
+}
+
+TEST_P(SinkhornTest, ToleranceStopsAndIsMet) {
+  const int64_t n = 200, m = 150;
+  const auto k = random_uniform(n * m, 2);
+  int64_t before = 0;
+  for (const double tolerance : {1e-1, 1e-2, 1e-3, 1e-4, 1e-5}) {
+    const Solved s =
+        solve(k, n, m, {.epsilon = 0.1, .iterations = 1000, .tolerance = tolerance, .check_every = 1});
+    EXPECT_EQ(s.result.status, SinkhornStatus::kConverged);
+    EXPECT_WITHIN(s.result.marginal_error, tolerance * 1.01 + 1e-6);
+    EXPECT_GE(s.result.iterations, before) << "a tighter tolerance took fewer iterations";
+    before = s.result.iterations;
+  }
+  EXPECT_GT(before, 3);
+  EXPECT_LT(before, 1000);
+  const Solved rare =
+      solve(k, n, m, {.epsilon = 0.1, .iterations = 1000, .tolerance = 1e-5, .check_every = 50});
+  EXPECT_EQ(rare.result.iterations, 50);
+  const Solved limited = solve(k, n, m, {.epsilon = 0.001, .iterations = 10, .tolerance = 1e-6});
+  EXPECT_EQ(limited.result.status, SinkhornStatus::kIterationLimit);
+  EXPECT_EQ(limited.result.iterations, 10);
+  EXPECT_GT(limited.result.marginal_error, 1e-6);
+}
+
+TEST_P(SinkhornTest, SymmetrizeAveragesTheRowPotentials) {
+  const int64_t n = 30, m = 40;
+  const auto k = random_uniform(n * m, 3);
+  const Solved s = solve(k, n, m, {.epsilon = 0.02, .iterations = 3, .symmetrize = Symmetrize::kYes});
+  EXPECT_WITHIN(relative_l1(s.plan, EntropicOracle(k, n, m, 0.02).solve(3, true).plan()), 5e-6);
+  EXPECT_FALSE(relative_l1(s.plan, EntropicOracle(k, n, m, 0.02).solve(3, false).plan()) < 1e-3);
+}
+
+TEST_P(SinkhornTest, BatchesAreBitwiseWhatSingleSolvesAre) {
+  const int64_t n = 131, m = 67;
+  const std::vector<double> epsilons = {0.05, 0.01, 0.3};
+  const auto k = random_uniform(3 * n * m, 4);
+  std::vector<SinkhornOptions> options;
+  for (const double epsilon : epsilons)
+    options.push_back(
+        {.epsilon = epsilon, .iterations = 60, .tolerance = 1e-4, .symmetrize = Symmetrize::kYes});
+  const Matrix<float> all(context, k.data(), 3 * n, m);
+  Matrix<float> plans(context, 3 * n, m);
+  Sinkhorn batch(context, n, m, options);
+  batch.solve(all);
+  batch.plan(all, plans);
+  const std::vector<float> together = plans.download();
+  const std::vector<SinkhornResult> results = batch.results();
+  EXPECT_NE(results[1].iterations, results[2].iterations) << "the problems should stop at different times";
+  for (int64_t b = 0; b < 3; ++b) {
+    const std::vector<float> own(k.begin() + b * n * m, k.begin() + (b + 1) * n * m);
+    const Solved single = solve(own, n, m, options[b]);
+    EXPECT_EQ(single.plan,
+              std::vector<float>(together.begin() + b * n * m, together.begin() + (b + 1) * n * m));
+    EXPECT_EQ(single.u, batch.row_potentials(b));
+    EXPECT_EQ(single.result.iterations, results[b].iterations);
+    EXPECT_EQ(single.result.marginal_error, results[b].marginal_error);
+  }
+}
+
+TEST_P(SinkhornTest, WarmStartReachesTheSamePlanSooner) {
+  const int64_t n = 100;
+  const auto k = random_uniform(n * n, 6);
+  const Matrix<float> affinity(context, k.data(), n, n);
+  const SinkhornOptions options{.epsilon = 0.02, .iterations = 5000, .tolerance = 1e-5, .check_every = 1};
+  Sinkhorn solver(context, n, n, options);
+  const Solved cold = finish(solver, affinity);
+  // Any constant may be moved between the potentials: the start is the same, however far off it looks.
+  std::vector<double> shifted = cold.v;
+  for (double& value : shifted) value += 500;
+  solver.set_start(0, shifted);
+  const Solved warm = finish(solver, affinity);
+  EXPECT_LT(warm.result.iterations, cold.result.iterations / 4);
+  EXPECT_EQ(warm.result.status, SinkhornStatus::kConverged);
+  EXPECT_WITHIN(relative_l1(warm.plan, cold.plan), 5e-5);
+}
+
+// Starts for which the fused step cannot hold its bounds, so that the log-domain updates must take over.
+TEST_P(SinkhornTest, WildStartsAreSafe) {
+  const int64_t n = 64, m = 96;
+  const auto k = random_uniform(n * m, 7);
+  const Matrix<float> affinity(context, k.data(), n, m);
+  Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = 0.05, .iterations = 200});
+  const Solved cold = finish(solver, affinity);
+  std::vector<double> start(m);
+  for (int64_t j = 0; j < m; ++j) start[j] = j % 2 == 0 ? 5000.0 : -5000.0;
+  solver.set_start(0, start);
+  const Solved wild = finish(solver, affinity);
+  EXPECT_WITHIN(relative_l1(wild.plan, cold.plan), 1e-5);
+}
+
+TEST_P(SinkhornTest, WeightsAreMetAndZeroWeightsGiveZeroRows) {
+  const int64_t n = 40, m = 33;
+  const auto k = random_uniform(n * m, 8);
+  std::vector<double> a(n), b(m);
+  for (int64_t i = 0; i < n; ++i) a[i] = i % 5 == 0 ? 0.0 : double(i);
+  for (int64_t j = 0; j < m; ++j) b[j] = j % 7 == 3 ? 0.0 : std::pow(10.0, -double(j % 12));
+  for (const double epsilon : {0.5, 0.01, 0.001}) {
+    SCOPED_TRACE(epsilon);
+    const Matrix<float> affinity(context, k.data(), n, m);
+    Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = epsilon, .iterations = 30});
+    solver.set_weights(0, a, b);
+    const Solved s = finish(solver, affinity);
+    EntropicOracle oracle(k, n, m, epsilon);
+    double sum_a = 0, sum_b = 0;
+    for (const double x : a) sum_a += x;
+    for (const double x : b) sum_b += x;
+    for (int64_t i = 0; i < n; ++i) oracle.a[i] = a[i] / sum_a;
+    for (int64_t j = 0; j < m; ++j) oracle.b[j] = b[j] / sum_b;
+    oracle.solve(30, false);
+    EXPECT_WITHIN(relative_l1(s.plan, oracle.plan()), 2e-5);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < m; ++j)
+        if (a[i] == 0 || b[j] == 0) {
+          EXPECT_EQ(s.plan[i * m + j], 0.0f);
+        }
+    EXPECT_TRUE(std::isinf(s.u[0]) && std::isinf(s.v[3]));
+    EXPECT_WITHIN(s.result.column_error, 1e-5);
+  }
+}
+
+TEST_P(SinkhornTest, ExtremeWeightsStayFinite) {
+  const int64_t n = 70, m = 5;
+  const auto k = random_uniform(n * m, 9);
+  std::vector<double> a(n, 1e-60);
+  a[3] = 1.0;
+  const Matrix<float> affinity(context, k.data(), n, m);
+  Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = 0.01, .iterations = 20});
+  solver.set_weights(0, a, {});
+  const Solved s = finish(solver, affinity);
+  for (const float p : s.plan) EXPECT_TRUE(std::isfinite(p));
+  for (const double u : s.u) EXPECT_TRUE(std::isfinite(u));
+  EXPECT_WITHIN(s.result.marginal_error, 1e-5);
+}
+
+TEST_P(SinkhornTest, HostileAffinities) {
+  const int64_t n = 33, m = 47;
+  std::vector<std::vector<float>> hostile;
+  hostile.emplace_back(n * m, 0.0f);  // all equal
+  hostile.emplace_back(n * m, -1.0f);
+  hostile.push_back(random_uniform(n * m, 10));  // +-1 everywhere
+  for (float& x : hostile.back()) x = x > 0 ? 1.0f : -1.0f;
+  hostile.emplace_back(n * m, 0.0f);  // one outlier
+  hostile.back()[5] = 1.0f;
+  hostile.emplace_back(n * m, -1.0f);  // one row and one column far from all others
+  for (int64_t j = 0; j < m; ++j) hostile.back()[7 * m + j] = 1.0f;
+  for (int64_t i = 0; i < n; ++i) hostile.back()[i * m + 11] = 1.0f;
+  for (const std::vector<float>& k : hostile)
+    for (const double epsilon : {0.05, 0.001}) {
+      const Solved s = solve(k, n, m, {.epsilon = epsilon, .iterations = 25});
+      EXPECT_WITHIN(relative_l1(s.plan, EntropicOracle(k, n, m, epsilon).solve(25, false).plan()), 2e-5);
+      EXPECT_WITHIN(s.result.column_error, 5e-6);
+    }
+}
+
+TEST_P(SinkhornTest, StridedAffinities) {
+  const int64_t n = 20, m = 30, stride = 37;
+  const auto padded = random_uniform(n * stride, 11);
+  std::vector<float> dense;
+  for (int64_t i = 0; i < n; ++i)
+    dense.insert(dense.end(), padded.begin() + i * stride, padded.begin() + i * stride + m);
+  const Matrix<float> storage(context, padded.data(), n, stride);
+  const ConstMatrixF view(storage.data(), n, m, stride);
+  Sinkhorn solver(context, n, m, SinkhornOptions{});
+  solver.solve(view);
+  EXPECT_EQ(solver.row_potentials(0), solve(dense, n, m, {}).u);
+}
+
+TEST_P(SinkhornTest, PermutingTheProblemPermutesThePlan) {
+  const int64_t n = 90, m = 80;
+  const auto k = random_uniform(n * m, 12);
+  std::vector<float> reversed(k.size());
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < m; ++j) reversed[(n - 1 - i) * m + (m - 1 - j)] = k[i * m + j];
+  const Solved straight = solve(k, n, m, {}), mirrored = solve(reversed, n, m, {});
+  std::vector<float> back(k.size());
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < m; ++j) back[i * m + j] = mirrored.plan[(n - 1 - i) * m + (m - 1 - j)];
+  EXPECT_WITHIN(relative_l1(back, straight.plan), 2e-6);
+}
+
+TEST_P(SinkhornTest, RejectsWhatItCannotDo) {
+  EXPECT_THROW(Sinkhorn(context, 0, 5, SinkhornOptions{}), InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.epsilon = 0.0}), InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.epsilon = std::nan("")}), InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.epsilon = 1e-40}), InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.iterations = 0}), InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.tolerance = -1.0}), InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.check_every = 0}), InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 5, 5, {{.iterations = 5}, {.iterations = 6}}), InvalidArgument);
+  Sinkhorn solver(context, 2, 3, SinkhornOptions{});
+  EXPECT_THROW(solver.set_weights(0, {1.0}, {}), InvalidArgument);
+  EXPECT_THROW(solver.set_weights(0, {0.0, 0.0}, {}), InvalidArgument);
+  EXPECT_THROW(solver.set_weights(0, {1.0, -1.0}, {}), InvalidArgument);
+  EXPECT_THROW(solver.set_weights(0, {1.0, std::nan("")}, {}), InvalidArgument);
+  EXPECT_THROW(solver.set_start(0, {0.0, 0.0}), InvalidArgument);
+  EXPECT_THROW(solver.set_start(0, {0.0, 0.0, std::nan("")}), InvalidArgument);
+  EXPECT_THROW(solver.solve(Matrix<float>(context, 3, 3)), InvalidArgument);
+}
+
+}  // namespace
+}  // namespace sotalign
