@@ -53,11 +53,11 @@ struct Teacher {
   void project(Context& context, Side side, ConstMatrixF x, MatrixF out) const;
 };
 
-/// Row i of a [p, dx] belongs to row i of b [p, dy], both preprocessed. All steps in double; the larger of
-/// the temporaries are four of [p, max(dx, dy)] and three of [d, d], the latter only for a side with d < p.
-/// k is at most min(dx, dy, p - 1) and the numerical rank of the cross-covariance. Throws InvalidArgument for
-/// a larger options.dim, other bad options, fewer than two pairs, unequal numbers of rows, entries that are
-/// not finite, and pairs without common variation.
+/// Row i of a [p, dx] belongs to row i of b [p, dy], both preprocessed. All steps in double; the peak is
+/// about three double matrices [p, d] and four [min(p, d), d], LAPACK's scratch included, d the larger of dx,
+/// dy. k is at most min(dx, dy, p - 1) and the numerical rank of the cross-covariance. Throws InvalidArgument
+/// for a larger options.dim, other bad options, fewer than two pairs, unequal numbers of rows, entries that
+/// are not finite, and pairs without common variation.
 Teacher fit_teacher(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options = {});
 
 }  // namespace sotalign
