@@ -1,4 +1,4 @@
-// C = alpha op(A) op(B) + beta C, row-major float32, by the backend's BLAS (CBLAS, later cuBLAS).
+// C = alpha op(A) op(B) + beta C, row-major, by the backend's BLAS (CBLAS, later cuBLAS).
 #pragma once
 
 #include "kernels/queue.h"
@@ -9,19 +9,22 @@ enum class Transpose { kNo, kYes };
 
 /// op(A) is [m, k], op(B) is [k, n], C is [m, n]; strides are those of the matrices as stored.
 /// C aliases neither A nor B. With beta = 0, C need not be initialised.
+/// T is float or double.
+template <class T>
 struct Gemm {
   Transpose transpose_a = Transpose::kNo;
   Transpose transpose_b = Transpose::kNo;
   int64_t m = 0, n = 0, k = 0;
-  float alpha = 1.0f;
-  const float* a = nullptr;
+  T alpha = 1;
+  const T* a = nullptr;
   int64_t a_stride = 0;
-  const float* b = nullptr;
+  const T* b = nullptr;
   int64_t b_stride = 0;
-  float beta = 0.0f;
-  float* c = nullptr;
+  T beta = 0;
+  T* c = nullptr;
   int64_t c_stride = 0;
 };
-SOTALIGN_DECLARE_OPERATION(gemm, Gemm)
+SOTALIGN_DECLARE_OPERATION(gemm, Gemm<float>)
+SOTALIGN_DECLARE_OPERATION(gemm, Gemm<double>)
 
 }  // namespace sotalign::kernels

@@ -7,15 +7,21 @@
 
 namespace sotalign::kernels::cpu {
 
-void gemm(const Queue& queue, const Gemm& args) {
+namespace {
+template <class T, class Function>
+void call_blas(Function cblas_gemm, const Queue& queue, const Gemm<T>& args) {
   if (args.m == 0 || args.n == 0) return;
   const BlasThreads threads(queue.threads);
   const auto op = [](Transpose t) { return t == Transpose::kYes ? CblasTrans : CblasNoTrans; };
   // lib/ has checked that sizes and strides fit BLAS's 32-bit integers.
   const auto size = [](int64_t n) { return static_cast<blasint>(n); };
-  cblas_sgemm(CblasRowMajor, op(args.transpose_a), op(args.transpose_b), size(args.m), size(args.n),
-              size(args.k), args.alpha, args.a, size(args.a_stride), args.b, size(args.b_stride), args.beta,
-              args.c, size(args.c_stride));
+  cblas_gemm(CblasRowMajor, op(args.transpose_a), op(args.transpose_b), size(args.m), size(args.n),
+             size(args.k), args.alpha, args.a, size(args.a_stride), args.b, size(args.b_stride), args.beta,
+             args.c, size(args.c_stride));
 }
+}  // namespace
+
+void gemm(const Queue& queue, const Gemm<float>& args) { call_blas(cblas_sgemm, queue, args); }
+void gemm(const Queue& queue, const Gemm<double>& args) { call_blas(cblas_dgemm, queue, args); }
 
 }  // namespace sotalign::kernels::cpu

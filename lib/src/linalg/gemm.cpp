@@ -9,8 +9,10 @@
 
 namespace sotalign {
 
-void gemm(Context& context, Op op_a, Op op_b, float alpha, ConstMatrixF a, ConstMatrixF b, float beta,
-          MatrixF c) {
+namespace {
+template <class T>
+void checked_gemm(Context& context, Op op_a, Op op_b, T alpha, MatrixView<const T> a, MatrixView<const T> b,
+                  T beta, MatrixView<T> c) {
   const bool ta = op_a == Op::kTranspose, tb = op_b == Op::kTranspose;
   const int64_t m = ta ? a.cols : a.rows, k = ta ? a.rows : a.cols;
   const int64_t kb = tb ? b.cols : b.rows, n = tb ? b.rows : b.cols;
@@ -23,19 +25,29 @@ void gemm(Context& context, Op op_a, Op op_b, float alpha, ConstMatrixF a, Const
       throw InvalidArgument(
           fmt::format("gemm: sizes and strides up to {} are possible, found {}", kLimit, size));
   const auto op = [](bool t) { return t ? kernels::Transpose::kYes : kernels::Transpose::kNo; };
-  kernels::gemm(context.queue(), {.transpose_a = op(ta),
-                                  .transpose_b = op(tb),
-                                  .m = m,
-                                  .n = n,
-                                  .k = k,
-                                  .alpha = alpha,
-                                  .a = a.data,
-                                  .a_stride = a.stride,
-                                  .b = b.data,
-                                  .b_stride = b.stride,
-                                  .beta = beta,
-                                  .c = c.data,
-                                  .c_stride = c.stride});
+  kernels::gemm(context.queue(), kernels::Gemm<T>{.transpose_a = op(ta),
+                                                  .transpose_b = op(tb),
+                                                  .m = m,
+                                                  .n = n,
+                                                  .k = k,
+                                                  .alpha = alpha,
+                                                  .a = a.data,
+                                                  .a_stride = a.stride,
+                                                  .b = b.data,
+                                                  .b_stride = b.stride,
+                                                  .beta = beta,
+                                                  .c = c.data,
+                                                  .c_stride = c.stride});
+}
+}  // namespace
+
+void gemm(Context& context, Op op_a, Op op_b, float alpha, ConstMatrixF a, ConstMatrixF b, float beta,
+          MatrixF c) {
+  checked_gemm(context, op_a, op_b, alpha, a, b, beta, c);
+}
+void gemm(Context& context, Op op_a, Op op_b, double alpha, ConstMatrixD a, ConstMatrixD b, double beta,
+          MatrixD c) {
+  checked_gemm(context, op_a, op_b, alpha, a, b, beta, c);
 }
 
 }  // namespace sotalign

@@ -12,5 +12,7 @@ enum class Op { kNone, kTranspose };
 /// read. Throws InvalidArgument when the shapes do not fit together.
 void gemm(Context& context, Op op_a, Op op_b, float alpha, ConstMatrixF a, ConstMatrixF b, float beta,
           MatrixF c);
+void gemm(Context& context, Op op_a, Op op_b, double alpha, ConstMatrixD a, ConstMatrixD b, double beta,
+          MatrixD c);
 
 }  // namespace sotalign

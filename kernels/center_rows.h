@@ -1,0 +1,22 @@
+// One row subtracted from all rows.
+#pragma once
+
+#include "kernels/queue.h"
+
+namespace sotalign::kernels {
+
+/// y_i = x_i - mean, computed in T, which is float or double. One pass. With T = float, x and y may be the
+/// same memory.
+template <class T>
+struct CenterRows {
+  const float* x = nullptr;  ///< [rows, cols]
+  int64_t x_stride = 0;
+  const T* mean = nullptr;  ///< [cols]
+  T* y = nullptr;           ///< [rows, cols]
+  int64_t y_stride = 0;
+  int64_t rows = 0, cols = 0;
+};
+SOTALIGN_DECLARE_OPERATION(center_rows, CenterRows<float>)
+SOTALIGN_DECLARE_OPERATION(center_rows, CenterRows<double>)
+
+}  // namespace sotalign::kernels

@@ -1,0 +1,17 @@
+// Divide and conquer, LAPACK's fastest routine when all eigenvectors are wanted.
+#include "kernels/eigh.h"
+
+#include <lapacke.h>
+
+#include "kernels/cpu/blas_threads.h"
+
+namespace sotalign::kernels::cpu {
+
+void eigh(const Queue& queue, const Eigh& args) {
+  const BlasThreads threads(queue.threads);
+  // The upper triangle of the column-major reading is the lower one of ours.
+  *args.info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', static_cast<lapack_int>(args.n), args.a,
+                              static_cast<lapack_int>(args.a_stride), args.values);
+}
+
+}  // namespace sotalign::kernels::cpu

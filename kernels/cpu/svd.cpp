@@ -1,0 +1,18 @@
+// A row-major [m, n] is A' column-major [n, m], and A' = V S U': LAPACK's left vectors, stored by columns,
+// are our Vt by rows, its right ones our U. So nothing is transposed.
+#include "kernels/svd.h"
+
+#include <lapacke.h>
+
+#include "kernels/cpu/blas_threads.h"
+
+namespace sotalign::kernels::cpu {
+
+void svd(const Queue& queue, const Svd& args) {
+  const BlasThreads threads(queue.threads);
+  const auto size = [](int64_t n) { return static_cast<lapack_int>(n); };
+  *args.info = LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', size(args.n), size(args.m), args.a, size(args.a_stride),
+                              args.values, args.vt, size(args.vt_stride), args.u, size(args.u_stride));
+}
+
+}  // namespace sotalign::kernels::cpu

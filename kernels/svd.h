@@ -1,0 +1,23 @@
+// Thin singular value decomposition in float64, by the backend's LAPACK (LAPACKE, later cuSOLVER).
+#pragma once
+
+#include "kernels/queue.h"
+
+namespace sotalign::kernels {
+
+/// A = U diag(values) Vt, k = min(m, n), singular values descending. The vendor's routine takes its scratch
+/// memory itself. Nothing aliases.
+struct Svd {
+  double* a = nullptr;  ///< [m, n]; destroyed
+  int64_t a_stride = 0;
+  int64_t m = 0, n = 0;
+  double* u = nullptr;  ///< [m, k]
+  int64_t u_stride = 0;
+  double* values = nullptr;  ///< [k]
+  double* vt = nullptr;      ///< [k, n]
+  int64_t vt_stride = 0;
+  int32_t* info = nullptr;  ///< [1], LAPACK's: 0 success, < 0 an argument is bad (NaN), > 0 no convergence
+};
+SOTALIGN_DECLARE_OPERATION(svd, Svd)
+
+}  // namespace sotalign::kernels

@@ -1,0 +1,63 @@
+// Linear teachers: projections Wx, Wy fitted on the pairs alone, in closed form. The teacher affinity
+// K*_ij = cosine((x_i - mean_x) Wx, (y_j - mean_y) Wy) is the product of two projected batches.
+//
+//   Teacher teacher = fit_teacher(context, a, b, {.kind = TeacherKind::kCca, .ridge = 0.1});
+//   teacher.project(context, Side::kX, x, px);
+//   teacher.project(context, Side::kY, y, py);
+//   gemm(context, Op::kNone, Op::kTranspose, 1.0f, px, py, 0.0f, affinity);
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "sotalign/core/buffer.h"
+
+namespace sotalign {
+
+enum class TeacherKind { kCca, kProcrustes };
+
+/// "cca", "procrustes".
+std::vector<std::string> teacher_names();
+/// Throws InvalidArgument that lists the names.
+TeacherKind parse_teacher_kind(const std::string& name);
+std::string to_string(TeacherKind kind);
+
+/// The modality that rows belong to: x is the first of the two (images), y the second (texts).
+enum class Side { kX, kY };
+
+struct TeacherOptions {
+  TeacherKind kind = TeacherKind::kCca;
+  /// CCA: added to the eigenvalues of both covariances, whose sum is at most 1 for preprocessed rows. With 0
+  /// the directions in which the pairs do not vary are left out.
+  double ridge = 0.1;
+  /// Columns k of Wx and Wy; 0 takes as many as the pairs determine.
+  int64_t dim = 0;
+  /// Column i of Wx and Wy is multiplied by correlations[i]^correlation_power: above 0, directions that the
+  /// pairs agree on more count more in the cosine.
+  double correlation_power = 0;
+};
+
+struct Teacher {
+  TeacherKind kind = TeacherKind::kCca;
+  Buffer<float> mean_x;  ///< [dx], mean of the pairs as given to fit_teacher
+  Buffer<float> mean_y;  ///< [dy]
+  Matrix<float> wx;      ///< [dx, k]
+  Matrix<float> wy;      ///< [dy, k]
+  /// [k], descending: canonical correlations, or for Procrustes the singular values of A0'B0.
+  std::vector<double> correlations;
+
+  int64_t dim() const { return wx.cols(); }
+
+  /// out_i = (x_i - mean) W scaled to unit length, 0 where that is 0. x [rows, dx or dy], out [rows, k],
+  /// disjoint. Throws InvalidArgument when the shapes do not fit.
+  void project(Context& context, Side side, ConstMatrixF x, MatrixF out) const;
+};
+
+/// Row i of a [p, dx] belongs to row i of b [p, dy], both preprocessed. All steps in double; the peak is
+/// about three double matrices [p, d] and four [min(p, d), d], LAPACK's scratch included, d the larger of dx,
+/// dy. k is at most min(dx, dy, p - 1) and the numerical rank of the cross-covariance. Throws InvalidArgument
+/// for a larger options.dim, other bad options, fewer than two pairs, unequal numbers of rows, entries that
+/// are not finite, and pairs without common variation.
+Teacher fit_teacher(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options = {});
+
+}  // namespace sotalign

@@ -1,0 +1,55 @@
+// A trained alignment: what maps raw embeddings of either modality to rows whose cosines can be compared.
+// Modality x is "image", y is "text", here and in files.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sotalign/nn/head.h"
+#include "sotalign/nn/parameters.h"
+#include "sotalign/nn/preprocess.h"
+#include "sotalign/teacher/teacher.h"
+
+namespace sotalign {
+
+/// Which of a model's two maps: the trained heads or the linear teacher they were trained with.
+enum class Projection { kHeads, kTeacher };
+
+class Model {
+ public:
+  /// A model with heads, initialised from `seed`, and no teacher yet.
+  Model(Context& context, const HeadOptions& image, const HeadOptions& text, uint64_t seed);
+  /// A model that is a teacher alone.
+  Model(Context& context, Teacher teacher);
+
+  /// Reads what save() wrote. Throws IoError that names what is missing or does not fit.
+  static Model load(Context& context, const std::string& path);
+  /// Weights, biases, means and teacher as a safetensors file, `notes` among its metadata.
+  void save(const std::string& path, const std::map<std::string, std::string>& notes = {}) const;
+
+  bool has(Projection projection) const;
+  int64_t input_dim(Side side) const;
+  /// Columns of embed()'s result.
+  int64_t dim(Projection projection) const;
+
+  /// Unit rows [n, dim] of raw embeddings x [n, input_dim], in tiles; x and out do not overlap. Throws
+  /// InvalidArgument when the shapes or the projection do not fit.
+  void embed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const;
+
+  const Head& head(Side side) const { return heads_[side == Side::kX ? 0 : 1]; }
+
+  Preprocessing image_preprocessing, text_preprocessing;  ///< empty means: none fitted yet
+  ParameterSet parameters;  ///< 'image_head.*', 'text_head.*', 'log_scale', 'bias'; empty for a teacher alone
+  std::optional<Teacher> teacher;
+
+ private:
+  explicit Model(Context& context) : context_(&context) {}
+  void add_heads(const HeadOptions& image, const HeadOptions& text);
+
+  Context* context_;
+  std::vector<Head> heads_;  // none, or image and text
+};
+
+}  // namespace sotalign

@@ -1,0 +1,117 @@
+// Training of the alignment heads (Algorithm 1 of the paper):
+//   loss = SigLIP(pairs) + klot_weight * KLOT(K[f(Xb), g(Yb)] || K*[Xb, Yb])
+// on the pairs and on unpaired images Xb and texts Yb that are sampled independently of each other. With
+// klot_weight 0 this is SAIL, the supervised baseline: the unpaired rows are then used for the means alone.
+#pragma once
+
+#include <optional>
+
+#include "sotalign/eval/retrieval.h"
+#include "sotalign/optim/optimizer.h"
+#include "sotalign/optim/schedule.h"
+#include "sotalign/ot/klot.h"
+#include "sotalign/train/model.h"
+#include "sotalign/train/sampler.h"
+
+namespace sotalign {
+
+/// Raw embeddings on the host, float32; they are copied to the device and may go away afterwards.
+struct TrainingData {
+  ConstMatrixF pair_images, pair_texts;  ///< [p, dx], [p, dy], row i belongs to row i, p >= 2
+  ConstMatrixF images = {}, texts = {};  ///< unpaired, [nx, dx], [ny, dy]; may be empty for SAIL
+  ConstMatrixF validation_images = {},
+               validation_texts = {};  ///< pairs that are not trained on; may be empty
+};
+
+struct TrainOptions {
+  TeacherOptions teacher = {};
+  int64_t dim = 256;                 ///< of the shared space
+  std::vector<int64_t> hidden = {};  ///< hidden layers of both heads; none: linear heads
+  Activation activation = Activation::kGelu;
+  int64_t steps = 100;
+  ScheduleOptions schedule = {};
+  OptimizerOptions optimizer = {};
+  int64_t batch_pairs = 10000;    ///< pairs in a step, at most all
+  int64_t batch_unpaired = 1200;  ///< unpaired images, and as many texts, in a step; at most all
+  /// alpha of the paper times the batch: plans have mass 1 here, rows of mass 1 there. The paper's 1e-3, 1e-4
+  /// and 1e-5 with 22,000 rows are 22, 2.2 and 0.22.
+  double klot_weight = 30.0;
+  KlotOptions klot = {};
+  uint64_t seed = 0;
+};
+
+/// Of one step; the loss is that of the weights before the step.
+struct StepMetrics {
+  int64_t step = 0;  ///< counted from 1
+  double loss = 0, siglip = 0;
+  double learning_rate = 0;
+  double logit_scale = 0, logit_bias = 0;
+  std::optional<KlotResult> klot = std::nullopt;
+};
+
+class Trainer {
+ public:
+  /// Preprocesses the data, fits the teacher and initialises the heads. Throws InvalidArgument for data and
+  /// options that do not fit. The context outlives the trainer.
+  Trainer(Context& context, const TrainingData& data, const TrainOptions& options);
+
+  int64_t steps_done() const { return step_; }
+  bool finished() const { return step_ >= options_.steps; }
+
+  /// One step; allocates nothing and waits for nothing after the first.
+  void train_step();
+  /// Of the last step; waits for it.
+  StepMetrics metrics() const;
+
+  bool has_validation() const { return validation_images_.rows() > 0; }
+  /// Retrieval on the validation pairs with the present weights, which are kept if their MeanR@1 is the best
+  /// so far.
+  RetrievalResult validate();
+  RetrievalResult validate_teacher();
+  int64_t best_step() const { return best_step_; }  ///< -1: validate() was never called
+  double best_score() const { return best_score_; }
+
+  /// The present weights, or those that validate() found best.
+  const Model& model() const { return model_; }
+  void restore_best();
+
+  /// Everything that the remaining steps depend on besides data and options, and a fingerprint of these.
+  /// Loading it continues bit for bit; throws IoError when the fingerprint is not that of this trainer.
+  void save_checkpoint(const std::string& path);
+  void load_checkpoint(const std::string& path);
+
+  const TrainOptions& options() const { return options_; }
+
+ private:
+  void klot_step(ConstMatrixF f, ConstMatrixF g);
+  void siglip_step(ConstMatrixF f, ConstMatrixF g);
+  std::string fingerprint() const;
+
+  Context* context_;
+  TrainOptions options_;
+  int64_t step_ = 0;
+
+  // Preprocessed rows, and the unit rows that the teacher projects the unpaired ones to.
+  Matrix<float> pair_images_, pair_texts_, images_, texts_, validation_images_, validation_texts_;
+  Matrix<float> teacher_images_, teacher_texts_;
+
+  Model model_;
+  Optimizer optimizer_;
+  BatchSampler pair_sampler_;
+  std::optional<BatchSampler> image_sampler_, text_sampler_;  // absent without KLOT
+  std::optional<Klot> klot_;
+
+  // Of one step. Rows of a batch: first the unpaired ones, then the pairs.
+  Buffer<int64_t> image_index_, text_index_, pair_index_;
+  Matrix<float> image_batch_, text_batch_, teacher_image_batch_, teacher_text_batch_;
+  Activations image_activations_, text_activations_;
+  Matrix<float> affinity_, teacher_affinity_, pair_affinity_;
+  Matrix<float> d_image_, d_text_;
+  Buffer<double> siglip_value_;
+
+  Buffer<float> best_values_;
+  int64_t best_step_ = -1;
+  double best_score_ = -1;
+};
+
+}  // namespace sotalign

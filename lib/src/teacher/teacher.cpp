@@ -1,0 +1,107 @@
+#include "sotalign/teacher/teacher.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/center_rows.h"
+#include "kernels/normalize_rows.h"
+#include "sotalign/core/error.h"
+#include "sotalign/linalg/gemm.h"
+#include "teacher/reduced.h"
+
+namespace sotalign {
+
+namespace {
+struct Entry {
+  TeacherKind kind;
+  const char* name;
+  Teacher (*fit)(Context&, ConstMatrixF, ConstMatrixF, const TeacherOptions&);
+};
+constexpr Entry kTeachers[] = {
+    {TeacherKind::kCca, "cca", detail::fit_cca},
+    {TeacherKind::kProcrustes, "procrustes", detail::fit_procrustes},
+};
+
+const Entry& entry_of(TeacherKind kind) {
+  for (const Entry& entry : kTeachers)
+    if (entry.kind == kind) return entry;
+  throw InvalidArgument(fmt::format("teacher: no kind has the number {}", static_cast<int>(kind)));
+}
+
+void check_pairs(ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options) {
+  if (a.rows != b.rows || a.rows < 2 || a.cols < 1 || b.cols < 1)
+    throw InvalidArgument(
+        fmt::format("pairs: expected a and b with the same number of rows, at least 2, found [{}, {}] and "
+                    "[{}, {}]",
+                    a.rows, a.cols, b.rows, b.cols));
+  for (const auto& [name, value] :
+       {std::pair{"ridge", options.ridge}, std::pair{"correlation_power", options.correlation_power}})
+    if (!(std::isfinite(value) && value >= 0))
+      throw InvalidArgument(fmt::format("{}: expected a finite number >= 0, found {}", name, value));
+  const auto [limit, reason] =
+      std::min({std::pair{a.cols, "the columns of a"}, std::pair{b.cols, "the columns of b"},
+                std::pair{a.rows - 1, "the number of pairs - 1"}},
+               [](const auto& l, const auto& r) { return l.first < r.first; });
+  if (options.dim < 0 || options.dim > limit)
+    throw InvalidArgument(fmt::format("dim: expected 0 (as many as possible) to {}, which is {}, found {}",
+                                      limit, reason, options.dim));
+}
+}  // namespace
+
+std::vector<std::string> teacher_names() {
+  std::vector<std::string> names;
+  for (const Entry& entry : kTeachers) names.emplace_back(entry.name);
+  return names;
+}
+
+TeacherKind parse_teacher_kind(const std::string& name) {
+  for (const Entry& entry : kTeachers)
+    if (name == entry.name) return entry.kind;
+  throw InvalidArgument(
+      fmt::format("teacher: expected one of {}, found '{}'", fmt::join(teacher_names(), ", "), name));
+}
+
+std::string to_string(TeacherKind kind) { return entry_of(kind).name; }
+
+Teacher fit_teacher(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options) {
+  const Entry& entry = entry_of(options.kind);
+  check_pairs(a, b, options);
+  return entry.fit(context, a, b, options);
+}
+
+void Teacher::project(Context& context, Side side, ConstMatrixF x, MatrixF out) const {
+  const Buffer<float>& mean = side == Side::kX ? mean_x : mean_y;
+  const Matrix<float>& w = side == Side::kX ? wx : wy;
+  if (x.cols != w.rows() || out.rows != x.rows || out.cols != dim())
+    throw InvalidArgument(fmt::format("project: the projection is [{}, {}], x is [{}, {}], out is [{}, {}]",
+                                      w.rows(), dim(), x.rows, x.cols, out.rows, out.cols));
+  // Centring before the product, not after, keeps a row that equals the mean at exactly zero. Some rows at a
+  // time, so that the scratch memory does not grow with x.
+  constexpr int64_t kRowsAtOnce = 4096;
+  Workspace scratch(context);
+  const MatrixF centered = scratch.take_matrix<float>(std::min(x.rows, kRowsAtOnce), x.cols);
+  for (int64_t first = 0; first < x.rows; first += kRowsAtOnce) {
+    const int64_t rows = std::min(x.rows - first, kRowsAtOnce);
+    const MatrixF part = centered.row_range(0, rows), result = out.row_range(first, rows);
+    kernels::center_rows(context.queue(), kernels::CenterRows<float>{.x = x.row(first),
+                                                                     .x_stride = x.stride,
+                                                                     .mean = mean.data(),
+                                                                     .y = part.data,
+                                                                     .y_stride = part.stride,
+                                                                     .rows = rows,
+                                                                     .cols = x.cols});
+    gemm(context, Op::kNone, Op::kNone, 1.0f, part, w, 0.0f, result);
+    kernels::normalize_rows(context.queue(), {.x = result.data,
+                                              .x_stride = result.stride,
+                                              .y = result.data,
+                                              .y_stride = result.stride,
+                                              .norms = nullptr,
+                                              .rows = rows,
+                                              .cols = dim()});
+  }
+}
+
+}  // namespace sotalign

@@ -1,0 +1,192 @@
+#include "sotalign/train/model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "sotalign/core/error.h"
+#include "sotalign/io/safetensors.h"
+
+namespace sotalign {
+
+namespace {
+
+constexpr const char* kFormat = "sotalign-model-1";
+constexpr int64_t kEmbedTile = 4096;  // rows preprocessed at a time
+
+const char* side_name(Side side) { return side == Side::kX ? "image" : "text"; }
+
+std::string head_to_json(const HeadOptions& o) {
+  return nlohmann::json{{"input_dim", o.input_dim},
+                        {"hidden", o.hidden},
+                        {"output_dim", o.output_dim},
+                        {"activation", static_cast<int>(o.activation)}}
+      .dump();
+}
+
+HeadOptions head_from_json(const std::string& path, const std::string& text) {
+  try {
+    const nlohmann::json json = nlohmann::json::parse(text);
+    const int activation = json.at("activation");
+    if (activation < 0 || activation > static_cast<int>(Activation::kTanh))
+      throw IoError(fmt::format("{}: head: unknown activation {}", path, activation));
+    return {.input_dim = json.at("input_dim"),
+            .hidden = json.at("hidden"),
+            .output_dim = json.at("output_dim"),
+            .activation = static_cast<Activation>(activation)};
+  } catch (const nlohmann::json::exception&) {
+    throw IoError(fmt::format("{}: the description of a head is not readable: {}", path, text));
+  }
+}
+
+// A tensor of the shape that the rest of the file implies; -1 stands for any size.
+std::vector<float> read(const SafetensorsFile& file, const std::string& path, const std::string& name,
+                        const std::vector<int64_t>& shape) {
+  if (!file.contains(name)) throw IoError(fmt::format("{}: expected a tensor '{}', found none", path, name));
+  const std::vector<int64_t>& found = file.shape(name);
+  bool fits = found.size() == shape.size();
+  for (size_t i = 0; fits && i < shape.size(); ++i)
+    fits = shape[i] == -1 ? found[i] > 0 : shape[i] == found[i];
+  if (!fits)
+    throw IoError(fmt::format("{}: tensor '{}': expected shape [{}], found [{}]", path, name,
+                              fmt::join(shape, ", "), fmt::join(found, ", ")));
+  return file.read_float(name);
+}
+
+}  // namespace
+
+Model::Model(Context& context, const HeadOptions& image, const HeadOptions& text, uint64_t seed)
+    : Model(context) {
+  add_heads(image, text);
+  parameters.initialize(seed);
+}
+
+Model::Model(Context& context, Teacher fitted) : Model(context) { teacher = std::move(fitted); }
+
+void Model::add_heads(const HeadOptions& image, const HeadOptions& text) {
+  if (image.output_dim != text.output_dim)
+    throw InvalidArgument(fmt::format("heads: expected one output dimension, found {} and {}",
+                                      image.output_dim, text.output_dim));
+  heads_.emplace_back(image, "image_head", parameters);
+  heads_.emplace_back(text, "text_head", parameters);
+  // The logits of SigLIP, t cosine + c with t = exp(log_scale), start as in Zhai et al. 2023 with t = 20.
+  parameters.add_scalar("log_scale", static_cast<float>(std::log(20.0)));
+  parameters.add_scalar("bias", -10.0f);
+  parameters.allocate(*context_);
+}
+
+bool Model::has(Projection projection) const {
+  return projection == Projection::kHeads ? !heads_.empty() : teacher.has_value();
+}
+
+int64_t Model::input_dim(Side side) const {
+  if (!heads_.empty()) return head(side).options().input_dim;
+  return side == Side::kX ? teacher->wx.rows() : teacher->wy.rows();
+}
+
+int64_t Model::dim(Projection projection) const {
+  if (!has(projection))
+    throw InvalidArgument(projection == Projection::kHeads
+                              ? "projection: this model is a teacher alone, it has no heads"
+                              : "projection: this model was saved without a teacher");
+  return projection == Projection::kHeads ? heads_[0].options().output_dim : teacher->dim();
+}
+
+void Model::embed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const {
+  if (x.cols != input_dim(side))
+    throw InvalidArgument(fmt::format("{} embeddings: the model expects {} columns, found {}",
+                                      side_name(side), input_dim(side), x.cols));
+  if (out.rows != x.rows || out.cols != dim(projection))
+    throw InvalidArgument(fmt::format("output: expected [{}, {}], found [{}, {}]", x.rows, dim(projection),
+                                      out.rows, out.cols));
+  const Preprocessing& preprocessing = side == Side::kX ? image_preprocessing : text_preprocessing;
+  for (int64_t first = 0; first < x.rows; first += kEmbedTile) {
+    const int64_t rows = std::min(kEmbedTile, x.rows - first);
+    Workspace workspace(*context_);
+    const MatrixF prepared = workspace.take_matrix<float>(rows, x.cols);
+    preprocess(*context_, preprocessing, x.row_range(first, rows), prepared);
+    if (projection == Projection::kHeads) {
+      head(side).embed(*context_, parameters, prepared, out.row_range(first, rows));
+    } else {
+      teacher->project(*context_, side, prepared, out.row_range(first, rows));
+    }
+  }
+}
+
+void Model::save(const std::string& path, const std::map<std::string, std::string>& notes) const {
+  SafetensorsWriter writer;
+  std::vector<std::vector<float>> kept;  // what the writer points to, until write()
+  const auto add = [&](const std::string& name, std::vector<int64_t> shape, std::vector<float> values) {
+    kept.push_back(std::move(values));
+    writer.add(name, std::move(shape), kept.back().data());
+  };
+  for (const auto& [key, value] : notes) writer.set_metadata(key, value);
+  writer.set_metadata("format", kFormat);
+  add("image.mean", {static_cast<int64_t>(image_preprocessing.mean.size())}, image_preprocessing.mean);
+  add("text.mean", {static_cast<int64_t>(text_preprocessing.mean.size())}, text_preprocessing.mean);
+  if (has(Projection::kHeads)) {
+    writer.set_metadata("image_head", head_to_json(heads_[0].options()));
+    writer.set_metadata("text_head", head_to_json(heads_[1].options()));
+    for (int i = 0; i < parameters.count(); ++i)
+      add(parameters[i].name, parameters[i].shape, parameters.download(parameters[i].name));
+  }
+  if (teacher) {
+    writer.set_metadata("teacher", to_string(teacher->kind));
+    add("teacher.image.mean", {teacher->wx.rows()}, teacher->mean_x.download());
+    add("teacher.image.weight", {teacher->wx.rows(), teacher->dim()}, teacher->wx.download());
+    add("teacher.text.mean", {teacher->wy.rows()}, teacher->mean_y.download());
+    add("teacher.text.weight", {teacher->wy.rows(), teacher->dim()}, teacher->wy.download());
+    writer.add("teacher.correlations", {static_cast<int64_t>(teacher->correlations.size())},
+               teacher->correlations.data());
+  }
+  writer.write(path);
+}
+
+Model Model::load(Context& context, const std::string& path) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  const std::map<std::string, std::string>& notes = file.metadata();
+  const auto note = [&](const std::string& key) {
+    const auto found = notes.find(key);
+    return found == notes.end() ? std::string() : found->second;
+  };
+  if (note("format") != kFormat)
+    throw IoError(fmt::format("{}: expected a model written by sotalign (format {}), found format '{}'", path,
+                              kFormat, note("format")));
+
+  Model model(context);
+  model.image_preprocessing.mean = read(file, path, "image.mean", {-1});
+  model.text_preprocessing.mean = read(file, path, "text.mean", {-1});
+  const int64_t dx = static_cast<int64_t>(model.image_preprocessing.mean.size());
+  const int64_t dy = static_cast<int64_t>(model.text_preprocessing.mean.size());
+  if (!note("image_head").empty()) {
+    const HeadOptions image = head_from_json(path, note("image_head")),
+                      text = head_from_json(path, note("text_head"));
+    if (image.input_dim != dx || text.input_dim != dy)
+      throw IoError(fmt::format("{}: heads of {} and {} columns do not fit means of {} and {}", path,
+                                image.input_dim, text.input_dim, dx, dy));
+    model.add_heads(image, text);
+    for (int i = 0; i < model.parameters.count(); ++i) {
+      const Parameter& parameter = model.parameters[i];
+      model.parameters.upload(parameter.name, read(file, path, parameter.name, parameter.shape));
+    }
+  }
+  if (!note("teacher").empty()) {
+    Teacher teacher;
+    teacher.kind = parse_teacher_kind(note("teacher"));
+    teacher.mean_x = Buffer<float>(context, read(file, path, "teacher.image.mean", {dx}));
+    teacher.mean_y = Buffer<float>(context, read(file, path, "teacher.text.mean", {dy}));
+    const std::vector<float> wx = read(file, path, "teacher.image.weight", {dx, -1});
+    const int64_t k = static_cast<int64_t>(wx.size()) / dx;
+    teacher.wx = Matrix<float>(context, wx.data(), dx, k);
+    teacher.wy = Matrix<float>(context, read(file, path, "teacher.text.weight", {dy, k}).data(), dy, k);
+    if (file.contains("teacher.correlations"))
+      teacher.correlations = file.read_double("teacher.correlations");
+    model.teacher = std::move(teacher);
+  }
+  if (!model.has(Projection::kHeads) && !model.has(Projection::kTeacher))
+    throw IoError(fmt::format("{}: expected heads or a teacher, found neither", path));
+  return model;
+}
+
+}  // namespace sotalign

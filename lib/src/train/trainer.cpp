@@ -1,0 +1,275 @@
+#include "sotalign/train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/gather_rows.h"
+#include "sotalign/core/error.h"
+#include "sotalign/core/random.h"
+#include "sotalign/linalg/gemm.h"
+#include "sotalign/loss/siglip.h"
+
+namespace sotalign {
+
+namespace {
+
+void check_data(const TrainingData& d, double klot_weight) {
+  const auto same = [](const char* left, ConstMatrixF a, const char* right, ConstMatrixF b) {
+    if (a.rows != b.rows)
+      throw InvalidArgument(
+          fmt::format("{} and {}: expected as many rows, found {} and {}", left, right, a.rows, b.rows));
+  };
+  const auto columns = [](const char* name, ConstMatrixF a, const char* of, ConstMatrixF b) {
+    if (a.rows > 0 && a.cols != b.cols)
+      throw InvalidArgument(
+          fmt::format("{}: expected {} columns like the {}, found {}", name, b.cols, of, a.cols));
+  };
+  same("pair images", d.pair_images, "pair texts", d.pair_texts);
+  same("validation images", d.validation_images, "validation texts", d.validation_texts);
+  if (d.pair_images.rows < 2)
+    throw InvalidArgument(fmt::format("pairs: expected at least 2, found {}", d.pair_images.rows));
+  columns("unpaired images", d.images, "pair images", d.pair_images);
+  columns("unpaired texts", d.texts, "pair texts", d.pair_texts);
+  columns("validation images", d.validation_images, "pair images", d.pair_images);
+  columns("validation texts", d.validation_texts, "pair texts", d.pair_texts);
+  if (klot_weight > 0 && (d.images.rows < 1 || d.texts.rows < 1))
+    throw InvalidArgument(fmt::format("unpaired rows: klot_weight {} needs images and texts, found {} and {}",
+                                      klot_weight, d.images.rows, d.texts.rows));
+}
+
+const TrainOptions& check_options(const TrainOptions& o) {
+  if (o.steps < 1) throw InvalidArgument(fmt::format("steps: expected at least 1, found {}", o.steps));
+  if (o.batch_pairs < 1)
+    throw InvalidArgument(fmt::format("batch_pairs: expected at least 1, found {}", o.batch_pairs));
+  if (o.batch_unpaired < 1)
+    throw InvalidArgument(fmt::format("batch_unpaired: expected at least 1, found {}", o.batch_unpaired));
+  if (!(o.klot_weight >= 0) || !std::isfinite(o.klot_weight))
+    throw InvalidArgument(fmt::format("klot_weight: expected a number >= 0, found {}", o.klot_weight));
+  learning_rate(o.schedule, 0, o.steps);  // throws for a bad schedule
+  return o;
+}
+
+Matrix<float> upload(Context& context, ConstMatrixF host, const char* purpose) {
+  Matrix<float> device(context, host.rows, host.cols, purpose);
+  if (host.empty()) return device;
+  if (host.contiguous()) {
+    device.upload(host.data);
+  } else {
+    for (int64_t i = 0; i < host.rows; ++i)
+      context.copy_to_device(device.view().row(i), host.row(i),
+                             static_cast<size_t>(host.cols) * sizeof(float));
+  }
+  return device;
+}
+
+void gather(Context& context, ConstMatrixF from, const int64_t* index, MatrixF to) {
+  kernels::gather_rows(context.queue(), {.x = from.data,
+                                         .x_stride = from.stride,
+                                         .index = index,
+                                         .y = to.data,
+                                         .y_stride = to.stride,
+                                         .rows = to.rows,
+                                         .cols = to.cols});
+}
+
+// K = A B', and given dK the gradients dA = dK B, dB = dK' A.
+void cosines(Context& context, ConstMatrixF a, ConstMatrixF b, MatrixF k) {
+  gemm(context, Op::kNone, Op::kTranspose, 1.0f, a, b, 0.0f, k);
+}
+void cosines_backward(Context& context, ConstMatrixF a, ConstMatrixF b, ConstMatrixF dk, MatrixF da,
+                      MatrixF db) {
+  gemm(context, Op::kNone, Op::kNone, 1.0f, dk, b, 0.0f, da);
+  gemm(context, Op::kTranspose, Op::kNone, 1.0f, dk, a, 0.0f, db);
+}
+
+HeadOptions head_options(const TrainOptions& o, int64_t input_dim) {
+  return {.input_dim = input_dim, .hidden = o.hidden, .output_dim = o.dim, .activation = o.activation};
+}
+
+int64_t step_rows(const std::optional<BatchSampler>& unpaired, const BatchSampler& pairs) {
+  return (unpaired ? unpaired->batch() : 0) + pairs.batch();
+}
+
+BatchSampler sampler(int64_t population, int64_t batch, uint64_t seed, const char* stream) {
+  return {population, batch, seed, stream_id(stream)};
+}
+
+}  // namespace
+
+Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions& options)
+    : context_(&context),
+      options_((check_data(data, options.klot_weight), check_options(options))),
+      pair_images_(upload(context, data.pair_images, "paired images")),
+      pair_texts_(upload(context, data.pair_texts, "paired texts")),
+      images_(upload(context, data.images, "unpaired images")),
+      texts_(upload(context, data.texts, "unpaired texts")),
+      validation_images_(upload(context, data.validation_images, "validation images")),
+      validation_texts_(upload(context, data.validation_texts, "validation texts")),
+      model_(context, head_options(options, data.pair_images.cols),
+             head_options(options, data.pair_texts.cols), options.seed),
+      optimizer_(context, model_.parameters.size(), options.optimizer),
+      pair_sampler_(sampler(data.pair_images.rows, options.batch_pairs, options.seed, "sampler.pairs")),
+      image_sampler_(options.klot_weight > 0 ? std::optional(sampler(data.images.rows, options.batch_unpaired,
+                                                                     options.seed, "sampler.images"))
+                                             : std::nullopt),
+      text_sampler_(options.klot_weight > 0 ? std::optional(sampler(data.texts.rows, options.batch_unpaired,
+                                                                    options.seed, "sampler.texts"))
+                                            : std::nullopt),
+      image_activations_(context, model_.head(Side::kX), step_rows(image_sampler_, pair_sampler_)),
+      text_activations_(context, model_.head(Side::kY), step_rows(text_sampler_, pair_sampler_)),
+      siglip_value_(context, 1),
+      best_values_(context, model_.parameters.size()) {
+  // The means come from all training rows of a modality, paired or not.
+  const auto present = [](std::vector<ConstMatrixF> parts) {
+    std::erase_if(parts, [](const ConstMatrixF& part) { return part.rows == 0; });
+    return parts;
+  };
+  model_.image_preprocessing = fit_preprocessing(context, present({pair_images_, images_}));
+  model_.text_preprocessing = fit_preprocessing(context, present({pair_texts_, texts_}));
+  for (Matrix<float>* rows : {&pair_images_, &images_, &validation_images_})
+    if (rows->rows() > 0) preprocess(context, model_.image_preprocessing, *rows, *rows);
+  for (Matrix<float>* rows : {&pair_texts_, &texts_, &validation_texts_})
+    if (rows->rows() > 0) preprocess(context, model_.text_preprocessing, *rows, *rows);
+  model_.teacher = fit_teacher(context, pair_images_, pair_texts_, options.teacher);
+
+  const int64_t pairs = pair_sampler_.batch(), dim = options.dim;
+  const int64_t image_rows = step_rows(image_sampler_, pair_sampler_),
+                text_rows = step_rows(text_sampler_, pair_sampler_);
+  pair_index_ = Buffer<int64_t>(context, pairs);
+  pair_affinity_ = Matrix<float>(context, pairs, pairs, "affinity of the pairs");
+  image_batch_ = Matrix<float>(context, image_rows, pair_images_.cols(), "batch of images");
+  text_batch_ = Matrix<float>(context, text_rows, pair_texts_.cols(), "batch of texts");
+  d_image_ = Matrix<float>(context, image_rows, dim, "gradients of a batch");
+  d_text_ = Matrix<float>(context, text_rows, dim, "gradients of a batch");
+  if (!image_sampler_) return;
+
+  // The teacher is linear and fixed: its projections of all unpaired rows are computed once.
+  const Teacher& teacher = *model_.teacher;
+  const int64_t n = image_sampler_->batch(), m = text_sampler_->batch();
+  teacher_images_ =
+      Matrix<float>(context, images_.rows(), teacher.dim(), "teacher's projections of the images");
+  teacher_texts_ = Matrix<float>(context, texts_.rows(), teacher.dim(), "teacher's projections of the texts");
+  teacher.project(context, Side::kX, images_, teacher_images_);
+  teacher.project(context, Side::kY, texts_, teacher_texts_);
+  klot_.emplace(context, n, m, options.klot);
+  image_index_ = Buffer<int64_t>(context, n);
+  text_index_ = Buffer<int64_t>(context, m);
+  teacher_image_batch_ = Matrix<float>(context, n, teacher.dim(), "batch of projections");
+  teacher_text_batch_ = Matrix<float>(context, m, teacher.dim(), "batch of projections");
+  affinity_ = Matrix<float>(context, n, m, "student affinity");
+  teacher_affinity_ = Matrix<float>(context, n, m, "teacher affinity");
+}
+
+void Trainer::train_step() {
+  if (finished()) throw InvalidArgument(fmt::format("train_step: all {} steps are done", options_.steps));
+  Context& context = *context_;
+  const int64_t pairs = pair_sampler_.batch();
+  const int64_t n = klot_ ? image_sampler_->batch() : 0, m = klot_ ? text_sampler_->batch() : 0;
+
+  pair_sampler_.sample(context, step_, pair_index_.data());
+  gather(context, pair_images_, pair_index_.data(), image_batch_.view().row_range(n, pairs));
+  gather(context, pair_texts_, pair_index_.data(), text_batch_.view().row_range(m, pairs));
+  if (klot_) {
+    image_sampler_->sample(context, step_, image_index_.data());
+    text_sampler_->sample(context, step_, text_index_.data());
+    gather(context, images_, image_index_.data(), image_batch_.view().row_range(0, n));
+    gather(context, texts_, text_index_.data(), text_batch_.view().row_range(0, m));
+  }
+
+  const Head &image_head = model_.head(Side::kX), &text_head = model_.head(Side::kY);
+  const ConstMatrixF f = image_head.forward(context, model_.parameters, image_batch_, image_activations_);
+  const ConstMatrixF g = text_head.forward(context, model_.parameters, text_batch_, text_activations_);
+  siglip_step(f.row_range(n, pairs), g.row_range(m, pairs));
+  if (klot_) klot_step(f.row_range(0, n), g.row_range(0, m));
+  image_head.backward(context, model_.parameters, image_batch_, image_activations_, d_image_);
+  text_head.backward(context, model_.parameters, text_batch_, text_activations_, d_text_);
+
+  ParameterSet& parameters = model_.parameters;
+  optimizer_.step(parameters.values(), parameters.gradients(), parameters.size(), parameters.decayed_size(),
+                  learning_rate(options_.schedule, step_, options_.steps));
+  ++step_;
+}
+
+void Trainer::siglip_step(ConstMatrixF f, ConstMatrixF g) {
+  Context& context = *context_;
+  ParameterSet& parameters = model_.parameters;
+  const int64_t scale = parameters.offset(parameters.find("log_scale")),
+                bias = parameters.offset(parameters.find("bias"));
+  cosines(context, f, g, pair_affinity_);
+  siglip_of_cosines(context, pair_affinity_, parameters.values() + scale, parameters.values() + bias, {},
+                    {.grad_k = pair_affinity_,
+                     .value = siglip_value_.data(),
+                     .grad_log_scale = parameters.gradients() + scale,
+                     .grad_bias = parameters.gradients() + bias});
+  cosines_backward(context, f, g, pair_affinity_, d_image_.view().row_range(d_image_.rows() - f.rows, f.rows),
+                   d_text_.view().row_range(d_text_.rows() - g.rows, g.rows));
+}
+
+void Trainer::klot_step(ConstMatrixF f, ConstMatrixF g) {
+  Context& context = *context_;
+  gather(context, teacher_images_, image_index_.data(), teacher_image_batch_);
+  gather(context, teacher_texts_, text_index_.data(), teacher_text_batch_);
+  cosines(context, f, g, affinity_);
+  cosines(context, teacher_image_batch_, teacher_text_batch_, teacher_affinity_);
+  klot_->run(affinity_, teacher_affinity_, affinity_, options_.klot_weight);
+  cosines_backward(context, f, g, affinity_, d_image_.view().row_range(0, f.rows),
+                   d_text_.view().row_range(0, g.rows));
+}
+
+StepMetrics Trainer::metrics() const {
+  if (step_ == 0) throw InvalidArgument("metrics: no step was done yet");
+  StepMetrics metrics{.step = step_,
+                      .learning_rate = learning_rate(options_.schedule, step_ - 1, options_.steps)};
+  metrics.siglip = metrics.loss = siglip_value_.download()[0];
+  metrics.logit_scale = std::exp(static_cast<double>(model_.parameters.download("log_scale")[0]));
+  metrics.logit_bias = model_.parameters.download("bias")[0];
+  if (klot_) {
+    metrics.klot = klot_->result();
+    metrics.loss += options_.klot_weight * metrics.klot->value;
+  }
+  if (!std::isfinite(metrics.loss))
+    throw NumericalError(
+        fmt::format("step {}: the loss is {} (siglip {}, klot {}); try a smaller learning rate", step_,
+                    metrics.loss, metrics.siglip, metrics.klot ? metrics.klot->value : 0.0));
+  return metrics;
+}
+
+RetrievalResult Trainer::validate() {
+  if (!has_validation()) throw InvalidArgument("validate: expected validation pairs, found none");
+  const int64_t rows = validation_images_.rows();
+  Workspace workspace(*context_);
+  const MatrixF images = workspace.take_matrix<float>(rows, options_.dim),
+                texts = workspace.take_matrix<float>(rows, options_.dim);
+  model_.head(Side::kX).embed(*context_, model_.parameters, validation_images_, images);
+  model_.head(Side::kY).embed(*context_, model_.parameters, validation_texts_, texts);
+  const RetrievalResult result = retrieval(*context_, images, texts);
+  if (result.mean_r1 > best_score_) {
+    best_score_ = result.mean_r1;
+    best_step_ = step_;
+    context_->copy_on_device(best_values_.data(), model_.parameters.values(),
+                             static_cast<size_t>(best_values_.size()) * sizeof(float));
+  }
+  return result;
+}
+
+RetrievalResult Trainer::validate_teacher() {
+  if (!has_validation()) throw InvalidArgument("validate_teacher: expected validation pairs, found none");
+  const Teacher& teacher = *model_.teacher;
+  const int64_t rows = validation_images_.rows();
+  Workspace workspace(*context_);
+  const MatrixF images = workspace.take_matrix<float>(rows, teacher.dim()),
+                texts = workspace.take_matrix<float>(rows, teacher.dim());
+  teacher.project(*context_, Side::kX, validation_images_, images);
+  teacher.project(*context_, Side::kY, validation_texts_, texts);
+  return retrieval(*context_, images, texts);
+}
+
+void Trainer::restore_best() {
+  if (best_step_ < 0) throw InvalidArgument("restore_best: validate() was never called");
+  context_->copy_on_device(model_.parameters.values(), best_values_.data(),
+                           static_cast<size_t>(best_values_.size()) * sizeof(float));
+}
+
+}  // namespace sotalign

@@ -1,0 +1,222 @@
+// Double products, eigh and svd against the identities that define them.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "sotalign/core/error.h"
+#include "sotalign/linalg/eigh.h"
+#include "sotalign/linalg/gemm.h"
+#include "sotalign/linalg/svd.h"
+#include "support/compare.h"
+#include "support/devices.h"
+
+namespace sotalign {
+namespace {
+
+using testing::random_normal;
+using Doubles = std::vector<double>;
+
+Doubles random_doubles(int64_t count, uint64_t seed) {
+  const std::vector<float> values = random_normal(count, seed);
+  return {values.begin(), values.end()};
+}
+
+/// a [m, k] times b [k, n]
+Doubles product(const Doubles& a, const Doubles& b, int64_t m, int64_t k, int64_t n) {
+  Doubles c(m * n);
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t l = 0; l < k; ++l)
+      for (int64_t j = 0; j < n; ++j) c[i * n + j] += a[i * k + l] * b[l * n + j];
+  return c;
+}
+
+Doubles transposed(const Doubles& a, int64_t rows, int64_t cols) {
+  Doubles t(a.size());
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < cols; ++j) t[j * rows + i] = a[i * cols + j];
+  return t;
+}
+
+/// max |rows rows' - I|
+double distance_from_orthonormal(const Doubles& rows, int64_t count, int64_t size) {
+  Doubles gram = product(rows, transposed(rows, count, size), count, size, count);
+  for (int64_t i = 0; i < count; ++i) gram[i * count + i] -= 1;
+  return testing::max_difference(gram, Doubles(gram.size()));
+}
+
+double largest_magnitude(const Doubles& a) { return testing::max_difference(a, Doubles(a.size())); }
+
+void expect_oriented(const Doubles& rows, int64_t count, int64_t size) {
+  for (int64_t i = 0; i < count; ++i) {
+    double low = 0, high = 0;
+    for (int64_t j = 0; j < size; ++j) {
+      low = std::min(low, rows[i * size + j]);
+      high = std::max(high, rows[i * size + j]);
+    }
+    EXPECT_WITHIN(-low, high * (1 + 2e-6)) << "row " << i;
+  }
+}
+
+template <class Exception, class Function>
+void expect_message(Function function, const std::string& part) {
+  try {
+    function();
+    ADD_FAILURE() << "no exception, expected one with: " << part;
+  } catch (const Exception& error) {
+    EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+  }
+}
+
+class LinalgTest : public testing::DeviceTest {
+ protected:
+  Matrix<double> upload(const Doubles& values, int64_t rows, int64_t cols) {
+    return Matrix<double>(context, values.data(), rows, cols);
+  }
+
+  void check_eigh(const Doubles& a, int64_t n) {
+    const SymmetricEigen result = eigh(context, upload(a, n, n));
+    const Doubles v = result.vectors.download(), w = result.values.download();
+    const double bound = 1e-14 * (static_cast<double>(n) + 10), size = largest_magnitude(a);
+    EXPECT_WITHIN(distance_from_orthonormal(v, n, n), bound);
+    Doubles scaled = v;
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < n; ++j) scaled[i * n + j] *= w[i];
+    EXPECT_WITHIN(testing::max_difference(product(v, a, n, n, n), scaled), bound * size);
+    EXPECT_TRUE(std::is_sorted(w.begin(), w.end()));
+    expect_oriented(v, n, n);
+  }
+
+  void check_svd(const Doubles& a, int64_t m, int64_t n) {
+    const ThinSvd result = svd(context, upload(a, m, n));
+    const int64_t k = std::min(m, n);
+    const Doubles u = result.u.download(), s = result.values.download(), vt = result.vt.download();
+    const double bound = 1e-14 * (static_cast<double>(m + n) + 10);
+    EXPECT_WITHIN(distance_from_orthonormal(transposed(u, m, k), k, m), bound);
+    EXPECT_WITHIN(distance_from_orthonormal(vt, k, n), bound);
+    Doubles scaled = vt;
+    for (int64_t i = 0; i < k; ++i)
+      for (int64_t j = 0; j < n; ++j) scaled[i * n + j] *= s[i];
+    EXPECT_WITHIN(testing::max_difference(product(u, scaled, m, k, n), a), bound * largest_magnitude(a));
+    EXPECT_TRUE(std::is_sorted(s.rbegin(), s.rend()));
+    EXPECT_GE(s.back(), 0.0);
+    expect_oriented(vt, k, n);
+  }
+};
+SOTALIGN_ON_EVERY_DEVICE(LinalgTest);
+
+TEST_P(LinalgTest, DoubleGemmAgreesWithLoops) {
+  const int64_t m = 33, n = 17, k = 31;
+  const Doubles a = random_doubles(m * k, 1), b = random_doubles(k * n, 2), c = random_doubles(m * n, 3);
+  Doubles expected = product(a, b, m, k, n);
+  for (size_t i = 0; i < expected.size(); ++i) expected[i] = 2 * expected[i] + 0.5 * c[i];
+  for (const Op op_a : {Op::kNone, Op::kTranspose})
+    for (const Op op_b : {Op::kNone, Op::kTranspose}) {
+      const bool ta = op_a == Op::kTranspose, tb = op_b == Op::kTranspose;
+      const Matrix<double> da = ta ? upload(transposed(a, m, k), k, m) : upload(a, m, k);
+      const Matrix<double> db = tb ? upload(transposed(b, k, n), n, k) : upload(b, k, n);
+      Matrix<double> dc = upload(c, m, n);
+      gemm(context, op_a, op_b, 2.0, da, db, 0.5, dc);
+      EXPECT_WITHIN(testing::relative_l1(dc.download(), expected), 1e-14);
+    }
+}
+
+TEST_P(LinalgTest, EighOfRandomMatrices) {
+  for (const int64_t n : {1, 2, 3, 31, 32, 33, 127}) {
+    SCOPED_TRACE(n);
+    Doubles a = random_doubles(n * n, 10 + n);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < i; ++j) a[j * n + i] = a[i * n + j];
+    check_eigh(a, n);
+  }
+}
+
+TEST_P(LinalgTest, EighReadsTheLowerTriangle) {
+  const Doubles whole = {2, 1, 1, 3}, lower = {2, std::nan(""), 1, 3};
+  EXPECT_EQ(eigh(context, upload(lower, 2, 2)).values.download(),
+            eigh(context, upload(whole, 2, 2)).values.download());
+}
+
+TEST_P(LinalgTest, EighOfDegenerateMatrices) {
+  const int64_t n = 33;
+  check_eigh(Doubles(n * n, 0.0), n);
+  check_eigh(Doubles(n * n, 1.0), n);  // rank 1, eigenvalue 0 repeated
+  Doubles identity(n * n), huge(n * n), projector(n * n);
+  for (int64_t i = 0; i < n; ++i) {
+    identity[i * n + i] = 1;
+    projector[i * n + i] = i % 2;
+    for (int64_t j = 0; j < n; ++j) huge[i * n + j] = 1e200 / static_cast<double>(1 + i + j);
+  }
+  check_eigh(identity, n);
+  check_eigh(projector, n);
+  check_eigh(huge, n);
+}
+
+TEST_P(LinalgTest, SvdOfRandomMatrices) {
+  for (const auto& [m, n] : {std::pair{1, 1},
+                             {1, 7},
+                             {7, 1},
+                             {2, 2},
+                             {31, 33},
+                             {33, 31},
+                             {32, 32},
+                             {127, 5},
+                             {5, 127},
+                             {127, 127}}) {
+    SCOPED_TRACE(std::to_string(m) + " x " + std::to_string(n));
+    check_svd(random_doubles(int64_t{m} * n, 20 + m), m, n);
+  }
+}
+
+TEST_P(LinalgTest, SvdOfDegenerateMatrices) {
+  const int64_t m = 31, n = 33;
+  check_svd(Doubles(m * n, 0.0), m, n);
+  check_svd(Doubles(m * n, 1e-200), m, n);
+  Doubles identity(m * n);
+  for (int64_t i = 0; i < m; ++i) identity[i * n + i] = -1;
+  check_svd(identity, m, n);
+  const Doubles rank_three = product(random_doubles(m * 3, 1), random_doubles(3 * n, 2), m, 3, n);
+  check_svd(rank_three, m, n);
+  check_svd(transposed(rank_three, m, n), n, m);
+  const Doubles values = svd(context, upload(rank_three, m, n)).values.download();
+  EXPECT_GT(values[2], 1.0);
+  EXPECT_WITHIN(values[3], 1e-12);
+}
+
+TEST_P(LinalgTest, SignsDoNotFollowTheInput) {
+  // Components of equal magnitude and opposite sign: the first of them is positive.
+  EXPECT_GT(eigh(context, upload({1, -1, -1, 1}, 2, 2)).vectors.download()[2], 0.0);
+  const Doubles a = random_doubles(33 * 7, 4);
+  Doubles negative = a;
+  for (double& value : negative) value = -value;
+  const Doubles plus = svd(context, upload(a, 33, 7)).vt.download();
+  EXPECT_WITHIN(testing::max_difference(svd(context, upload(negative, 33, 7)).vt.download(), plus), 1e-12);
+}
+
+TEST_P(LinalgTest, RepeatsBitForBit) {
+  const int64_t n = 127;
+  const Doubles a = random_doubles(n * n, 5);
+  EXPECT_EQ(svd(context, upload(a, n, n)).u.download(), svd(context, upload(a, n, n)).u.download());
+  EXPECT_EQ(eigh(context, upload(a, n, n)).vectors.download(),
+            eigh(context, upload(a, n, n)).vectors.download());
+}
+
+TEST_P(LinalgTest, ErrorsSayWhatIsWrong) {
+  expect_message<InvalidArgument>([&] { eigh(context, Matrix<double>(context, 3, 4)); }, "[3, 4]");
+  expect_message<InvalidArgument>([&] { eigh(context, {}); }, "[0, 0]");
+  expect_message<InvalidArgument>([&] { svd(context, Matrix<double>(context, 0, 4)); }, "[0, 4]");
+  expect_message<InvalidArgument>(
+      [&] {
+        gemm(context, Op::kNone, Op::kNone, 1.0, upload({1}, 1, 1), upload({1, 2}, 2, 1), 0.0, {});
+      },
+      "op(A) is [1, 1]");
+  for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
+    const Doubles a = {1, 0, bad, 1};
+    EXPECT_THROW(eigh(context, upload(a, 2, 2)), NumericalError);
+    expect_message<NumericalError>([&] { svd(context, upload(a, 2, 2)); }, "svd of a [2, 2] matrix");
+  }
+}
+
+}  // namespace
+}  // namespace sotalign
