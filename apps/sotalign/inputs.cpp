@@ -14,11 +14,13 @@ namespace {
 void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
                   const HostMatrix& like) {
   if (matrix.rows() > 0 && matrix.cols() != like.cols())
-    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", path, like.cols(), like_path,
-                                      matrix.cols()));
+    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", path, like.cols(),
+                                      like_path, matrix.cols()));
 }
 
-HostMatrix read_optional(const std::string& path) { return path.empty() ? HostMatrix() : read_embeddings(path); }
+HostMatrix read_optional(const std::string& path) {
+  return path.empty() ? HostMatrix() : read_embeddings(path);
+}
 
 }  // namespace
 
@@ -35,9 +37,8 @@ HostMatrix read_embeddings(const std::string& path) {
 void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
                    const HostMatrix& texts) {
   if (images.rows() != texts.rows())
-    throw InvalidArgument(
-        fmt::format("pairs: expected as many rows in {} as in {}, found {} and {}", image_path, text_path,
-                    images.rows(), texts.rows()));
+    throw InvalidArgument(fmt::format("pairs: expected as many rows in {} as in {}, found {} and {}",
+                                      image_path, text_path, images.rows(), texts.rows()));
 }
 
 TrainingData Dataset::view() const {
@@ -73,24 +74,29 @@ Matrix<float> upload(Context& context, const HostMatrix& matrix) {
   return Matrix<float>(context, matrix.data(), matrix.rows(), matrix.cols(), "embeddings");
 }
 
-HostMatrix embed(Context& context, const Model& model, Side side, Projection projection, const std::string& path,
-                 const HostMatrix& x) {
+HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
+                 const std::string& path, const HostMatrix& x) {
   if (!model.has(projection))
-    throw InvalidArgument(fmt::format("--projection: the model has no {}",
-                                      projection == Projection::kHeads ? "heads, it is a teacher alone" : "teacher"));
+    throw InvalidArgument(
+        fmt::format("--projection: the model has no {}",
+                    projection == Projection::kHeads ? "heads, it is a teacher alone" : "teacher"));
   if (x.cols() != model.input_dim(side))
     throw InvalidArgument(fmt::format("{}: expected {} columns as the model has for {}, found {}", path,
-                                      model.input_dim(side), side == Side::kX ? "images" : "texts", x.cols()));
+                                      model.input_dim(side), side == Side::kX ? "images" : "texts",
+                                      x.cols()));
   constexpr int64_t kPiece = 65536;
   const int64_t dim = model.dim(projection), most = std::min(kPiece, x.rows());
   std::vector<float> result(static_cast<size_t>(x.rows() * dim));
-  Matrix<float> rows(context, most, x.cols(), "embeddings"), embedded(context, most, dim, "projected embeddings");
+  Matrix<float> rows(context, most, x.cols(), "embeddings"),
+      embedded(context, most, dim, "projected embeddings");
   for (int64_t first = 0; first < x.rows(); first += kPiece) {
     const int64_t count = std::min(kPiece, x.rows() - first);
-    context.copy_to_device(rows.data(), x.view().row(first), static_cast<size_t>(count * x.cols()) * sizeof(float));
+    context.copy_to_device(rows.data(), x.view().row(first),
+                           static_cast<size_t>(count * x.cols()) * sizeof(float));
     const MatrixF out = embedded.view().row_range(0, count);
     model.embed(side, projection, rows.view().row_range(0, count), out);
-    context.copy_to_host(result.data() + first * dim, out.data, static_cast<size_t>(count * dim) * sizeof(float));
+    context.copy_to_host(result.data() + first * dim, out.data,
+                         static_cast<size_t>(count * dim) * sizeof(float));
   }
   return HostMatrix(std::move(result), x.rows(), dim);
 }

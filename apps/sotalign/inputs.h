@@ -33,7 +33,7 @@ Matrix<float> upload(Context& context, const HostMatrix& matrix);
 
 /// Unit rows of raw embeddings on the host, in pieces: only these are on the device at a time.
 /// Throws InvalidArgument that names the file when the model is for another dimension.
-HostMatrix embed(Context& context, const Model& model, Side side, Projection projection, const std::string& path,
-                 const HostMatrix& x);
+HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
+                 const std::string& path, const HostMatrix& x);
 
 }  // namespace sotalign::app

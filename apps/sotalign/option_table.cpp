@@ -29,19 +29,18 @@ std::string alternatives(const std::vector<std::string>& names) {
 }
 
 std::string expectation(const Target& target) {
-  return std::visit(
-      Overloaded{
-          [](int64_t*) -> std::string { return "an integer"; },
-          [](uint64_t*) -> std::string { return "an integer from 0 to 2^64 - 1"; },
-          [](double*) -> std::string { return "a finite number"; },
-          [](std::optional<double>*) -> std::string { return "a finite number or null"; },
-          [](bool*) -> std::string { return "true or false"; },
-          [](Symmetrize*) -> std::string { return "true or false"; },
-          [](std::string*) -> std::string { return "a string"; },
-          [](std::vector<int64_t>*) -> std::string { return "a list of integers"; },
-          [](const Choice& c) { return alternatives(c.names); },
-      },
-      target);
+  return std::visit(Overloaded{
+                        [](int64_t*) -> std::string { return "an integer"; },
+                        [](uint64_t*) -> std::string { return "an integer from 0 to 2^64 - 1"; },
+                        [](double*) -> std::string { return "a finite number"; },
+                        [](std::optional<double>*) -> std::string { return "a finite number or null"; },
+                        [](bool*) -> std::string { return "true or false"; },
+                        [](Symmetrize*) -> std::string { return "true or false"; },
+                        [](std::string*) -> std::string { return "a string"; },
+                        [](std::vector<int64_t>*) -> std::string { return "a list of integers"; },
+                        [](const Choice& c) { return alternatives(c.names); },
+                    },
+                    target);
 }
 
 /// For the help text.
@@ -157,24 +156,23 @@ Json parse_bool(const std::string& text) {
 
 /// What a flag's text would be in JSON.
 Json parse_text(const std::string& text, const Target& target) {
-  return std::visit(
-      Overloaded{
-          [&](std::string*) { return Json(text); },
-          [&](const Choice&) { return Json(text); },
-          [&](bool*) { return parse_bool(text); },
-          [&](Symmetrize*) { return parse_bool(text); },
-          [&](std::vector<int64_t>*) {
-            Json list = Json::array();
-            for (size_t first = 0; first < text.size();) {
-              const size_t comma = std::min(text.find(',', first), text.size());
-              list.push_back(parse_number(text.substr(first, comma - first)));
-              first = comma + 1;
-            }
-            return list;
-          },
-          [&](auto*) { return parse_number(text); },
-      },
-      target);
+  return std::visit(Overloaded{
+                        [&](std::string*) { return Json(text); },
+                        [&](const Choice&) { return Json(text); },
+                        [&](bool*) { return parse_bool(text); },
+                        [&](Symmetrize*) { return parse_bool(text); },
+                        [&](std::vector<int64_t>*) {
+                          Json list = Json::array();
+                          for (size_t first = 0; first < text.size();) {
+                            const size_t comma = std::min(text.find(',', first), text.size());
+                            list.push_back(parse_number(text.substr(first, comma - first)));
+                            first = comma + 1;
+                          }
+                          return list;
+                        },
+                        [&](auto*) { return parse_number(text); },
+                    },
+                    target);
 }
 
 std::string shown(const Json& value) {
@@ -206,7 +204,8 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   if (is_bool) {
     option->expected(0, 1);
-  } else if (!initial.is_null() && !(initial.is_string() && initial.get<std::string>().empty()) && !initial.is_array()) {
+  } else if (!initial.is_null() && !(initial.is_string() && initial.get<std::string>().empty()) &&
+             !initial.is_array()) {
     option->default_str(initial.is_string() ? initial.get<std::string>() : initial.dump());
   }
   entries_.push_back({key, std::move(target), role, option});
@@ -220,17 +219,19 @@ void OptionTable::read_config(const std::string& path) {
   } catch (const Json::parse_error& error) {
     const size_t at = std::min(text.size(), error.byte > 0 ? error.byte - 1 : 0);
     const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
-    throw IoError(fmt::format("{}: line {}: expected valid JSON, found a syntax error at byte {}", path, line, at));
+    throw IoError(
+        fmt::format("{}: line {}: expected valid JSON, found a syntax error at byte {}", path, line, at));
   }
   if (!config.is_object())
     throw IoError(fmt::format("{}: expected a JSON object, found {}", path, config.type_name()));
   for (const auto& [key, value] : config.items()) {
-    const auto entry = std::find_if(entries_.begin(), entries_.end(), [&k = key](const Entry& e) { return e.key == k; });
+    const auto entry =
+        std::find_if(entries_.begin(), entries_.end(), [&k = key](const Entry& e) { return e.key == k; });
     if (entry == entries_.end()) {
       std::vector<std::string> keys;
       for (const Entry& known : entries_) keys.push_back(known.key);
-      throw InvalidArgument(
-          fmt::format("{}: unknown key {}; the nearest known key is '{}'", path, shown(Json(key)), nearest(key, keys)));
+      throw InvalidArgument(fmt::format("{}: unknown key {}; the nearest known key is '{}'", path,
+                                        shown(Json(key)), nearest(key, keys)));
     }
     if (entry->option->count() > 0) {
       // A flag wins, but a mistake in the file is still one.
@@ -241,8 +242,8 @@ void OptionTable::read_config(const std::string& path) {
     } else if (assign(value, entry->target)) {
       continue;
     }
-    throw InvalidArgument(fmt::format("{}: {}: expected {}, found {} ({})", path, key, expectation(entry->target),
-                                      shown(value), value.type_name()));
+    throw InvalidArgument(fmt::format("{}: {}: expected {}, found {} ({})", path, key,
+                                      expectation(entry->target), shown(value), value.type_name()));
   }
 }
 
@@ -281,9 +282,9 @@ std::string nearest(const std::string& text, const std::vector<std::string>& can
     }
     return row.back();
   };
-  return *std::min_element(candidates.begin(), candidates.end(), [&](const std::string& a, const std::string& b) {
-    return distance(a) < distance(b);
-  });
+  return *std::min_element(
+      candidates.begin(), candidates.end(),
+      [&](const std::string& a, const std::string& b) { return distance(a) < distance(b); });
 }
 
 }  // namespace sotalign::app

@@ -1,6 +1,6 @@
-// Options, each declared once: an entry of this table is a flag (--klot-weight), a key of the JSON configuration
-// (klot_weight), its help text and its line in the effective configuration. So there is no flag without a key,
-// and none that is parsed and then forgotten.
+// Options, each declared once: an entry of this table is a flag (--klot-weight), a key of the JSON
+// configuration (klot_weight), its help text and its line in the effective configuration. So there is no flag
+// without a key, and none that is parsed and then forgotten.
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -11,7 +11,8 @@ namespace sotalign::app {
 void add_machine_options(OptionTable& table, Machine& machine) {
   table.section("Machine");
   table.add("device", &machine.device, "auto, cpu, cuda or cuda:INDEX", Role::kMachine);
-  table.add("threads", &machine.threads, "CPU threads; 0: all cores. Results do not depend on it", Role::kMachine);
+  table.add("threads", &machine.threads, "CPU threads; 0: all cores. Results do not depend on it",
+            Role::kMachine);
   table.add("quiet", &machine.quiet, "Print nothing but errors", Role::kMachine);
 }
 
@@ -27,7 +28,8 @@ void add_data_options(OptionTable& table, DataPaths& paths) {
 
 void add_teacher_options(OptionTable& table, TeacherOptions& options) {
   table.section("Teacher");
-  table.add("teacher", choice(&options.kind, {{"cca", TeacherKind::kCca}, {"procrustes", TeacherKind::kProcrustes}}),
+  table.add("teacher",
+            choice(&options.kind, {{"cca", TeacherKind::kCca}, {"procrustes", TeacherKind::kProcrustes}}),
             "Linear map fitted on the pairs");
   table.add("ridge", &options.ridge, "CCA: added to the eigenvalues of both covariances");
   table.add("teacher_dim", &options.dim, "Its dimensions; 0: as many as the pairs determine");
@@ -51,7 +53,8 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
   table.section("Output");
   table.add("out", &config.out, "Directory of this run, made here", Role::kPath);
   table.add("validate_every", &config.validate_every, "Steps between validations; 0: only at the end");
-  table.add("checkpoint_every", &config.checkpoint_every, "Steps between checkpoints; 0: only at the end", Role::kMachine);
+  table.add("checkpoint_every", &config.checkpoint_every, "Steps between checkpoints; 0: only at the end",
+            Role::kMachine);
   table.add("log_every", &config.log_every, "Steps between lines of metrics.jsonl", Role::kMachine);
   add_machine_options(table, config.machine);
   add_teacher_options(table, train.teacher);
@@ -73,12 +76,15 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
   table.add("batch_unpaired", &train.batch_unpaired, "Unpaired images, and as many texts, in a step");
   table.add("learning_rate", &train.schedule.peak, "The highest");
   table.add("schedule",
-            choice(&train.schedule.kind, {{"cosine", ScheduleKind::kCosine}, {"constant", ScheduleKind::kConstant}}),
+            choice(&train.schedule.kind,
+                   {{"cosine", ScheduleKind::kCosine}, {"constant", ScheduleKind::kConstant}}),
             "Course of the learning rate");
   table.add("warmup_steps", &train.schedule.warmup_steps, "Steps in which it rises linearly");
-  table.add("final_fraction", &train.schedule.final_fraction, "Where cosine ends, as a fraction of the highest");
+  table.add("final_fraction", &train.schedule.final_fraction,
+            "Where cosine ends, as a fraction of the highest");
   table.add("optimizer",
-            choice(&train.optimizer.kind, {{"lion", OptimizerKind::kLion}, {"adamw", OptimizerKind::kAdamW}}), "");
+            choice(&train.optimizer.kind, {{"lion", OptimizerKind::kLion}, {"adamw", OptimizerKind::kAdamW}}),
+            "");
   table.add("beta1", &train.optimizer.beta1, "Default 0.9");
   table.add("beta2", &train.optimizer.beta2, "Default 0.99 for lion, 0.999 for adamw");
   table.add("adam_epsilon", &train.optimizer.epsilon, "Added to the denominator of adamw");
@@ -91,13 +97,15 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
 }
 
 void add_projection_option(OptionTable& table, Projection& projection) {
-  table.add("projection", choice(&projection, {{"heads", Projection::kHeads}, {"teacher", Projection::kTeacher}}),
+  table.add("projection",
+            choice(&projection, {{"heads", Projection::kHeads}, {"teacher", Projection::kTeacher}}),
             "The trained heads, or the linear teacher");
 }
 
 Context make_context(const Machine& machine) {
   // Beyond the range of int, too, the library shall say what it accepts.
-  return Context(parse_device(machine.device), static_cast<int>(std::clamp<int64_t>(machine.threads, -1, 1 << 20)));
+  return Context(parse_device(machine.device),
+                 static_cast<int>(std::clamp<int64_t>(machine.threads, -1, 1 << 20)));
 }
 
 void require(const std::string& value, const std::string& key) {

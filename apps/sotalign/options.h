@@ -1,5 +1,5 @@
-// What the commands can be told, and the table entries that tell it. Default values are those of the library's
-// option structs.
+// What the commands can be told, and the table entries that tell it. Default values are those of the
+// library's option structs.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// What a long command says while it works: lines on standard output, and on a terminal a bar on standard error.
+// What a long command says while it works: lines on standard output, and on a terminal a bar on standard
+// error.
 #pragma once
 
 #include <chrono>

@@ -57,13 +57,16 @@ std::string duration(double seconds) {
 std::string retrieval_table(const std::vector<RetrievalRow>& rows) {
   size_t width = 8;
   for (const RetrievalRow& row : rows) width = std::max(width, row.name.size());
-  const bool timed = std::any_of(rows.begin(), rows.end(), [](const RetrievalRow& row) { return row.seconds >= 0; });
+  const bool timed =
+      std::any_of(rows.begin(), rows.end(), [](const RetrievalRow& row) { return row.seconds >= 0; });
   std::string text = fmt::format("  {:{}}  {:^29}  {:^29}\n", "", width, "image to text", "text to image");
   const char* recalls = "   R@1   R@5  R@10  median";
-  text += fmt::format("  {:{}}  {:>29}  {:>29}  MeanR@1{}\n", "", width, recalls, recalls, timed ? "     time" : "");
+  text += fmt::format("  {:{}}  {:>29}  {:>29}  MeanR@1{}\n", "", width, recalls, recalls,
+                      timed ? "     time" : "");
   for (const auto& [name, result, seconds] : rows) {
     const auto cells = [](const RecallAtK& r) {
-      return fmt::format("   {:6.1f}{:6.1f}{:6.1f}{:8.1f}", 100 * r.r1, 100 * r.r5, 100 * r.r10, r.median_rank);
+      return fmt::format("   {:6.1f}{:6.1f}{:6.1f}{:8.1f}", 100 * r.r1, 100 * r.r5, 100 * r.r10,
+                         r.median_rank);
     };
     text += fmt::format("  {:{}}  {}  {}  {:7.1f}", name, width, cells(result.image_to_text),
                         cells(result.text_to_image), 100 * result.mean_r1);
@@ -75,7 +78,8 @@ std::string retrieval_table(const std::vector<RetrievalRow>& rows) {
 
 std::string describe(const Teacher& teacher, const TeacherOptions& options) {
   const std::vector<double>& c = teacher.correlations;
-  const double mean = std::accumulate(c.begin(), c.end(), 0.0) / std::max<double>(1.0, static_cast<double>(c.size()));
+  const double mean =
+      std::accumulate(c.begin(), c.end(), 0.0) / std::max<double>(1.0, static_cast<double>(c.size()));
   const bool cca = teacher.kind == TeacherKind::kCca;
   return fmt::format("{}, {} dimensions{}, {} {:.3f} at most, {:.3f} on average", to_string(teacher.kind),
                      teacher.dim(), cca ? fmt::format(", ridge {}", options.ridge) : "",
