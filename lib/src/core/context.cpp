@@ -66,7 +66,6 @@ Context::~Context() {
   for (const Impl::Chunk& chunk : impl_->chunks) deallocate(chunk.data);
 }
 Context::Context(Context&&) noexcept = default;
-Context& Context::operator=(Context&&) noexcept = default;
 
 Device Context::device() const { return impl_->device; }
 int Context::threads() const { return impl_->queue.threads; }

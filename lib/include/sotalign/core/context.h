@@ -34,7 +34,7 @@ class Context {
   explicit Context(Device device = {}, int threads = 0);
   ~Context();
   Context(Context&&) noexcept;
-  Context& operator=(Context&&) noexcept;
+  Context& operator=(Context&&) = delete;  // buffers may still live in the context that would go away
 
   Device device() const;
   int threads() const;

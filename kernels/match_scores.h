@@ -1,0 +1,25 @@
+// The score of each query's best match: what retrieval ranks are measured against.
+#pragma once
+
+#include "kernels/queue.h"
+
+namespace sotalign::kernels {
+
+/// best_i = max over the gallery rows l in the group of query i of <queries_i, gallery_l>.
+/// The members of group c are members[offsets[c]] ... members[offsets[c + 1] - 1], so the lists take
+/// gallery-many entries however large the groups are. Inner products are summed in double. NaN is smaller
+/// than any number; best_i is NaN if there is nothing else.
+struct MatchScores {
+  const float* queries = nullptr;  ///< [rows, cols]
+  int64_t queries_stride = 0;
+  const float* gallery = nullptr;  ///< [gallery rows, cols]
+  int64_t gallery_stride = 0;
+  const int32_t* groups = nullptr;   ///< [rows], the group of each query
+  const int64_t* offsets = nullptr;  ///< [groups + 1]
+  const int64_t* members = nullptr;  ///< [gallery rows]
+  int64_t rows = 0, cols = 0;
+  float* best = nullptr;  ///< [rows]
+};
+SOTALIGN_DECLARE_OPERATION(match_scores, MatchScores)
+
+}  // namespace sotalign::kernels

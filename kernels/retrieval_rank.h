@@ -1,0 +1,26 @@
+// How many wrong answers score at least as high as the best right one, for the rows and the columns of a tile
+// of a score matrix at once.
+#pragma once
+
+#include "kernels/queue.h"
+
+namespace sotalign::kernels {
+
+/// row_counts_i += #{j : row_groups_i != col_groups_j and not (S_ij < row_best_i - margin)}
+/// col_counts_j += #{i : row_groups_i != col_groups_j and not (S_ij < col_best_j - margin)}
+/// Hence a NaN, in a score or in a best score, counts against the model. One pass over S.
+struct RetrievalRank {
+  const float* scores = nullptr;  ///< S [rows, cols]
+  int64_t scores_stride = 0;
+  int64_t rows = 0, cols = 0;
+  const int32_t* row_groups = nullptr;  ///< [rows]
+  const int32_t* col_groups = nullptr;  ///< [cols]
+  const float* row_best = nullptr;      ///< [rows]
+  const float* col_best = nullptr;      ///< [cols]
+  float margin = 0.0f;
+  int64_t* row_counts = nullptr;  ///< [rows]
+  int64_t* col_counts = nullptr;  ///< [cols]
+};
+SOTALIGN_DECLARE_OPERATION(retrieval_rank, RetrievalRank)
+
+}  // namespace sotalign::kernels

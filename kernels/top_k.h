@@ -1,0 +1,22 @@
+// The largest entries of each row of a matrix that arrives in tiles of columns.
+#pragma once
+
+#include "kernels/queue.h"
+
+namespace sotalign::kernels {
+
+/// Merges a tile, columns [first_col, first_col + cols) of the whole matrix, into the k best entries found so
+/// far: descending, the smaller column index first among equal values. Tiles come in ascending order of
+/// columns; before the first one the lists hold -infinity and -1. NaN and -infinity are never taken.
+struct TopK {
+  const float* tile = nullptr;  ///< [rows, cols]
+  int64_t tile_stride = 0;
+  int64_t rows = 0, cols = 0;
+  int64_t first_col = 0;
+  int64_t k = 0;
+  float* values = nullptr;     ///< [rows, k], contiguous
+  int64_t* indices = nullptr;  ///< [rows, k], contiguous
+};
+SOTALIGN_DECLARE_OPERATION(top_k, TopK)
+
+}  // namespace sotalign::kernels

@@ -1,0 +1,66 @@
+// Random numbers as a function of (seed, stream, index): Philox4x32-10 (Salmon et al., "Parallel random
+// numbers: as easy as 1, 2, 3", SC 2011). There is no state to save or to share: any value can be had at any
+// time, in any order, by any thread, and a resumed run needs no more than its step. Integer code without
+// library types, so that a device compiler accepts it as it is.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace sotalign {
+
+struct PhiloxCounter {
+  uint32_t word[4];
+  bool operator==(const PhiloxCounter&) const = default;
+};
+struct PhiloxKey {
+  uint32_t word[2];
+};
+
+/// The random block that belongs to a counter under a key.
+constexpr PhiloxCounter philox4x32(PhiloxCounter counter, PhiloxKey key) {
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t a = uint64_t{0xD2511F53} * counter.word[0], b = uint64_t{0xCD9E8D57} * counter.word[2];
+    counter = {{static_cast<uint32_t>(b >> 32) ^ counter.word[1] ^ key.word[0], static_cast<uint32_t>(b),
+                static_cast<uint32_t>(a >> 32) ^ counter.word[3] ^ key.word[1], static_cast<uint32_t>(a)}};
+    key.word[0] += 0x9E3779B9;
+    key.word[1] += 0xBB67AE85;
+  }
+  return counter;
+}
+
+/// The stream that belongs to a name (64-bit FNV-1a), so that every consumer of random numbers, e.g.
+/// "sampler.images", has its own without a list of them all.
+constexpr uint64_t stream_id(std::string_view name) {
+  uint64_t hash = 0xCBF29CE484222325;
+  for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
+  return hash;
+}
+
+/// One of 2^64 independent sequences under a seed. The 32-bit and the 64-bit values are made of the same
+/// words: a stream serves one or the other.
+class RandomStream {
+ public:
+  constexpr RandomStream(uint64_t seed, uint64_t stream) : seed_(seed), stream_(stream) {}
+
+  constexpr uint32_t bits32(uint64_t index) const { return block(index / 4).word[index % 4]; }
+  constexpr uint64_t bits64(uint64_t index) const {
+    const PhiloxCounter words = block(index / 2);
+    const int first = index % 2 == 0 ? 0 : 2;
+    return words.word[first] | static_cast<uint64_t>(words.word[first + 1]) << 32;
+  }
+  /// A multiple of 2^-24 in [0, 1).
+  constexpr float uniform(uint64_t index) const { return static_cast<float>(bits32(index) >> 8) * 0x1p-24f; }
+
+ private:
+  constexpr PhiloxCounter block(uint64_t number) const {
+    return philox4x32({{static_cast<uint32_t>(number), static_cast<uint32_t>(number >> 32),
+                        static_cast<uint32_t>(stream_), static_cast<uint32_t>(stream_ >> 32)}},
+                      {{static_cast<uint32_t>(seed_), static_cast<uint32_t>(seed_ >> 32)}});
+  }
+
+  uint64_t seed_;
+  uint64_t stream_;
+};
+
+}  // namespace sotalign

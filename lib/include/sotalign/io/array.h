@@ -1,0 +1,56 @@
+// Arrays as files hold them: element types, and the float32 matrix on the host that every reader ends in.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "sotalign/core/matrix_view.h"
+
+namespace sotalign {
+
+enum class ElementType {
+  kFloat16,
+  kBfloat16,
+  kFloat32,
+  kFloat64,
+  kInt8,
+  kInt16,
+  kInt32,
+  kInt64,
+  kUint8,
+  kUint16,
+  kUint32,
+  kUint64,
+  kOther,  ///< complex numbers, structures, 8-bit floats, ...: known to exist, not read
+};
+
+/// "float16", "int64", ...
+const char* to_string(ElementType type);
+/// 0 for kOther.
+int64_t element_bytes(ElementType type);
+
+/// An immutable row-major float32 matrix [rows, cols] in host memory, or in a memory-mapped file where the
+/// file holds exactly these bytes. Copies share the memory. A mapped file must not be shortened while a
+/// matrix read from it is in use.
+class HostMatrix {
+ public:
+  HostMatrix() = default;
+  HostMatrix(std::shared_ptr<const float> data, int64_t rows, int64_t cols)
+      : data_(std::move(data)), rows_(rows), cols_(cols) {}
+  /// Takes `values`, [rows, cols]; throws InvalidArgument unless it has rows * cols elements.
+  HostMatrix(std::vector<float> values, int64_t rows, int64_t cols);
+
+  int64_t rows() const { return rows_; }
+  int64_t cols() const { return cols_; }
+  const float* data() const { return data_.get(); }
+  ConstMatrixF view() const { return {data_.get(), rows_, cols_}; }
+
+ private:
+  std::shared_ptr<const float> data_;
+  int64_t rows_ = 0;
+  int64_t cols_ = 0;
+};
+
+}  // namespace sotalign

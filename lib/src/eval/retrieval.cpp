@@ -1,0 +1,182 @@
+#include "sotalign/eval/retrieval.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <unordered_map>
+
+#include "eval/unit_rows.h"
+#include "kernels/match_scores.h"
+#include "kernels/retrieval_rank.h"
+#include "sotalign/core/error.h"
+#include "sotalign/linalg/gemm.h"
+
+namespace sotalign {
+
+namespace {
+
+/// Ids as numbers 0 ... groups - 1, and the rows of each side sorted by them.
+struct Groups {
+  int64_t count = 0;
+  std::vector<int32_t> images, texts;
+};
+
+Groups number_groups(int64_t images, int64_t texts, const RetrievalOptions& options) {
+  const auto check_size = [](const char* name, const std::vector<int64_t>& ids, int64_t rows) {
+    if (static_cast<int64_t>(ids.size()) != rows)
+      throw InvalidArgument(fmt::format("retrieval: {}, expected one id for each of the {} rows, found {}",
+                                        name, rows, ids.size()));
+  };
+  Groups groups;
+  groups.images.resize(static_cast<size_t>(images));
+  groups.texts.resize(static_cast<size_t>(texts));
+  if (options.image_ids.empty() && options.text_ids.empty()) {
+    if (images != texts)
+      throw InvalidArgument(
+          fmt::format("retrieval: without ids row i belongs to row i, expected equally many rows, found {} "
+                      "images and {} texts",
+                      images, texts));
+    groups.count = images;
+    std::iota(groups.images.begin(), groups.images.end(), 0);
+    groups.texts = groups.images;
+    return groups;
+  }
+  check_size("image_ids", options.image_ids, images);
+  check_size("text_ids", options.text_ids, texts);
+  std::unordered_map<int64_t, int32_t> numbers;
+  for (size_t i = 0; i < groups.images.size(); ++i)
+    groups.images[i] =
+        numbers.emplace(options.image_ids[i], static_cast<int32_t>(numbers.size())).first->second;
+  groups.count = static_cast<int64_t>(numbers.size());
+  std::vector<bool> found(numbers.size());
+  for (size_t j = 0; j < groups.texts.size(); ++j) {
+    const auto number = numbers.find(options.text_ids[j]);
+    if (number == numbers.end())
+      throw InvalidArgument(
+          fmt::format("retrieval: text {} (id {}) has no image with its id among the {} images", j,
+                      options.text_ids[j], images));
+    groups.texts[j] = number->second;
+    found[static_cast<size_t>(number->second)] = true;
+  }
+  for (size_t i = 0; i < groups.images.size(); ++i)
+    if (!found[static_cast<size_t>(groups.images[i])])
+      throw InvalidArgument(
+          fmt::format("retrieval: image {} (id {}) has no text with its id among the {} texts", i,
+                      options.image_ids[i], texts));
+  return groups;
+}
+
+/// One side of the comparison, in the memory of the context.
+struct Side {
+  Side(Context& context, ConstMatrixF rows, const std::vector<int32_t>& group_of_row, int64_t group_count)
+      : unit(unit_rows(context, rows)),
+        groups(context, group_of_row, "retrieval groups"),
+        best(context, rows.rows, "retrieval scores"),
+        counts(context, rows.rows, "retrieval counts") {
+    std::vector<int64_t> starts(static_cast<size_t>(group_count) + 1), sorted(group_of_row.size());
+    for (const int32_t group : group_of_row) ++starts[static_cast<size_t>(group) + 1];
+    std::partial_sum(starts.begin(), starts.end(), starts.begin());
+    offsets = Buffer<int64_t>(context, starts, "retrieval groups");
+    for (size_t i = 0; i < sorted.size(); ++i)
+      sorted[static_cast<size_t>(starts[static_cast<size_t>(group_of_row[i])]++)] = static_cast<int64_t>(i);
+    members = Buffer<int64_t>(context, sorted, "retrieval groups");
+  }
+
+  std::vector<int64_t> ranks() const {
+    std::vector<int64_t> result = counts.download();
+    for (int64_t& rank : result) ++rank;
+    return result;
+  }
+
+  Matrix<float> unit;
+  Buffer<int32_t> groups;
+  Buffer<int64_t> offsets, members;  // the rows of each group
+  Buffer<float> best;                // score of the best match
+  Buffer<int64_t> counts;            // wrong answers at or above it
+};
+
+void score_matches(Context& context, Side& queries, const Side& gallery) {
+  kernels::match_scores(context.queue(), {.queries = queries.unit.data(),
+                                          .queries_stride = queries.unit.cols(),
+                                          .gallery = gallery.unit.data(),
+                                          .gallery_stride = gallery.unit.cols(),
+                                          .groups = queries.groups.data(),
+                                          .offsets = gallery.offsets.data(),
+                                          .members = gallery.members.data(),
+                                          .rows = queries.unit.rows(),
+                                          .cols = queries.unit.cols(),
+                                          .best = queries.best.data()});
+}
+
+}  // namespace
+
+RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatrixF texts,
+                               const RetrievalOptions& options) {
+  if (images.empty() || texts.empty())
+    throw InvalidArgument(fmt::format("retrieval: expected images and texts, found [{}, {}] and [{}, {}]",
+                                      images.rows, images.cols, texts.rows, texts.cols));
+  if (images.cols != texts.cols)
+    throw InvalidArgument(fmt::format(
+        "retrieval: images and texts need equally many columns, found {} and {}", images.cols, texts.cols));
+  if (std::max(images.rows, texts.rows) > std::numeric_limits<int32_t>::max())
+    throw InvalidArgument(fmt::format(
+        "retrieval: expected fewer than 2^31 rows, found {} images and {} texts", images.rows, texts.rows));
+  if (options.tile < 1)
+    throw InvalidArgument(fmt::format("retrieval: tile, expected at least 1, found {}", options.tile));
+  const Groups groups = number_groups(images.rows, texts.rows, options);
+  Side image_side(context, images, groups.images, groups.count);
+  Side text_side(context, texts, groups.texts, groups.count);
+  score_matches(context, image_side, text_side);
+  score_matches(context, text_side, image_side);
+
+  Workspace scratch(context);
+  const int64_t tile_rows = std::min(options.tile, images.rows),
+                tile_cols = std::min(options.tile, texts.rows);
+  float* scores = scratch.take<float>(tile_rows * tile_cols);
+  for (int64_t i = 0; i < images.rows; i += tile_rows)
+    for (int64_t j = 0; j < texts.rows; j += tile_cols) {
+      const int64_t rows = std::min(tile_rows, images.rows - i), cols = std::min(tile_cols, texts.rows - j);
+      gemm(context, Op::kNone, Op::kTranspose, 1.0f, image_side.unit.view().row_range(i, rows),
+           text_side.unit.view().row_range(j, cols), 0.0f, MatrixF(scores, rows, cols));
+      kernels::retrieval_rank(context.queue(), {.scores = scores,
+                                                .scores_stride = cols,
+                                                .rows = rows,
+                                                .cols = cols,
+                                                .row_groups = image_side.groups.data() + i,
+                                                .col_groups = text_side.groups.data() + j,
+                                                .row_best = image_side.best.data() + i,
+                                                .col_best = text_side.best.data() + j,
+                                                .margin = kRetrievalMargin,
+                                                .row_counts = image_side.counts.data() + i,
+                                                .col_counts = text_side.counts.data() + j});
+    }
+  return {image_side.ranks(), text_side.ranks()};
+}
+
+RecallAtK summarize_ranks(const std::vector<int64_t>& ranks) {
+  if (ranks.empty()) throw InvalidArgument("retrieval: ranks, expected at least one, found none");
+  std::vector<int64_t> sorted = ranks;
+  std::sort(sorted.begin(), sorted.end());
+  const auto recall = [&](int64_t k) {
+    return static_cast<double>(std::upper_bound(sorted.begin(), sorted.end(), k) - sorted.begin()) /
+           static_cast<double>(sorted.size());
+  };
+  const size_t n = sorted.size();
+  return {.r1 = recall(1),
+          .r5 = recall(5),
+          .r10 = recall(10),
+          .median_rank = 0.5 * static_cast<double>(sorted[(n - 1) / 2] + sorted[n / 2]),
+          .queries = static_cast<int64_t>(n)};
+}
+
+RetrievalResult retrieval(Context& context, ConstMatrixF images, ConstMatrixF texts,
+                          const RetrievalOptions& options) {
+  const RetrievalRanks ranks = retrieval_ranks(context, images, texts, options);
+  RetrievalResult result{summarize_ranks(ranks.image_to_text), summarize_ranks(ranks.text_to_image)};
+  result.mean_r1 = 0.5 * (result.image_to_text.r1 + result.text_to_image.r1);
+  return result;
+}
+
+}  // namespace sotalign

@@ -1,0 +1,84 @@
+#include "sotalign/io/atomic_file.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "sotalign/core/error.h"
+
+namespace sotalign {
+
+namespace fs = std::filesystem;
+
+namespace {
+std::string directory_of(const std::string& path) {
+  const std::string parent = fs::path(path).parent_path();
+  return parent.empty() ? "." : parent;
+}
+}  // namespace
+
+AtomicFile::AtomicFile(const std::string& path) : path_(path) {
+  std::error_code ignored;
+  if (fs::is_symlink(path_, ignored)) {
+    const fs::path target = fs::canonical(path_, ignored);
+    if (!target.empty()) path_ = target;
+  }
+  // What is found only by rename() would be found after hours of work.
+  if (fs::is_directory(path_, ignored))
+    throw IoError(fmt::format("{}: cannot write: it is a directory", path_));
+  if (fs::exists(path_, ignored) && !fs::is_regular_file(path_, ignored))
+    throw IoError(fmt::format("{}: cannot write: expected a regular file, found a device or pipe", path_));
+
+  // The name does not contain the target's, which may already be as long as names can be. O_EXCL makes it
+  // unique also among machines that share the directory.
+  static std::atomic<unsigned> counter{0};
+  int fd = -1;
+  do {
+    temporary_ = fmt::format("{}/.sotalign-{}-{}.tmp", directory_of(path_), getpid(), counter++);
+    fd = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  } while (fd < 0 && errno == EEXIST);
+  if (fd < 0) fail("create");
+  file_ = fdopen(fd, "wb");
+  if (file_ == nullptr) {
+    const int reason = errno;
+    close(fd);
+    unlink(temporary_.c_str());
+    errno = reason;
+    fail("create");
+  }
+}
+
+AtomicFile::~AtomicFile() {
+  if (file_ != nullptr) std::fclose(file_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(const void* data, size_t bytes) {
+  if (bytes > 0 && std::fwrite(data, 1, bytes, file_) != bytes) fail("write");
+}
+
+void AtomicFile::commit() {
+  if (std::fflush(file_) != 0 || fsync(fileno(file_)) != 0) fail("write");
+  if (std::fclose(std::exchange(file_, nullptr)) != 0) fail("write");
+  if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace");
+  temporary_.clear();
+  // The new name, too, should survive a power cut. The file is in place by now, and some file systems cannot
+  // sync a directory: a failure here is not one of the write.
+  const int directory = open(directory_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory >= 0) {
+    fsync(directory);
+    close(directory);
+  }
+}
+
+void AtomicFile::fail(const char* action) const {
+  throw IoError(fmt::format("{}: cannot {}: {}", path_, action, std::strerror(errno)));
+}
+
+}  // namespace sotalign

@@ -1,0 +1,19 @@
+// The header of a .npy file: magic, version, header length, and a Python dictionary literal such as
+//   {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
+#pragma once
+
+#include "io/mapped_file.h"
+#include "sotalign/io/npy.h"
+
+namespace sotalign::io {
+
+struct NpyHeader {
+  NpyInfo info;
+  size_t data_offset = 0;  ///< of the first element in the file
+};
+
+/// Throws IoError if the header is malformed, or if the type is known and the file does not hold exactly the
+/// bytes that type and shape ask for.
+NpyHeader parse_npy_header(const MappedFile& file);
+
+}  // namespace sotalign::io

@@ -1,0 +1,56 @@
+#include <fmt/format.h>
+
+#include "sotalign/core/error.h"
+#include "sotalign/io/atomic_file.h"
+#include "sotalign/io/npy.h"
+
+namespace sotalign {
+
+namespace {
+
+/// Format version 1. Like NumPy, the header is padded so that the data starts at a multiple of 64 bytes and
+/// can be mapped.
+std::string header_for(const char* descr, const std::string& shape) {
+  std::string dictionary =
+      fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, shape);
+  constexpr size_t kPrefix = 10, kAlignment = 64;
+  const size_t unpadded = kPrefix + dictionary.size() + 1;
+  dictionary.append((kAlignment - unpadded % kAlignment) % kAlignment, ' ');
+  dictionary += '\n';
+  std::string header("\x93NUMPY\x01\x00", 8);
+  header += static_cast<char>(dictionary.size() & 0xff);
+  header += static_cast<char>(dictionary.size() >> 8);
+  return header + dictionary;
+}
+
+template <class T>
+void write_matrix(const std::string& path, const char* descr, MatrixView<const T> matrix) {
+  if (matrix.rows < 0 || matrix.cols < 0 || (matrix.rows > 1 && matrix.stride < matrix.cols))
+    throw InvalidArgument(fmt::format("{}: cannot write a matrix [{}, {}] with stride {}", path, matrix.rows,
+                                      matrix.cols, matrix.stride));
+  AtomicFile file(path);
+  const std::string header = header_for(descr, fmt::format("{}, {}", matrix.rows, matrix.cols));
+  file.write(header.data(), header.size());
+  const size_t row_bytes = static_cast<size_t>(matrix.cols) * sizeof(T);
+  if (matrix.contiguous()) {
+    file.write(matrix.data, row_bytes * static_cast<size_t>(matrix.rows));
+  } else {
+    for (int64_t i = 0; i < matrix.rows; ++i) file.write(matrix.row(i), row_bytes);
+  }
+  file.commit();
+}
+
+}  // namespace
+
+void write_npy(const std::string& path, ConstMatrixF matrix) { write_matrix(path, "<f4", matrix); }
+void write_npy(const std::string& path, ConstMatrixD matrix) { write_matrix(path, "<f8", matrix); }
+
+void write_npy(const std::string& path, const std::vector<int64_t>& values) {
+  AtomicFile file(path);
+  const std::string header = header_for("<i8", fmt::format("{},", values.size()));
+  file.write(header.data(), header.size());
+  file.write(values.data(), values.size() * sizeof(int64_t));
+  file.commit();
+}
+
+}  // namespace sotalign

@@ -1,0 +1,198 @@
+// Lion and AdamW against golden vectors and double loops.
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "sotalign/core/error.h"
+#include "sotalign/optim/optimizer.h"
+#include "support/compare.h"
+#include "support/devices.h"
+#include "support/npy.h"
+
+namespace sotalign {
+namespace {
+
+using testing::max_difference;
+using testing::random_normal;
+
+constexpr double kRate = 0.01;
+
+OptimizerOptions options_of(OptimizerKind kind) { return {.kind = kind, .weight_decay = 0.1}; }
+
+/// Weights after one step for each row of gradients.
+std::vector<double> oracle(OptimizerKind kind, const std::vector<float>& start,
+                           const std::vector<std::vector<float>>& gradients, size_t decayed) {
+  std::vector<double> w(start.begin(), start.end()), m(w.size()), v(w.size());
+  for (size_t step = 1; step <= gradients.size(); ++step)
+    for (size_t i = 0; i < w.size(); ++i) {
+      const double g = gradients[step - 1][i], decay = i < decayed ? 0.1 : 0.0;
+      if (kind == OptimizerKind::kLion) {
+        const double c = 0.9 * m[i] + 0.1 * g;
+        w[i] -= kRate * ((c > 0) - (c < 0) + decay * w[i]);
+        m[i] = 0.99 * m[i] + 0.01 * g;
+      } else {
+        w[i] -= kRate * decay * w[i];
+        m[i] = 0.9 * m[i] + 0.1 * g;
+        v[i] = 0.999 * v[i] + 0.001 * g * g;
+        w[i] -= kRate * m[i] / (1 - std::pow(0.9, double(step))) /
+                (std::sqrt(v[i] / (1 - std::pow(0.999, double(step)))) + 1e-8);
+      }
+    }
+  return w;
+}
+
+std::vector<float> run(Context& context, const OptimizerOptions& options, const std::vector<float>& start,
+                       const std::vector<std::vector<float>>& gradients, int64_t decayed) {
+  const int64_t count = int64_t(start.size());
+  Buffer<float> weights(context, start);
+  Optimizer optimizer(context, count, options);
+  for (const std::vector<float>& g : gradients)
+    optimizer.step(weights.data(), Buffer<float>(context, g).data(), count, decayed, kRate);
+  return weights.download();
+}
+
+std::vector<std::vector<float>> random_gradients(int64_t steps, int64_t count, uint64_t seed) {
+  std::vector<std::vector<float>> gradients;
+  for (int64_t t = 0; t < steps; ++t)
+    gradients.push_back(random_normal(count, seed + uint64_t(t), t % 2 ? 1e-3f : 1.0f));
+  return gradients;
+}
+
+class OptimizerTest : public testing::DeviceTest {};
+SOTALIGN_ON_EVERY_DEVICE(OptimizerTest);
+
+constexpr OptimizerKind kKinds[] = {OptimizerKind::kLion, OptimizerKind::kAdamW};
+
+TEST_P(OptimizerTest, GoldenCase) {
+  const std::string folder = SOTALIGN_TEST_DATA "/golden/";
+  const nlohmann::json manifest = nlohmann::json::parse(std::ifstream(folder + "manifest.json"));
+  for (const auto& entry : manifest) {
+    if (entry["case"] != "optim") continue;
+    const auto read = [&](const char* what) {
+      return testing::read_golden(folder + "optim." + what + ".npy");
+    };
+    const std::vector<float> start = read("p0").as_float(), flat = read("grads").as_float();
+    const size_t count = start.size();
+    std::vector<std::vector<float>> gradients;
+    for (size_t t = 0; t < entry["steps"]; ++t)
+      gradients.emplace_back(flat.begin() + ptrdiff_t(t * count), flat.begin() + ptrdiff_t((t + 1) * count));
+    for (const OptimizerKind kind : kKinds) {
+      const bool lion = kind == OptimizerKind::kLion;
+      const auto& betas = entry[lion ? "lion_betas" : "adamw_betas"];
+      ASSERT_EQ(entry["lr"], kRate);
+      const OptimizerOptions options{.kind = kind,
+                                     .beta1 = betas[0],
+                                     .beta2 = betas[1],
+                                     .epsilon = entry["adamw_eps"],
+                                     .weight_decay = entry["weight_decay"]};
+      const std::vector<double> expected = read(lion ? "lion" : "adamw").values;
+      EXPECT_WITHIN(max_difference(run(context, options, start, gradients, int64_t(count)), expected), 1e-6);
+    }
+    return;
+  }
+  FAIL() << "no case optim";
+}
+
+TEST_P(OptimizerTest, AgreesWithLoopsAndDecaysOnlyThePrefix) {
+  for (const int64_t count : {1, 2, 31, 32, 33, 127, 5001})
+    for (const int64_t decayed : {int64_t{0}, count / 3, count})
+      for (const OptimizerKind kind : kKinds) {
+        const std::vector<float> start = random_normal(count, 1);
+        const auto gradients = random_gradients(4, count, 2);
+        EXPECT_WITHIN(max_difference(run(context, options_of(kind), start, gradients, decayed),
+                                     oracle(kind, start, gradients, size_t(decayed))),
+                      1e-6)
+            << count << ", " << decayed;
+      }
+}
+
+TEST_P(OptimizerTest, ZeroGradientsOnlyDecay) {
+  for (const OptimizerKind kind : kKinds) {
+    const std::vector<float> w = run(context, options_of(kind), {1.0f, 1.0f}, {{0.0f, 0.0f}}, 1);
+    EXPECT_FLOAT_EQ(w[0], 0.999f);
+    EXPECT_EQ(w[1], 1.0f);
+  }
+}
+
+TEST_P(OptimizerTest, NanGradientIsNotSilentlyDropped) {
+  for (const OptimizerKind kind : kKinds) {
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    const std::vector<float> w = run(context, options_of(kind), {1.0f, 1.0f}, {{nan, 1.0f}}, 2);
+    EXPECT_TRUE(std::isnan(w[0]));
+    EXPECT_TRUE(std::isfinite(w[1]));
+  }
+}
+
+TEST_P(OptimizerTest, StateResumesBitForBit) {
+  const int64_t count = 77;
+  const std::vector<float> start = random_normal(count, 3);
+  const auto gradients = random_gradients(6, count, 4);
+  for (const OptimizerKind kind : kKinds) {
+    Buffer<float> weights(context, start);
+    Optimizer first(context, count, options_of(kind));
+    for (size_t t = 0; t < 3; ++t)
+      first.step(weights.data(), Buffer<float>(context, gradients[t]).data(), count, 50, kRate);
+
+    Optimizer second(context, count, options_of(kind));
+    second.set_steps(first.steps());
+    EXPECT_EQ(second.steps(), 3);
+    const auto saved = first.state(), restored = second.state();
+    ASSERT_EQ(saved.size(), kind == OptimizerKind::kLion ? 1u : 2u);
+    for (size_t s = 0; s < saved.size(); ++s) {
+      EXPECT_EQ(saved[s].name, restored[s].name);
+      restored[s].values->upload(saved[s].values->download().data());
+    }
+    for (size_t t = 3; t < 6; ++t)
+      second.step(weights.data(), Buffer<float>(context, gradients[t]).data(), count, 50, kRate);
+    EXPECT_EQ(weights.download(), run(context, options_of(kind), start, gradients, 50));
+  }
+}
+
+TEST_P(OptimizerTest, BitwiseTheSameForEveryThreadCountAndWithoutAllocations) {
+  const int64_t count = 10'007;
+  const std::vector<float> start = random_normal(count, 5);
+  const auto gradients = random_gradients(3, count, 6);
+  Context one(GetParam(), 1), three(GetParam(), 3);
+  for (const OptimizerKind kind : kKinds) {
+    EXPECT_EQ(run(one, options_of(kind), start, gradients, 5000),
+              run(three, options_of(kind), start, gradients, 5000));
+    Buffer<float> weights(context, start), gradient(context, gradients[0]);
+    Optimizer optimizer(context, count, options_of(kind));
+    const int64_t before = context.allocations();
+    optimizer.step(weights.data(), gradient.data(), count, count, kRate);
+    EXPECT_EQ(context.allocations(), before);
+  }
+}
+
+TEST_P(OptimizerTest, ErrorsNameArgumentAndValues) {
+  const auto message = [&](const auto& action) {
+    try {
+      action();
+    } catch (const InvalidArgument& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  const auto construct = [&](const OptimizerOptions& options) {
+    return message([&] { Optimizer(context, 3, options); });
+  };
+  EXPECT_EQ(construct({.beta1 = 1.0}), "optimizer: beta1, expected 0 <= beta1 < 1, found 1");
+  EXPECT_EQ(construct({.beta2 = -0.5}), "optimizer: beta2, expected 0 <= beta2 < 1, found -0.5");
+  EXPECT_EQ(construct({.epsilon = 0}), "optimizer: epsilon, expected a positive number, found 0");
+  EXPECT_EQ(construct({.weight_decay = std::nan("")}),
+            "optimizer: weight_decay, expected 0 or a positive number, found nan");
+  Optimizer optimizer(context, 3);
+  EXPECT_EQ(message([&] { optimizer.step(nullptr, nullptr, 4, 0, kRate); }),
+            "optimizer: count, expected 3 parameters, found 4");
+  EXPECT_EQ(message([&] { optimizer.step(nullptr, nullptr, 3, 4, kRate); }),
+            "optimizer: decayed_count, expected 0 to 3, found 4");
+  EXPECT_EQ(message([&] { optimizer.step(nullptr, nullptr, 3, 0, -1.0); }),
+            "optimizer: learning_rate, expected 0 or a positive number, found -1");
+  EXPECT_EQ(message([&] { optimizer.set_steps(-1); }), "optimizer: steps, expected at least 0, found -1");
+  EXPECT_EQ(optimizer.steps(), 0);
+}
+
+}  // namespace
+}  // namespace sotalign

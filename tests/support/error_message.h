@@ -1,0 +1,20 @@
+// What a call complains about, so that tests can compare whole messages.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "sotalign/core/error.h"
+
+namespace sotalign::testing {
+
+inline std::string error_message(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const InvalidArgument& error) {
+    return error.what();
+  }
+  return "no exception";
+}
+
+}  // namespace sotalign::testing

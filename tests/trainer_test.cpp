@@ -1,0 +1,252 @@
+// The trainer on small synthetic pairs of modalities: two random linear views of common factors.
+#include "sotalign/train/trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "sotalign/core/error.h"
+#include "support/compare.h"
+#include "support/devices.h"
+
+namespace sotalign {
+namespace {
+
+using testing::random_normal;
+
+struct Views {
+  std::vector<float> images, texts;
+  int64_t dx, dy;
+  ConstMatrixF image_rows(int64_t first, int64_t count) const {
+    return {images.data() + first * dx, count, dx};
+  }
+  ConstMatrixF text_rows(int64_t first, int64_t count) const {
+    return {texts.data() + first * dy, count, dy};
+  }
+};
+
+Views make_views(int64_t rows, int64_t factors, int64_t dx, int64_t dy, float noise, uint64_t seed) {
+  const std::vector<float> z = random_normal(rows * factors, seed),
+                           wx = random_normal(factors * dx, seed + 1),
+                           wy = random_normal(factors * dy, seed + 2);
+  Views views{random_normal(rows * dx, seed + 3, noise), random_normal(rows * dy, seed + 4, noise), dx, dy};
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t f = 0; f < factors; ++f) {
+      for (int64_t j = 0; j < dx; ++j) views.images[i * dx + j] += z[i * factors + f] * wx[f * dx + j];
+      for (int64_t j = 0; j < dy; ++j) views.texts[i * dy + j] += z[i * factors + f] * wy[f * dy + j];
+    }
+  return views;
+}
+
+class TrainerTest : public testing::DeviceTest {
+ protected:
+  Views views = make_views(400, 12, 24, 20, 1.0f, 1);
+  TrainingData data() const {
+    return {.pair_images = views.image_rows(0, 40),
+            .pair_texts = views.text_rows(0, 40),
+            .images = views.image_rows(40, 150),
+            .texts = views.text_rows(60, 170),
+            .validation_images = views.image_rows(300, 100),
+            .validation_texts = views.text_rows(300, 100)};
+  }
+  TrainOptions options() const {
+    return {.dim = 16,
+            .steps = 12,
+            .schedule = {.peak = 3e-3},
+            .batch_unpaired = 60,
+            .klot_weight = 3.0,
+            .seed = 7};
+  }
+  static std::vector<float> values(const Trainer& trainer) {
+    std::vector<float> all;
+    const ParameterSet& parameters = trainer.model().parameters;
+    for (int i = 0; i < parameters.count(); ++i) {
+      const std::vector<float> one = parameters.download(parameters[i].name);
+      all.insert(all.end(), one.begin(), one.end());
+    }
+    return all;
+  }
+  static void train(Trainer& trainer, int64_t steps) {
+    for (int64_t i = 0; i < steps; ++i) trainer.train_step();
+  }
+  std::string temporary(const std::string& name) const {
+    return (std::filesystem::temp_directory_path() /
+            ("sotalign_trainer_" + std::to_string(::getpid()) + "_" + name))
+        .string();
+  }
+};
+SOTALIGN_ON_EVERY_DEVICE(TrainerTest);
+
+TEST_P(TrainerTest, LossFallsAndRetrievalImproves) {
+  TrainOptions o = options();
+  o.steps = 80;
+  Trainer trainer(context, data(), o);
+  const double before = trainer.validate().mean_r1;
+  trainer.train_step();
+  const StepMetrics first = trainer.metrics();
+  ASSERT_TRUE(first.klot.has_value());
+  EXPECT_NEAR(first.loss, first.siglip + 3.0 * first.klot->value, 1e-9 * first.loss);
+  train(trainer, 79);
+  EXPECT_LT(trainer.metrics().loss, 0.7 * first.loss);
+  EXPECT_GT(trainer.validate().mean_r1, before + 0.2);
+  EXPECT_TRUE(trainer.finished());
+  EXPECT_THROW(trainer.train_step(), InvalidArgument);
+}
+
+// The gradient of the whole step, through cosine, gathers and both terms: one AdamW step of a tiny rate moves
+// the loss as the gradient says. The direction is the sign of the gradient, so the change is -rate * |g|_1.
+TEST_P(TrainerTest, StepFollowsTheGradientOfTheLoss) {
+  TrainOptions o = options();
+  o.batch_unpaired = 1000;  // all rows in every step, so that the loss is one function
+  o.optimizer = {.kind = OptimizerKind::kLion, .weight_decay = 0.0};
+  o.schedule = {.kind = ScheduleKind::kConstant, .peak = 1e-5};
+  o.klot.iterations = 500;  // the gradient is that of the converged divergence
+  Trainer trainer(context, data(), o);
+  trainer.train_step();
+  const double before = trainer.metrics().loss;
+  double gradient_l1 = 0;
+  const ParameterSet& parameters = trainer.model().parameters;
+  for (int i = 0; i < parameters.count(); ++i)
+    for (const float g : parameters.download_gradient(parameters[i].name)) gradient_l1 += std::abs(double(g));
+  trainer.train_step();
+  const double predicted = -1e-5 * gradient_l1, actual = trainer.metrics().loss - before;
+  EXPECT_WITHIN(std::abs(actual - predicted), 0.02 * std::abs(predicted));
+}
+
+TEST_P(TrainerTest, SameSeedSameBitsOtherSeedOtherBits) {
+  Trainer a(context, data(), options()), b(context, data(), options());
+  TrainOptions other = options();
+  other.seed = 8;
+  Trainer c(context, data(), other);
+  for (Trainer* trainer : {&a, &b, &c}) train(*trainer, 12);
+  EXPECT_EQ(values(a), values(b));
+  EXPECT_NE(values(a), values(c));
+}
+
+TEST_P(TrainerTest, ResumeContinuesBitForBit) {
+  for (const OptimizerKind kind : {OptimizerKind::kLion, OptimizerKind::kAdamW}) {
+    TrainOptions o = options();
+    o.optimizer.kind = kind;
+    Trainer straight(context, data(), o), stopped(context, data(), o), resumed(context, data(), o);
+    train(straight, 4);
+    const double score = straight.validate().mean_r1;
+    train(straight, 8);
+    train(stopped, 4);
+    stopped.validate();
+    const std::string path = temporary("checkpoint");
+    stopped.save_checkpoint(path);
+    resumed.load_checkpoint(path);
+    EXPECT_EQ(resumed.steps_done(), 4);
+    EXPECT_EQ(resumed.best_score(), score);
+    train(resumed, 8);
+    EXPECT_EQ(values(straight), values(resumed));
+    resumed.restore_best();
+    EXPECT_EQ(values(stopped), values(resumed));
+
+    o.steps = 13;
+    Trainer different(context, data(), o);
+    EXPECT_THROW(different.load_checkpoint(path), IoError);
+    std::filesystem::remove(path);
+  }
+}
+
+TEST_P(TrainerTest, StepsAllocateNothing) {
+  Trainer trainer(context, data(), options());
+  train(trainer, 2);
+  const int64_t before = context.allocations();
+  train(trainer, 5);
+  EXPECT_EQ(context.allocations(), before);
+}
+
+TEST_P(TrainerTest, SailNeedsNoUnpairedRowsAndIgnoresThem) {
+  TrainOptions o = options();
+  o.klot_weight = 0;
+  TrainingData pairs_only = data();
+  pairs_only.images = pairs_only.texts = {};
+  Trainer trainer(context, pairs_only, o);
+  train(trainer, 12);
+  EXPECT_FALSE(trainer.metrics().klot.has_value());
+  EXPECT_EQ(trainer.metrics().loss, trainer.metrics().siglip);
+  EXPECT_THROW(Trainer(context, pairs_only, options()), InvalidArgument) << "KLOT without unpaired rows";
+}
+
+TEST_P(TrainerTest, ModelSurvivesSavingAndLoading) {
+  TrainOptions o = options();
+  o.hidden = {10, 9};
+  Trainer trainer(context, data(), o);
+  train(trainer, 3);
+  const std::string path = temporary("model");
+  trainer.model().save(path, {{"note", "kept"}});
+  const Model loaded = Model::load(context, path);
+  std::filesystem::remove(path);
+  const Matrix<float> images(context, views.images.data(), 400, 24),
+      texts(context, views.texts.data(), 400, 20);
+  for (const Projection projection : {Projection::kHeads, Projection::kTeacher})
+    for (const Side side : {Side::kX, Side::kY}) {
+      const Matrix<float>& rows = side == Side::kX ? images : texts;
+      Matrix<float> expected(context, 400, loaded.dim(projection)),
+          actual(context, 400, loaded.dim(projection));
+      trainer.model().embed(side, projection, rows, expected);
+      loaded.embed(side, projection, rows, actual);
+      EXPECT_EQ(actual.download(), expected.download());
+    }
+  Matrix<float> out(context, 400, 16);
+  EXPECT_THROW(loaded.embed(Side::kX, Projection::kHeads, texts, out), InvalidArgument);
+  std::ofstream(path) << "no model";
+  EXPECT_THROW(Model::load(context, path), Error);
+  std::filesystem::remove(path);
+}
+
+TEST_P(TrainerTest, ValidationKeepsTheBestWeights) {
+  TrainOptions o = options();
+  o.schedule.peak = 1.0;  // ruins the weights
+  Trainer trainer(context, data(), o);
+  const double start = trainer.validate().mean_r1;
+  const std::vector<float> initial = values(trainer);
+  train(trainer, 1);
+  for (int i = 0; i < 5 && trainer.validate().mean_r1 > start; ++i) train(trainer, 1);
+  trainer.restore_best();
+  EXPECT_EQ(trainer.validate().mean_r1, trainer.best_score());
+  EXPECT_GT(trainer.validate_teacher().mean_r1, 0.1);
+}
+
+TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
+  const auto fails = [&](const TrainingData& d, const TrainOptions& o, const std::string& part) {
+    try {
+      Trainer trainer(context, d, o);
+      ADD_FAILURE() << "no exception: " << part;
+    } catch (const InvalidArgument& error) {
+      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+  };
+  TrainingData d = data();
+  d.pair_texts.rows = 39;
+  fails(d, options(), "40 and 39");
+  d = data();
+  d.images = views.text_rows(0, 10);
+  fails(d, options(), "expected 24 columns");
+  d = data();
+  d.pair_images.rows = d.pair_texts.rows = 1;
+  fails(d, options(), "at least 2");
+  TrainOptions o = options();
+  o.teacher.dim = 21;
+  fails(data(), o, "21");
+  o = options();
+  o.steps = 0;
+  fails(data(), o, "steps");
+  o = options();
+  o.klot_weight = -1;
+  fails(data(), o, "klot_weight");
+  o = options();
+  o.klot.epsilon_student = 0;
+  fails(data(), o, "epsilon");
+  o = options();
+  o.schedule.peak = std::nan("");
+  fails(data(), o, "learning rate");
+}
+
+}  // namespace
+}  // namespace sotalign
