@@ -56,12 +56,13 @@ struct Direction {
   TopKResult sail, sotalign;
 };
 
-/// At most `width` characters of a name, which are ASCII but for a few letters.
-std::string shortened(const std::string& name, size_t width) {
-  if (name.size() <= width) return name;
-  size_t end = width - 1;
-  while (end > 0 && (static_cast<unsigned char>(name[end]) & 0xc0) == 0x80) --end;
-  return name.substr(0, end) + "…";
+/// At most `width` characters of UTF-8 text.
+std::string shortened(const std::string& text, size_t width) {
+  const auto starts_character = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; };
+  if (static_cast<size_t>(std::count_if(text.begin(), text.end(), starts_character)) <= width) return text;
+  size_t end = 0;
+  for (size_t characters = 0; characters < width; ++end) characters += starts_character(text[end]) ? 1 : 0;
+  return text.substr(0, end - 1) + "…";
 }
 
 class Demo {
@@ -203,7 +204,7 @@ class Demo {
 
   std::string results(const std::string& name, const TopKResult& found, int64_t query,
                       const std::vector<int64_t>& ranks) const {
-    constexpr size_t kNameWidth = 11;
+    constexpr size_t kNameWidth = 10;
     std::string line = fmt::format("    {:8} ", name);
     for (int64_t i = 0; i < found.k; ++i) {
       const int64_t row = found.indices[static_cast<size_t>(query * found.k + i)];

@@ -26,6 +26,7 @@ struct Arguments {
 int run(const Arguments& arguments) {
   require(arguments.student, "student");
   require(arguments.teacher, "teacher");
+  check_epsilons(arguments.klot);
   const HostMatrix student = read_matrix(arguments.student), teacher = read_matrix(arguments.teacher);
   const int64_t n = student.rows(), m = student.cols();
   if (teacher.rows() != n || teacher.cols() != m)

@@ -236,6 +236,7 @@ int run(Arguments& arguments) {
   if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
   require(config.out, "out");
   check_intervals(config, arguments.stop_after);
+  check_epsilons(config.train.klot);
   if (!arguments.resume) RunDirectory::require_creatable(config.out);
   make_absolute(config.data);
   if (config.train.klot_weight > 0) {

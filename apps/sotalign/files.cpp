@@ -32,11 +32,10 @@ void write_text(const std::string& path, const std::string& text) {
 
 void write_json(const std::string& path, const nlohmann::ordered_json& value) {
   require_finite(value);
-  const std::string text = value.dump(2) + "\n";
   if (path == "-") {
-    fmt::print("{}", text);
+    fmt::print("{}\n", value.dump());
   } else {
-    write_text(path, text);
+    write_text(path, value.dump(2) + "\n");
   }
 }
 

@@ -73,7 +73,6 @@ int run(int argc, char** argv, std::string& name) {
   CLI::App program("Aligns the embeddings of two frozen encoders with few pairs and many unpaired examples.",
                    "sotalign");
   program.set_version_flag("--version", std::string("sotalign ") + SOTALIGN_VERSION);
-  program.require_subcommand(1);
   program.footer("sotalign COMMAND --help tells more. A first look: sotalign demo");
   program.get_formatter()->column_width(34);
 
@@ -93,11 +92,11 @@ int run(int argc, char** argv, std::string& name) {
     throw InvalidArgument(unknown_word(program, chosen));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return program.exit(error);  // --help and --version
-    if (argc < 2)
-      throw InvalidArgument(
-          "expected a command; 'sotalign --help' lists them, 'sotalign demo' is a first look");
     throw InvalidArgument(error.what());
   }
+  if (!action)
+    throw InvalidArgument(
+        "expected a command; 'sotalign --help' lists them, 'sotalign demo' is a first look");
   return action();
 }
 

@@ -108,6 +108,15 @@ Context make_context(const Machine& machine) {
                  static_cast<int>(std::clamp<int64_t>(machine.threads, -1, 1 << 20)));
 }
 
+void check_epsilons(const KlotOptions& options) {
+  const auto check = [](const char* flag, double epsilon) {
+    if (!(epsilon > 0))
+      throw InvalidArgument(fmt::format("{}: expected a number > 0, found {}", flag, epsilon));
+  };
+  check("--epsilon-student", options.epsilon_student);
+  check("--epsilon-teacher", options.epsilon_teacher);
+}
+
 void require(const std::string& value, const std::string& key) {
   if (!value.empty()) return;
   std::string flag = key;

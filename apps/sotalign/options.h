@@ -41,6 +41,9 @@ void add_projection_option(OptionTable& table, Projection& projection);
 /// Throws InvalidArgument for a device or a number of threads that there is not.
 Context make_context(const Machine& machine);
 
+/// Throws InvalidArgument that names which epsilon is out of range.
+void check_epsilons(const KlotOptions& options);
+
 /// Throws InvalidArgument unless `value` is set; `key` as in the table.
 void require(const std::string& value, const std::string& key);
 
