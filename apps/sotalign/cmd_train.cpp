@@ -64,8 +64,8 @@ class Training {
       throw InvalidArgument(
           fmt::format("--stop-after: expected more than the {} steps already done, found {}",
                       trainer_.steps_done(), arguments_.stop_after));
-    print_header();
     if (!arguments_.resume) run_.create(arguments_.table.values());
+    print_header();
     metrics_ = std::make_unique<MetricsFile>(run_.metrics(), trainer_.steps_done());
     catch_signals();
     progress_.start("train", trainer_.steps_done(), config_.train.steps);

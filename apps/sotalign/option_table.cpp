@@ -221,6 +221,8 @@ void OptionTable::read_config(const std::string& path) {
     const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
     throw IoError(
         fmt::format("{}: line {}: expected valid JSON, found a syntax error at byte {}", path, line, at));
+  } catch (const Json::out_of_range&) {
+    throw IoError(fmt::format("{}: expected numbers of double precision, found one beyond", path));
   }
   if (!config.is_object())
     throw IoError(fmt::format("{}: expected a JSON object, found {}", path, config.type_name()));

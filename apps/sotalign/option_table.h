@@ -46,7 +46,7 @@ using Target = std::variant<int64_t*, uint64_t*, double*, std::optional<double>*
 
 enum class Role {
   kPath,      ///< a file or directory
-  kMachine,   ///< where and how to run; the result does not depend on it
+  kMachine,   ///< where and how to run, not what is computed
   kTraining,  ///< what is computed
 };
 

@@ -11,7 +11,7 @@ namespace sotalign::app {
 void add_machine_options(OptionTable& table, Machine& machine) {
   table.section("Machine");
   table.add("device", &machine.device, "auto, cpu, cuda or cuda:INDEX", Role::kMachine);
-  table.add("threads", &machine.threads, "CPU threads; 0: all cores. Results do not depend on it",
+  table.add("threads", &machine.threads, "CPU threads; 0: all cores. Same threads, same bits",
             Role::kMachine);
   table.add("quiet", &machine.quiet, "Print nothing but errors", Role::kMachine);
 }

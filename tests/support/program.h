@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -28,7 +29,9 @@ inline std::string read_all(std::FILE* file) {
 }
 
 /// Standard output and error go to temporary files, so that no pipe can fill up.
-inline ProgramResult run_program(const std::vector<std::string>& arguments) {
+/// `meanwhile` is called with the process while it runs.
+inline ProgramResult run_program(const std::vector<std::string>& arguments,
+                                 const std::function<void(pid_t)>& meanwhile = {}) {
   std::vector<std::string> words{SOTALIGN_PROGRAM};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
@@ -46,6 +49,7 @@ inline ProgramResult run_program(const std::vector<std::string>& arguments) {
   const int failed = posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   if (failed != 0) throw std::runtime_error(std::string("cannot run ") + SOTALIGN_PROGRAM);
+  if (meanwhile) meanwhile(child);
   int status = 0;
   waitpid(child, &status, 0);
 

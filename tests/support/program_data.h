@@ -27,7 +27,8 @@ class TrainingFiles : public TemporaryDirectory {
   }
 
   /// sotalign train on these files. A flag in `options` replaces the path of the same flag.
-  ProgramResult train(const std::string& run, const std::vector<std::string>& options) const {
+  ProgramResult train(const std::string& run, const std::vector<std::string>& options,
+                      const std::function<void(pid_t)>& meanwhile = {}) const {
     std::vector<std::string> arguments = {"train"};
     for (const std::string name :
          {"pairs-images", "pairs-texts", "images", "texts", "val-images", "val-texts"}) {
@@ -37,7 +38,7 @@ class TrainingFiles : public TemporaryDirectory {
     }
     arguments.insert(arguments.end(), {"--out", *this / run});
     arguments.insert(arguments.end(), options.begin(), options.end());
-    return run_program(arguments);
+    return run_program(arguments, meanwhile);
   }
 
   /// Row i of two files with the same `latent_seed` is a pair.
