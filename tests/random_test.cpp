@@ -60,15 +60,18 @@ TEST(Random, UniformFillsTheHalfOpenInterval) {
   EXPECT_WITHIN(std::abs(chi_square - 63), 5 * std::sqrt(2.0 * 63));
 }
 
+constexpr int64_t kCorrelated = 100'000;
+
+// A function, because a lambda would be constexpr, and the compiler would evaluate all of it.
+double correlation(const RandomStream& a, const RandomStream& b) {
+  double sum = 0;
+  for (uint64_t i = 0; i < kCorrelated; ++i) sum += (a.uniform(i) - 0.5) * (b.uniform(i) - 0.5);
+  return std::abs(12 * sum / kCorrelated);
+}
+
 TEST(Random, StreamsAndSeedsAreUncorrelated) {
-  const int64_t count = 100'000;
-  const auto correlation = [&](const RandomStream& a, const RandomStream& b) {
-    double sum = 0;
-    for (uint64_t i = 0; i < count; ++i) sum += (a.uniform(i) - 0.5) * (b.uniform(i) - 0.5);
-    return std::abs(12 * sum / count);
-  };
   const uint64_t images = stream_id("images"), texts = stream_id("texts");
-  const double bound = 5 / std::sqrt(static_cast<double>(count));
+  const double bound = 5 / std::sqrt(static_cast<double>(kCorrelated));
   EXPECT_WITHIN(correlation(RandomStream(1, images), RandomStream(1, texts)), bound);
   EXPECT_WITHIN(correlation(RandomStream(1, images), RandomStream(2, images)), bound);
   EXPECT_WITHIN(correlation(RandomStream(1, 1), RandomStream(1, 2)), bound);

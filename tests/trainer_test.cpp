@@ -245,7 +245,7 @@ TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
   fails(data(), o, "epsilon");
   o = options();
   o.schedule.peak = std::nan("");
-  fails(data(), o, "learning rate");
+  fails(data(), o, "peak");
 }
 
 }  // namespace

@@ -19,14 +19,18 @@ struct PhiloxKey {
 
 /// The random block that belongs to a counter under a key.
 constexpr PhiloxCounter philox4x32(PhiloxCounter counter, PhiloxKey key) {
+  uint32_t x0 = counter.word[0], x1 = counter.word[1], x2 = counter.word[2], x3 = counter.word[3];
+  uint32_t k0 = key.word[0], k1 = key.word[1];
   for (int round = 0; round < 10; ++round) {
-    const uint64_t a = uint64_t{0xD2511F53} * counter.word[0], b = uint64_t{0xCD9E8D57} * counter.word[2];
-    counter = {{static_cast<uint32_t>(b >> 32) ^ counter.word[1] ^ key.word[0], static_cast<uint32_t>(b),
-                static_cast<uint32_t>(a >> 32) ^ counter.word[3] ^ key.word[1], static_cast<uint32_t>(a)}};
-    key.word[0] += 0x9E3779B9;
-    key.word[1] += 0xBB67AE85;
+    const uint64_t a = uint64_t{0xD2511F53} * x0, b = uint64_t{0xCD9E8D57} * x2;
+    x0 = static_cast<uint32_t>(b >> 32) ^ x1 ^ k0;
+    x1 = static_cast<uint32_t>(b);
+    x2 = static_cast<uint32_t>(a >> 32) ^ x3 ^ k1;
+    x3 = static_cast<uint32_t>(a);
+    k0 += 0x9E3779B9;
+    k1 += 0xBB67AE85;
   }
-  return counter;
+  return {{x0, x1, x2, x3}};
 }
 
 /// The stream that belongs to a name (64-bit FNV-1a), so that every consumer of random numbers, e.g.
