@@ -1,0 +1,87 @@
+// sotalign klot: the divergence of two affinity matrices as one JSON object.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+
+#include "command.h"
+#include "files.h"
+#include "options.h"
+#include "report.h"
+#include "sotalign/core/error.h"
+#include "sotalign/io/embeddings.h"
+#include "sotalign/io/npy.h"
+#include "weights.h"
+
+namespace sotalign::app {
+
+namespace {
+
+struct Arguments {
+  std::string student, teacher, a, b, gradient;
+  KlotOptions klot;
+  Machine machine;
+};
+
+int run(const Arguments& arguments) {
+  require(arguments.student, "student");
+  require(arguments.teacher, "teacher");
+  check_epsilons(arguments.klot);
+  const HostMatrix student = read_matrix(arguments.student), teacher = read_matrix(arguments.teacher);
+  const int64_t n = student.rows(), m = student.cols();
+  if (teacher.rows() != n || teacher.cols() != m)
+    throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]",
+                                      arguments.teacher, n, m, arguments.student, teacher.rows(),
+                                      teacher.cols()));
+  const std::vector<double> a = read_weights(arguments.a, n), b = read_weights(arguments.b, m);
+
+  Context context = make_context(arguments.machine);
+  Klot klot(context, n, m, arguments.klot);
+  klot.set_weights(a, b);
+  const Matrix<float> k(context, student.data(), n, m, "student affinity");
+  const Matrix<float> k_teacher(context, teacher.data(), n, m, "teacher affinity");
+  Matrix<float> gradient;
+  if (!arguments.gradient.empty()) gradient = Matrix<float>(context, n, m, "gradient");
+
+  const auto start = std::chrono::steady_clock::now();
+  klot.run(k, k_teacher, gradient.size() > 0 ? gradient.view() : MatrixF());
+  const KlotResult result = klot.result();
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+
+  const nlohmann::ordered_json json = {{"value", result.value},
+                                       {"n", n},
+                                       {"m", m},
+                                       {"epsilon_student", arguments.klot.epsilon_student},
+                                       {"epsilon_teacher", arguments.klot.epsilon_teacher},
+                                       {"symmetrize", arguments.klot.symmetrize == Symmetrize::kYes},
+                                       {"iterations", {result.student.iterations, result.teacher.iterations}},
+                                       {"marginal_error_student", result.student.marginal_error},
+                                       {"marginal_error_teacher", result.teacher.marginal_error},
+                                       {"status_student", to_string(result.student.status)},
+                                       {"status_teacher", to_string(result.teacher.status)},
+                                       {"student", to_json(result.student)},
+                                       {"teacher", to_json(result.teacher)},
+                                       {"seconds", seconds.count()}};
+  require_finite(json);
+  if (gradient.size() > 0) write_npy(arguments.gradient, HostMatrix(gradient.download(), n, m).view());
+  if (!arguments.machine.quiet) write_json("-", json);
+  return 0;
+}
+
+}  // namespace
+
+Action add_klot(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  OptionTable table(app);
+  table.section("Files");
+  table.add("student", &arguments->student, "Affinity K [n, m], cosines as a rule", Role::kPath);
+  table.add("teacher", &arguments->teacher, "Affinity K* of the teacher [n, m]", Role::kPath);
+  table.add("a", &arguments->a, "Weights of the rows, .npy [n]; default: uniform", Role::kPath);
+  table.add("b", &arguments->b, "Weights of the columns, .npy [m]", Role::kPath);
+  table.add("gradient", &arguments->gradient, "Write dKLOT/dK here, .npy [n, m] float32", Role::kPath);
+  add_klot_options(table, arguments->klot);
+  add_machine_options(table, arguments->machine);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,97 @@
+// sotalign sinkhorn: one entropic optimal transport problem, with the plan and the potentials if asked for.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+
+#include "command.h"
+#include "files.h"
+#include "options.h"
+#include "report.h"
+#include "sotalign/core/error.h"
+#include "sotalign/io/embeddings.h"
+#include "sotalign/io/npy.h"
+#include "sotalign/io/safetensors.h"
+#include "weights.h"
+
+namespace sotalign::app {
+
+namespace {
+
+struct Arguments {
+  std::string affinity, a, b, start, plan, potentials;
+  SinkhornOptions sinkhorn;
+  Machine machine;
+};
+
+std::vector<double> read_start(const std::string& path, int64_t cols) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  if (!file.contains("v")) throw IoError(fmt::format("{}: expected a tensor 'v', found none", path));
+  std::vector<double> v = file.read_double("v");
+  if (static_cast<int64_t>(v.size()) != cols)
+    throw InvalidArgument(fmt::format("{}: tensor 'v': expected {} potentials, one for each column, found {}",
+                                      path, cols, v.size()));
+  return v;
+}
+
+int run(const Arguments& arguments) {
+  require(arguments.affinity, "affinity");
+  const HostMatrix affinity = read_matrix(arguments.affinity);
+  const int64_t n = affinity.rows(), m = affinity.cols();
+  const std::vector<double> a = read_weights(arguments.a, n), b = read_weights(arguments.b, m);
+
+  Context context = make_context(arguments.machine);
+  Sinkhorn solver(context, n, m, arguments.sinkhorn);
+  solver.set_weights(0, a, b);
+  if (!arguments.start.empty()) solver.set_start(0, read_start(arguments.start, m));
+  Matrix<float> k(context, affinity.data(), n, m, "affinity");
+
+  const auto start = std::chrono::steady_clock::now();
+  solver.solve(k);
+  const SinkhornResult result = solver.results()[0];
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+
+  nlohmann::ordered_json json = {{"n", n}, {"m", m}, {"epsilon", arguments.sinkhorn.epsilon}};
+  json.update(to_json(result));
+  json["seconds"] = seconds.count();
+  require_finite(json);
+  if (!arguments.potentials.empty()) {
+    const std::vector<double> u = solver.row_potentials(0), v = solver.column_potentials(0);
+    SafetensorsWriter writer;
+    writer.add("u", {n}, u.data());
+    writer.add("v", {m}, v.data());
+    writer.write(arguments.potentials);
+  }
+  if (!arguments.plan.empty()) {
+    solver.plan(k, k);
+    write_npy(arguments.plan, HostMatrix(k.download(), n, m).view());
+  }
+  if (!arguments.machine.quiet) write_json("-", json);
+  return 0;
+}
+
+}  // namespace
+
+Action add_sinkhorn(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  SinkhornOptions& options = arguments->sinkhorn;
+  OptionTable table(app);
+  table.section("Files");
+  table.add("affinity", &arguments->affinity, "K [n, m]; the cost is -K", Role::kPath);
+  table.add("a", &arguments->a, "Weights of the rows, .npy [n]; default: uniform", Role::kPath);
+  table.add("b", &arguments->b, "Weights of the columns, .npy [m]", Role::kPath);
+  table.add("start", &arguments->start, "Potentials to start from, as --potentials writes them", Role::kPath);
+  table.add("plan", &arguments->plan, "Write the plan here, .npy [n, m] float32", Role::kPath);
+  table.add("potentials", &arguments->potentials, "Write u [n] and v [m] here, .safetensors float64",
+            Role::kPath);
+  table.section("Optimal transport");
+  table.add("epsilon", &options.epsilon, "Entropic regularisation");
+  table.add("iterations", &options.iterations, "With a tolerance, the most there may be");
+  table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
+  table.add("check_every", &options.check_every, "Iterations between two looks at that error");
+  table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
+  add_machine_options(table, arguments->machine);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

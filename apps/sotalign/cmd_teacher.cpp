@@ -1,0 +1,74 @@
+// sotalign teacher: the linear teacher alone, saved as a model that embed and eval accept.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "command.h"
+#include "inputs.h"
+#include "options.h"
+#include "report.h"
+
+namespace sotalign::app {
+
+namespace {
+
+struct Arguments {
+  DataPaths data;
+  std::string out;
+  TeacherOptions teacher;
+  Machine machine;
+};
+
+/// Preprocessing and pairs of one modality, which are preprocessed in place.
+Preprocessing prepare(Context& context, Matrix<float>& pairs, const HostMatrix& unpaired) {
+  const Matrix<float> more = upload(context, unpaired);
+  std::vector<ConstMatrixF> parts{pairs};
+  if (more.rows() > 0) parts.push_back(more);
+  Preprocessing preprocessing = fit_preprocessing(context, parts);
+  preprocess(context, preprocessing, pairs, pairs);
+  return preprocessing;
+}
+
+int run(const Arguments& arguments) {
+  require(arguments.out, "out");
+  const Dataset data = read_dataset(arguments.data);
+  Context context = make_context(arguments.machine);
+  Matrix<float> images = upload(context, data.pair_images), texts = upload(context, data.pair_texts);
+  Preprocessing image_preprocessing = prepare(context, images, data.images);
+  Preprocessing text_preprocessing = prepare(context, texts, data.texts);
+  Model model(context, fit_teacher(context, images, texts, arguments.teacher));
+  model.image_preprocessing = std::move(image_preprocessing);
+  model.text_preprocessing = std::move(text_preprocessing);
+  model.save(arguments.out);
+
+  if (arguments.machine.quiet) return 0;
+  fmt::print("teacher   {}\nfile      {}\n", describe(*model.teacher, arguments.teacher), arguments.out);
+  if (data.has_validation()) {
+    const auto rows = [&](Side side, const std::string& path, const HostMatrix& x) {
+      return upload(context, embed(context, model, side, Projection::kTeacher, path, x));
+    };
+    const RetrievalResult result =
+        retrieval(context, rows(Side::kX, arguments.data.val_images, data.val_images),
+                  rows(Side::kY, arguments.data.val_texts, data.val_texts));
+    fmt::print("\n{} validation pairs, percent\n\n{}", data.val_images.rows(),
+               retrieval_table({{"teacher", result}}));
+  }
+  fmt::print("\nnext      sotalign eval --model {} --projection teacher --images TEST.npy --texts TEST.npy\n",
+             arguments.out);
+  return 0;
+}
+
+}  // namespace
+
+Action add_teacher(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  OptionTable table(app);
+  add_data_options(table, arguments->data);
+  table.section("Output");
+  table.add("out", &arguments->out, "Model file (.safetensors); replaced if it exists", Role::kPath);
+  add_teacher_options(table, arguments->teacher);
+  add_machine_options(table, arguments->machine);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,104 @@
+#include "inputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sotalign/core/error.h"
+#include "sotalign/io/embeddings.h"
+
+namespace sotalign::app {
+
+namespace {
+
+void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
+                  const HostMatrix& like) {
+  if (matrix.rows() > 0 && matrix.cols() != like.cols())
+    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", path, like.cols(),
+                                      like_path, matrix.cols()));
+}
+
+HostMatrix read_optional(const std::string& path) {
+  return path.empty() ? HostMatrix() : read_embeddings(path);
+}
+
+}  // namespace
+
+HostMatrix read_embeddings(const std::string& path) {
+  HostMatrix matrix = read_matrix(path);
+  for (int64_t i = 0; i < matrix.rows(); ++i) {
+    const float* row = matrix.view().row(i);
+    if (std::all_of(row, row + matrix.cols(), [](float value) { return value == 0.0f; }))
+      throw IoError(fmt::format("{}: expected rows that are not zero, found zeros alone in row {}", path, i));
+  }
+  return matrix;
+}
+
+void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
+                   const HostMatrix& texts) {
+  if (images.rows() != texts.rows())
+    throw InvalidArgument(fmt::format("pairs: expected as many rows in {} as in {}, found {} and {}",
+                                      image_path, text_path, images.rows(), texts.rows()));
+}
+
+TrainingData Dataset::view() const {
+  return {.pair_images = pair_images.view(),
+          .pair_texts = pair_texts.view(),
+          .images = images.view(),
+          .texts = texts.view(),
+          .validation_images = val_images.view(),
+          .validation_texts = val_texts.view()};
+}
+
+Dataset read_dataset(const DataPaths& paths) {
+  require(paths.pairs_images, "pairs_images");
+  require(paths.pairs_texts, "pairs_texts");
+  if (paths.val_images.empty() != paths.val_texts.empty())
+    require("", paths.val_images.empty() ? "val_images" : "val_texts");
+  const Dataset data{.pair_images = read_embeddings(paths.pairs_images),
+                     .pair_texts = read_embeddings(paths.pairs_texts),
+                     .images = read_optional(paths.images),
+                     .texts = read_optional(paths.texts),
+                     .val_images = read_optional(paths.val_images),
+                     .val_texts = read_optional(paths.val_texts)};
+  require_pairs(paths.pairs_images, data.pair_images, paths.pairs_texts, data.pair_texts);
+  require_pairs(paths.val_images, data.val_images, paths.val_texts, data.val_texts);
+  require_cols(paths.images, data.images, paths.pairs_images, data.pair_images);
+  require_cols(paths.val_images, data.val_images, paths.pairs_images, data.pair_images);
+  require_cols(paths.texts, data.texts, paths.pairs_texts, data.pair_texts);
+  require_cols(paths.val_texts, data.val_texts, paths.pairs_texts, data.pair_texts);
+  return data;
+}
+
+Matrix<float> upload(Context& context, const HostMatrix& matrix) {
+  return Matrix<float>(context, matrix.data(), matrix.rows(), matrix.cols(), "embeddings");
+}
+
+HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
+                 const std::string& path, const HostMatrix& x) {
+  if (!model.has(projection))
+    throw InvalidArgument(
+        fmt::format("--projection: the model has no {}",
+                    projection == Projection::kHeads ? "heads, it is a teacher alone" : "teacher"));
+  if (x.cols() != model.input_dim(side))
+    throw InvalidArgument(fmt::format("{}: expected {} columns as the model has for {}, found {}", path,
+                                      model.input_dim(side), side == Side::kX ? "images" : "texts",
+                                      x.cols()));
+  constexpr int64_t kPiece = 65536;
+  const int64_t dim = model.dim(projection), most = std::min(kPiece, x.rows());
+  std::vector<float> result(static_cast<size_t>(x.rows() * dim));
+  Matrix<float> rows(context, most, x.cols(), "embeddings"),
+      embedded(context, most, dim, "projected embeddings");
+  for (int64_t first = 0; first < x.rows(); first += kPiece) {
+    const int64_t count = std::min(kPiece, x.rows() - first);
+    context.copy_to_device(rows.data(), x.view().row(first),
+                           static_cast<size_t>(count * x.cols()) * sizeof(float));
+    const MatrixF out = embedded.view().row_range(0, count);
+    model.embed(side, projection, rows.view().row_range(0, count), out);
+    context.copy_to_host(result.data() + first * dim, out.data,
+                         static_cast<size_t>(count * dim) * sizeof(float));
+  }
+  return HostMatrix(std::move(result), x.rows(), dim);
+}
+
+}  // namespace sotalign::app

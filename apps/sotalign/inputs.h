@@ -1,0 +1,39 @@
+// Embeddings from files, checked against each other before anything is computed.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "options.h"
+#include "sotalign/io/array.h"
+#include "sotalign/train/model.h"
+
+namespace sotalign::app {
+
+/// A matrix of embeddings. Beyond what read_matrix() refuses, no row may be zero: it has no direction, and
+/// comes from an encoder or a copy that failed.
+HostMatrix read_embeddings(const std::string& path);
+
+/// A matrix without a file is empty.
+struct Dataset {
+  HostMatrix pair_images, pair_texts, images, texts, val_images, val_texts;
+
+  TrainingData view() const;
+  bool has_validation() const { return val_images.rows() > 0; }
+};
+
+/// Pairs, and what else has a path. Throws InvalidArgument that names both files when they do not fit.
+Dataset read_dataset(const DataPaths& paths);
+
+/// Throws InvalidArgument that names both files unless they have equally many rows.
+void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
+                   const HostMatrix& texts);
+
+Matrix<float> upload(Context& context, const HostMatrix& matrix);
+
+/// Unit rows of raw embeddings on the host, in pieces: only these are on the device at a time.
+/// Throws InvalidArgument that names the file when the model is for another dimension.
+HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
+                 const std::string& path, const HostMatrix& x);
+
+}  // namespace sotalign::app

@@ -1,0 +1,119 @@
+// sotalign: aligns the embeddings of two frozen encoders with few pairs and many unpaired examples.
+// This file finds the command, runs it, and turns every failure into one line on standard error and exit
+// code 2.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <new>
+
+#include "command.h"
+#include "option_table.h"
+#include "sotalign/core/error.h"
+
+namespace {
+
+using namespace sotalign;
+
+constexpr int kFailure = 2;
+
+struct Command {
+  const char* name;
+  const char* description;
+  app::Action (*add)(CLI::App&);
+  const char* example;
+};
+
+constexpr Command kCommands[] = {
+    {"demo", "Train on the emoji that come with this program and show what it finds", app::add_demo,
+     "sotalign demo --out emoji"},
+    {"train", "Train an alignment from pairs and unpaired embeddings", app::add_train,
+     "sotalign train --pairs-images pi.npy --pairs-texts pt.npy --images i.npy --texts t.npy --out run"},
+    {"embed", "Map embeddings to the shared space of a model", app::add_embed,
+     "sotalign embed --model run/model.safetensors --side image --input new.npy --output new_shared.npy"},
+    {"eval", "Cross-modal retrieval of a model, or of rows that are already in one space", app::add_eval,
+     "sotalign eval --model run/model.safetensors --images test_i.npy --texts test_t.npy"},
+    {"teacher", "Fit the linear teacher alone", app::add_teacher,
+     "sotalign teacher --pairs-images pi.npy --pairs-texts pt.npy --out teacher.safetensors"},
+    {"klot", "KLOT divergence of two affinities, and its gradient", app::add_klot,
+     "sotalign klot --student K.npy --teacher Kt.npy --gradient grad.npy"},
+    {"sinkhorn", "Entropic optimal transport of an affinity", app::add_sinkhorn,
+     "sotalign sinkhorn --affinity K.npy --epsilon 0.05 --plan plan.npy"},
+    {"info", "This program and machine, or what a file holds", app::add_info,
+     "sotalign info run/model.safetensors"},
+};
+
+/// Messages of this program are one line each, whatever file name or library text they quote.
+std::string one_line(std::string text) {
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return text;
+}
+
+/// What CLI11 says about a word that it does not know, with the nearest word that it does.
+std::string unknown_word(const CLI::App& program, const CLI::App* command) {
+  const std::string word = program.remaining(true).front();
+  std::vector<std::string> known;
+  if (command == nullptr) {
+    for (const Command& c : kCommands) known.emplace_back(c.name);
+    return fmt::format("expected a command, found '{}'; the nearest one is '{}'", word,
+                       app::nearest(word, known));
+  }
+  for (const CLI::Option* option : command->get_options())
+    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  if (!word.starts_with("-")) return fmt::format("unexpected argument '{}'", word);
+  return fmt::format("unknown option '{}'; the nearest one is '{}'", word, app::nearest(word, known));
+}
+
+int run(int argc, char** argv, std::string& name) {
+  CLI::App program("Aligns the embeddings of two frozen encoders with few pairs and many unpaired examples.",
+                   "sotalign");
+  program.set_version_flag("--version", std::string("sotalign ") + SOTALIGN_VERSION);
+  program.footer("sotalign COMMAND --help tells more. A first look: sotalign demo");
+  program.get_formatter()->column_width(34);
+
+  CLI::App* chosen = nullptr;
+  app::Action action;
+  for (const Command& command : kCommands) {
+    CLI::App* sub = program.add_subcommand(command.name, command.description);
+    sub->footer(std::string("Example:\n  ") + command.example);
+    if (argc < 2 || std::strcmp(argv[1], command.name) != 0) continue;
+    chosen = sub;
+    name = fmt::format("sotalign {}", command.name);
+    action = command.add(*sub);
+  }
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ExtrasError&) {
+    throw InvalidArgument(unknown_word(program, chosen));
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return program.exit(error);  // --help and --version
+    throw InvalidArgument(error.what());
+  }
+  if (!action)
+    throw InvalidArgument(
+        "expected a command; 'sotalign --help' lists them, 'sotalign demo' is a first look");
+  return action();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::string name = "sotalign", message;
+  try {
+    const int code = run(argc, argv, name);
+    // Output that could not be written, to a full disk for instance, is a failure.
+    if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
+    message = fmt::format("cannot write to standard output: {}", std::strerror(errno));
+  } catch (const std::bad_alloc&) {
+    message = "out of memory";
+  } catch (const std::exception& error) {
+    message = error.what();
+  }
+  fmt::print(stderr, "{}: {}\n", name, one_line(message));
+  return kFailure;
+}

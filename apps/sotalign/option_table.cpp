@@ -1,0 +1,292 @@
+#include "option_table.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+#include "files.h"
+#include "sotalign/core/error.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+std::string alternatives(const std::vector<std::string>& names) {
+  return fmt::format("{}", fmt::join(names, " or "));
+}
+
+std::string expectation(const Target& target) {
+  return std::visit(Overloaded{
+                        [](int64_t*) -> std::string { return "an integer"; },
+                        [](uint64_t*) -> std::string { return "an integer from 0 to 2^64 - 1"; },
+                        [](double*) -> std::string { return "a finite number"; },
+                        [](std::optional<double>*) -> std::string { return "a finite number or null"; },
+                        [](bool*) -> std::string { return "true or false"; },
+                        [](Symmetrize*) -> std::string { return "true or false"; },
+                        [](std::string*) -> std::string { return "a string"; },
+                        [](std::vector<int64_t>*) -> std::string { return "a list of integers"; },
+                        [](const Choice& c) { return alternatives(c.names); },
+                    },
+                    target);
+}
+
+/// For the help text.
+std::string type_name(const Target& target, Role role) {
+  return std::visit(Overloaded{
+                        [](int64_t*) -> std::string { return "N"; },
+                        [](uint64_t*) -> std::string { return "N"; },
+                        [](double*) -> std::string { return "X"; },
+                        [](std::optional<double>*) -> std::string { return "X"; },
+                        [](bool*) -> std::string { return "true|false"; },
+                        [](Symmetrize*) -> std::string { return "true|false"; },
+                        [&](std::string*) -> std::string { return role == Role::kPath ? "FILE" : "NAME"; },
+                        [](std::vector<int64_t>*) -> std::string { return "N,N,..."; },
+                        [](const Choice& c) { return fmt::format("{}", fmt::join(c.names, "|")); },
+                    },
+                    target);
+}
+
+bool assign_integer(const Json& value, int64_t& target) {
+  if (!value.is_number_integer()) return false;
+  if (value.is_number_unsigned() &&
+      value.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
+    return false;
+  target = value.get<int64_t>();
+  return true;
+}
+
+bool assign_number(const Json& value, double& target) {
+  if (!value.is_number() || !std::isfinite(value.get<double>())) return false;
+  target = value.get<double>();
+  return true;
+}
+
+/// False, and the target as it was, if the value is not of the target's type.
+bool assign(const Json& value, const Target& target) {
+  return std::visit(Overloaded{
+                        [&](int64_t* t) { return assign_integer(value, *t); },
+                        [&](uint64_t* t) {
+                          if (!value.is_number_unsigned()) return false;
+                          *t = value.get<uint64_t>();
+                          return true;
+                        },
+                        [&](double* t) { return assign_number(value, *t); },
+                        [&](std::optional<double>* t) {
+                          double number = 0;
+                          if (!value.is_null() && !assign_number(value, number)) return false;
+                          *t = value.is_null() ? std::nullopt : std::optional<double>(number);
+                          return true;
+                        },
+                        [&](bool* t) {
+                          if (!value.is_boolean()) return false;
+                          *t = value.get<bool>();
+                          return true;
+                        },
+                        [&](Symmetrize* t) {
+                          if (!value.is_boolean()) return false;
+                          *t = value.get<bool>() ? Symmetrize::kYes : Symmetrize::kNo;
+                          return true;
+                        },
+                        [&](std::string* t) {
+                          if (!value.is_string()) return false;
+                          *t = value.get<std::string>();
+                          return true;
+                        },
+                        [&](std::vector<int64_t>* t) {
+                          if (!value.is_array()) return false;
+                          std::vector<int64_t> list(value.size());
+                          for (size_t i = 0; i < list.size(); ++i)
+                            if (!assign_integer(value[i], list[i])) return false;
+                          *t = std::move(list);
+                          return true;
+                        },
+                        [&](const Choice& c) {
+                          if (!value.is_string()) return false;
+                          const std::string name = value.get<std::string>();
+                          if (std::find(c.names.begin(), c.names.end(), name) == c.names.end()) return false;
+                          c.set(name);
+                          return true;
+                        },
+                    },
+                    target);
+}
+
+Json value_of(const Target& target) {
+  return std::visit(Overloaded{
+                        [](const auto* t) { return Json(*t); },
+                        [](const Symmetrize* t) { return Json(*t == Symmetrize::kYes); },
+                        [](const std::optional<double>* t) { return *t ? Json(**t) : Json(nullptr); },
+                        [](const Choice& c) { return Json(c.get()); },
+                    },
+                    target);
+}
+
+Json parse_number(const std::string& text) {
+  const char *first = text.data(), *last = first + text.size();
+  uint64_t natural = 0;
+  if (const auto [end, error] = std::from_chars(first, last, natural); error == std::errc() && end == last)
+    return natural;
+  int64_t integer = 0;
+  if (const auto [end, error] = std::from_chars(first, last, integer); error == std::errc() && end == last)
+    return integer;
+  double number = 0;
+  if (const auto [end, error] = std::from_chars(first, last, number); error == std::errc() && end == last)
+    return number;
+  return text;  // not a number: assign() will refuse it
+}
+
+/// A flag without a value says true.
+Json parse_bool(const std::string& text) {
+  if (text.empty() || text == "true") return true;
+  return text == "false" ? Json(false) : Json(text);
+}
+
+/// What a flag's text would be in JSON.
+Json parse_text(const std::string& text, const Target& target) {
+  return std::visit(Overloaded{
+                        [&](std::string*) { return Json(text); },
+                        [&](const Choice&) { return Json(text); },
+                        [&](bool*) { return parse_bool(text); },
+                        [&](Symmetrize*) { return parse_bool(text); },
+                        [&](std::vector<int64_t>*) {
+                          Json list = Json::array();
+                          for (size_t first = 0; first < text.size();) {
+                            const size_t comma = std::min(text.find(',', first), text.size());
+                            list.push_back(parse_number(text.substr(first, comma - first)));
+                            first = comma + 1;
+                          }
+                          return list;
+                        },
+                        [&](auto*) { return parse_number(text); },
+                    },
+                    target);
+}
+
+std::string shown(const Json& value) {
+  std::string text = value.dump();
+  if (text.size() > 60) text = text.substr(0, 57) + "...";
+  return text;
+}
+
+std::string flag_of(std::string key) {
+  std::replace(key.begin(), key.end(), '_', '-');
+  return "--" + key;
+}
+
+}  // namespace
+
+void OptionTable::add(const std::string& key, Target target, std::string help, Role role) {
+  const std::string flag = flag_of(key);
+  const Json initial = value_of(target);
+  const auto set = [flag, target](const CLI::results_t& texts) {
+    if (!assign(parse_text(texts.back(), target), target))
+      throw InvalidArgument(
+          fmt::format("{}: expected {}, found '{}'", flag, expectation(target), texts.back()));
+    return true;
+  };
+  const bool is_bool = initial.is_boolean();
+  if (is_bool) help += initial.get<bool>() ? " (default true)" : " (default false)";
+  CLI::Option* option = app_.add_option(flag, set, help);
+  option->type_name(type_name(target, role))->group(section_);
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  if (is_bool) {
+    option->expected(0, 1);
+  } else if (!initial.is_null() && !(initial.is_string() && initial.get<std::string>().empty()) &&
+             !initial.is_array()) {
+    option->default_str(initial.is_string() ? initial.get<std::string>() : initial.dump());
+  }
+  entries_.push_back({key, std::move(target), role, option});
+}
+
+void OptionTable::read_config(const std::string& path) {
+  const std::string text = read_text(path);
+  Json config;
+  try {
+    config = Json::parse(text);
+  } catch (const Json::parse_error& error) {
+    const size_t at = std::min(text.size(), error.byte > 0 ? error.byte - 1 : 0);
+    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
+    throw IoError(
+        fmt::format("{}: line {}: expected valid JSON, found a syntax error at byte {}", path, line, at));
+  } catch (const Json::out_of_range&) {
+    throw IoError(fmt::format("{}: expected numbers of double precision, found one beyond", path));
+  }
+  if (!config.is_object())
+    throw IoError(fmt::format("{}: expected a JSON object, found {}", path, config.type_name()));
+  for (const auto& [key, value] : config.items()) {
+    const auto entry =
+        std::find_if(entries_.begin(), entries_.end(), [&k = key](const Entry& e) { return e.key == k; });
+    if (entry == entries_.end()) {
+      std::vector<std::string> keys;
+      for (const Entry& known : entries_) keys.push_back(known.key);
+      throw InvalidArgument(fmt::format("{}: unknown key {}; the nearest known key is '{}'", path,
+                                        shown(Json(key)), nearest(key, keys)));
+    }
+    if (entry->option->count() > 0) {
+      // A flag wins, but a mistake in the file is still one.
+      const Json kept = value_of(entry->target);
+      const bool fits = assign(value, entry->target);
+      assign(kept, entry->target);
+      if (fits) continue;
+    } else if (assign(value, entry->target)) {
+      continue;
+    }
+    throw InvalidArgument(fmt::format("{}: {}: expected {}, found {} ({})", path, key,
+                                      expectation(entry->target), shown(value), value.type_name()));
+  }
+}
+
+Json OptionTable::values() const {
+  Json result = Json::object();
+  for (const Entry& entry : entries_) result[entry.key] = value_of(entry.target);
+  return result;
+}
+
+Json OptionTable::values(Role role) const {
+  Json result = Json::object();
+  for (const Entry& entry : entries_)
+    if (entry.role == role) result[entry.key] = value_of(entry.target);
+  return result;
+}
+
+std::vector<std::string> OptionTable::given_except(Role role) const {
+  std::vector<std::string> flags;
+  for (const Entry& entry : entries_)
+    if (entry.role != role && entry.option->count() > 0) flags.push_back(flag_of(entry.key));
+  return flags;
+}
+
+std::string nearest(const std::string& text, const std::vector<std::string>& candidates) {
+  const auto distance = [&](const std::string& other) {
+    std::vector<size_t> row(other.size() + 1);
+    for (size_t j = 0; j < row.size(); ++j) row[j] = j;
+    for (size_t i = 1; i <= text.size(); ++i) {
+      size_t diagonal = row[0];
+      row[0] = i;
+      for (size_t j = 1; j < row.size(); ++j) {
+        const size_t replaced = diagonal + (text[i - 1] == other[j - 1] ? 0 : 1);
+        diagonal = row[j];
+        row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
+      }
+    }
+    return row.back();
+  };
+  return *std::min_element(
+      candidates.begin(), candidates.end(),
+      [&](const std::string& a, const std::string& b) { return distance(a) < distance(b); });
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,88 @@
+// Options, each declared once: an entry of this table is a flag (--klot-weight), a key of the JSON
+// configuration (klot_weight), its help text and its line in the effective configuration. So there is no flag
+// without a key, and none that is parsed and then forgotten.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "sotalign/ot/sinkhorn.h"
+
+namespace sotalign::app {
+
+/// An enumeration under the names of its values.
+struct Choice {
+  std::vector<std::string> names;
+  std::function<std::string()> get;
+  std::function<void(const std::string&)> set;  ///< with one of the names
+};
+
+template <class E>
+Choice choice(E* target, std::vector<std::pair<std::string, E>> values) {
+  Choice result;
+  for (const auto& [name, value] : values) result.names.push_back(name);
+  result.get = [target, values] {
+    for (const auto& [name, value] : values)
+      if (value == *target) return name;
+    return std::string();
+  };
+  result.set = [target, values](const std::string& text) {
+    for (const auto& [name, value] : values)
+      if (name == text) *target = value;
+  };
+  return result;
+}
+
+/// The variable that an option sets; what it holds when it is added is the default.
+using Target = std::variant<int64_t*, uint64_t*, double*, std::optional<double>*, bool*, Symmetrize*,
+                            std::string*, std::vector<int64_t>*, Choice>;
+
+enum class Role {
+  kPath,      ///< a file or directory
+  kMachine,   ///< where and how to run, not what is computed
+  kTraining,  ///< what is computed
+};
+
+class OptionTable {
+ public:
+  /// Flags are registered with `app`, which outlives the table, and the variables outlive both.
+  explicit OptionTable(CLI::App& app) : app_(app) {}
+
+  /// Heading, in the help text, of the options that follow.
+  void section(std::string name) { section_ = std::move(name); }
+  void add(const std::string& key, Target target, std::string help, Role role = Role::kTraining);
+
+  /// Sets everything that the JSON object in the file names and no flag has set. Throws IoError and
+  /// InvalidArgument that name file and key.
+  void read_config(const std::string& path);
+
+  /// The values now in force.
+  nlohmann::ordered_json values() const;
+  nlohmann::ordered_json values(Role role) const;
+
+  /// Flags on the command line, as written there, except those of a role.
+  std::vector<std::string> given_except(Role role) const;
+
+ private:
+  struct Entry {
+    std::string key;
+    Target target;
+    Role role;
+    CLI::Option* option;
+  };
+  CLI::App& app_;
+  std::string section_ = "Options";
+  std::vector<Entry> entries_;
+};
+
+/// The candidate with the smallest edit distance to `text`; candidates is not empty.
+std::string nearest(const std::string& text, const std::vector<std::string>& candidates);
+
+}  // namespace sotalign::app

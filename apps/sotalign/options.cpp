@@ -1,0 +1,127 @@
+#include "options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sotalign/core/error.h"
+
+namespace sotalign::app {
+
+void add_machine_options(OptionTable& table, Machine& machine) {
+  table.section("Machine");
+  table.add("device", &machine.device, "auto, cpu, cuda or cuda:INDEX", Role::kMachine);
+  table.add("threads", &machine.threads, "CPU threads; 0: all cores. Same threads, same bits",
+            Role::kMachine);
+  table.add("quiet", &machine.quiet, "Print nothing but errors", Role::kMachine);
+}
+
+void add_data_options(OptionTable& table, DataPaths& paths) {
+  table.section("Embeddings (.npy, .safetensors or file.safetensors:TENSOR, one row each)");
+  table.add("pairs_images", &paths.pairs_images, "Images of the pairs", Role::kPath);
+  table.add("pairs_texts", &paths.pairs_texts, "Their texts: row i belongs to row i", Role::kPath);
+  table.add("images", &paths.images, "Unpaired images", Role::kPath);
+  table.add("texts", &paths.texts, "Unpaired texts", Role::kPath);
+  table.add("val_images", &paths.val_images, "Images of pairs to validate with, not trained on", Role::kPath);
+  table.add("val_texts", &paths.val_texts, "Their texts", Role::kPath);
+}
+
+void add_teacher_options(OptionTable& table, TeacherOptions& options) {
+  table.section("Teacher");
+  table.add("teacher",
+            choice(&options.kind, {{"cca", TeacherKind::kCca}, {"procrustes", TeacherKind::kProcrustes}}),
+            "Linear map fitted on the pairs");
+  table.add("ridge", &options.ridge, "CCA: added to the eigenvalues of both covariances");
+  table.add("teacher_dim", &options.dim, "Its dimensions; 0: as many as the pairs determine");
+  table.add("correlation_power", &options.correlation_power,
+            "Above 0, directions on which the pairs agree count more");
+}
+
+void add_klot_options(OptionTable& table, KlotOptions& options) {
+  table.section("Optimal transport");
+  table.add("epsilon_student", &options.epsilon_student, "Entropic regularisation of the student's plan");
+  table.add("epsilon_teacher", &options.epsilon_teacher, "The same of the teacher's");
+  table.add("iterations", &options.iterations, "Sinkhorn iterations; with a tolerance, the most");
+  table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
+  table.add("check_every", &options.check_every, "Iterations between two looks at that error");
+  table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
+}
+
+void add_train_options(OptionTable& table, TrainConfig& config) {
+  TrainOptions& train = config.train;
+  add_data_options(table, config.data);
+  table.section("Output");
+  table.add("out", &config.out, "Directory of this run, made here", Role::kPath);
+  table.add("validate_every", &config.validate_every, "Steps between validations; 0: only at the end");
+  table.add("checkpoint_every", &config.checkpoint_every, "Steps between checkpoints; 0: only at the end",
+            Role::kMachine);
+  table.add("log_every", &config.log_every, "Steps between lines of metrics.jsonl", Role::kMachine);
+  add_machine_options(table, config.machine);
+  add_teacher_options(table, train.teacher);
+
+  table.section("Model");
+  table.add("dim", &train.dim, "Dimensions of the shared space");
+  table.add("hidden", &train.hidden, "Widths of hidden layers of both heads; none: linear heads");
+  table.add("activation",
+            choice(&train.activation, {{"gelu", Activation::kGelu},
+                                       {"relu", Activation::kRelu},
+                                       {"tanh", Activation::kTanh},
+                                       {"none", Activation::kNone}}),
+            "Between layers");
+
+  table.section("Optimisation");
+  table.add("seed", &train.seed, "Of weights and batches");
+  table.add("steps", &train.steps, "Training steps");
+  table.add("batch_pairs", &train.batch_pairs, "Pairs in a step, at most all");
+  table.add("batch_unpaired", &train.batch_unpaired, "Unpaired images, and as many texts, in a step");
+  table.add("learning_rate", &train.schedule.peak, "The highest");
+  table.add("schedule",
+            choice(&train.schedule.kind,
+                   {{"cosine", ScheduleKind::kCosine}, {"constant", ScheduleKind::kConstant}}),
+            "Course of the learning rate");
+  table.add("warmup_steps", &train.schedule.warmup_steps, "Steps in which it rises linearly");
+  table.add("final_fraction", &train.schedule.final_fraction,
+            "Where cosine ends, as a fraction of the highest");
+  table.add("optimizer",
+            choice(&train.optimizer.kind, {{"lion", OptimizerKind::kLion}, {"adamw", OptimizerKind::kAdamW}}),
+            "");
+  table.add("beta1", &train.optimizer.beta1, "Default 0.9");
+  table.add("beta2", &train.optimizer.beta2, "Default 0.99 for lion, 0.999 for adamw");
+  table.add("adam_epsilon", &train.optimizer.epsilon, "Added to the denominator of adamw");
+  table.add("weight_decay", &train.optimizer.weight_decay, "Decoupled; not on biases");
+
+  add_klot_options(table, train.klot);
+  table.add("klot_weight", &train.klot_weight,
+            "Weight of KLOT; 0 is SAIL, the supervised baseline. Plans have total mass 1\n"
+            "here and rows of mass 1 in the paper: its alpha times the unpaired batch");
+}
+
+void add_projection_option(OptionTable& table, Projection& projection) {
+  table.add("projection",
+            choice(&projection, {{"heads", Projection::kHeads}, {"teacher", Projection::kTeacher}}),
+            "The trained heads, or the linear teacher");
+}
+
+Context make_context(const Machine& machine) {
+  // Beyond the range of int, too, the library shall say what it accepts.
+  return Context(parse_device(machine.device),
+                 static_cast<int>(std::clamp<int64_t>(machine.threads, -1, 1 << 20)));
+}
+
+void check_epsilons(const KlotOptions& options) {
+  const auto check = [](const char* flag, double epsilon) {
+    if (!(epsilon > 0))
+      throw InvalidArgument(fmt::format("{}: expected a number > 0, found {}", flag, epsilon));
+  };
+  check("--epsilon-student", options.epsilon_student);
+  check("--epsilon-teacher", options.epsilon_teacher);
+}
+
+void require(const std::string& value, const std::string& key) {
+  if (!value.empty()) return;
+  std::string flag = key;
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  throw InvalidArgument(fmt::format("--{}: expected a value, found none", flag));
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,33 @@
+// Results as JSON and as tables.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "sotalign/eval/retrieval.h"
+#include "sotalign/ot/klot.h"
+#include "sotalign/train/trainer.h"
+
+namespace sotalign::app {
+
+nlohmann::ordered_json to_json(const SinkhornResult& result);
+nlohmann::ordered_json to_json(const RetrievalResult& result);
+nlohmann::ordered_json to_json(const StepMetrics& metrics);
+
+/// "12.3 s", "4:05", "1:02:03"
+std::string duration(double seconds);
+
+struct RetrievalRow {
+  std::string name;
+  RetrievalResult result;
+  double seconds = -1;  ///< negative: not shown
+};
+
+/// Recalls in percent, one line for each row.
+std::string retrieval_table(const std::vector<RetrievalRow>& rows);
+
+/// For model and demonstration: the teacher's kind, dimensions and correlations in a line.
+std::string describe(const Teacher& teacher, const TeacherOptions& options);
+
+}  // namespace sotalign::app

@@ -1,0 +1,353 @@
+// The program as its users see it: golden results, training that is continued, options that all matter.
+#include <gtest/gtest.h>
+
+#include <signal.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "sotalign/io/npy.h"
+#include "sotalign/io/safetensors.h"
+#include "support/compare.h"
+#include "support/npy.h"
+#include "support/program_data.h"
+
+namespace sotalign::testing {
+namespace {
+
+using Json = nlohmann::json;
+
+const std::string kGolden = std::string(SOTALIGN_TEST_DATA) + "/golden/";
+
+Json lines_of(const std::string& path) {
+  Json lines = Json::array();
+  std::ifstream file(path);
+  for (std::string line; std::getline(file, line);) lines.push_back(Json::parse(line));
+  return lines;
+}
+
+std::vector<float> floats(const std::string& path) {
+  const HostMatrix matrix = read_npy_matrix(path);
+  return {matrix.data(), matrix.data() + matrix.rows() * matrix.cols()};
+}
+
+/// Not EXPECT_EQ, which would print them.
+#define EXPECT_SAME_FILES(a, b) \
+  EXPECT_TRUE(read_file(a) == read_file(b)) << (a) << " and " << (b) << " differ"
+
+TEST(Program, HelpAndVersionSucceed) {
+  for (const char* command : {"train", "embed", "eval", "teacher", "info", "demo", "klot", "sinkhorn"}) {
+    const ProgramResult result = run_program({command, "--help"});
+    EXPECT_EQ(result.exit_code, 0) << command;
+    EXPECT_CONTAINS(result.out, "Example:");
+    EXPECT_EQ(result.err, "");
+  }
+  EXPECT_CONTAINS(run_program({"--help"}).out, "sinkhorn");
+  EXPECT_CONTAINS(run_program({"--version"}).out, "sotalign ");
+}
+
+TEST(Program, KlotMatchesGoldenVectors) {
+  const TemporaryDirectory directory;
+  for (const Json& golden : Json::parse(std::ifstream(kGolden + "manifest.json"))) {
+    const std::string name = golden.value("case", "");
+    if (!name.starts_with("klot_") || !std::ifstream(kGolden + name + ".grad.npy").good()) continue;
+    SCOPED_TRACE(name);
+    const std::string gradient = directory / (name + ".npy");
+    const ProgramResult result = run_program(
+        {"klot", "--student", kGolden + name + ".k_student.npy", "--teacher",
+         kGolden + name + ".k_teacher.npy", "--epsilon-student", golden["epsilon_student"].dump(),
+         "--epsilon-teacher", golden["epsilon_teacher"].dump(), "--iterations", golden["iterations"].dump(),
+         "--symmetrize", golden["symmetrize"].dump(), "--gradient", gradient});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    const Json json = Json::parse(result.out);
+    const double expected = golden["value"];
+    EXPECT_WITHIN(std::abs(json["value"].get<double>() - expected),
+                  std::abs(expected) < 0.1 ? 1e-6 : 1e-5 * std::abs(expected));
+    EXPECT_EQ(json["student"]["iterations"], golden["iterations"]);
+    EXPECT_EQ(json["status_student"], "fixed");
+    const std::vector<float> found = floats(gradient);
+    EXPECT_WITHIN(relative_l1(found, read_golden(kGolden + name + ".grad.npy").values,
+                              0.1 / golden["epsilon_student"].get<double>()),
+                  5e-5);
+  }
+}
+
+TEST(Program, KlotTakesWeightsAndTolerance) {
+  const TemporaryDirectory directory;
+  const std::string student = kGolden + "klot_0.k_student.npy", teacher = kGolden + "klot_0.k_teacher.npy";
+  const auto klot = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"klot", "--student", student, "--teacher", teacher});
+    const ProgramResult result = run_program(more);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return Json::parse(result.out);
+  };
+  std::vector<double> weights(64, 1.0);
+  weights[3] = 0, weights[7] = 2;
+  write_npy(directory / "a.npy", ConstMatrixD(weights.data(), 1, 64));
+  const Json plain = klot({}), weighted = klot({"--a", directory / "a.npy"}),
+             loose = klot({"--tolerance", "1e-3", "--iterations", "500"});
+  EXPECT_NE(plain["value"], weighted["value"]);
+  EXPECT_EQ(loose["status_teacher"], "converged");
+  EXPECT_LT(loose["student"]["iterations"], loose["teacher"]["iterations"]);
+  EXPECT_WITHIN(loose["student"]["row_error"].get<double>(), 1e-3);
+}
+
+TEST(Program, SinkhornWritesPlanAndPotentials) {
+  const TemporaryDirectory directory;
+  const std::string affinity = kGolden + "klot_1.k_student.npy", potentials = directory / "uv.safetensors";
+  std::vector<std::string> arguments = {
+      "sinkhorn", "--affinity",           affinity,       "--epsilon", "0.05", "--symmetrize", "true",
+      "--plan",   directory / "plan.npy", "--potentials", potentials};
+  ProgramResult result = run_program(arguments);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::vector<float> plan = floats(directory / "plan.npy");
+  EXPECT_WITHIN(relative_l1(plan, read_golden(kGolden + "klot_1.plan_student.npy").values), 2e-5);
+
+  const SafetensorsFile file = SafetensorsFile::open(potentials);
+  const std::vector<double> u = file.read_double("u"), v = file.read_double("v");
+  const std::vector<float> k = floats(affinity);
+  ASSERT_EQ(u.size(), 33u);
+  ASSERT_EQ(v.size(), 57u);
+  std::vector<double> from_potentials;
+  for (size_t i = 0; i < u.size(); ++i)
+    for (size_t j = 0; j < v.size(); ++j)
+      from_potentials.push_back(std::exp(static_cast<double>(k[i * v.size() + j]) / 0.05 + u[i] + v[j]));
+  EXPECT_WITHIN(relative_l1(from_potentials, plan), 2e-5);
+
+  // A start at the solution is noticed at the first look.
+  result = run_program({"sinkhorn", "--affinity", affinity, "--epsilon", "0.05", "--tolerance", "1e-4",
+                        "--check-every", "1", "--start", potentials});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json json = Json::parse(result.out);
+  EXPECT_EQ(json["status"], "converged");
+  EXPECT_LE(json["iterations"].get<int64_t>(), 2);
+}
+
+TEST(Program, StopAndResumeGiveTheSameBits) {
+  const TrainingFiles files;
+  const std::vector<std::string> options = {
+      "--steps", "12", "--validate-every", "3", "--checkpoint-every", "4", "--log-every", "2"};
+  ASSERT_EQ(files.train("whole", options).exit_code, 0);
+  std::vector<std::string> stopped = options;
+  stopped.insert(stopped.end(), {"--stop-after", "5"});
+  const ProgramResult first = files.train("parts", stopped);
+  ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_CONTAINS(first.out, "--resume");
+  EXPECT_FALSE(std::ifstream(files / "parts/model.safetensors").good());
+  const ProgramResult second = run_program({"train", "--out", files / "parts", "--resume"});
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+
+  for (const char* name : {"/model.safetensors", "/checkpoint.safetensors"})
+    EXPECT_SAME_FILES(files / "whole" + name, files / "parts" + name);
+  Json whole = lines_of(files / "whole/metrics.jsonl"), parts = lines_of(files / "parts/metrics.jsonl");
+  for (Json* lines : {&whole, &parts})
+    for (Json& line : *lines) EXPECT_EQ(line.erase("seconds"), 1u);
+  EXPECT_EQ(whole, parts);
+  EXPECT_EQ(whole.size(), 6u + 4u);
+
+  // Lines behind the checkpoint are those of steps that will be done again.
+  std::ofstream(files / "parts/metrics.jsonl", std::ios::app) << "{\"step\": 13}\n{\"step\": 1";
+  ASSERT_EQ(run_program({"train", "--out", files / "parts", "--resume"}).exit_code, 0);
+  EXPECT_EQ(lines_of(files / "parts/metrics.jsonl").size(), 10u);
+  EXPECT_SAME_FILES(files / "whole/model.safetensors", files / "parts/model.safetensors");
+}
+
+TEST(Program, TrainingWritesWhatItPromises) {
+  const TrainingFiles files;
+  const ProgramResult result = files.train("run", {"--steps", "4", "--hidden", "9,7", "--quiet"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "");
+  EXPECT_EQ(result.err, "");
+  const Json config = Json::parse(read_file(files / "run/config.json"));
+  EXPECT_EQ(config["steps"], 4);
+  EXPECT_EQ(config["hidden"], Json({9, 7}));
+  EXPECT_EQ(config["symmetrize"], true);
+  EXPECT_EQ(config["optimizer"], "lion");
+  const Json summary = Json::parse(read_file(files / "run/summary.json"));
+  EXPECT_GE(summary["validation_teacher"]["mean_r1"].get<double>(), 0.0);
+  EXPECT_EQ(summary["step"], 4);
+  const std::string info = run_program({"info", files / "run/model.safetensors"}).out;
+  EXPECT_CONTAINS(info, "image_head.2.weight");
+  EXPECT_CONTAINS(info, "\"klot_weight\"");
+}
+
+TEST(Program, EmbeddedRowsEvaluateLikeTheModel) {
+  const TrainingFiles files;
+  ASSERT_EQ(files.train("run", {"--steps", "3"}).exit_code, 0);
+  const std::string model = files / "run/model.safetensors";
+  for (const std::string projection : {"heads", "teacher"}) {
+    for (const std::string side : {"image", "text"}) {
+      const ProgramResult result = run_program({"embed", "--model", model, "--side", side, "--input",
+                                                files / ("val_" + side + "s.npy"), "--output",
+                                                files / (side + ".npy"), "--projection", projection});
+      ASSERT_EQ(result.exit_code, 0) << result.err;
+    }
+    const HostMatrix rows = read_npy_matrix(files / "image.npy");
+    double norm = 0;
+    for (int64_t j = 0; j < rows.cols(); ++j) norm += std::pow(rows.data()[j], 2);
+    EXPECT_WITHIN(std::abs(norm - 1), 1e-5);
+    const ProgramResult ours = run_program({"eval", "--model", model, "--projection", projection, "--images",
+                                            files / "val_images.npy", "--texts", files / "val_texts.npy",
+                                            "--json", "-"}),
+                        theirs = run_program({"eval", "--images", files / "image.npy", "--texts",
+                                              files / "text.npy", "--json", files / "eval.json"});
+    ASSERT_EQ(ours.exit_code, 0) << ours.err;
+    EXPECT_EQ(Json::parse(ours.out), Json::parse(read_file(files / "eval.json")));
+    EXPECT_CONTAINS(theirs.out, "MeanR@1");
+  }
+  const Json summary = Json::parse(read_file(files / "run/summary.json"));
+  const Json eval = Json::parse(run_program({"eval", "--model", model, "--images", files / "val_images.npy",
+                                             "--texts", files / "val_texts.npy", "--json", "-"})
+                                    .out);
+  EXPECT_EQ(summary["validation"], eval);
+}
+
+TEST(Program, EvaluatesGroups) {
+  const TrainingFiles files;
+  write_npy(files / "ids.npy", std::vector<int64_t>(TrainingFiles::kValidation, 5));
+  const ProgramResult result =
+      run_program({"eval", "--images", files / "val_images.npy", "--texts", files / "val_images.npy",
+                   "--image-ids", files / "ids.npy", "--text-ids", files / "ids.npy", "--json", "-"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(Json::parse(result.out)["mean_r1"], 1.0);
+}
+
+TEST(Program, TeacherAloneIsAModel) {
+  const TrainingFiles files;
+  const ProgramResult result = run_program(
+      {"teacher", "--pairs-images", files / "pairs_images.npy", "--pairs-texts", files / "pairs_texts.npy",
+       "--val-images", files / "val_images.npy", "--val-texts", files / "val_texts.npy", "--teacher",
+       "procrustes", "--teacher-dim", "3", "--out", files / "teacher.safetensors"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_CONTAINS(result.out, "procrustes, 3 dimensions");
+  EXPECT_CONTAINS(result.out, "MeanR@1");
+  const ProgramResult eval = run_program({"eval", "--model", files / "teacher.safetensors", "--images",
+                                          files / "val_images.npy", "--texts", files / "val_texts.npy"});
+  EXPECT_EQ(eval.exit_code, 2);
+  EXPECT_CONTAINS(eval.err, "--projection");
+}
+
+TEST(Program, FlagsOverrideTheConfigurationAndBothMeanTheSame) {
+  const TrainingFiles files;
+  write_file(files / "c.json", R"({"steps": 7, "learning_rate": 0.01, "symmetrize": false, "hidden": [6],
+                                  "teacher": "procrustes", "beta1": null, "quiet": true})");
+  ASSERT_EQ(files.train("by_file", {"--config", files / "c.json", "--steps", "2"}).exit_code, 0);
+  ASSERT_EQ(files
+                .train("by_flags", {"--learning-rate", "1e-2", "--symmetrize", "false", "--hidden", "6",
+                                    "--teacher", "procrustes", "--steps", "2"})
+                .exit_code,
+            0);
+  EXPECT_EQ(Json::parse(read_file(files / "by_file/config.json"))["steps"], 2);
+  EXPECT_SAME_FILES(files / "by_file/model.safetensors", files / "by_flags/model.safetensors");
+}
+
+/// Silently ignored options are what users of such programs complain about most.
+TEST(Program, EveryTrainingOptionChangesTheResult) {
+  const TrainingFiles files;
+  // In this setting every option has something to act on.
+  const std::vector<std::string> base = {
+      "--steps",         "3",    "--batch-pairs",    "20",   "--batch-unpaired", "24",  "--hidden", "8",
+      "--learning-rate", "0.01", "--tolerance",      "1e-4", "--ridge",          "0.1", "--dim",    "6",
+      "--weight-decay",  "0.1",  "--validate-every", "0"};
+  const std::vector<std::pair<std::string, std::string>> changes = {{"--teacher", "procrustes"},
+                                                                    {"--ridge", "0.5"},
+                                                                    {"--teacher-dim", "2"},
+                                                                    {"--correlation-power", "2"},
+                                                                    {"--dim", "5"},
+                                                                    {"--hidden", "7"},
+                                                                    {"--activation", "tanh"},
+                                                                    {"--steps", "4"},
+                                                                    {"--learning-rate", "0.02"},
+                                                                    {"--warmup-steps", "2"},
+                                                                    {"--schedule", "constant"},
+                                                                    {"--final-fraction", "0.5"},
+                                                                    {"--optimizer", "adamw"},
+                                                                    {"--beta1", "0.2"},
+                                                                    {"--beta2", "0.3"},
+                                                                    {"--weight-decay", "0.5"},
+                                                                    {"--batch-pairs", "21"},
+                                                                    {"--batch-unpaired", "23"},
+                                                                    {"--klot-weight", "1"},
+                                                                    {"--epsilon-student", "0.1"},
+                                                                    {"--epsilon-teacher", "0.1"},
+                                                                    {"--iterations", "3"},
+                                                                    {"--tolerance", "0.01"},
+                                                                    {"--check-every", "1"},
+                                                                    {"--symmetrize", "false"},
+                                                                    {"--seed", "1"},
+                                                                    {"--validate-every", "1"}};
+  const auto outcome = [&](const std::string& run, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = base;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = files.train(run, arguments);
+    EXPECT_EQ(result.exit_code, 0) << run << ": " << result.err;
+    // The model file repeats the options: look at the numbers alone.
+    std::string text;
+    for (Json line : lines_of(files / (run + "/metrics.jsonl"))) {
+      line.erase("seconds");
+      text += line.dump();
+    }
+    const SafetensorsFile model = SafetensorsFile::open(files / (run + "/model.safetensors"));
+    for (const std::string& name : model.names())
+      if (model.type(name) == ElementType::kFloat32)
+        for (const float value : model.read_float(name)) text += std::to_string(value) + ' ';
+    return text;
+  };
+  const std::string unchanged = outcome("base", {});
+  EXPECT_EQ(outcome("again", {}), unchanged);
+  std::set<std::string> tested = {"adam_epsilon"};
+  for (const auto& [flag, value] : changes) {
+    EXPECT_NE(outcome("with" + flag, {flag, value}), unchanged) << flag;
+    std::string key = flag.substr(2);
+    std::replace(key.begin(), key.end(), '-', '_');
+    tested.insert(key);
+  }
+  EXPECT_NE(outcome("adam", {"--optimizer", "adamw"}),
+            outcome("adam_epsilon", {"--optimizer", "adamw", "--adam-epsilon", "0.1"}));
+
+  // A new option has to join this test. These are about files and the machine:
+  const std::set<std::string> without_effect = {
+      "pairs_images", "pairs_texts", "images",  "texts", "val_images",       "val_texts",
+      "out",          "device",      "threads", "quiet", "checkpoint_every", "log_every"};
+  const Json config = Json::parse(read_file(files / "base/config.json"));
+  for (const auto& [key, value] : config.items())
+    EXPECT_TRUE(tested.count(key) == 1 || without_effect.count(key) == 1) << key;
+}
+
+TEST(Program, ThreadsChangeRoundingAtMost) {
+  const TrainingFiles files;
+  const auto loss = [&](const std::string& threads) {
+    EXPECT_EQ(files.train("run" + threads, {"--steps", "3", "--threads", threads}).exit_code, 0);
+    return Json::parse(read_file(files / ("run" + threads + "/summary.json")))["loss"].get<double>();
+  };
+  const double one = loss("1"), two = loss("2");
+  EXPECT_WITHIN(std::abs(one - two), 1e-4 * one);
+  // Equal threads give equal bits.
+  ASSERT_EQ(files.train("again", {"--steps", "3", "--threads", "2"}).exit_code, 0);
+  EXPECT_SAME_FILES(files / "again/model.safetensors", files / "run2/model.safetensors");
+}
+
+TEST(Program, InterruptedTrainingCanBeResumed) {
+  const TrainingFiles files;
+  const std::vector<std::string> options = {
+      "--steps", "1000000", "--log-every", "1", "--checkpoint-every", "0", "--validate-every", "0"};
+  const ProgramResult result = files.train("run", options, [&](pid_t child) {
+    for (int ms = 0; ms < 60000 && read_file(files / "run/metrics.jsonl").empty(); ++ms) usleep(1000);
+    kill(child, SIGINT);
+  });
+  EXPECT_EQ(result.exit_code, 130) << result.err;
+  EXPECT_CONTAINS(result.out, "to continue: sotalign train --out ");
+  const size_t before = lines_of(files / "run/metrics.jsonl").size();
+  const ProgramResult resumed = run_program(
+      {"train", "--out", files / "run", "--resume", "--stop-after", std::to_string(before + 2), "--quiet"});
+  EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
+  const Json lines = lines_of(files / "run/metrics.jsonl");
+  ASSERT_EQ(lines.size(), before + 2);
+  for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i]["step"], i + 1);
+}
+
+}  // namespace
+}  // namespace sotalign::testing
