@@ -223,19 +223,26 @@ TEST_P(TeacherTest, WithoutRidgeLinearMapsOfASideChangeNothing) {
   EXPECT_LT(fit(pairs, {.ridge = 10.0}).correlations[0], before.correlations[0] - 0.05);
 }
 
-TEST_P(TeacherTest, CorrelationPowerScalesColumns) {
+TEST_P(TeacherTest, CorrelationPowerScalesTheColumnsOfCca) {
   const Pairs pairs = make_pairs(60, 9, 14);
-  for (const TeacherKind kind : {TeacherKind::kCca, TeacherKind::kProcrustes}) {
-    const Teacher plain = fit(pairs, {.kind = kind, .dim = 5}),
-                  weighted = fit(pairs, {.kind = kind, .dim = 5, .correlation_power = 1.5});
-    EXPECT_EQ(weighted.correlations, plain.correlations);
-    for (const bool side_x : {true, false}) {
-      const std::vector<float> w = (side_x ? plain.wx : plain.wy).download();
-      Doubles expected(w.begin(), w.end());
-      for (size_t i = 0; i < w.size(); ++i) expected[i] *= std::pow(plain.correlations[i % 5], 1.5);
-      EXPECT_WITHIN(testing::relative_l1((side_x ? weighted.wx : weighted.wy).download(), expected), 1e-6);
-    }
+  const Teacher plain = fit(pairs, {.dim = 5}), weighted = fit(pairs, {.dim = 5, .correlation_power = 1.5});
+  EXPECT_EQ(weighted.correlations, plain.correlations);
+  for (const bool side_x : {true, false}) {
+    const std::vector<float> w = (side_x ? plain.wx : plain.wy).download();
+    Doubles expected(w.begin(), w.end());
+    for (size_t i = 0; i < w.size(); ++i) expected[i] *= std::pow(plain.correlations[i % 5], 1.5);
+    EXPECT_WITHIN(testing::relative_l1((side_x ? weighted.wx : weighted.wy).download(), expected), 1e-6);
   }
+  const TeacherOptions procrustes{.kind = TeacherKind::kProcrustes, .correlation_power = 1.5};
+  EXPECT_EQ(fit(pairs, procrustes).wx.download(),
+            fit(pairs, {.kind = TeacherKind::kProcrustes}).wx.download());
+}
+
+TEST_P(TeacherTest, DimensionZeroGrowsWithThePairs) {
+  EXPECT_EQ(fit(make_pairs(60, 70, 80), {}).dim(), 59);
+  EXPECT_EQ(fit(make_pairs(300, 150, 140), {}).dim(), 128);
+  EXPECT_EQ(fit(make_pairs(540, 150, 140), {}).dim(), 135);
+  EXPECT_EQ(fit(make_pairs(300, 150, 140), {.dim = 140}).dim(), 140);
 }
 
 TEST_P(TeacherTest, DirectionsWithoutVarianceAreLeftOut) {

@@ -112,6 +112,7 @@ Teacher teacher_from_bases(Context& context, const TeacherOptions& options, Prin
                            PrincipalBasis y, const std::vector<double>& scaling_x,
                            const std::vector<double>& scaling_y, double divisor) {
   const Buffer<double> dx(context, scaling_x), dy(context, scaling_y);
+  const int64_t pairs = x.scores.rows;
   Matrix<double> m(context, x.scores.cols, y.scores.cols, "reduced cross-covariance");
   gemm(context, Op::kTranspose, Op::kNone, 1.0 / divisor, x.scores, y.scores, 0.0, m);
   scale(context, m, dx.data(), dy.data(), m.view());
@@ -130,11 +131,12 @@ Teacher teacher_from_bases(Context& context, const TeacherOptions& options, Prin
   if (options.dim > rank)
     throw InvalidArgument(fmt::format(
         "dim: the pairs determine {} directions (their numerical rank), found {}", rank, options.dim));
-  const int64_t k = options.dim == 0 ? rank : options.dim;
+  const int64_t k = options.dim == 0 ? std::min(rank, std::max<int64_t>(128, pairs / 4)) : options.dim;
   teacher.correlations.resize(static_cast<size_t>(k));
 
   std::vector<double> weights = teacher.correlations;
-  for (double& weight : weights) weight = std::pow(weight, options.correlation_power);
+  const double exponent = options.kind == TeacherKind::kCca ? options.correlation_power : 0.0;
+  for (double& weight : weights) weight = std::pow(weight, exponent);
   const Buffer<double> power(context, weights);
   const MatrixD u(parts.u.data(), parts.u.rows(), k, parts.u.cols());
   const MatrixD vt = parts.vt.view().row_range(0, k);

@@ -84,8 +84,56 @@ void cosines_backward(Context& context, ConstMatrixF a, ConstMatrixF b, ConstMat
   gemm(context, Op::kTranspose, Op::kNone, 1.0f, dk, a, 0.0f, db);
 }
 
-HeadOptions head_options(const TrainOptions& o, int64_t input_dim) {
-  return {.input_dim = input_dim, .hidden = o.hidden, .output_dim = o.dim, .activation = o.activation};
+// The means come from all training rows of a modality, paired or not.
+Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unpaired,
+                      Matrix<float>& validation) {
+  std::vector<ConstMatrixF> parts = {pairs};
+  if (unpaired.rows() > 0) parts.push_back(unpaired);
+  Preprocessing preprocessing = fit_preprocessing(context, parts);
+  for (Matrix<float>* rows : {&pairs, &unpaired, &validation})
+    if (rows->rows() > 0) preprocess(context, preprocessing, *rows, *rows);
+  return preprocessing;
+}
+
+// Decides what kAuto and a dimension of 0 stand for.
+void resolve(TrainOptions& o, int64_t teacher_dim) {
+  if (o.initialization == Initialization::kAuto)
+    o.initialization = o.klot_weight > 0 && o.hidden.empty() && o.dim == 0 ? Initialization::kTeacher
+                                                                           : Initialization::kRandom;
+  const bool from_teacher = o.initialization == Initialization::kTeacher;
+  if (from_teacher && !o.hidden.empty())
+    throw InvalidArgument(
+        fmt::format("initialization: only linear heads can start from the teacher, found {} hidden layers",
+                    o.hidden.size()));
+  if (from_teacher && o.dim != 0 && o.dim != teacher_dim)
+    throw InvalidArgument(fmt::format(
+        "dim: heads that start from the teacher have its dimension {}, found {}", teacher_dim, o.dim));
+  if (o.dim == 0) o.dim = from_teacher ? teacher_dim : 1024;
+}
+
+// A linear head with the teacher's cosines. Their scale is free: entries of this root mean square suit the
+// learning rates that Lion, whose steps all have one length, takes from a random start as well.
+constexpr double kTeacherWeightScale = 0.02;
+
+void start_from_teacher(ParameterSet& parameters, const std::string& head, const Matrix<float>& projection,
+                        const Buffer<float>& mean_buffer) {
+  const int64_t inputs = projection.rows(), outputs = projection.cols();
+  const std::vector<float> w = projection.download(), mean = mean_buffer.download();
+  double squares = 0;
+  for (const float x : w) squares += static_cast<double>(x) * static_cast<double>(x);
+  const double scale = kTeacherWeightScale / std::sqrt(squares / static_cast<double>(w.size()));
+  std::vector<float> weight(w.size()), bias(static_cast<size_t>(outputs));
+  for (int64_t o = 0; o < outputs; ++o) {
+    double sum = 0;
+    for (int64_t i = 0; i < inputs; ++i) {
+      const double value = scale * static_cast<double>(w[i * outputs + o]);
+      weight[o * inputs + i] = static_cast<float>(value);
+      sum += value * static_cast<double>(mean[i]);
+    }
+    bias[o] = static_cast<float>(-sum);
+  }
+  parameters.upload(head + ".0.weight", weight);
+  parameters.upload(head + ".0.bias", bias);
 }
 
 int64_t step_rows(const std::optional<BatchSampler>& unpaired, const BatchSampler& pairs) {
@@ -107,8 +155,7 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
       texts_(upload(context, data.texts, "unpaired texts")),
       validation_images_(upload(context, data.validation_images, "validation images")),
       validation_texts_(upload(context, data.validation_texts, "validation texts")),
-      model_(context, head_options(options, data.pair_images.cols),
-             head_options(options, data.pair_texts.cols), options.seed),
+      model_(build_model()),
       optimizer_(context, model_.parameters.size(), options.optimizer),
       pair_sampler_(sampler(data.pair_images.rows, options.batch_pairs, options.seed, "sampler.pairs")),
       image_sampler_(options.klot_weight > 0 ? std::optional(sampler(data.images.rows, options.batch_unpaired,
@@ -121,20 +168,7 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
       text_activations_(context, model_.head(Side::kY), step_rows(text_sampler_, pair_sampler_)),
       siglip_value_(context, 1),
       best_values_(context, model_.parameters.size()) {
-  // The means come from all training rows of a modality, paired or not.
-  const auto present = [](std::vector<ConstMatrixF> parts) {
-    std::erase_if(parts, [](const ConstMatrixF& part) { return part.rows == 0; });
-    return parts;
-  };
-  model_.image_preprocessing = fit_preprocessing(context, present({pair_images_, images_}));
-  model_.text_preprocessing = fit_preprocessing(context, present({pair_texts_, texts_}));
-  for (Matrix<float>* rows : {&pair_images_, &images_, &validation_images_})
-    if (rows->rows() > 0) preprocess(context, model_.image_preprocessing, *rows, *rows);
-  for (Matrix<float>* rows : {&pair_texts_, &texts_, &validation_texts_})
-    if (rows->rows() > 0) preprocess(context, model_.text_preprocessing, *rows, *rows);
-  model_.teacher = fit_teacher(context, pair_images_, pair_texts_, options.teacher);
-
-  const int64_t pairs = pair_sampler_.batch(), dim = options.dim;
+  const int64_t pairs = pair_sampler_.batch(), dim = options_.dim;
   const int64_t image_rows = step_rows(image_sampler_, pair_sampler_),
                 text_rows = step_rows(text_sampler_, pair_sampler_);
   pair_index_ = Buffer<int64_t>(context, pairs);
@@ -160,6 +194,28 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
   teacher_text_batch_ = Matrix<float>(context, m, teacher.dim(), "batch of projections");
   affinity_ = Matrix<float>(context, n, m, "student affinity");
   teacher_affinity_ = Matrix<float>(context, n, m, "teacher affinity");
+}
+
+Model Trainer::build_model() {
+  Preprocessing image_preprocessing = prepare(*context_, pair_images_, images_, validation_images_);
+  Preprocessing text_preprocessing = prepare(*context_, pair_texts_, texts_, validation_texts_);
+  Teacher teacher = fit_teacher(*context_, pair_images_, pair_texts_, options_.teacher);
+  resolve(options_, teacher.dim());
+  const auto head = [&](int64_t input_dim) -> HeadOptions {
+    return {.input_dim = input_dim,
+            .hidden = options_.hidden,
+            .output_dim = options_.dim,
+            .activation = options_.activation};
+  };
+  Model model(*context_, head(pair_images_.cols()), head(pair_texts_.cols()), options_.seed);
+  if (options_.initialization == Initialization::kTeacher) {
+    start_from_teacher(model.parameters, "image_head", teacher.wx, teacher.mean_x);
+    start_from_teacher(model.parameters, "text_head", teacher.wy, teacher.mean_y);
+  }
+  model.image_preprocessing = std::move(image_preprocessing);
+  model.text_preprocessing = std::move(text_preprocessing);
+  model.teacher = std::move(teacher);
+  return model;
 }
 
 void Trainer::train_step() {

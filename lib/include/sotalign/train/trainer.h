@@ -23,9 +23,23 @@ struct TrainingData {
                validation_texts = {};  ///< pairs that are not trained on; may be empty
 };
 
+/// Where the weights of the heads start.
+enum class Initialization {
+  /// From the teacher if klot_weight > 0, the heads are linear and `dim` is 0; else random. SAIL knows no
+  /// teacher.
+  kAuto,
+  kRandom,   ///< as PyTorch's nn.Linear: uniform with bound 1 / sqrt(in)
+  kTeacher,  ///< the heads are the teacher's projections, so training begins with its cosines; linear heads
+             ///< only
+};
+
+/// The defaults were chosen on validation pairs of flickr8k (500 pairs, 4100 unpaired) and emoji (200, 1311);
+/// see the README. With many more pairs and rows, more steps and larger batches pay: the paper takes 2000
+/// steps of up to 32k rows.
 struct TrainOptions {
-  TeacherOptions teacher = {};
-  int64_t dim = 256;                 ///< of the shared space
+  TeacherOptions teacher = {.ridge = 0.01, .correlation_power = 0.5};
+  Initialization initialization = Initialization::kAuto;
+  int64_t dim = 0;  ///< of the shared space; 0: the teacher's if the heads start from it, else 1024
   std::vector<int64_t> hidden = {};  ///< hidden layers of both heads; none: linear heads
   Activation activation = Activation::kGelu;
   int64_t steps = 100;
@@ -36,7 +50,7 @@ struct TrainOptions {
   /// alpha of the paper times the batch: plans have mass 1 here, rows of mass 1 there. The paper's 1e-3, 1e-4
   /// and 1e-5 with 22,000 rows are 22, 2.2 and 0.22.
   double klot_weight = 30.0;
-  KlotOptions klot = {};
+  KlotOptions klot = {.epsilon_student = 0.1, .epsilon_teacher = 0.02, .tolerance = 1e-3};
   uint64_t seed = 0;
 };
 
@@ -80,9 +94,11 @@ class Trainer {
   void save_checkpoint(const std::string& path);
   void load_checkpoint(const std::string& path);
 
+  /// As given, with `initialization` and `dim` resolved.
   const TrainOptions& options() const { return options_; }
 
  private:
+  Model build_model();
   void klot_step(ConstMatrixF f, ConstMatrixF g);
   void siglip_step(ConstMatrixF f, ConstMatrixF g);
   std::string fingerprint() const;
