@@ -170,7 +170,7 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
                                                                   {"--check-every", "0"},
                                                                   {"--tolerance", "-1"},
                                                                   {"--steps", "0"},
-                                                                  {"--dim", "0"},
+                                                                  {"--dim", "-1"},
                                                                   {"--hidden", "4,0"},
                                                                   {"--ridge", "-1"},
                                                                   {"--learning-rate", "-1"},

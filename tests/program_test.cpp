@@ -304,7 +304,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
   };
   const std::string unchanged = outcome("base", {});
   EXPECT_EQ(outcome("again", {}), unchanged);
-  std::set<std::string> tested = {"adam_epsilon"};
+  std::set<std::string> tested = {"adam_epsilon", "initialization"};
   for (const auto& [flag, value] : changes) {
     EXPECT_NE(outcome("with" + flag, {flag, value}), unchanged) << flag;
     std::string key = flag.substr(2);
@@ -313,6 +313,9 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
   }
   EXPECT_NE(outcome("adam", {"--optimizer", "adamw"}),
             outcome("adam_epsilon", {"--optimizer", "adamw", "--adam-epsilon", "0.1"}));
+
+  EXPECT_NE(outcome("teacher_start", {"--hidden", "", "--dim", "0"}),
+            outcome("random_start", {"--hidden", "", "--dim", "0", "--initialization", "random"}));
 
   // A new option has to join this test. These are about files and the machine:
   const std::set<std::string> without_effect = {

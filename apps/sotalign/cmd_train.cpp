@@ -110,10 +110,10 @@ class Training {
       progress_.print(fmt::format("          MeanR@1 {} on {} validation pairs",
                                   percent(teacher_result_.mean_r1), data_.val_images.rows()));
     }
-    progress_.print(
-        fmt::format("model     {} parameters, {} dimensions; {}", model.parameters.size(), config_.train.dim,
-                    config_.train.klot_weight > 0 ? fmt::format("klot weight {}", config_.train.klot_weight)
-                                                  : "SAIL (klot weight 0)"));
+    progress_.print(fmt::format(
+        "model     {} parameters, {} dimensions; {}", model.parameters.size(), model.dim(Projection::kHeads),
+        config_.train.klot_weight > 0 ? fmt::format("klot weight {}", config_.train.klot_weight)
+                                      : "SAIL (klot weight 0)"));
     if (arguments_.resume)
       progress_.print(
           fmt::format("resume    {} of {} steps are done", trainer_.steps_done(), config_.train.steps));

@@ -32,9 +32,10 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
             choice(&options.kind, {{"cca", TeacherKind::kCca}, {"procrustes", TeacherKind::kProcrustes}}),
             "Linear map fitted on the pairs");
   table.add("ridge", &options.ridge, "CCA: added to the eigenvalues of both covariances");
-  table.add("teacher_dim", &options.dim, "Its dimensions; 0: as many as the pairs determine");
+  table.add("teacher_dim", &options.dim,
+            "Its dimensions; 0: max(128, pairs / 4), or as many as the pairs determine");
   table.add("correlation_power", &options.correlation_power,
-            "Above 0, directions on which the pairs agree count more");
+            "CCA: above 0, directions on which the pairs agree count more");
 }
 
 void add_klot_options(OptionTable& table, KlotOptions& options) {
@@ -60,7 +61,8 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
   add_teacher_options(table, train.teacher);
 
   table.section("Model");
-  table.add("dim", &train.dim, "Dimensions of the shared space");
+  table.add("dim", &train.dim,
+            "Dimensions of the shared space; 0: the teacher's if the heads start there, else 1024");
   table.add("hidden", &train.hidden, "Widths of hidden layers of both heads; none: linear heads");
   table.add("activation",
             choice(&train.activation, {{"gelu", Activation::kGelu},
@@ -68,6 +70,12 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
                                        {"tanh", Activation::kTanh},
                                        {"none", Activation::kNone}}),
             "Between layers");
+
+  table.add("initialization",
+            choice(&train.initialization, {{"auto", Initialization::kAuto},
+                                           {"random", Initialization::kRandom},
+                                           {"teacher", Initialization::kTeacher}}),
+            "Start of the heads; auto: the teacher for linear heads with KLOT and dim 0");
 
   table.section("Optimisation");
   table.add("seed", &train.seed, "Of weights and batches");
