@@ -152,6 +152,12 @@ TEST(Program, StopAndResumeGiveTheSameBits) {
   std::ofstream(files / "parts/metrics.jsonl", std::ios::app) << "{\"step\": 13}\n{\"step\": 1";
   ASSERT_EQ(run_program({"train", "--out", files / "parts", "--resume"}).exit_code, 0);
   EXPECT_EQ(lines_of(files / "parts/metrics.jsonl").size(), 10u);
+  const auto summary = [&](const std::string& run) {
+    Json json = Json::parse(read_file(files / (run + "/summary.json")));
+    json.erase("seconds");
+    return json;
+  };
+  EXPECT_EQ(summary("whole"), summary("parts"));
   EXPECT_SAME_FILES(files / "whole/model.safetensors", files / "parts/model.safetensors");
 }
 

@@ -131,7 +131,7 @@ class Training {
     line["seconds"] = seconds();
     metrics_->add(line);
     if (progress_.has_bar()) return;
-    progress_.print(fmt::format("step {:>6}/{}  {}  {:.3g} steps/s  {} left", m.step, config_.train.steps,
+    progress_.print(fmt::format("step {:>6}/{}  {}  {:.2f} steps/s  {} left", m.step, config_.train.steps,
                                 numbers(m), progress_.steps_per_second(m.step),
                                 duration(progress_.remaining_seconds(m.step))));
   }
@@ -161,7 +161,7 @@ class Training {
   }
 
   void finish() {
-    Json summary = to_json(trainer_.metrics());
+    Json summary = metrics_->last_step();
     std::map<std::string, std::string> notes = {{"sotalign", SOTALIGN_VERSION},
                                                 {"options", arguments_.table.values(Role::kTraining).dump()}};
     std::string table;

@@ -44,7 +44,7 @@ bool Progress::due() const { return has_bar() && Clock::now() - drawn_at_ >= std
 void Progress::update(int64_t step, const std::string& numbers) {
   if (!has_bar()) return;
   width_ = terminal_width();  // it may have been resized
-  std::string text = fmt::format(" {}/{}  {}  {:.3g} steps/s  {} left", step, total_, numbers,
+  std::string text = fmt::format(" {}/{}  {}  {:.2f} steps/s  {} left", step, total_, numbers,
                                  steps_per_second(step), duration(remaining_seconds(step)));
   // The last column stays free: some terminals wrap as soon as it is written.
   const int room = std::min(30, width_ - 1 - static_cast<int>(name_.size() + text.size()) - 3);

@@ -59,7 +59,7 @@ std::string retrieval_table(const std::vector<RetrievalRow>& rows) {
   for (const RetrievalRow& row : rows) width = std::max(width, row.name.size());
   const bool timed =
       std::any_of(rows.begin(), rows.end(), [](const RetrievalRow& row) { return row.seconds >= 0; });
-  std::string text = fmt::format("  {:{}}  {:^29}  {:^29}\n", "", width, "image to text", "text to image");
+  std::string text = fmt::format("  {:{}}  {:^29}  {:>21}\n", "", width, "image to text", "text to image");
   const char* recalls = "   R@1   R@5  R@10  median";
   text += fmt::format("  {:{}}  {:>29}  {:>29}  MeanR@1{}\n", "", width, recalls, recalls,
                       timed ? "     time" : "");

@@ -66,6 +66,7 @@ MetricsFile::MetricsFile(const std::string& path, int64_t last_step)
       if (!json.is_object() || json.value("step", last_step + 1) > last_step) continue;
       kept += line + '\n';
       seconds_before_ = json.value("seconds", 0.0);
+      if (json.contains("loss")) last_step_ = json;
     }
   }
   write_text(path, kept);
@@ -75,6 +76,7 @@ MetricsFile::MetricsFile(const std::string& path, int64_t last_step)
 
 void MetricsFile::add(const Json& line) {
   require_finite(line);
+  if (line.contains("loss")) last_step_ = line;
   const std::string text = line.dump() + "\n";
   if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size() || std::fflush(file_.get()) != 0)
     throw IoError(fmt::format("{}: cannot write: {}", path_, std::strerror(errno)));

@@ -41,12 +41,15 @@ class MetricsFile {
 
   /// Throws NumericalError for a number that JSON cannot hold.
   void add(const nlohmann::ordered_json& line);
+  /// The last line of a step, kept or added.
+  const nlohmann::ordered_json& last_step() const { return last_step_; }
   /// "seconds" of the last line that was kept; 0 without one.
   double seconds_before() const { return seconds_before_; }
 
  private:
   std::string path_;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
+  nlohmann::ordered_json last_step_;
   double seconds_before_ = 0;
 };
 
