@@ -45,7 +45,8 @@ class Comparison {
         context_(make_context(arguments.config.machine)),
         images_(read_embeddings(arguments.images)),
         texts_(read_embeddings(arguments.texts)),
-        progress_(arguments.config.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal) {
+        progress_(arguments.config.machine.quiet ? Progress::Verbosity::kQuiet
+                                                 : Progress::Verbosity::kNormal) {
     require_pairs(arguments.images, images_, arguments.texts, texts_);
     if (arguments.seeds.empty()) throw InvalidArgument("seeds: expected at least one, found none");
     if (arguments.measure_on == MeasureOn::kValidation && arguments.sizes.validation < 1)
@@ -53,15 +54,18 @@ class Comparison {
                                         arguments.sizes.validation));
     for (const int64_t seed : arguments.seeds) {
       if (seed < 0) throw InvalidArgument(fmt::format("seeds: expected numbers >= 0, found {}", seed));
-      split_rows(images_.rows(), arguments.sizes, static_cast<uint64_t>(seed));  // throws before hours of work
+      split_rows(images_.rows(), arguments.sizes,
+                 static_cast<uint64_t>(seed));  // throws before hours of work
     }
   }
 
   int run() {
     for (const int64_t seed : arguments_.seeds) run_seed(static_cast<uint64_t>(seed));
-    progress_.print(fmt::format("\nMean of {} seeds on {} rows, {} pairs, percent\n\n{}", arguments_.seeds.size(),
-                                measured_rows(), arguments_.sizes.pairs, retrieval_table(rows())));
-    progress_.print("MeanR@1 of SOTAlign less that of " + difference(methods_[0]) + " and of " + difference(methods_[1]));
+    progress_.print(fmt::format("\nMean of {} seeds on {} rows, {} pairs, percent\n\n{}",
+                                arguments_.seeds.size(), measured_rows(), arguments_.sizes.pairs,
+                                retrieval_table(rows())));
+    progress_.print("MeanR@1 of SOTAlign less that of " + difference(methods_[0]) + " and of " +
+                    difference(methods_[1]));
     if (!arguments_.json.empty()) write_json(arguments_.json, report());
     return 0;
   }
@@ -73,7 +77,8 @@ class Comparison {
 
   void run_seed(uint64_t seed) {
     const Split split = split_rows(images_.rows(), arguments_.sizes, seed);
-    const std::vector<int64_t>& measured = arguments_.measure_on == MeasureOn::kTest ? split.test : split.validation;
+    const std::vector<int64_t>& measured =
+        arguments_.measure_on == MeasureOn::kTest ? split.test : split.validation;
     const Dataset data{.pair_images = take_rows(images_, split.pairs),
                        .pair_texts = take_rows(texts_, split.pairs),
                        .images = take_rows(images_, split.unpaired_images),
@@ -94,13 +99,15 @@ class Comparison {
     options.seed = seed;
     TrainOptions sail = options;
     sail.klot_weight = 0;
-    for (const auto& [method, method_options] : {std::pair{&methods_[1], sail}, std::pair{&methods_[2], options}}) {
+    for (const auto& [method, method_options] :
+         {std::pair{&methods_[1], sail}, std::pair{&methods_[2], options}}) {
       const auto start = std::chrono::steady_clock::now();
       Trainer trainer(context_, data.view(), method_options);
       progress_.start(method->name, 0, method_options.steps);
       while (!trainer.finished()) {
         trainer.train_step();
-        if (progress_.due()) progress_.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));
+        if (progress_.due())
+          progress_.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));
       }
       trainer.metrics();  // throws if the numbers went wild
       const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
@@ -110,7 +117,8 @@ class Comparison {
     std::string line = fmt::format("seed {:<4}", seed);
     for (const Method& method : methods_)
       line += fmt::format("  {} {:.1f}", method.name, 100 * method.results.back().mean_r1);
-    progress_.print(line + fmt::format("  MeanR@1, {} unpaired rows of each kind", split.unpaired_images.size()));
+    progress_.print(line +
+                    fmt::format("  MeanR@1, {} unpaired rows of each kind", split.unpaired_images.size()));
   }
 
   template <class Value>
@@ -133,10 +141,11 @@ class Comparison {
                          .median_rank = of(&RecallAtK::median_rank),
                          .queries = method.results[0].image_to_text.queries};
       };
-      RetrievalRow row{.name = method.name,
-                       .result = {.image_to_text = direction(&RetrievalResult::image_to_text),
-                                  .text_to_image = direction(&RetrievalResult::text_to_image),
-                                  .mean_r1 = mean(method, [](const RetrievalResult& r) { return r.mean_r1; })}};
+      RetrievalRow row{
+          .name = method.name,
+          .result = {.image_to_text = direction(&RetrievalResult::image_to_text),
+                     .text_to_image = direction(&RetrievalResult::text_to_image),
+                     .mean_r1 = mean(method, [](const RetrievalResult& r) { return r.mean_r1; })}};
       double seconds = 0;
       for (const double s : method.seconds) seconds += s;
       row.seconds = seconds / static_cast<double>(method.seconds.size());
@@ -154,7 +163,9 @@ class Comparison {
       sum += d, squares += d * d;
     }
     std::string text = fmt::format("{}: {:+.1f}", other.name, sum / count);
-    if (count > 1) text += fmt::format(" +- {:.1f}", std::sqrt(std::max(0.0, squares - sum * sum / count) / (count - 1) / count));
+    if (count > 1)
+      text += fmt::format(" +- {:.1f}",
+                          std::sqrt(std::max(0.0, squares - sum * sum / count) / (count - 1) / count));
     return text;
   }
 
@@ -168,7 +179,8 @@ class Comparison {
         if (method.seconds[i] >= 0) entry["seconds"] = method.seconds[i];
         results.push_back(entry);
       }
-      methods[method.name] = {{"mean_r1", mean(method, [](const RetrievalResult& r) { return r.mean_r1; })}, {"seeds", results}};
+      methods[method.name] = {{"mean_r1", mean(method, [](const RetrievalResult& r) { return r.mean_r1; })},
+                              {"seeds", results}};
     }
     return {{"images", arguments_.images},
             {"texts", arguments_.texts},
@@ -199,8 +211,10 @@ Action add_compare(CLI::App& app) {
   table.add("pairs", &arguments->sizes.pairs, "Rows that are given to the training as pairs");
   table.add("test", &arguments->sizes.test, "Rows to measure on");
   table.add("validation", &arguments->sizes.validation, "Rows kept apart, to choose options with");
-  table.add("measure_on", choice(&arguments->measure_on, {{"test", MeasureOn::kTest}, {"validation", MeasureOn::kValidation}}),
-            "Which of them");
+  table.add(
+      "measure_on",
+      choice(&arguments->measure_on, {{"test", MeasureOn::kTest}, {"validation", MeasureOn::kValidation}}),
+      "Which of them");
   table.add("seeds", &arguments->seeds, "One split and training for each");
   table.add("json", &arguments->json, "Write the figures to this file", Role::kPath);
   add_machine_options(table, arguments->config.machine);

@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <numeric>
 #include <sstream>
 
 #include "files.h"
 #include "sotalign/core/error.h"
-#include "sotalign/core/random.h"
 #include "sotalign/io/embeddings.h"
 
 namespace sotalign::app {

@@ -15,10 +15,12 @@ Split split_rows(int64_t rows, const SplitSizes& sizes, uint64_t seed) {
   const auto& [pairs, test, validation] = sizes;
   if (pairs < 2) throw InvalidArgument(fmt::format("pairs: expected at least 2, found {}", pairs));
   if (test < 1) throw InvalidArgument(fmt::format("test: expected at least 1, found {}", test));
-  if (validation < 0) throw InvalidArgument(fmt::format("validation: expected at least 0, found {}", validation));
+  if (validation < 0)
+    throw InvalidArgument(fmt::format("validation: expected at least 0, found {}", validation));
   if (rows - pairs - test <= validation)
-    throw InvalidArgument(fmt::format(
-        "rows: expected more than {} pairs, {} test and {} validation rows together, found {}", pairs, test, validation, rows));
+    throw InvalidArgument(
+        fmt::format("rows: expected more than {} pairs, {} test and {} validation rows together, found {}",
+                    pairs, test, validation, rows));
   const auto shuffle = [seed](std::vector<int64_t> values, const char* stream) {
     const RandomStream random(seed, stream_id(stream));
     std::sort(values.begin(), values.end(), [&](int64_t i, int64_t j) {

@@ -1,5 +1,5 @@
-// Experiments on embeddings whose true pairs are all known: a few are given to the training as pairs, the rest
-// as images and texts that nobody matched.
+// Experiments on embeddings whose true pairs are all known: a few are given to the training as pairs, the
+// rest as images and texts that nobody matched.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ struct SplitSizes {
 struct Split {
   std::vector<int64_t> pairs, test, validation, unpaired_images, unpaired_texts;
 };
-/// Chosen by the seed; everything that is not asked for is unpaired. Throws InvalidArgument if nothing is left.
+/// Chosen by the seed; everything that is not asked for is unpaired. Throws InvalidArgument if nothing is
+/// left.
 Split split_rows(int64_t rows, const SplitSizes& sizes, uint64_t seed);
 
 HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows);
