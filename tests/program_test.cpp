@@ -277,7 +277,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
                                                                     {"--batch-pairs", "21"},
                                                                     {"--batch-unpaired", "23"},
                                                                     {"--klot-weight", "1"},
-                                                                    {"--epsilon-student", "0.1"},
+                                                                    {"--epsilon-student", "0.2"},
                                                                     {"--epsilon-teacher", "0.1"},
                                                                     {"--iterations", "3"},
                                                                     {"--tolerance", "0.01"},

@@ -9,6 +9,7 @@
 
 #include "command.h"
 #include "emoji.h"
+#include "experiment.h"
 #include "inputs.h"
 #include "options.h"
 #include "progress.h"
@@ -24,15 +25,6 @@ namespace {
 constexpr int64_t kPairs = 200, kTest = 400;
 constexpr int64_t kShown = 5;  // results for each query, and queries for each direction
 constexpr size_t kWidth = 100;
-
-/// SAIL has a best learning rate and number of steps of its own; SOTAlign uses the library's defaults.
-TrainOptions sail_options() {
-  TrainOptions options;
-  options.klot_weight = 0;
-  options.steps = 60;
-  options.schedule.peak = 3e-4;
-  return options;
-}
 
 struct Arguments {
   std::string data, out;
@@ -71,7 +63,7 @@ class Demo {
       : arguments_(arguments),
         context_(make_context(arguments.machine)),
         emoji_(read_emoji(find_emoji(arguments.data))),
-        split_(split_rows(emoji_.images.rows(), kPairs, kTest, arguments.seed)),
+        split_(split_rows(emoji_.images.rows(), {.pairs = kPairs, .test = kTest}, arguments.seed)),
         pair_images_(take_rows(emoji_.images, split_.pairs)),
         pair_texts_(take_rows(emoji_.texts, split_.pairs)),
         images_(take_rows(emoji_.images, split_.unpaired_images)),
@@ -88,8 +80,9 @@ class Demo {
         "the pictures and the names are known, but not which belongs to which. {} more are the test.\n",
         emoji_.images.rows(), kPairs, images_.rows(), kTest));
 
-    TrainOptions sail = sail_options(), sotalign;
+    TrainOptions sail, sotalign;
     sail.seed = sotalign.seed = arguments_.seed;
+    sail.klot_weight = 0;
     Trainer sail_trainer = train("SAIL", sail);
     Trainer sotalign_trainer = train("SOTAlign", sotalign);
     const Method& last = methods_.back();

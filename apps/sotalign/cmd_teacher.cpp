@@ -15,7 +15,7 @@ namespace {
 struct Arguments {
   DataPaths data;
   std::string out;
-  TeacherOptions teacher = TrainOptions().teacher;
+  TeacherOptions teacher = TrainOptions{}.teacher;  // as in training
   Machine machine;
 };
 

@@ -4,12 +4,10 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <numeric>
 #include <sstream>
 
 #include "files.h"
 #include "sotalign/core/error.h"
-#include "sotalign/core/random.h"
 #include "sotalign/io/embeddings.h"
 
 namespace sotalign::app {
@@ -87,37 +85,6 @@ Emoji read_emoji(const std::string& directory) {
     emoji.names.push_back(caption.substr(0, caption.rfind(": ")));
   }
   return emoji;
-}
-
-Split split_rows(int64_t rows, int64_t pairs, int64_t test, uint64_t seed) {
-  if (pairs < 2 || test < 1 || pairs + test >= rows)
-    throw InvalidArgument(fmt::format(
-        "demo: expected more than {} rows for pairs, test and unpaired rows, found {}", pairs + test, rows));
-  const auto shuffle = [seed](std::vector<int64_t> values, const char* stream) {
-    const RandomStream random(seed, stream_id(stream));
-    std::sort(values.begin(), values.end(), [&](int64_t i, int64_t j) {
-      const auto a = random.bits64(static_cast<uint64_t>(i)), b = random.bits64(static_cast<uint64_t>(j));
-      return a != b ? a < b : i < j;
-    });
-    return values;
-  };
-  std::vector<int64_t> all(static_cast<size_t>(rows));
-  std::iota(all.begin(), all.end(), 0);
-  all = shuffle(all, "demo.split");
-  const auto first_test = all.begin() + pairs, first_unpaired = first_test + test;
-  const std::vector<int64_t> unpaired(first_unpaired, all.end());
-  return {.pairs = {all.begin(), first_test},
-          .test = {first_test, first_unpaired},
-          .unpaired_images = shuffle(unpaired, "demo.images"),
-          .unpaired_texts = shuffle(unpaired, "demo.texts")};
-}
-
-HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows) {
-  std::vector<float> values;
-  values.reserve(rows.size() * static_cast<size_t>(matrix.cols()));
-  for (const int64_t i : rows)
-    values.insert(values.end(), matrix.view().row(i), matrix.view().row(i) + matrix.cols());
-  return HostMatrix(std::move(values), static_cast<int64_t>(rows.size()), matrix.cols());
 }
 
 }  // namespace sotalign::app

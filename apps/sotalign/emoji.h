@@ -21,12 +21,4 @@ std::string find_emoji(const std::string& given);
 
 Emoji read_emoji(const std::string& directory);
 
-/// Rows for the demonstration, chosen by the seed; disjoint but for the order of unpaired images and texts.
-struct Split {
-  std::vector<int64_t> pairs, test, unpaired_images, unpaired_texts;
-};
-Split split_rows(int64_t rows, int64_t pairs, int64_t test, uint64_t seed);
-
-HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows);
-
 }  // namespace sotalign::app

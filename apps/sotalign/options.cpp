@@ -33,7 +33,7 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
             "Linear map fitted on the pairs");
   table.add("ridge", &options.ridge, "CCA: added to the eigenvalues of both covariances");
   table.add("teacher_dim", &options.dim,
-            "Its dimensions; 0: max(128, pairs / 4), or as many as the pairs determine");
+            "Its dimensions; 0: max(128, pairs / 4), at most what the pairs determine");
   table.add("correlation_power", &options.correlation_power,
             "CCA: above 0, directions on which the pairs agree count more");
 }
@@ -48,21 +48,18 @@ void add_klot_options(OptionTable& table, KlotOptions& options) {
   table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
 }
 
-void add_train_options(OptionTable& table, TrainConfig& config) {
-  TrainOptions& train = config.train;
-  add_data_options(table, config.data);
-  table.section("Output");
-  table.add("out", &config.out, "Directory of this run, made here", Role::kPath);
-  table.add("validate_every", &config.validate_every, "Steps between validations; 0: only at the end");
-  table.add("checkpoint_every", &config.checkpoint_every, "Steps between checkpoints; 0: only at the end",
-            Role::kMachine);
-  table.add("log_every", &config.log_every, "Steps between lines of metrics.jsonl", Role::kMachine);
-  add_machine_options(table, config.machine);
+void add_method_options(OptionTable& table, TrainOptions& train) {
   add_teacher_options(table, train.teacher);
 
   table.section("Model");
+  table.add("initialization",
+            choice(&train.initialization, {{"auto", Initialization::kAuto},
+                                           {"random", Initialization::kRandom},
+                                           {"teacher", Initialization::kTeacher}}),
+            "Where the heads start; auto: from the teacher if klot_weight > 0,\n"
+            "the heads are linear and dim is 0, else random");
   table.add("dim", &train.dim,
-            "Dimensions of the shared space; 0: the teacher's if the heads start there, else 1024");
+            "Dimensions of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
   table.add("hidden", &train.hidden, "Widths of hidden layers of both heads; none: linear heads");
   table.add("activation",
             choice(&train.activation, {{"gelu", Activation::kGelu},
@@ -71,14 +68,7 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
                                        {"none", Activation::kNone}}),
             "Between layers");
 
-  table.add("initialization",
-            choice(&train.initialization, {{"auto", Initialization::kAuto},
-                                           {"random", Initialization::kRandom},
-                                           {"teacher", Initialization::kTeacher}}),
-            "Start of the heads; auto: the teacher for linear heads with KLOT and dim 0");
-
   table.section("Optimisation");
-  table.add("seed", &train.seed, "Of weights and batches");
   table.add("steps", &train.steps, "Training steps");
   table.add("batch_pairs", &train.batch_pairs, "Pairs in a step, at most all");
   table.add("batch_unpaired", &train.batch_unpaired, "Unpaired images, and as many texts, in a step");
@@ -102,6 +92,20 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
   table.add("klot_weight", &train.klot_weight,
             "Weight of KLOT; 0 is SAIL, the supervised baseline. Plans have total mass 1\n"
             "here and rows of mass 1 in the paper: its alpha times the unpaired batch");
+}
+
+void add_train_options(OptionTable& table, TrainConfig& config) {
+  add_data_options(table, config.data);
+  table.section("Output");
+  table.add("out", &config.out, "Directory of this run, made here", Role::kPath);
+  table.add("validate_every", &config.validate_every, "Steps between validations; 0: only at the end");
+  table.add("checkpoint_every", &config.checkpoint_every, "Steps between checkpoints; 0: only at the end",
+            Role::kMachine);
+  table.add("log_every", &config.log_every, "Steps between lines of metrics.jsonl", Role::kMachine);
+  add_machine_options(table, config.machine);
+  table.section("Randomness");
+  table.add("seed", &config.train.seed, "Of weights and batches");
+  add_method_options(table, config.train);
 }
 
 void add_projection_option(OptionTable& table, Projection& projection) {

@@ -35,6 +35,8 @@ void add_machine_options(OptionTable& table, Machine& machine);
 void add_data_options(OptionTable& table, DataPaths& paths);
 void add_teacher_options(OptionTable& table, TeacherOptions& options);
 void add_klot_options(OptionTable& table, KlotOptions& options);
+/// What decides the result besides the data and the seed.
+void add_method_options(OptionTable& table, TrainOptions& options);
 void add_train_options(OptionTable& table, TrainConfig& config);
 void add_projection_option(OptionTable& table, Projection& projection);
 

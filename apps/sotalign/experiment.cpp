@@ -1,0 +1,53 @@
+#include "experiment.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+#include "sotalign/core/error.h"
+#include "sotalign/core/random.h"
+
+namespace sotalign::app {
+
+Split split_rows(int64_t rows, const SplitSizes& sizes, uint64_t seed) {
+  const auto& [pairs, test, validation] = sizes;
+  if (pairs < 2) throw InvalidArgument(fmt::format("pairs: expected at least 2, found {}", pairs));
+  if (test < 1) throw InvalidArgument(fmt::format("test: expected at least 1, found {}", test));
+  if (validation < 0)
+    throw InvalidArgument(fmt::format("validation: expected at least 0, found {}", validation));
+  if (rows - pairs - test <= validation)
+    throw InvalidArgument(
+        fmt::format("rows: expected more than {} pairs, {} test and {} validation rows together, found {}",
+                    pairs, test, validation, rows));
+  const auto shuffle = [seed](std::vector<int64_t> values, const char* stream) {
+    const RandomStream random(seed, stream_id(stream));
+    std::sort(values.begin(), values.end(), [&](int64_t i, int64_t j) {
+      const auto a = random.bits64(static_cast<uint64_t>(i)), b = random.bits64(static_cast<uint64_t>(j));
+      return a != b ? a < b : i < j;
+    });
+    return values;
+  };
+  std::vector<int64_t> all(static_cast<size_t>(rows));
+  std::iota(all.begin(), all.end(), 0);
+  all = shuffle(all, "demo.split");
+  const auto first_test = all.begin() + pairs, first_validation = first_test + test;
+  const auto first_unpaired = first_validation + validation;
+  const std::vector<int64_t> unpaired(first_unpaired, all.end());
+  return {.pairs = {all.begin(), first_test},
+          .test = {first_test, first_validation},
+          .validation = {first_validation, first_unpaired},
+          .unpaired_images = shuffle(unpaired, "demo.images"),
+          .unpaired_texts = shuffle(unpaired, "demo.texts")};
+}
+
+HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows) {
+  std::vector<float> values;
+  values.reserve(rows.size() * static_cast<size_t>(matrix.cols()));
+  for (const int64_t i : rows)
+    values.insert(values.end(), matrix.view().row(i), matrix.view().row(i) + matrix.cols());
+  return HostMatrix(std::move(values), static_cast<int64_t>(rows.size()), matrix.cols());
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,28 @@
+// Experiments on embeddings whose true pairs are all known: a few are given to the training as pairs, the
+// rest as images and texts that nobody matched.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "sotalign/io/array.h"
+
+namespace sotalign::app {
+
+struct SplitSizes {
+  int64_t pairs = 0, test = 0, validation = 0;
+};
+
+/// Rows of a data set, disjoint but for the unpaired images and texts, which are the same rows in orders of
+/// their own.
+struct Split {
+  std::vector<int64_t> pairs, test, validation, unpaired_images, unpaired_texts;
+};
+/// Chosen by the seed; everything that is not asked for is unpaired. Throws InvalidArgument if nothing is
+/// left.
+Split split_rows(int64_t rows, const SplitSizes& sizes, uint64_t seed);
+
+HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows);
+
+}  // namespace sotalign::app
