@@ -1,0 +1,56 @@
+// What the project promises, on real embeddings: SOTAlign retrieves better than SAIL and than its own
+// teacher.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "support/program.h"
+#include "support/temporary_directory.h"
+
+namespace sotalign {
+namespace {
+
+using testing::run_program;
+using testing::TemporaryDirectory;
+
+struct Scores {
+  double teacher = 0, sail = 0, sotalign = 0;  // MeanR@1 in percent, mean of the seeds
+};
+
+Scores compare(const std::string& folder, const std::string& pairs, const std::string& seeds) {
+  const TemporaryDirectory directory;
+  const std::string json = directory / "figures.json";
+  const auto result =
+      run_program({"compare", "--images", folder + "/images.npy", "--texts", folder + "/texts.npy", "--pairs",
+                   pairs, "--test", "400", "--seeds", seeds, "--json", json});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  const nlohmann::json methods = nlohmann::json::parse(std::ifstream(json)).at("methods");
+  const auto score = [&](const char* name) { return 100 * methods.at(name).at("mean_r1").get<double>(); };
+  return {.teacher = score("teacher"), .sail = score("SAIL"), .sotalign = score("SOTAlign")};
+}
+
+TEST(EndToEnd, EmojiAlignBetterWithUnpairedRows) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "minutes under sanitizers; the release build runs it";
+#endif
+  const Scores scores = compare(SOTALIGN_DEMO_DATA, "200", "0,1,2");
+  EXPECT_GE(scores.sotalign, scores.sail + 1.0);
+  EXPECT_GE(scores.sotalign, scores.teacher - 0.3)
+      << "on emoji the teacher is nearly as good, see the README";
+}
+
+TEST(EndToEnd, Flickr8kGainsThreePointsOverSail) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "minutes under sanitizers; the release build runs it";
+#endif
+  const std::string folder = SOTALIGN_SHARED_DATA "/data/flickr8k";
+  if (!std::filesystem::exists(folder)) GTEST_SKIP() << "flickr8k may not be copied into the repository";
+  const Scores scores = compare(folder, "500", "0,1,2,3,4,5");
+  EXPECT_GE(scores.sotalign, scores.sail + 3.0);
+  EXPECT_GE(scores.sotalign, scores.teacher + 1.0);
+}
+
+}  // namespace
+}  // namespace sotalign
