@@ -32,8 +32,7 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
             choice(&options.kind, {{"cca", TeacherKind::kCca}, {"procrustes", TeacherKind::kProcrustes}}),
             "Linear map fitted on the pairs");
   table.add("ridge", &options.ridge, "CCA: added to the eigenvalues of both covariances");
-  table.add("teacher_dim", &options.dim,
-            "Its dimensions; 0: max(128, pairs / 4), at most what the pairs determine");
+  table.add("teacher_dim", &options.dim, "Its dimensions; 0: as many as the pairs determine, at most 1024");
   table.add("correlation_power", &options.correlation_power,
             "CCA: above 0, directions on which the pairs agree count more");
 }

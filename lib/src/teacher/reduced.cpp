@@ -21,6 +21,9 @@ namespace {
 /// some 1e-14, and 1e-12 leaves room for both.
 constexpr double kRankTolerance = 1e-12;
 
+/// The paper's dimension of the shared space; beyond it a teacher only costs.
+constexpr int64_t kLargestDefaultDim = 1024;
+
 /// How many of `descending` are above the noise.
 int64_t numerical_rank(const std::vector<double>& descending) {
   const auto noise = [&](double value) { return !(value > kRankTolerance * descending[0]); };
@@ -112,7 +115,6 @@ Teacher teacher_from_bases(Context& context, const TeacherOptions& options, Prin
                            PrincipalBasis y, const std::vector<double>& scaling_x,
                            const std::vector<double>& scaling_y, double divisor) {
   const Buffer<double> dx(context, scaling_x), dy(context, scaling_y);
-  const int64_t pairs = x.scores.rows;
   Matrix<double> m(context, x.scores.cols, y.scores.cols, "reduced cross-covariance");
   gemm(context, Op::kTranspose, Op::kNone, 1.0 / divisor, x.scores, y.scores, 0.0, m);
   scale(context, m, dx.data(), dy.data(), m.view());
@@ -131,7 +133,7 @@ Teacher teacher_from_bases(Context& context, const TeacherOptions& options, Prin
   if (options.dim > rank)
     throw InvalidArgument(fmt::format(
         "dim: the pairs determine {} directions (their numerical rank), found {}", rank, options.dim));
-  const int64_t k = options.dim == 0 ? std::min(rank, std::max<int64_t>(128, pairs / 4)) : options.dim;
+  const int64_t k = options.dim == 0 ? std::min(rank, kLargestDefaultDim) : options.dim;
   teacher.correlations.resize(static_cast<size_t>(k));
 
   std::vector<double> weights = teacher.correlations;

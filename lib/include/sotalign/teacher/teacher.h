@@ -30,8 +30,7 @@ struct TeacherOptions {
   /// CCA: added to the eigenvalues of both covariances, whose sum is at most 1 for preprocessed rows. With 0
   /// the directions in which the pairs do not vary are left out.
   double ridge = 0.1;
-  /// Columns k of Wx and Wy. 0 takes max(128, pairs / 4), or as many as the pairs determine if that is less:
-  /// with few pairs the directions behind these are noise.
+  /// Columns k of Wx and Wy; 0 takes as many as the pairs determine, at most 1024.
   int64_t dim = 0;
   /// CCA: column i of Wx and Wy is multiplied by correlations[i]^correlation_power. Above 0, directions that
   /// the pairs agree on more count more in the cosine; goes with a small ridge.

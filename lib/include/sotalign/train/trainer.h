@@ -42,8 +42,8 @@ struct TrainOptions {
   int64_t dim = 0;  ///< of the shared space; 0: the teacher's if the heads start from it, else 1024
   std::vector<int64_t> hidden = {};  ///< hidden layers of both heads; none: linear heads
   Activation activation = Activation::kGelu;
-  int64_t steps = 100;
-  ScheduleOptions schedule = {};
+  int64_t steps = 60;
+  ScheduleOptions schedule = {.peak = 3e-4};
   OptimizerOptions optimizer = {};
   int64_t batch_pairs = 10000;    ///< pairs in a step, at most all
   int64_t batch_unpaired = 1200;  ///< unpaired images, and as many texts, in a step; at most all
