@@ -18,7 +18,8 @@ int main() {
 
   const sotalign::KlotResult result = klot.result();
   std::printf("KLOT %.6f after %lld and %lld iterations (%s)\n", result.value,
-              static_cast<long long>(result.student.iterations), static_cast<long long>(result.teacher.iterations),
+              static_cast<long long>(result.student.iterations),
+              static_cast<long long>(result.teacher.iterations),
               sotalign::to_string(result.teacher.status).c_str());
   std::printf("dKLOT/dK[0][1] = %.6f\n", static_cast<double>(gradient.download()[1]));
 }
