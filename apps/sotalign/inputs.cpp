@@ -55,12 +55,12 @@ Dataset read_dataset(const DataPaths& paths) {
   require(paths.pairs_texts, "pairs_texts");
   if (paths.val_images.empty() != paths.val_texts.empty())
     require("", paths.val_images.empty() ? "val_images" : "val_texts");
-  const Dataset data{.pair_images = read_embeddings(paths.pairs_images),
-                     .pair_texts = read_embeddings(paths.pairs_texts),
-                     .images = read_optional(paths.images),
-                     .texts = read_optional(paths.texts),
-                     .val_images = read_optional(paths.val_images),
-                     .val_texts = read_optional(paths.val_texts)};
+  Dataset data{.pair_images = read_embeddings(paths.pairs_images),
+               .pair_texts = read_embeddings(paths.pairs_texts),
+               .images = read_optional(paths.images),
+               .texts = read_optional(paths.texts),
+               .val_images = read_optional(paths.val_images),
+               .val_texts = read_optional(paths.val_texts)};
   require_pairs(paths.pairs_images, data.pair_images, paths.pairs_texts, data.pair_texts);
   require_pairs(paths.val_images, data.val_images, paths.val_texts, data.val_texts);
   require_cols(paths.images, data.images, paths.pairs_images, data.pair_images);

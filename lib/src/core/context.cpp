@@ -76,8 +76,8 @@ int64_t Context::peak_bytes() const { return impl_->peak_bytes; }
 
 void* Context::allocate(size_t bytes, const char* purpose) {
   if (bytes == 0) return nullptr;
-  // Sizes near the end of the address space come from negative or overflowing products.
-  void* pointer = bytes < (size_t{1} << 62) ? std::aligned_alloc(kAlignment, round_up(bytes)) : nullptr;
+  // More than a process can address comes from negative or overflowing products.
+  void* pointer = bytes < (size_t{1} << 47) ? std::aligned_alloc(kAlignment, round_up(bytes)) : nullptr;
   if (pointer == nullptr)
     throw OutOfMemory(fmt::format("out of memory on {}: {:.2f} GiB asked for as {}, {:.2f} GiB in use",
                                   to_string(impl_->device), static_cast<double>(bytes) / (1 << 30), purpose,

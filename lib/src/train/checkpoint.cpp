@@ -101,6 +101,7 @@ void Trainer::load_checkpoint(const std::string& path) {
   const std::vector<float> values = read("values"), best = read("best_values");
   std::vector<OptimizerState> states = optimizer_.state();
   std::vector<std::vector<float>> optimizer_values;
+  optimizer_values.reserve(states.size());
   for (const OptimizerState& state : states) optimizer_values.push_back(read("optimizer." + state.name));
   const int64_t step = number<int64_t>(path, file, "step"),
                 best_step = number<int64_t>(path, file, "best_step");
