@@ -105,9 +105,9 @@ int run(int argc, char** argv, std::string& name) {
 }
 
 /// OpenMP threads spin while they wait for each other unless told otherwise before the program starts. Where
-/// something else runs on the same cores that costs a factor of three to ten, and saves little where nothing
-/// does. So, unless the user has chosen, the program starts itself again with passive waiting; if that fails,
-/// it goes on as it is.
+/// something else runs on the same cores that costs several times the run time, and saves little where
+/// nothing does. So, unless the user has chosen, the program starts itself again with passive waiting; if
+/// that fails, it goes on as it is.
 void wait_passively(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0) execv("/proc/self/exe", argv);

@@ -33,7 +33,7 @@ enum class Initialization {
              ///< only
 };
 
-/// The defaults were chosen on validation pairs of flickr8k (500 pairs, 4100 unpaired) and emoji (200, 1311);
+/// The defaults were chosen on validation pairs of flickr8k (500 pairs, 3700 unpaired) and emoji (200, 911);
 /// see the README. With many more pairs and rows, more steps and larger batches pay: the paper takes 2000
 /// steps of up to 32k rows.
 struct TrainOptions {
