@@ -21,6 +21,6 @@ endif()
 # No code of ours inspects floating-point traps, and assuming that they may be taken blocks vectorisation.
 target_compile_options(sotalign_options INTERFACE -fno-math-errno -fno-trapping-math)
 if(SOTALIGN_SANITIZE)
-  target_compile_options(sotalign_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_link_options(sotalign_options INTERFACE -fsanitize=address,undefined)
+  target_compile_options(sotalign_options INTERFACE -fsanitize=${SOTALIGN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(sotalign_options INTERFACE -fsanitize=${SOTALIGN_SANITIZE})
 endif()

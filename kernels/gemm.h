@@ -1,4 +1,4 @@
-// C = alpha op(A) op(B) + beta C, row-major, by the backend's BLAS (CBLAS, later cuBLAS).
+// C = alpha op(A) op(B) + beta C, row-major, by the backend's BLAS (CBLAS, cuBLAS).
 #pragma once
 
 #include "kernels/queue.h"
@@ -7,6 +7,14 @@ namespace sotalign::kernels {
 
 enum class Transpose { kNo, kYes };
 
+/// How the products of float matrices are formed where the device has faster units than those of float32.
+/// Sums are float32 in any case. The CPU knows kFp32 alone and takes the others for it.
+enum class GemmMath {
+  kFp32,
+  kTf32,  ///< factors rounded to 11 significant bits
+  kBf16,  ///< factors rounded to 8 significant bits
+};
+
 /// op(A) is [m, k], op(B) is [k, n], C is [m, n]; strides are those of the matrices as stored.
 /// C aliases neither A nor B. With beta = 0, C need not be initialised.
 /// T is float or double.
@@ -14,6 +22,7 @@ template <class T>
 struct Gemm {
   Transpose transpose_a = Transpose::kNo;
   Transpose transpose_b = Transpose::kNo;
+  GemmMath math = GemmMath::kFp32;
   int64_t m = 0, n = 0, k = 0;
   T alpha = 1;
   const T* a = nullptr;

@@ -1,7 +1,7 @@
 // Where an operation runs, and the one place where a call is sent to a backend.
 //
 // Every header in kernels/ declares an argument struct and uses SOTALIGN_DECLARE_OPERATION. The macro names
-// the implementation of each backend, `cpu::op` (kernels/cpu/op.cpp) and later `cuda::op`
+// the implementation of each backend, `cpu::op` (kernels/cpu/op.cpp) and `cuda::op`
 // (kernels/cuda/op.cu), and defines `op(queue, args)`, which is what lib/ calls. Operations know pointers,
 // sizes, strides and a queue: they allocate nothing, read no configuration and leave argument checking to
 // lib/. An operation that needs scratch memory says how many bytes through `op_scratch(queue, args)`, which
@@ -19,7 +19,13 @@ enum class Backend { kCpu, kCuda };
 struct Queue {
   Backend backend = Backend::kCpu;
   int threads = 1;         ///< CPU: OpenMP threads an operation may use. Results do not depend on it.
-  void* stream = nullptr;  ///< CUDA: the cudaStream_t.
+  // The rest is for CUDA.
+  int device = 0;             ///< the number of the device
+  int multiprocessors = 1;    ///< how many it has; results do not depend on it
+  void* stream = nullptr;     ///< cudaStream_t
+  void* blas = nullptr;       ///< cublasHandle_t that issues to `stream`
+  void* solver = nullptr;     ///< cusolverDnHandle_t that issues to `stream`
+  bool synchronous = false;   ///< debugging: wait after each launch, so that an error names its kernel
 };
 
 }  // namespace sotalign::kernels

@@ -1,12 +1,12 @@
-// Thin singular value decomposition in float64, by the backend's LAPACK (LAPACKE, later cuSOLVER).
+// Thin singular value decomposition in float64, by the backend's LAPACK (LAPACKE, cuSOLVER).
 #pragma once
 
 #include "kernels/queue.h"
 
 namespace sotalign::kernels {
 
-/// A = U diag(values) Vt, k = min(m, n), singular values descending. The vendor's routine takes its scratch
-/// memory itself. Nothing aliases.
+/// A = U diag(values) Vt, k = min(m, n), singular values descending. Nothing aliases. LAPACKE takes further
+/// scratch memory itself.
 struct Svd {
   double* a = nullptr;  ///< [m, n]; destroyed
   int64_t a_stride = 0;
@@ -17,7 +17,8 @@ struct Svd {
   double* vt = nullptr;      ///< [k, n]
   int64_t vt_stride = 0;
   int32_t* info = nullptr;  ///< [1], LAPACK's: 0 success, < 0 an argument is bad (NaN), > 0 no convergence
+  void* scratch = nullptr;  ///< svd_scratch() bytes
 };
-SOTALIGN_DECLARE_OPERATION(svd, Svd)
+SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(svd, Svd)
 
 }  // namespace sotalign::kernels

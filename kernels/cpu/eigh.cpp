@@ -7,6 +7,8 @@
 
 namespace sotalign::kernels::cpu {
 
+size_t eigh_scratch(const Queue&, const Eigh&) { return 0; }
+
 void eigh(const Queue& queue, const Eigh& args) {
   const BlasThreads threads(queue.threads);
   // The upper triangle of the column-major reading is the lower one of ours.

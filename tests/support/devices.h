@@ -15,7 +15,16 @@ inline void PrintTo(const Device& device, std::ostream* os) { *os << to_string(d
 
 namespace sotalign::testing {
 
-inline std::vector<Device> devices() { return {Device{}}; }
+/// The CPU and the first CUDA device that can be used, if there is one; it may be an emulated one.
+inline std::vector<Device> devices() {
+  std::vector<Device> devices = {Device{}};
+  for (const CudaDevice& device : cuda_support().devices)
+    if (device.unusable.empty()) {
+      devices.push_back({DeviceKind::kCuda, device.index});
+      break;
+    }
+  return devices;
+}
 
 /// A fixture with a context; use TEST_P and SOTALIGN_ON_EVERY_DEVICE(Suite).
 class DeviceTest : public ::testing::TestWithParam<Device> {

@@ -15,6 +15,9 @@ extern char** environ;
 
 namespace sotalign::testing {
 
+/// The program that was built beside the tests.
+const char* program_path();
+
 struct ProgramResult {
   int exit_code = -1;  ///< 128 + the signal's number if a signal ended it
   std::string out, err;
@@ -32,7 +35,7 @@ inline std::string read_all(std::FILE* file) {
 /// `meanwhile` is called with the process while it runs.
 inline ProgramResult run_program(const std::vector<std::string>& arguments,
                                  const std::function<void(pid_t)>& meanwhile = {}) {
-  std::vector<std::string> words{SOTALIGN_PROGRAM};
+  std::vector<std::string> words{program_path()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
   for (std::string& word : words) argv.push_back(word.data());
@@ -48,7 +51,7 @@ inline ProgramResult run_program(const std::vector<std::string>& arguments,
   pid_t child = 0;
   const int failed = posix_spawn(&child, argv[0], &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (failed != 0) throw std::runtime_error(std::string("cannot run ") + SOTALIGN_PROGRAM);
+  if (failed != 0) throw std::runtime_error(std::string("cannot run ") + program_path());
   if (meanwhile) meanwhile(child);
   int status = 0;
   waitpid(child, &status, 0);

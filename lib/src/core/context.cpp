@@ -4,33 +4,20 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <unordered_map>
 #include <vector>
 
+#include "core/runtime.h"
 #include "kernels/queue.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign {
 
 namespace {
-constexpr size_t kAlignment = 64;  // a cache line, and the widest vector register
+constexpr size_t kAlignment = 64;
 constexpr size_t kSmallestChunk = size_t{1} << 20;
 constexpr size_t round_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 }  // namespace
-
-Device parse_device(const std::string& name) {
-  if (name == "auto" || name == "cpu") return {};
-  if (name == "cuda" || name.starts_with("cuda:"))
-    throw InvalidArgument(
-        fmt::format("device: this build has no CUDA backend, expected auto or cpu, found {}", name));
-  throw InvalidArgument(fmt::format("device: expected auto, cpu, cuda or cuda:INDEX, found '{}'", name));
-}
-
-std::string to_string(const Device& device) {
-  return device.kind == DeviceKind::kCpu ? "cpu" : fmt::format("cuda:{}", device.index);
-}
 
 struct Context::Impl {
   struct Chunk {
@@ -39,8 +26,10 @@ struct Context::Impl {
   };
 
   Device device;
-  kernels::Queue queue;
+  std::unique_ptr<detail::Runtime> runtime;
   int64_t allocations = 0;
+  int64_t host_copies = 0;
+  int64_t synchronizations = 0;
   int64_t bytes_in_use = 0;
   int64_t peak_bytes = 0;
   std::unordered_map<void*, size_t> sizes;
@@ -52,13 +41,19 @@ struct Context::Impl {
 };
 
 Context::Context(Device device, int threads) : impl_(std::make_unique<Impl>()) {
-  if (device.kind != DeviceKind::kCpu)
-    throw InvalidArgument(fmt::format("device: this build has no CUDA backend, found {}", to_string(device)));
   if (threads < 0 || threads > 4096)
     throw InvalidArgument(fmt::format("threads: expected 0 (all cores) to 4096, found {}", threads));
   impl_->device = device;
-  impl_->queue.backend = kernels::Backend::kCpu;
-  impl_->queue.threads = threads == 0 ? omp_get_max_threads() : threads;
+  if (device.kind == DeviceKind::kCpu) {
+    impl_->runtime = detail::make_cpu_runtime();
+  } else {
+#ifdef SOTALIGN_WITH_CUDA
+    impl_->runtime = detail::make_cuda_runtime(device.index);
+#else
+    throw InvalidArgument(fmt::format("device: this build has no CUDA backend, found {}", to_string(device)));
+#endif
+  }
+  impl_->runtime->queue.threads = threads == 0 ? omp_get_max_threads() : threads;
 }
 
 Context::~Context() {
@@ -68,20 +63,24 @@ Context::~Context() {
 Context::Context(Context&&) noexcept = default;
 
 Device Context::device() const { return impl_->device; }
-int Context::threads() const { return impl_->queue.threads; }
-const kernels::Queue& Context::queue() const { return impl_->queue; }
+int Context::threads() const { return impl_->runtime->queue.threads; }
+const kernels::Queue& Context::queue() const { return impl_->runtime->queue; }
 int64_t Context::allocations() const { return impl_->allocations; }
+int64_t Context::host_copies() const { return impl_->host_copies; }
+int64_t Context::synchronizations() const { return impl_->synchronizations; }
 int64_t Context::bytes_in_use() const { return impl_->bytes_in_use; }
 int64_t Context::peak_bytes() const { return impl_->peak_bytes; }
 
 void* Context::allocate(size_t bytes, const char* purpose) {
   if (bytes == 0) return nullptr;
-  // More than a process can address comes from negative or overflowing products.
-  void* pointer = bytes < (size_t{1} << 47) ? std::aligned_alloc(kAlignment, round_up(bytes)) : nullptr;
-  if (pointer == nullptr)
-    throw OutOfMemory(fmt::format("out of memory on {}: {:.2f} GiB asked for as {}, {:.2f} GiB in use",
-                                  to_string(impl_->device), static_cast<double>(bytes) / (1 << 30), purpose,
-                                  static_cast<double>(impl_->bytes_in_use) / (1 << 30)));
+  void* pointer = impl_->runtime->allocate(bytes);
+  if (pointer == nullptr) {
+    const auto gib = [](auto count) { return static_cast<double>(count) / (1 << 30); };
+    const int64_t free = impl_->runtime->free_bytes();
+    throw OutOfMemory(fmt::format("out of memory on {}: {:.2f} GiB asked for as {}, {:.2f} GiB in use{}",
+                                  to_string(impl_->device), gib(bytes), purpose, gib(impl_->bytes_in_use),
+                                  free < 0 ? "" : fmt::format(", {:.2f} GiB free", gib(free))));
+  }
   impl_->sizes.emplace(pointer, bytes);
   ++impl_->allocations;
   impl_->bytes_in_use += static_cast<int64_t>(bytes);
@@ -94,20 +93,26 @@ void Context::deallocate(void* pointer) noexcept {
   if (found == impl_->sizes.end()) return;
   impl_->bytes_in_use -= static_cast<int64_t>(found->second);
   impl_->sizes.erase(found);
-  std::free(pointer);
+  impl_->runtime->deallocate(pointer);
 }
 
 void Context::copy_to_device(void* destination, const void* source, size_t bytes) {
-  std::memcpy(destination, source, bytes);
+  ++impl_->synchronizations;
+  impl_->runtime->copy_to_device(destination, source, bytes);
 }
 void Context::copy_to_host(void* destination, const void* source, size_t bytes) {
-  std::memcpy(destination, source, bytes);
+  ++impl_->synchronizations;
+  ++impl_->host_copies;
+  impl_->runtime->copy_to_host(destination, source, bytes);
 }
 void Context::copy_on_device(void* destination, const void* source, size_t bytes) {
-  std::memcpy(destination, source, bytes);
+  impl_->runtime->copy_on_device(destination, source, bytes);
 }
-void Context::fill_zero(void* destination, size_t bytes) { std::memset(destination, 0, bytes); }
-void Context::synchronize() {}
+void Context::fill_zero(void* destination, size_t bytes) { impl_->runtime->fill_zero(destination, bytes); }
+void Context::synchronize() {
+  ++impl_->synchronizations;
+  impl_->runtime->synchronize();
+}
 
 Workspace::Workspace(Context& context)
     : impl_(context.impl_.get()),

@@ -15,8 +15,10 @@ SymmetricEigen eigh(Context& context, Matrix<double> a) {
                                       detail::kLargestDecomposition, n, a.cols()));
   Buffer<double> values(context, n, "eigenvalues");
   Buffer<int32_t> info(context, 1, "LAPACK info");
-  kernels::eigh(context.queue(),
-                {.a = a.data(), .a_stride = n, .n = n, .values = values.data(), .info = info.data()});
+  kernels::Eigh args{.a = a.data(), .a_stride = n, .n = n, .values = values.data(), .info = info.data()};
+  Workspace workspace(context);
+  args.scratch = workspace.take<unsigned char>(static_cast<int64_t>(eigh_scratch(context.queue(), args)));
+  kernels::eigh(context.queue(), args);
   detail::check_lapack(info, values, fmt::format("eigh of a [{}, {}] matrix", n, n));
   detail::orient_vectors(context, a, {});
   return {std::move(a), std::move(values)};

@@ -21,16 +21,19 @@ ThinSvd svd(Context& context, Matrix<double> a) {
                  Buffer<double>(context, k, "singular values"),
                  Matrix<double>(context, k, n, "right singular vectors")};
   Buffer<int32_t> info(context, 1, "LAPACK info");
-  kernels::svd(context.queue(), {.a = a.data(),
-                                 .a_stride = n,
-                                 .m = m,
-                                 .n = n,
-                                 .u = result.u.data(),
-                                 .u_stride = k,
-                                 .values = result.values.data(),
-                                 .vt = result.vt.data(),
-                                 .vt_stride = n,
-                                 .info = info.data()});
+  kernels::Svd args{.a = a.data(),
+                    .a_stride = n,
+                    .m = m,
+                    .n = n,
+                    .u = result.u.data(),
+                    .u_stride = k,
+                    .values = result.values.data(),
+                    .vt = result.vt.data(),
+                    .vt_stride = n,
+                    .info = info.data()};
+  Workspace workspace(context);
+  args.scratch = workspace.take<unsigned char>(static_cast<int64_t>(svd_scratch(context.queue(), args)));
+  kernels::svd(context.queue(), args);
   detail::check_lapack(info, result.values, fmt::format("svd of a [{}, {}] matrix", m, n));
   detail::orient_vectors(context, result.vt, result.u);
   return result;

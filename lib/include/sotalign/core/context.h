@@ -5,8 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
 
+#include "sotalign/core/device.h"
 #include "sotalign/core/matrix_view.h"
 
 namespace sotalign {
@@ -15,22 +15,11 @@ namespace kernels {
 struct Queue;
 }
 
-enum class DeviceKind { kCpu, kCuda };
-
-struct Device {
-  DeviceKind kind = DeviceKind::kCpu;
-  int index = 0;  ///< CUDA device number; 0 for the CPU
-  bool operator==(const Device&) const = default;
-};
-
-/// "auto", "cpu", "cuda" or "cuda:1". `auto` is the first usable CUDA device, else the CPU.
-/// Throws InvalidArgument for anything else and for a device this build or machine does not have.
-Device parse_device(const std::string& name);
-std::string to_string(const Device& device);
-
 class Context {
  public:
   /// `threads` is for the CPU: 0 takes what OpenMP would use (OMP_NUM_THREADS or the number of cores).
+  /// On CUDA, a context has a stream and cuBLAS and cuSOLVER handles of its own. If the environment variable
+  /// SOTALIGN_SYNCHRONOUS is 1, it waits after each launch, so that an error names the kernel it comes from.
   explicit Context(Device device = {}, int threads = 0);
   ~Context();
   Context(Context&&) noexcept;
@@ -51,8 +40,11 @@ class Context {
   void fill_zero(void* destination, size_t bytes);
   void synchronize();
 
-  /// How often allocate() was called: tests use it to show that a training step allocates nothing.
+  /// How often memory was allocated, copied to the host, and the device waited for (which either copy between
+  /// host and device does, too). Tests use these to show that a training step does none of it.
   int64_t allocations() const;
+  int64_t host_copies() const;
+  int64_t synchronizations() const;
   /// Bytes now allocated and the most there ever were.
   int64_t bytes_in_use() const;
   int64_t peak_bytes() const;

@@ -36,4 +36,36 @@ class NumericalError : public Error {
   using Error::Error;
 };
 
+/// A call of a device library that failed for a reason other than memory.
+class DeviceError : public Error {
+ public:
+  DeviceError(const std::string& library, const std::string& call, int code, const std::string& name)
+      : Error(library + ": " + call + " failed with " + name + " (code " + std::to_string(code) + ")"),
+        call_(call),
+        name_(name),
+        code_(code) {}
+  const std::string& call() const { return call_; }  ///< the function, or the name of the kernel launched
+  const std::string& name() const { return name_; }  ///< of the code: cudaErrorInvalidValue
+  int code() const { return code_; }
+
+ private:
+  std::string call_, name_;
+  int code_;
+};
+
+class CudaError : public DeviceError {
+ public:
+  CudaError(const std::string& call, int code, const std::string& name) : DeviceError("CUDA", call, code, name) {}
+};
+class CublasError : public DeviceError {
+ public:
+  CublasError(const std::string& call, int code, const std::string& name)
+      : DeviceError("cuBLAS", call, code, name) {}
+};
+class CusolverError : public DeviceError {
+ public:
+  CusolverError(const std::string& call, int code, const std::string& name)
+      : DeviceError("cuSOLVER", call, code, name) {}
+};
+
 }  // namespace sotalign

@@ -1,0 +1,49 @@
+// GEMM by cuBLAS, which stores matrices by columns: what it reads as A' is our A, so that C' = B' A' takes the
+// factors in the other order and no transposition of data.
+#include "kernels/gemm.h"
+
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/vendor.h"
+
+namespace sotalign::kernels::cuda {
+
+namespace {
+
+cublasOperation_t op(Transpose t) { return t == Transpose::kYes ? CUBLAS_OP_T : CUBLAS_OP_N; }
+// lib/ has checked that sizes and strides fit BLAS's 32-bit integers.
+int size(int64_t n) { return static_cast<int>(n); }
+
+cublasComputeType_t compute_type(GemmMath math) {
+  switch (math) {
+    case GemmMath::kTf32:
+      return CUBLAS_COMPUTE_32F_FAST_TF32;
+    case GemmMath::kBf16:
+      return CUBLAS_COMPUTE_32F_FAST_16BF;
+    case GemmMath::kFp32:
+      break;
+  }
+  return CUBLAS_COMPUTE_32F;
+}
+
+}  // namespace
+
+void gemm(const Queue& queue, const Gemm<float>& args) {
+  if (args.m == 0 || args.n == 0) return;
+  check(cudaSetDevice(queue.device), "cudaSetDevice");
+  check(cublas().gemm_ex(blas_of(queue), op(args.transpose_b), op(args.transpose_a), size(args.n),
+                         size(args.m), size(args.k), &args.alpha, args.b, CUDA_R_32F, size(args.b_stride),
+                         args.a, CUDA_R_32F, size(args.a_stride), &args.beta, args.c, CUDA_R_32F,
+                         size(args.c_stride), compute_type(args.math), CUBLAS_GEMM_DEFAULT),
+        "cublasGemmEx");
+}
+
+void gemm(const Queue& queue, const Gemm<double>& args) {
+  if (args.m == 0 || args.n == 0) return;
+  check(cudaSetDevice(queue.device), "cudaSetDevice");
+  check(cublas().dgemm(blas_of(queue), op(args.transpose_b), op(args.transpose_a), size(args.n), size(args.m),
+                       size(args.k), &args.alpha, args.b, size(args.b_stride), args.a, size(args.a_stride),
+                       &args.beta, args.c, size(args.c_stride)),
+        "cublasDgemm");
+}
+
+}  // namespace sotalign::kernels::cuda

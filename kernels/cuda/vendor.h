@@ -1,0 +1,54 @@
+// cuBLAS and cuSOLVER, loaded when the first CUDA context asks for them: the program starts, and runs on the
+// CPU, on machines that do not have them, and pays neither the start-up time nor the memory where they are
+// not used. Functions that the process already has (linked by the application) are preferred.
+#pragma once
+
+#include <cublas_v2.h>
+#include <cusolverDn.h>
+
+#include <string>
+
+#include "kernels/queue.h"
+
+namespace sotalign::kernels::cuda {
+
+struct Cublas {
+  decltype(&cublasCreate_v2) create;
+  decltype(&cublasDestroy_v2) destroy;
+  decltype(&cublasSetStream_v2) set_stream;
+  decltype(&cublasGetVersion_v2) get_version;
+  decltype(&cublasGetStatusName) status_name;
+  decltype(&cublasGemmEx) gemm_ex;
+  decltype(&cublasDgemm_v2) dgemm;
+  decltype(&cublasDgeam) dgeam;
+};
+
+struct Cusolver {
+  decltype(&cusolverDnCreate) create;
+  decltype(&cusolverDnDestroy) destroy;
+  decltype(&cusolverDnSetStream) set_stream;
+  decltype(&cusolverGetVersion) get_version;
+  decltype(&cusolverDnDsyevd_bufferSize) dsyevd_buffer_size;
+  decltype(&cusolverDnDsyevd) dsyevd;
+  decltype(&cusolverDnDgesvd_bufferSize) dgesvd_buffer_size;
+  decltype(&cusolverDnDgesvd) dgesvd;
+};
+
+/// Loaded once; throws if the library or a function is not found, with the names that were tried.
+const Cublas& cublas();
+const Cusolver& cusolver();
+
+void check(cublasStatus_t code, const char* call);
+void check(cusolverStatus_t code, const char* call);
+
+/// Throw. Defined in lib/, which owns the exception classes.
+[[noreturn]] void fail_library(const std::string& message);
+[[noreturn]] void fail_cublas(const char* call, int code, const char* name);
+[[noreturn]] void fail_cusolver(const char* call, int code, const char* name);
+
+inline cublasHandle_t blas_of(const Queue& queue) { return static_cast<cublasHandle_t>(queue.blas); }
+inline cusolverDnHandle_t solver_of(const Queue& queue) {
+  return static_cast<cusolverDnHandle_t>(queue.solver);
+}
+
+}  // namespace sotalign::kernels::cuda

@@ -1,0 +1,111 @@
+// A CUDA device with a stream and library handles of the context's own.
+#ifdef SOTALIGN_WITH_CUDA
+#include <cuda_runtime.h>
+
+#include <cstdlib>
+#include <string_view>
+
+#include "core/runtime.h"
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/vendor.h"
+
+namespace sotalign::detail {
+
+namespace {
+
+using kernels::cuda::check;
+using kernels::cuda::cublas;
+using kernels::cuda::cusolver;
+
+class CudaRuntime final : public Runtime {
+ public:
+  explicit CudaRuntime(int index) {
+    queue.backend = kernels::Backend::kCuda;
+    queue.device = index;
+    const char* synchronous = std::getenv("SOTALIGN_SYNCHRONOUS");
+    queue.synchronous = synchronous != nullptr && std::string_view(synchronous) == "1";
+    try {
+      use();
+      check(cudaDeviceGetAttribute(&queue.multiprocessors, cudaDevAttrMultiProcessorCount, index),
+            "cudaDeviceGetAttribute");
+      // Not ordered against the legacy stream: another library's work there is none of ours.
+      cudaStream_t stream = nullptr;
+      check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+      queue.stream = stream;
+      cublasHandle_t blas = nullptr;
+      check(cublas().create(&blas), "cublasCreate");
+      queue.blas = blas;
+      check(cublas().set_stream(blas, stream), "cublasSetStream");
+      cusolverDnHandle_t solver = nullptr;
+      check(cusolver().create(&solver), "cusolverDnCreate");
+      queue.solver = solver;
+      check(cusolver().set_stream(solver, stream), "cusolverDnSetStream");
+    } catch (...) {
+      release();
+      throw;
+    }
+  }
+  ~CudaRuntime() override { release(); }
+  CudaRuntime(const CudaRuntime&) = delete;
+  CudaRuntime& operator=(const CudaRuntime&) = delete;
+
+  void* allocate(size_t bytes) override {
+    use();
+    void* pointer = nullptr;
+    const cudaError_t code = cudaMalloc(&pointer, bytes);
+    if (code == cudaErrorMemoryAllocation) {
+      cudaGetLastError();  // clears it: running out of memory is not the end of the context
+      return nullptr;
+    }
+    check(code, "cudaMalloc");
+    return pointer;
+  }
+  void deallocate(void* pointer) noexcept override {
+    cudaSetDevice(queue.device);
+    cudaFree(pointer);
+  }
+  int64_t free_bytes() const override {
+    size_t free = 0, total = 0;
+    return cudaMemGetInfo(&free, &total) == cudaSuccess ? static_cast<int64_t>(free) : -1;
+  }
+  void copy_to_device(void* destination, const void* source, size_t bytes) override {
+    copy(destination, source, bytes, cudaMemcpyHostToDevice);
+    synchronize();
+  }
+  void copy_to_host(void* destination, const void* source, size_t bytes) override {
+    copy(destination, source, bytes, cudaMemcpyDeviceToHost);
+    synchronize();
+  }
+  void copy_on_device(void* destination, const void* source, size_t bytes) override {
+    copy(destination, source, bytes, cudaMemcpyDeviceToDevice);
+  }
+  void fill_zero(void* destination, size_t bytes) override {
+    use();
+    check(cudaMemsetAsync(destination, 0, bytes, stream()), "cudaMemsetAsync");
+  }
+  void synchronize() override {
+    use();
+    check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
+  }
+
+ private:
+  cudaStream_t stream() const { return static_cast<cudaStream_t>(queue.stream); }
+  void use() const { check(cudaSetDevice(queue.device), "cudaSetDevice"); }
+  void copy(void* destination, const void* source, size_t bytes, cudaMemcpyKind kind) {
+    use();
+    check(cudaMemcpyAsync(destination, source, bytes, kind, stream()), "cudaMemcpyAsync");
+  }
+  void release() noexcept {
+    cudaSetDevice(queue.device);
+    if (queue.solver != nullptr) cusolver().destroy(kernels::cuda::solver_of(queue));
+    if (queue.blas != nullptr) cublas().destroy(kernels::cuda::blas_of(queue));
+    if (queue.stream != nullptr) cudaStreamDestroy(stream());
+  }
+};
+
+}  // namespace
+
+std::unique_ptr<Runtime> make_cuda_runtime(int index) { return std::make_unique<CudaRuntime>(index); }
+
+}  // namespace sotalign::detail
+#endif

@@ -1,0 +1,124 @@
+#include "sotalign/core/device.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "sotalign/core/error.h"
+
+#ifdef SOTALIGN_WITH_CUDA
+#include <cuda_runtime.h>
+#endif
+
+namespace sotalign {
+
+namespace {
+
+#ifdef SOTALIGN_WITH_CUDA
+std::string unusable(const CudaDevice& device, const std::vector<int>& architectures) {
+  // Machine code runs on its own major version from its minor version on; the newest architecture is compiled
+  // to PTX as well, which every later device can translate.
+  const int capability = 10 * device.major + device.minor;
+  for (const int architecture : architectures)
+    if (architecture / 10 == device.major && architecture <= capability) return "";
+  if (!architectures.empty() && capability > architectures.back()) return "";
+  return fmt::format("compute capability {}.{} is not among the architectures compiled for", device.major,
+                     device.minor);
+}
+
+std::vector<int> compiled_architectures() {
+  std::vector<int> list;
+  const std::string text = SOTALIGN_CUDA_ARCHITECTURES;  // "80 90 120"
+  for (size_t at = 0; at < text.size();) {
+    int value = 0;
+    const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), value);
+    if (error == std::errc{}) list.push_back(value);
+    at = std::max(static_cast<size_t>(end - text.data()), at) + 1;
+  }
+  std::sort(list.begin(), list.end());
+  return list;
+}
+#endif
+
+/// The CUDA device that `index` names, or why there is none.
+std::string reason_against(const CudaSupport& support, int index) {
+  if (!support.unusable.empty() && support.devices.empty()) return support.unusable;
+  if (index >= static_cast<int>(support.devices.size()))
+    return fmt::format("this machine has {} CUDA device{}", support.devices.size(),
+                       support.devices.size() == 1 ? "" : "s");
+  return support.devices[static_cast<size_t>(index)].unusable;
+}
+
+}  // namespace
+
+CudaSupport cuda_support() {
+  CudaSupport support;
+#ifdef SOTALIGN_WITH_CUDA
+  support.built = true;
+  support.architectures = compiled_architectures();
+  cudaRuntimeGetVersion(&support.runtime_version);
+  cudaDriverGetVersion(&support.driver_version);
+  int count = 0;
+  const cudaError_t code = cudaGetDeviceCount(&count);
+  if (code != cudaSuccess) {
+    cudaGetLastError();
+    support.unusable = support.driver_version == 0 ? "no CUDA driver found" : cudaGetErrorString(code);
+    return support;
+  }
+  for (int index = 0; index < count; ++index) {
+    cudaDeviceProp properties{};
+    if (cudaGetDeviceProperties(&properties, index) != cudaSuccess) {
+      cudaGetLastError();
+      support.devices.push_back({.index = index, .unusable = "its properties cannot be read"});
+      continue;
+    }
+    CudaDevice device{.index = index,
+                      .name = properties.name,
+                      .major = properties.major,
+                      .minor = properties.minor,
+                      .multiprocessors = properties.multiProcessorCount,
+                      .bytes = static_cast<int64_t>(properties.totalGlobalMem)};
+    device.unusable = unusable(device, support.architectures);
+    support.devices.push_back(device);
+  }
+  if (support.devices.empty()) {
+    support.unusable = "no CUDA device found";
+  } else if (std::all_of(support.devices.begin(), support.devices.end(),
+                         [](const CudaDevice& device) { return !device.unusable.empty(); })) {
+    support.unusable = support.devices[0].unusable;
+  }
+#else
+  support.unusable = "this build has no CUDA backend";
+#endif
+  return support;
+}
+
+Device parse_device(const std::string& name) {
+  if (name == "cpu") return {};
+  if (name == "auto") {
+    for (const CudaDevice& device : cuda_support().devices)
+      if (device.unusable.empty()) return {DeviceKind::kCuda, device.index};
+    return {};
+  }
+  int index = 0;
+  if (name.starts_with("cuda:")) {
+    const char *first = name.data() + 5, *last = name.data() + name.size();
+    const auto [end, error] = std::from_chars(first, last, index);
+    if (error != std::errc{} || end != last || index < 0) index = -1;
+  } else if (name != "cuda") {
+    index = -1;
+  }
+  if (index < 0)
+    throw InvalidArgument(fmt::format("device: expected auto, cpu, cuda or cuda:INDEX, found '{}'", name));
+  const std::string reason = reason_against(cuda_support(), index);
+  if (!reason.empty())
+    throw InvalidArgument(fmt::format("device: {} cannot be used: {}; expected auto or cpu", name, reason));
+  return {DeviceKind::kCuda, index};
+}
+
+std::string to_string(const Device& device) {
+  return device.kind == DeviceKind::kCpu ? "cpu" : fmt::format("cuda:{}", device.index);
+}
+
+}  // namespace sotalign
