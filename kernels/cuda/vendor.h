@@ -18,7 +18,11 @@ struct Cublas {
   decltype(&cublasSetStream_v2) set_stream;
   decltype(&cublasGetVersion_v2) get_version;
   decltype(&cublasGetStatusName) status_name;
-  decltype(&cublasGemmEx) gemm_ex;
+  // The header overloads this name, so that it has no single type.
+  cublasStatus_t (*gemm_ex)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int m, int n, int k,
+                            const void* alpha, const void* a, cudaDataType, int lda, const void* b,
+                            cudaDataType, int ldb, const void* beta, void* c, cudaDataType, int ldc,
+                            cublasComputeType_t, cublasGemmAlgo_t);
   decltype(&cublasDgemm_v2) dgemm;
   decltype(&cublasDgeam) dgeam;
 };

@@ -70,17 +70,19 @@ CudaSupport cuda_support() {
     cudaDeviceProp properties{};
     if (cudaGetDeviceProperties(&properties, index) != cudaSuccess) {
       cudaGetLastError();
-      support.devices.push_back({.index = index, .unusable = "its properties cannot be read"});
+      CudaDevice& device = support.devices.emplace_back();
+      device.index = index;
+      device.unusable = "its properties cannot be read";
       continue;
     }
-    CudaDevice device{.index = index,
-                      .name = properties.name,
-                      .major = properties.major,
-                      .minor = properties.minor,
-                      .multiprocessors = properties.multiProcessorCount,
-                      .bytes = static_cast<int64_t>(properties.totalGlobalMem)};
+    CudaDevice& device = support.devices.emplace_back();
+    device.index = index;
+    device.name = properties.name;
+    device.major = properties.major;
+    device.minor = properties.minor;
+    device.multiprocessors = properties.multiProcessorCount;
+    device.bytes = static_cast<int64_t>(properties.totalGlobalMem);
     device.unusable = unusable(device, support.architectures);
-    support.devices.push_back(device);
   }
   if (support.devices.empty()) {
     support.unusable = "no CUDA device found";
