@@ -14,10 +14,32 @@ using testing::random_normal;
 
 TEST(Device, NamesAreParsedAndRejected) {
   EXPECT_EQ(parse_device("cpu"), Device{});
-  EXPECT_EQ(to_string(parse_device("auto")), "cpu");
-  EXPECT_THROW(parse_device("gpu"), InvalidArgument);
-  EXPECT_THROW(parse_device("cuda:99"), InvalidArgument);
+  for (const char* name : {"gpu", "cuda:99", "cuda:-1", "cuda:", "cuda:0x", "cuda:99999999999", ""})
+    EXPECT_THROW(parse_device(name), InvalidArgument) << name;
   EXPECT_THROW(Context(Device{}, -1), InvalidArgument);
+}
+
+TEST(Device, AutoIsTheFirstUsableDeviceElseTheCpu) {
+  EXPECT_EQ(parse_device("auto"), testing::devices().back());
+  EXPECT_EQ(cuda_support().unusable.empty(), parse_device("auto").kind == DeviceKind::kCuda);
+}
+
+TEST(Device, MissingCudaIsNamed) {
+  const CudaSupport cuda = cuda_support();
+  if (cuda.unusable.empty()) GTEST_SKIP() << "this machine has a CUDA device";
+  try {
+    parse_device("cuda");
+    FAIL() << "no exception";
+  } catch (const InvalidArgument& error) {
+    EXPECT_NE(std::string(error.what()).find(cuda.unusable), std::string::npos) << error.what();
+  }
+}
+
+TEST(DeviceError, NamesLibraryCallAndCode) {
+  const CublasError error("cublasGemmEx", 13, "CUBLAS_STATUS_EXECUTION_FAILED");
+  EXPECT_EQ(std::string(error.what()),
+            "cuBLAS: cublasGemmEx failed with CUBLAS_STATUS_EXECUTION_FAILED (code 13)");
+  EXPECT_EQ(error.code(), 13);
 }
 
 class CoreTest : public testing::DeviceTest {};

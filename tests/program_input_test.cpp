@@ -186,7 +186,7 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
                                                                   {"--log-every", "0"},
                                                                   {"--checkpoint-every", "-1"},
                                                                   {"--threads", "-1"},
-                                                                  {"--device", "cuda"},
+                                                                  {"--device", "cuda:99"},
                                                                   {"--device", "abacus"},
                                                                   {"--teacher-dim", "-1"},
                                                                   {"--correlation-power", "-1"},

@@ -60,6 +60,7 @@ class Comparison {
   }
 
   int run() {
+    progress_.print("device    " + describe_device(context_, arguments_.config.machine));
     for (const int64_t seed : arguments_.seeds) run_seed(static_cast<uint64_t>(seed));
     progress_.print(fmt::format("\nMean of {} seeds on {} rows, {} pairs, percent\n\n{}",
                                 arguments_.seeds.size(), measured_rows(), arguments_.sizes.pairs,
@@ -189,6 +190,7 @@ class Comparison {
             {"test", arguments_.sizes.test},
             {"validation", arguments_.sizes.validation},
             {"measured_on", arguments_.measure_on == MeasureOn::kTest ? "test" : "validation"},
+            {"device", describe_device(context_, arguments_.config.machine)},
             {"threads", context_.threads()},
             {"methods", methods}};
   }

@@ -79,6 +79,7 @@ class Demo {
         "Sentence Encoder) does. The encoders have never met. {} emoji come with their names; of {} others\n"
         "the pictures and the names are known, but not which belongs to which. {} more are the test.\n",
         emoji_.images.rows(), kPairs, images_.rows(), kTest));
+    progress_.print("device    " + describe_device(context_, arguments_.machine));
 
     TrainOptions sail, sotalign;
     sail.seed = sotalign.seed = arguments_.seed;

@@ -29,11 +29,37 @@ const char* simd_target() {
   return hwy::TargetName(usable & -usable);  // better ones have lower bits
 }
 
+std::string version(int number) { return fmt::format("{}.{}", number / 1000, number / 10 % 100); }
+
+void describe_cuda() {
+  const CudaSupport cuda = cuda_support();
+  if (!cuda.built) {
+    fmt::print("CUDA      {}\n", cuda.unusable);
+    return;
+  }
+  std::vector<std::string> architectures;
+  for (const int a : cuda.architectures) architectures.push_back(fmt::format("{}.{}", a / 10, a % 10));
+  fmt::print("CUDA      {}, compiled for {}; {}\n", version(cuda.runtime_version),
+             fmt::join(architectures, " "),
+             cuda.driver_version == 0
+                 ? cuda.unusable
+                 : fmt::format("the driver knows CUDA {}", version(cuda.driver_version)));
+  for (const CudaDevice& device : cuda.devices)
+    fmt::print("          cuda:{}  {}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB{}\n",
+               device.index, device.name, device.major, device.minor, device.multiprocessors,
+               static_cast<double>(device.bytes) / (1 << 30),
+               device.unusable.empty() ? "" : "; cannot be used: " + device.unusable);
+  if (!cuda.unusable.empty()) return;
+  const CudaLibraries libraries = cuda_libraries();
+  fmt::print("cuBLAS    {}\ncuSOLVER  {}\n", libraries.cublas, libraries.cusolver);
+}
+
 void describe_program(const Machine& machine) {
   const Context context = make_context(machine);
   fmt::print("sotalign  {}, {} build\n", SOTALIGN_VERSION, SOTALIGN_BUILD_TYPE);
   fmt::print("compiler  {}\n", SOTALIGN_COMPILER);
-  fmt::print("device    {}; this build has: cpu\n", to_string(context.device()));
+  fmt::print("device    {}\n", describe_device(context, machine));
+  describe_cuda();
   fmt::print("threads   {} of {} cores\n", context.threads(), omp_get_num_procs());
   fmt::print("SIMD      {}\n", simd_target());
   fmt::print("BLAS      {} ({})\n", openblas_get_config(), openblas_get_corename());

@@ -101,8 +101,7 @@ class Training {
     progress_.print(fmt::format("data      {} pairs of {} and {} dimensions, {}", data_.pair_images.rows(),
                                 data_.pair_images.cols(), data_.pair_texts.cols(),
                                 rows("unpaired", data_.images, data_.texts)));
-    progress_.print(
-        fmt::format("device    {}, {} threads", to_string(context_.device()), context_.threads()));
+    progress_.print("device    " + describe_device(context_, config_.machine));
     const Model& model = trainer_.model();
     progress_.print("teacher   " + describe(*model.teacher, config_.train.teacher));
     if (trainer_.has_validation()) {

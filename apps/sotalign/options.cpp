@@ -119,6 +119,17 @@ Context make_context(const Machine& machine) {
                  static_cast<int>(std::clamp<int64_t>(machine.threads, -1, 1 << 20)));
 }
 
+std::string describe_device(const Context& context, const Machine& machine) {
+  const std::string name = to_string(context.device());
+  if (context.device().kind == DeviceKind::kCuda) {
+    const std::vector<CudaDevice> devices = cuda_support().devices;
+    return fmt::format("{}, {}", name, devices.at(static_cast<size_t>(context.device().index)).name);
+  }
+  const std::string threads =
+      fmt::format("{}, {} thread{}", name, context.threads(), context.threads() == 1 ? "" : "s");
+  return machine.device == "auto" ? fmt::format("{} ({})", threads, cuda_support().unusable) : threads;
+}
+
 void check_epsilons(const KlotOptions& options) {
   const auto check = [](const char* flag, double epsilon) {
     if (!(epsilon > 0))

@@ -43,6 +43,9 @@ void add_projection_option(OptionTable& table, Projection& projection);
 /// Throws InvalidArgument for a device or a number of threads that there is not.
 Context make_context(const Machine& machine);
 
+/// "cuda:0, NVIDIA H200", or "cpu, 2 threads" followed, where that was not asked for, by the reason.
+std::string describe_device(const Context& context, const Machine& machine);
+
 /// Throws InvalidArgument that names which epsilon is out of range.
 void check_epsilons(const KlotOptions& options);
 

@@ -9,6 +9,8 @@
 
 #ifdef SOTALIGN_WITH_CUDA
 #include <cuda_runtime.h>
+
+#include "kernels/cuda/vendor.h"
 #endif
 
 namespace sotalign {
@@ -94,6 +96,33 @@ CudaSupport cuda_support() {
   support.unusable = "this build has no CUDA backend";
 #endif
   return support;
+}
+
+CudaLibraries cuda_libraries() {
+#ifdef SOTALIGN_WITH_CUDA
+  using namespace kernels::cuda;
+  CudaLibraries libraries;
+  try {
+    cublasHandle_t handle = nullptr;
+    int version = 0;
+    check(cublas().create(&handle), "cublasCreate");
+    cublas().get_version(handle, &version);
+    cublas().destroy(handle);
+    libraries.cublas = fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
+  } catch (const Error& error) {
+    libraries.cublas = error.what();
+  }
+  try {
+    int version = 0;
+    check(cusolver().get_version(&version), "cusolverGetVersion");
+    libraries.cusolver = fmt::format("{}.{}.{}", version / 1000, version / 100 % 10, version % 100);
+  } catch (const Error& error) {
+    libraries.cusolver = error.what();
+  }
+  return libraries;
+#else
+  return {"this build has no CUDA backend", "this build has no CUDA backend"};
+#endif
 }
 
 Device parse_device(const std::string& name) {

@@ -41,4 +41,11 @@ struct CudaSupport {
 /// Never throws: a machine without driver or device is an answer, too.
 CudaSupport cuda_support();
 
+struct CudaLibraries {
+  std::string cublas, cusolver;  ///< versions, or why they cannot be loaded
+};
+
+/// Loads cuBLAS and cuSOLVER if that has not happened yet (a matter of some hundred megabytes).
+CudaLibraries cuda_libraries();
+
 }  // namespace sotalign
