@@ -14,6 +14,13 @@ set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
 set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
 
 if(SOTALIGN_CUDA MATCHES "^(AUTO|ON)$")
+  # Toolkits are often installed here without being on the PATH.
+  if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
+    find_program(SOTALIGN_NVCC nvcc PATHS /usr/local/cuda/bin)
+    if(SOTALIGN_NVCC)
+      set(CMAKE_CUDA_COMPILER ${SOTALIGN_NVCC})
+    endif()
+  endif()
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)

@@ -153,12 +153,15 @@ TEST_P(TrainerTest, ResumeContinuesBitForBit) {
   }
 }
 
-TEST_P(TrainerTest, StepsAllocateNothing) {
+TEST_P(TrainerTest, StepsAllocateNothingAndNeverWait) {
   Trainer trainer(context, data(), options());
   train(trainer, 2);
-  const int64_t before = context.allocations();
+  const int64_t allocations = context.allocations(), copies = context.host_copies(),
+                waits = context.synchronizations();
   train(trainer, 5);
-  EXPECT_EQ(context.allocations(), before);
+  EXPECT_EQ(context.allocations(), allocations);
+  EXPECT_EQ(context.host_copies(), copies);
+  EXPECT_EQ(context.synchronizations(), waits);
 }
 
 TEST_P(TrainerTest, SailNeedsNoUnpairedRowsAndIgnoresThem) {

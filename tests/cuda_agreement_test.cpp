@@ -1,0 +1,156 @@
+// The CUDA path from end to end, emulated or real, against the CPU: teacher, training, evaluation, program.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+
+#include "sotalign/eval/retrieval.h"
+#include "sotalign/io/npy.h"
+#include "sotalign/train/trainer.h"
+#include "support/compare.h"
+#include "support/devices.h"
+#include "support/program_data.h"
+
+namespace sotalign {
+namespace {
+
+using testing::random_normal;
+
+std::optional<Device> cuda_device() {
+  const Device device = testing::devices().back();
+  return device.kind == DeviceKind::kCuda ? std::optional(device) : std::nullopt;
+}
+
+#define REQUIRE_CUDA(device)                          \
+  const std::optional<Device> device = cuda_device(); \
+  if (!device) GTEST_SKIP() << "no CUDA device, and this build does not emulate one"
+
+// Rows of two modalities with `factors` common factors.
+std::vector<float> view(int64_t rows, int64_t cols, uint64_t factor_seed, uint64_t noise_seed) {
+  constexpr int64_t kFactors = 6;
+  const std::vector<float> z = random_normal(rows * kFactors, factor_seed),
+                           map = random_normal(kFactors * cols, static_cast<uint64_t>(cols));
+  std::vector<float> x = random_normal(rows * cols, noise_seed, 0.5f);
+  for (int64_t i = 0; i < rows; ++i)
+    for (int64_t j = 0; j < cols; ++j)
+      for (int64_t f = 0; f < kFactors; ++f) x[i * cols + j] += z[i * kFactors + f] * map[f * cols + j];
+  return x;
+}
+
+struct Data {
+  static constexpr int64_t kImageDim = 17, kTextDim = 13, kPairs = 30, kUnpaired = 41;
+  std::vector<float> pair_images = view(kPairs, kImageDim, 1, 11), pair_texts = view(kPairs, kTextDim, 1, 12);
+  std::vector<float> images = view(kUnpaired, kImageDim, 2, 13), texts = view(kUnpaired, kTextDim, 3, 14);
+  TrainingData views() const {
+    const ConstMatrixF pi(pair_images.data(), kPairs, kImageDim), pt(pair_texts.data(), kPairs, kTextDim);
+    return {.pair_images = pi,
+            .pair_texts = pt,
+            .images = {images.data(), kUnpaired, kImageDim},
+            .texts = {texts.data(), kUnpaired, kTextDim},
+            .validation_images = pi,
+            .validation_texts = pt};
+  }
+};
+
+TrainOptions short_run(const std::vector<int64_t>& hidden) {
+  return {.hidden = hidden,
+          .activation = Activation::kGelu,
+          .steps = 6,
+          .schedule = {.peak = 1e-3},
+          .batch_pairs = 30,
+          .batch_unpaired = 37,
+          .klot_weight = 3.0,
+          .klot = {.iterations = 25},
+          .seed = 5};
+}
+
+// Losses are sums over float32 logits; 1e-5 leaves them a hundred roundings.
+void expect_same_losses(const Device& device, const TrainOptions& options) {
+  const Data data;
+  Context cpu, cuda(device);
+  Trainer expected(cpu, data.views(), options), actual(cuda, data.views(), options);
+  for (int64_t step = 0; step < options.steps; ++step) {
+    expected.train_step();
+    actual.train_step();
+    const StepMetrics e = expected.metrics(), a = actual.metrics();
+    EXPECT_WITHIN(std::abs(a.siglip / e.siglip - 1), 1e-5) << "step " << step;
+    EXPECT_WITHIN(std::abs(a.klot->value / e.klot->value - 1), 1e-5) << "step " << step;
+    EXPECT_WITHIN(std::abs(a.logit_scale / e.logit_scale - 1), 1e-5) << "step " << step;
+  }
+  EXPECT_NEAR(actual.validate().mean_r1, expected.validate().mean_r1, 1.0 / Data::kPairs + 1e-9);
+  EXPECT_NEAR(actual.validate_teacher().mean_r1, expected.validate_teacher().mean_r1, 1e-9);
+}
+
+TEST(CudaAgreement, LinearHeadsFromTheTeacherReproduceTheLosses) {
+  REQUIRE_CUDA(device);
+  expect_same_losses(*device, short_run({}));
+}
+
+TEST(CudaAgreement, MlpHeadsReproduceTheLosses) {
+  REQUIRE_CUDA(device);
+  TrainOptions options = short_run({23});
+  options.dim = 19;
+  options.optimizer.kind = OptimizerKind::kAdamW;
+  expect_same_losses(*device, options);
+}
+
+// The program on the device. An emulated one is there for those alone who ask for it.
+class CudaProgram : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!cuda_device()) GTEST_SKIP() << "no CUDA device, and this build does not emulate one";
+    ::setenv("SIMT_DEVICES", "1", 1);
+  }
+  void TearDown() override { ::unsetenv("SIMT_DEVICES"); }
+  testing::TrainingFiles files;
+};
+
+TEST_F(CudaProgram, TrainsEvaluatesAndEmbeds) {
+  const std::vector<std::string> options = {"--device",         "cuda", "--steps",           "3",
+                                            "--batch-unpaired", "32",   "--epsilon-student", "0.2"};
+  const testing::ProgramResult train = files.train("run", options);
+  ASSERT_EQ(train.exit_code, 0) << train.err;
+  EXPECT_NE(train.out.find("device    cuda:0, "), std::string::npos) << train.out;
+
+  const std::string model = files / "run/model.safetensors";
+  const auto evaluate = [&](const std::string& device) {
+    const testing::ProgramResult result =
+        testing::run_program({"eval", "--device", device, "--model", model, "--images",
+                              files / "val_images.npy", "--texts", files / "val_texts.npy"});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  EXPECT_EQ(evaluate("cuda"), evaluate("cpu"));
+
+  const auto embed = [&](const std::string& device) {
+    const std::string out = files / ("shared_" + device + ".npy");
+    const testing::ProgramResult result =
+        testing::run_program({"embed", "--device", device, "--model", model, "--side", "text", "--input",
+                              files / "val_texts.npy", "--output", out});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return read_npy_matrix(out);
+  };
+  const HostMatrix on_cuda = embed("cuda"), on_cpu = embed("cpu");
+  ASSERT_EQ(on_cuda.rows(), on_cpu.rows());
+  ASSERT_EQ(on_cuda.cols(), on_cpu.cols());
+  for (int64_t i = 0; i < on_cpu.rows() * on_cpu.cols(); ++i)
+    EXPECT_WITHIN(std::abs(on_cuda.data()[i] - on_cpu.data()[i]), 1e-6f) << i;
+}
+
+TEST_F(CudaProgram, InfoNamesTheDevice) {
+  const testing::ProgramResult result = testing::run_program({"info", "--device", "cuda"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* word :
+       {"device    cuda:0", "CUDA ", "compute capability", "cuBLAS ", "cuSOLVER ", "SIMD "})
+    EXPECT_NE(result.out.find(word), std::string::npos) << word << " not in\n" << result.out;
+}
+
+TEST_F(CudaProgram, RefusesADeviceThatIsNotThere) {
+  const testing::ProgramResult result = testing::run_program({"info", "--device", "cuda:7"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_NE(result.err.find("this machine has"), std::string::npos) << result.err;
+}
+
+}  // namespace
+}  // namespace sotalign
