@@ -1,0 +1,611 @@
+// Runs the threads of a kernel as fibers on one thread of the host, a block after the other.
+//
+// A fiber runs until it waits in a barrier or a warp operation, or its thread ends; then another one goes on.
+// A thread that never waits costs no switch: the next one starts on the same stack. When no thread can go on,
+// the kernel has a deadlock. An error inside a kernel abandons all of its fibers and is thrown from the
+// launch.
+//
+// Never compiled for the race detector: the scheduler's own state must stay invisible to it.
+#include "simt/emulator.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/context/detail/fcontext.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <memory>
+#include <numeric>
+#include <optional>
+
+#include "simt/random.h"
+#include "simt/sanitizers.h"
+#include "simt/twins/device.h"
+
+namespace simt {
+
+namespace {
+
+std::optional<uint64_t> number_from_environment(const char* name) {
+  const char* text = std::getenv(name);
+  if (text == nullptr || *text == '\0') return std::nullopt;
+  return std::strtoull(text, nullptr, 10);
+}
+
+Config config_from_environment() {
+  Config values;
+  values.seed = number_from_environment("SIMT_SEED").value_or(values.seed);
+  values.deferred = number_from_environment("SIMT_DEFERRED").value_or(0) != 0;
+  values.devices = static_cast<int>(number_from_environment("SIMT_DEVICES").value_or(0));
+  values.guard = number_from_environment("SIMT_GUARD").value_or(1) != 0;
+  return values;
+}
+
+uint64_t schedules_taken = 0;
+
+}  // namespace
+
+// Before other static objects, some of which ask for devices.
+[[gnu::init_priority(101)]] Config config = config_from_environment();
+
+namespace detail {
+
+Thread* current = nullptr;
+const Launch* running = nullptr;
+
+Random next_random() {
+  ++schedules_taken;
+  return Random(Random(config.seed).next() + schedules_taken);
+}
+
+namespace {
+
+namespace context = boost::context::detail;
+
+constexpr size_t kMaxThreads = 1024;               // of a block
+constexpr size_t kStackBytes = size_t{256} << 10;  // virtual; untouched pages cost nothing
+constexpr size_t kPage = 4096;
+constexpr unsigned kWarp = 32;
+/// In builds for the race detector, which has room for some thousand threads. Later blocks use them again,
+/// and races between two threads with the same fiber stay unseen.
+constexpr size_t kDetectors = 1024;
+
+struct Fiber : Thread {
+  Fiber() = default;
+  Fiber(const Fiber&) = delete;
+  Fiber& operator=(const Fiber&) = delete;
+  ~Fiber() {
+    if (mapping == nullptr) return;
+    sanitizers::destroy_detector(detector);
+    sanitizers::forget_stack(mapping, kPage + kStackBytes);
+    munmap(mapping, kPage + kStackBytes);
+  }
+
+  context::fcontext_t context{};
+  const void* stack = nullptr;  // its low end
+  size_t stack_bytes = 0;
+  void* mapping = nullptr;
+  void* fake_stack = nullptr;  // of AddressSanitizer
+  sanitizers::Detector detector{};
+
+  unsigned number = 0;  // of its thread in the block
+  // What its thread waits for, and its part in a warp operation.
+  const char* waits_in = "";
+  Location where;
+  uint64_t value = 0, result = 0;
+  unsigned source = 0;
+};
+
+/// The fibers that can go on, in the order in which they became ready.
+class ReadyQueue {
+ public:
+  void clear() { size_ = 0; }
+  bool empty() const { return size_ == 0; }
+  size_t size() const { return size_; }
+  void push(Fiber* fiber) { at(size_++) = fiber; }
+  Fiber* take(size_t i) {
+    Fiber* fiber = std::exchange(at(i), at(0));
+    first_ = (first_ + 1) % kMaxThreads;
+    --size_;
+    return fiber;
+  }
+
+ private:
+  Fiber*& at(size_t i) { return ring_[(first_ + i) % kMaxThreads]; }
+
+  std::array<Fiber*, kMaxThreads> ring_{};
+  size_t first_ = 0, size_ = 0;
+};
+
+struct FreeMemory {
+  void operator()(void* memory) const { std::free(memory); }
+};
+using SharedMemory = std::unique_ptr<void, FreeMemory>;
+
+/// A block of the heap for each variable, so that AddressSanitizer guards both ends. Filled with NaNs.
+SharedMemory make_shared_memory(size_t bytes) {
+  SharedMemory memory(std::malloc(bytes));
+  if (memory == nullptr) throw Error("simt: out of memory for shared memory");
+  std::memset(memory.get(), 0xff, bytes);
+  return memory;
+}
+
+/// Lanes that name one mask meet here. Lanes of other masks, and of larger ones that contain this, may
+/// meanwhile wait elsewhere.
+struct Rendezvous {
+  unsigned mask = 0, arrived = 0;
+  Collective kind{};
+  unsigned round = 0;
+  char tokens[2] = {};  // for the race detector, in turn
+};
+struct Warp {
+  unsigned alive = 0;
+  std::deque<Rendezvous> meetings;  // one for each mask that was used
+
+  Rendezvous& meeting(unsigned mask) {
+    for (Rendezvous& known : meetings)
+      if (known.mask == mask) return known;
+    const sanitizers::Unobserved unobserved;
+    Rendezvous& added = meetings.emplace_back();
+    added.mask = mask;
+    return added;
+  }
+};
+
+std::string to_text(const Location& where) {
+  return std::string(where.file_name()) + ":" + std::to_string(where.line());
+}
+std::string to_text(const uint3& index) {
+  char text[40];
+  std::snprintf(text, sizeof text, "(%u, %u, %u)", index.x, index.y, index.z);
+  return text;
+}
+
+bool same(const Location& a, const Location& b) {
+  return a.line() == b.line() && a.column() == b.column() && a.file_name() == b.file_name();
+}
+
+class Scheduler {
+ public:
+  void run(const Launch& launch, void (*body)(const void*), const void* arguments);
+
+  // Called by threads of the kernel.
+  int barrier(Barrier kind, int predicate, Location where);
+  uint64_t collective(Collective kind, unsigned mask, uint64_t value, unsigned source, Location where);
+  void* static_shared(const void* key, size_t bytes, Location where);
+  void* dynamic_shared() const { return dynamic_.get(); }
+  void fence();
+  [[noreturn]] void fail(const std::string& what, const Location& where);
+
+ private:
+  void run_block(uint3 index);
+  void prepare_fibers();
+  [[noreturn]] static void fiber_main(context::transfer_t from);
+  static void arrive(context::transfer_t from, void* fake_stack);
+  void jump(Fiber& from, Fiber& to);
+  Fiber* next(Fiber* leaving);
+  void start(Fiber& fiber);
+  Fiber* idle_fiber();
+  void make_fiber();
+  void wait(const char* waits_in, const Location& where);
+  void end_thread();
+  std::string deadlock() const;
+  static Fiber& self() { return *static_cast<Fiber*>(current); }
+
+  // The grid.
+  void (*body_)(const void*) = nullptr;
+  const void* arguments_ = nullptr;
+  Random random_;
+  bool in_order_ = true;
+  std::string error_;
+
+  // The block.
+  uint3 block_{};
+  unsigned threads_ = 0;
+  std::vector<unsigned> order_;  // in which threads start
+  size_t started_ = 0;
+  unsigned alive_ = 0;
+  std::vector<Fiber*> fiber_of_;  // by number of the thread; null once it has ended
+  std::vector<Warp> warps_;
+  struct {
+    Barrier kind{};
+    Location where;
+    unsigned arrived = 0, round = 0;
+    int count = 0, result = 0;
+    std::vector<Fiber*> waiting;
+    char tokens[2] = {};  // for the race detector, in turn
+  } barrier_;
+  SharedMemory dynamic_;
+  std::vector<std::pair<const void*, SharedMemory>> statics_;
+  size_t shared_bytes_ = 0;
+
+  // The fibers.
+  Fiber host_;  // not a thread of the kernel, but who launched it
+  std::vector<std::unique_ptr<Fiber>> fibers_;
+  std::deque<Fiber*> idle_;
+  ReadyQueue ready_;
+
+  // For the race detector.
+  char launch_token_ = 0, end_token_ = 0, fence_token_ = 0;
+};
+
+// Never destroyed: a static object of the program may still launch in its destructor.
+Scheduler& scheduler() {
+  static Scheduler& instance = *new Scheduler;
+  return instance;
+}
+
+// --- fibers
+// ----------------------------------------------------------------------------------------------------
+
+void Scheduler::make_fiber() {
+  Fiber& fiber = *fibers_.emplace_back(std::make_unique<Fiber>());
+  const auto map = [](size_t bytes) {
+    return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  };
+  void* mapping = map(kPage + kStackBytes);
+  if (mapping == MAP_FAILED) throw Error("simt: no memory for the stack of a fiber");
+  fiber.mapping = mapping;
+  mprotect(mapping, kPage, PROT_NONE);  // so that an overflow is noticed
+  char* low = static_cast<char*>(mapping) + kPage;
+  // Stacks that all begin at the same place of a page would compete for a few sets of the cache.
+  const size_t stagger = fibers_.size() * 320 % kPage / 64 * 64;
+  fiber.stack = low;
+  fiber.stack_bytes = kStackBytes - stagger;
+  fiber.context = context::make_fcontext(low + fiber.stack_bytes, fiber.stack_bytes, fiber_main);
+  fiber.detector = sanitizers::create_detector();
+  idle_.push_back(&fiber);
+}
+
+/// The one used last is warm in the cache. For the race detector it is the one used longest ago, and each
+/// thread of a block has a fiber of its own: two threads on one stack would look like a race for it.
+Fiber* Scheduler::idle_fiber() {
+  if (idle_.empty()) make_fiber();
+  Fiber* fiber = nullptr;
+  if (sanitizers::kDetectRaces) {
+    fiber = idle_.front();
+    idle_.pop_front();
+  } else {
+    fiber = idle_.back();
+    idle_.pop_back();
+  }
+  return fiber;
+}
+
+void Scheduler::prepare_fibers() {
+  if (!sanitizers::kDetectRaces) return;
+  const dim3 grid = running->grid;
+  const size_t wanted =
+      std::max<size_t>(threads_, std::min(size_t{threads_} * grid.x * grid.y * grid.z, kDetectors));
+  while (fibers_.size() < wanted) make_fiber();
+}
+
+void Scheduler::jump(Fiber& from, Fiber& to) {
+  current = &to;
+  sanitizers::switch_detector(to.detector);
+  sanitizers::start_switch(&from.fake_stack, to.stack, to.stack_bytes);
+  arrive(context::jump_fcontext(to.context, &from), from.fake_stack);
+}
+
+void Scheduler::arrive(context::transfer_t transfer, void* fake_stack) {
+  Fiber& from = *static_cast<Fiber*>(transfer.data);
+  from.context = transfer.fctx;
+  const void* stack = nullptr;
+  size_t bytes = 0;
+  sanitizers::finish_switch(fake_stack, &stack, &bytes);
+  if (from.mapping == nullptr) {  // the host, whose stack only the sanitizer knows
+    from.stack = stack;
+    from.stack_bytes = bytes;
+  }
+}
+
+void Scheduler::fiber_main(context::transfer_t transfer) {
+  arrive(transfer, nullptr);
+  Scheduler& self = scheduler();
+  for (;;) {
+    sanitizers::acquire(&self.launch_token_);
+    self.body_(self.arguments_);
+    self.end_thread();
+  }
+}
+
+// --- choosing who runs
+// -----------------------------------------------------------------------------------------
+
+/// The next to run, possibly `leaving` with a new thread; null if all threads that are left wait.
+Fiber* Scheduler::next(Fiber* leaving) {
+  const size_t fresh = order_.size() - started_;
+  const bool start_one =
+      fresh > 0 && (ready_.empty() || (!in_order_ && random_.below(ready_.size() + fresh) < fresh));
+  if (start_one) {
+    Fiber* fiber = leaving != nullptr && !sanitizers::kDetectRaces ? leaving : idle_fiber();
+    start(*fiber);
+    return fiber;
+  }
+  if (ready_.empty()) return nullptr;
+  return ready_.take(in_order_ ? 0 : random_.below(ready_.size()));
+}
+
+void Scheduler::start(Fiber& fiber) {
+  const unsigned number = order_[started_++];
+  const dim3 block = running->block;
+  fiber.number = number;
+  fiber.index = {number % block.x, number / block.x % block.y, number / (block.x * block.y)};
+  fiber.block = block_;
+  fiber.lane = number % kWarp;
+  fiber_of_[number] = &fiber;
+}
+
+void Scheduler::wait(const char* waits_in, const Location& where) {
+  Fiber& me = self();
+  me.waits_in = waits_in;
+  me.where = where;
+  Fiber* other = next(nullptr);
+  if (other == nullptr) {
+    error_ = deadlock();
+    other = &host_;
+  }
+  if (other != &me) jump(me, *other);
+}
+
+void Scheduler::end_thread() {
+  Fiber& me = self();
+  sanitizers::release(&end_token_);
+  warps_[me.number / kWarp].alive &= ~(1u << me.lane);
+  fiber_of_[me.number] = nullptr;
+  --alive_;
+  Fiber* other = alive_ == 0 ? &host_ : next(&me);
+  if (other == &me) return;
+  idle_.push_back(&me);
+  if (other == nullptr) {
+    error_ = deadlock();
+    other = &host_;
+  }
+  jump(me, *other);  // comes back with a new thread
+}
+
+std::string Scheduler::deadlock() const {
+  std::string text = "simt: kernel " + std::string(running->name) + ", block " + to_text(block_) +
+                     ": deadlock: " + std::to_string(alive_) + " threads wait, " +
+                     std::to_string(threads_ - alive_) + " have ended";
+  int named = 0;
+  const Fiber* last = nullptr;
+  for (const Fiber* fiber : fiber_of_) {
+    // One of those that wait at the same place will do.
+    if (fiber == nullptr || (last != nullptr && same(last->where, fiber->where))) continue;
+    text +=
+        "; thread " + to_text(fiber->index) + " waits in " + fiber->waits_in + " at " + to_text(fiber->where);
+    last = fiber;
+    if (++named == 4) break;
+  }
+  return text;
+}
+
+void Scheduler::fail(const std::string& what, const Location& where) {
+  Fiber& me = self();
+  error_ = "simt: kernel " + std::string(running->name) + ", block " + to_text(me.block) + ", thread " +
+           to_text(me.index) + ", " + to_text(where) + ": " + what;
+  jump(me, host_);
+  std::abort();  // never resumed
+}
+
+// --- grids and blocks
+// ------------------------------------------------------------------------------------------
+
+void Scheduler::run(const Launch& launch, void (*body)(const void*), const void* arguments) {
+  const sanitizers::Unobserved unobserved;
+  ++counters_to_change().launches;
+  running = &launch;
+  body_ = body;
+  arguments_ = arguments;
+  random_ = next_random();
+  in_order_ = config.seed == 0;
+  threads_ = launch.block.x * launch.block.y * launch.block.z;
+  host_.detector = sanitizers::current_detector();
+  error_.clear();
+  struct Reset {
+    ~Reset() {
+      current = nullptr;
+      running = nullptr;
+    }
+  } const reset;
+  prepare_fibers();
+
+  const dim3 grid = launch.grid;
+  const size_t blocks = size_t{grid.x} * grid.y * grid.z;
+  std::vector<size_t> order;
+  if (!in_order_) {
+    order.resize(blocks);
+    std::iota(order.begin(), order.end(), size_t{0});
+    random_.shuffle(order);
+  }
+  // Once for the grid: nothing orders its blocks among themselves.
+  sanitizers::release(&launch_token_);
+  for (size_t i = 0; i < blocks && error_.empty(); ++i) {
+    const size_t number = in_order_ ? i : order[i];
+    run_block({static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x % grid.y),
+               static_cast<unsigned>(number / grid.x / grid.y)});
+  }
+  sanitizers::acquire(&end_token_);
+  statics_.clear();
+  dynamic_.reset();
+  if (error_.empty()) return;
+  // The fibers are in the middle of the kernel.
+  idle_.clear();
+  fibers_.clear();
+  throw Error(error_);
+}
+
+void Scheduler::run_block(uint3 index) {
+  block_ = index;
+  alive_ = threads_;
+  fiber_of_.assign(threads_, nullptr);
+  warps_.resize((threads_ + kWarp - 1) / kWarp);
+  for (size_t i = 0; i < warps_.size(); ++i) {
+    const size_t lanes = std::min<size_t>(kWarp, threads_ - kWarp * i);
+    warps_[i].alive = static_cast<unsigned>((uint64_t{1} << lanes) - 1);
+    for (Rendezvous& meeting : warps_[i].meetings) meeting.arrived = 0;
+  }
+  barrier_.arrived = 0;
+  barrier_.count = 0;
+  barrier_.waiting.clear();
+  ready_.clear();
+  statics_.clear();
+  shared_bytes_ = running->shared_bytes;
+  dynamic_ = shared_bytes_ > 0 ? make_shared_memory(shared_bytes_) : nullptr;
+  order_.resize(threads_);
+  std::iota(order_.begin(), order_.end(), 0u);
+  if (!in_order_) random_.shuffle(order_);
+  started_ = 0;
+  jump(host_, *next(nullptr));
+  current = nullptr;
+}
+
+void* Scheduler::static_shared(const void* key, size_t bytes, Location where) {
+  for (const auto& [known, memory] : statics_)
+    if (known == key) return memory.get();
+  const sanitizers::Unobserved unobserved;
+  shared_bytes_ += bytes;
+  if (shared_bytes_ > config.max_shared_bytes)
+    fail("static and dynamic shared memory take " + std::to_string(shared_bytes_) + " bytes, more than " +
+             std::to_string(config.max_shared_bytes),
+         where);
+  return statics_.emplace_back(key, make_shared_memory(bytes)).second.get();
+}
+
+// --- barriers and warp operations
+// ------------------------------------------------------------------------------
+
+int Scheduler::barrier(Barrier kind, int predicate, Location where) {
+  Fiber& me = self();
+  if (alive_ < threads_) fail("a barrier after threads of the block have ended", where);
+  auto& b = barrier_;
+  if (b.arrived == 0) {
+    b.kind = kind;
+    b.where = where;
+  } else if (b.kind != kind || !same(b.where, where)) {
+    fail("threads of the block meet in different barriers, the other one at " + to_text(b.where), where);
+  }
+  // The thread that is slow to leave must not see what faster ones do on their way to the next barrier.
+  char* token = &b.tokens[b.round % 2];
+  sanitizers::release(token);
+  b.count += predicate != 0;
+  if (++b.arrived == threads_) {
+    b.result = std::exchange(b.count, 0);
+    b.arrived = 0;
+    ++b.round;
+    for (Fiber* fiber : b.waiting) ready_.push(fiber);
+    b.waiting.clear();
+    if (!in_order_) {  // any of them may be the first to go on
+      ready_.push(&me);
+      wait("__syncthreads", where);
+    }
+  } else {
+    b.waiting.push_back(&me);
+    wait("__syncthreads", where);
+  }
+  sanitizers::acquire(token);
+  return b.result;  // of this barrier: the next one cannot end before this thread reaches it
+}
+
+uint64_t Scheduler::collective(Collective kind, unsigned mask, uint64_t value, unsigned source,
+                               Location where) {
+  Fiber& me = self();
+  Warp& warp = warps_[me.number / kWarp];
+  if ((mask >> me.lane & 1) == 0) fail("a warp operation whose mask leaves out the thread itself", where);
+  if ((mask & ~warp.alive) != 0) fail("a warp operation with lanes that have ended or do not exist", where);
+  if ((mask >> source & 1) == 0 && kind == Collective::kShuffle)
+    fail("a shuffle from lane " + std::to_string(source) + ", which is not in the mask", where);
+  Rendezvous& r = warp.meeting(mask);
+  if (r.arrived == 0)
+    r.kind = kind;
+  else if (r.kind != kind)
+    fail("lanes of the warp are in different operations", where);
+  // Only __syncwarp orders memory; a shuffle or a vote passes its value and nothing else.
+  char* token = kind == Collective::kSync ? &r.tokens[r.round % 2] : nullptr;
+  if (token != nullptr) sanitizers::release(token);
+  me.value = value;
+  me.source = source;
+  r.arrived |= 1u << me.lane;
+  if (r.arrived == mask) {
+    r.arrived = 0;
+    ++r.round;
+    Fiber* const* lanes = &fiber_of_[me.number - me.lane];
+    uint64_t votes = 0;
+    for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
+      const int lane = std::countr_zero(rest);
+      votes |= uint64_t{lanes[lane]->value != 0} << lane;
+    }
+    for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
+      Fiber* fiber = lanes[std::countr_zero(rest)];
+      fiber->result = kind == Collective::kShuffle ? lanes[fiber->source]->value : votes;
+      if (fiber != &me || !in_order_) ready_.push(fiber);
+    }
+    if (!in_order_) wait("a warp operation", where);
+  } else {
+    wait("a warp operation", where);
+  }
+  if (token != nullptr) sanitizers::acquire(token);
+  return me.result;
+}
+
+void Scheduler::fence() {
+  sanitizers::acquire(&fence_token_);
+  sanitizers::release(&fence_token_);
+}
+
+}  // namespace
+
+// --- what the header declares
+// ----------------------------------------------------------------------------------
+
+int block_barrier(Barrier kind, int predicate, Location where) {
+  return scheduler().barrier(kind, predicate, where);
+}
+uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, unsigned source, Location where) {
+  return scheduler().collective(kind, mask, value, source, where);
+}
+void memory_fence() { scheduler().fence(); }
+void* static_shared(const void* key, size_t bytes) {
+  return scheduler().static_shared(key, bytes, Location::current());
+}
+void* dynamic_shared() { return scheduler().dynamic_shared(); }
+void fail(const std::string& what, Location where) { scheduler().fail(what, where); }
+
+void check_launch(const Launch& launch) {
+  const dim3 grid = launch.grid, block = launch.block;
+  const auto refuse = [&](const std::string& why) {
+    throw Error("simt: launch of kernel " + std::string(launch.name) + ": " + why);
+  };
+  if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535)
+    refuse("the grid has at most 2147483647 x 65535 x 65535 blocks, found " +
+           to_text(uint3{grid.x, grid.y, grid.z}));
+  if (block.x < 1 || block.y < 1 || block.z < 1 || block.x > 1024 || block.y > 1024 || block.z > 64 ||
+      block.x * block.y * block.z > kMaxThreads)
+    refuse("a block has at most 1024 x 1024 x 64 and no more than 1024 threads, found " +
+           to_text(uint3{block.x, block.y, block.z}));
+  if (launch.shared_bytes > config.max_shared_bytes)
+    refuse("a block has at most " + std::to_string(config.max_shared_bytes) +
+           " bytes of shared memory, asked for " + std::to_string(launch.shared_bytes));
+}
+
+void check_argument(const Launch& launch, const void* pointer) {
+  if (pointer != nullptr && !points_into_device_memory(pointer))
+    throw Error("simt: launch of kernel " + std::string(launch.name) +
+                ": a pointer does not point into device memory");
+}
+
+void run_grid(const Launch& launch, void (*body)(const void*), const void* arguments) {
+  scheduler().run(launch, body, arguments);
+}
+
+}  // namespace detail
+
+void restart_schedule(const std::string& test) {
+  schedules_taken = 0;
+  detail::set_current_test(test);
+}
+
+}  // namespace simt

@@ -1,0 +1,32 @@
+// Linked into test executables: gives them an emulated device, and each test the same random schedules
+// whether it runs alone or after others. The program itself has no device unless SIMT_DEVICES says so.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "simt/emulator.h"
+
+namespace {
+
+class ScheduleListener : public testing::EmptyTestEventListener {
+  void OnTestProgramStart(const testing::UnitTest&) override { simt::config.check_leaks = true; }
+  void OnTestStart(const testing::TestInfo& test) override {
+    simt::restart_schedule(std::string(test.test_suite_name()) + "." + test.name());
+  }
+  void OnTestEnd(const testing::TestInfo& test) override {
+    if (!test.result()->Failed() || (simt::config.seed == 0 && !simt::config.deferred)) return;
+    std::printf("simt: the test failed with SIMT_SEED=%llu SIMT_DEFERRED=%d\n",
+                static_cast<unsigned long long>(simt::config.seed), simt::config.deferred ? 1 : 0);
+  }
+};
+
+const bool enabled = [] {
+  if (std::getenv("SIMT_DEVICES") == nullptr) simt::config.devices = 1;
+  // The child of a death test, which gets no events, ends in the middle of things.
+  simt::config.check_leaks = false;
+  testing::UnitTest::GetInstance()->listeners().Append(new ScheduleListener);
+  return true;
+}();
+
+}  // namespace

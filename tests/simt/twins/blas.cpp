@@ -1,0 +1,222 @@
+// The functions of cuBLAS that the library loads (kernels/cuda/vendor.h), by the BLAS of the host.
+//
+// Arguments that cuBLAS refuses get its status code. Pointers that are not device memory of the right extent
+// throw, since a device would fault or compute nonsense.
+#include <cblas.h>
+#include <cublas_v2.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include "simt/twins/device.h"
+
+struct cublasContext {
+  cudaStream_t stream = nullptr;
+};
+
+namespace {
+
+using namespace simt::detail;
+
+// Never destroyed: static objects of the program may release theirs in their destructors.
+Handles<cublasContext>& handles() {
+  static auto& instance = *new Handles<cublasContext>("a cuBLAS handle");
+  return instance;
+}
+
+bool is_operation(cublasOperation_t operation) {
+  return operation == CUBLAS_OP_N || operation == CUBLAS_OP_T || operation == CUBLAS_OP_C;
+}
+CBLAS_TRANSPOSE cblas(cublasOperation_t operation) {
+  return operation == CUBLAS_OP_N ? CblasNoTrans : CblasTrans;
+}
+
+/// A factor of a product as it is stored: [rows, cols] by columns.
+struct Stored {
+  Stored(cublasOperation_t operation, int op_rows, int op_cols)
+      : rows(operation == CUBLAS_OP_N ? op_rows : op_cols),
+        cols(operation == CUBLAS_OP_N ? op_cols : op_rows) {}
+  bool stride_is_valid(int stride) const { return stride >= std::max(1, rows); }
+  int rows, cols;
+};
+
+bool overlap(const void* a, size_t a_bytes, const void* b, size_t b_bytes) {
+  const char *first = static_cast<const char*>(a), *second = static_cast<const char*>(b);
+  return a_bytes > 0 && b_bytes > 0 && first < second + b_bytes && second < first + a_bytes;
+}
+size_t extent(const Stored& matrix, int stride, size_t element) {
+  if (matrix.rows == 0 || matrix.cols == 0) return 0;
+  return (static_cast<size_t>(matrix.cols - 1) * static_cast<size_t>(stride) +
+          static_cast<size_t>(matrix.rows)) *
+         element;
+}
+
+/// Checks C = alpha op(A) op(B) + beta C; `run` computes it.
+template <class T, class Run>
+cublasStatus_t gemm(const char* name, cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b,
+                    int m, int n, int k, const T* alpha, const T* a, int lda, const T* b, int ldb,
+                    const T* beta, T* c, int ldc, Run run) {
+  const DeviceLock lock(device_mutex());
+  const auto context = handles().find(handle);
+  if (context == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (!is_operation(op_a) || !is_operation(op_b) || m < 0 || n < 0 || k < 0 || alpha == nullptr ||
+      beta == nullptr)
+    return CUBLAS_STATUS_INVALID_VALUE;
+  const Stored stored_a(op_a, m, k), stored_b(op_b, k, n), stored_c(CUBLAS_OP_N, m, n);
+  if (!stored_a.stride_is_valid(lda) || !stored_b.stride_is_valid(ldb) || !stored_c.stride_is_valid(ldc))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  if (m == 0 || n == 0) return CUBLAS_STATUS_SUCCESS;
+  require_device_matrix(c, m, n, ldc, std::string(name) + ", C");
+  if (*alpha != T{0}) {
+    require_device_matrix(a, stored_a.rows, stored_a.cols, lda, std::string(name) + ", A");
+    require_device_matrix(b, stored_b.rows, stored_b.cols, ldb, std::string(name) + ", B");
+    const size_t c_bytes = extent(stored_c, ldc, sizeof(T));
+    if (overlap(c, c_bytes, a, extent(stored_a, lda, sizeof(T))) ||
+        overlap(c, c_bytes, b, extent(stored_b, ldb, sizeof(T))))
+      throw simt::Error(std::string("simt: ") + name + ": the result overlaps a factor");
+  }
+  // alpha and beta are read now: they are in memory of the host.
+  enqueue(context->stream, [=, factor = *alpha, keep = *beta] { run(factor, keep); });
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+/// `x` with `bits` significant bits, to the nearest and halves to even, as tensor cores get their factors.
+float round_to(float x, int bits) {
+  uint32_t word;
+  std::memcpy(&word, &x, sizeof x);
+  if ((word & 0x7f800000u) == 0x7f800000u) return x;  // infinity or NaN
+  const int dropped = 24 - bits;
+  const uint32_t half = uint32_t{1} << (dropped - 1), odd = (word >> dropped) & 1;
+  word = (word + half - 1 + odd) & ~((uint32_t{1} << dropped) - 1);
+  std::memcpy(&x, &word, sizeof x);
+  return x;
+}
+
+/// The matrix with rounded entries, in memory of its own and with the same stride.
+std::vector<float> rounded(const float* x, const Stored& shape, int stride, int bits) {
+  std::vector<float> copy(extent(shape, stride, 1));
+  for (int64_t j = 0; j < shape.cols; ++j)
+    for (int64_t i = 0; i < shape.rows; ++i) {
+      const size_t at = static_cast<size_t>(j * stride + i);
+      copy[at] = round_to(x[at], bits);
+    }
+  return copy;
+}
+
+}  // namespace
+
+extern "C" {
+
+cublasStatus_t cublasCreate_v2(cublasHandle_t* handle) {
+  const DeviceLock lock(device_mutex());
+  if (handle == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
+  if (simt::config.devices < 1) return CUBLAS_STATUS_NOT_INITIALIZED;
+  *handle = handles().create();
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasDestroy_v2(cublasHandle_t handle) {
+  const DeviceLock lock(device_mutex());
+  return handles().destroy(handle) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_INITIALIZED;
+}
+cublasStatus_t cublasSetStream_v2(cublasHandle_t handle, cudaStream_t stream) {
+  const DeviceLock lock(device_mutex());
+  const auto context = handles().find(handle);
+  if (context == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
+  require_stream(stream, "cublasSetStream");
+  context->stream = stream;
+  return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasGetVersion_v2(cublasHandle_t, int* version) {
+  if (version == nullptr) return CUBLAS_STATUS_INVALID_VALUE;
+  *version = CUBLAS_VERSION;
+  return CUBLAS_STATUS_SUCCESS;
+}
+const char* cublasGetStatusName(cublasStatus_t status) {
+  switch (status) {
+    case CUBLAS_STATUS_SUCCESS:
+      return "CUBLAS_STATUS_SUCCESS";
+    case CUBLAS_STATUS_NOT_INITIALIZED:
+      return "CUBLAS_STATUS_NOT_INITIALIZED";
+    case CUBLAS_STATUS_INVALID_VALUE:
+      return "CUBLAS_STATUS_INVALID_VALUE";
+    case CUBLAS_STATUS_NOT_SUPPORTED:
+      return "CUBLAS_STATUS_NOT_SUPPORTED";
+    default:
+      return "<unknown>";
+  }
+}
+
+cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
+                            int n, int k, const void* alpha, const void* a, cudaDataType type_a, int lda,
+                            const void* b, cudaDataType type_b, int ldb, const void* beta, void* c,
+                            cudaDataType type_c, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t) {
+  if (type_a != CUDA_R_32F || type_b != CUDA_R_32F || type_c != CUDA_R_32F)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  int bits = 24;
+  if (compute == CUBLAS_COMPUTE_32F_FAST_TF32)
+    bits = 11;
+  else if (compute == CUBLAS_COMPUTE_32F_FAST_16BF)
+    bits = 8;
+  else if (compute != CUBLAS_COMPUTE_32F)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  const auto* fa = static_cast<const float*>(a);
+  const auto* fb = static_cast<const float*>(b);
+  auto* fc = static_cast<float*>(c);
+  return gemm("cublasGemmEx", handle, op_a, op_b, m, n, k, static_cast<const float*>(alpha), fa, lda, fb, ldb,
+              static_cast<const float*>(beta), fc, ldc, [=](float factor, float keep) {
+                if (bits == 24 || factor == 0) {
+                  cblas_sgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, k, factor, fa, lda, fb, ldb,
+                              keep, fc, ldc);
+                  return;
+                }
+                const std::vector<float> ra = rounded(fa, Stored(op_a, m, k), lda, bits);
+                const std::vector<float> rb = rounded(fb, Stored(op_b, k, n), ldb, bits);
+                cblas_sgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, k, factor, ra.data(), lda,
+                            rb.data(), ldb, keep, fc, ldc);
+              });
+}
+
+cublasStatus_t cublasDgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
+                              int n, int k, const double* alpha, const double* a, int lda, const double* b,
+                              int ldb, const double* beta, double* c, int ldc) {
+  return gemm("cublasDgemm", handle, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc,
+              [=](double factor, double keep) {
+                cblas_dgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, k, factor, a, lda, b, ldb, keep, c,
+                            ldc);
+              });
+}
+
+/// C = alpha op(A) + beta op(B). A factor of zero leaves its matrix unread.
+cublasStatus_t cublasDgeam(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
+                           int n, const double* alpha, const double* a, int lda, const double* beta,
+                           const double* b, int ldb, double* c, int ldc) {
+  const DeviceLock lock(device_mutex());
+  const auto context = handles().find(handle);
+  if (context == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (!is_operation(op_a) || !is_operation(op_b) || m < 0 || n < 0 || alpha == nullptr || beta == nullptr)
+    return CUBLAS_STATUS_INVALID_VALUE;
+  const Stored stored_a(op_a, m, n), stored_b(op_b, m, n), stored_c(CUBLAS_OP_N, m, n);
+  if (!stored_a.stride_is_valid(lda) || !stored_b.stride_is_valid(ldb) || !stored_c.stride_is_valid(ldc))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  // In place, a matrix must be read as it is written.
+  if ((c == a && (op_a != CUBLAS_OP_N || lda != ldc)) || (c == b && (op_b != CUBLAS_OP_N || ldb != ldc)))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  const double by_a = *alpha, by_b = *beta;
+  require_device_matrix(c, m, n, ldc, "cublasDgeam, C");
+  if (by_a != 0) require_device_matrix(a, stored_a.rows, stored_a.cols, lda, "cublasDgeam, A");
+  if (by_b != 0) require_device_matrix(b, stored_b.rows, stored_b.cols, ldb, "cublasDgeam, B");
+  enqueue(context->stream, [=] {
+    const auto term = [](double factor, const double* x, cublasOperation_t op, int64_t stride, int64_t i,
+                         int64_t j) {
+      if (factor == 0) return 0.0;
+      return factor * (op == CUBLAS_OP_N ? x[j * stride + i] : x[i * stride + j]);
+    };
+    for (int64_t j = 0; j < n; ++j)
+      for (int64_t i = 0; i < m; ++i)
+        c[j * ldc + i] = term(by_a, a, op_a, lda, i, j) + term(by_b, b, op_b, ldb, i, j);
+  });
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+}  // extern "C"
