@@ -1,10 +1,16 @@
 // Double products, eigh and svd against the identities that define them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <string>
 
+#include "kernels/eigh.h"
+#include "kernels/gemm.h"
+#include "kernels/svd.h"
+#include "sotalign/core/buffer.h"
 #include "sotalign/core/error.h"
 #include "sotalign/linalg/eigh.h"
 #include "sotalign/linalg/gemm.h"
@@ -120,6 +126,172 @@ TEST_P(LinalgTest, DoubleGemmAgreesWithLoops) {
       gemm(context, op_a, op_b, 2.0, da, db, 0.5, dc);
       EXPECT_WITHIN(testing::relative_l1(dc.download(), expected), 1e-14);
     }
+}
+
+constexpr double kPadding = -77;
+
+/// x [rows, cols] in rows of cols + padding entries.
+Doubles padded(const Doubles& x, int64_t rows, int64_t cols, int64_t padding) {
+  Doubles result(rows * (cols + padding), kPadding);
+  for (int64_t i = 0; i < rows; ++i)
+    std::copy_n(x.begin() + i * cols, cols, result.begin() + i * (cols + padding));
+  return result;
+}
+
+/// The inverse, which expects the padding to be as it was.
+Doubles unpadded(const Doubles& x, int64_t rows, int64_t cols, int64_t padding) {
+  Doubles result;
+  for (int64_t i = 0; i < rows; ++i) {
+    const auto row = x.begin() + i * (cols + padding);
+    result.insert(result.end(), row, row + cols);
+    EXPECT_EQ(Doubles(row + cols, row + cols + padding), Doubles(padding, kPadding)) << "row " << i;
+  }
+  return result;
+}
+
+template <class T>
+Buffer<T> on_device(Context& context, const Doubles& values) {
+  return Buffer<T>(context, std::vector<T>(values.begin(), values.end()));
+}
+template <class T>
+Doubles on_host(const Buffer<T>& buffer) {
+  const std::vector<T> values = buffer.download();
+  return {values.begin(), values.end()};
+}
+
+/// C of shape [m, n] for every combination of transpositions, with strides larger than the width.
+template <class T>
+void check_gemm(Context& context, int64_t m, int64_t n, int64_t k, T alpha, T beta, kernels::GemmMath math,
+                double tolerance) {
+  const Doubles a = random_doubles(m * k, 1), b = random_doubles(k * n, 2), c = random_doubles(m * n, 3);
+  Doubles expected = product(a, b, m, k, n);
+  for (size_t i = 0; i < expected.size(); ++i)
+    expected[i] = alpha * expected[i] + (beta == 0 ? 0 : beta * c[i]);
+  for (const bool ta : {false, true})
+    for (const bool tb : {false, true}) {
+      SCOPED_TRACE(std::to_string(m) + " " + std::to_string(n) + " " + std::to_string(k) +
+                   (ta ? " a'" : " a") + (tb ? " b'" : " b"));
+      // With k = 0 one of the factors is stored without columns.
+      const int64_t a_cols = ta ? m : k, b_cols = tb ? k : n;
+      const Buffer<T> da =
+          on_device<T>(context, ta ? padded(transposed(a, m, k), k, m, 3) : padded(a, m, k, 3));
+      const Buffer<T> db =
+          on_device<T>(context, tb ? padded(transposed(b, k, n), n, k, 2) : padded(b, k, n, 2));
+      // With beta = 0, whatever C holds does not matter.
+      Doubles old = c;
+      if (beta == 0) old.assign(old.size(), std::nan(""));
+      Buffer<T> dc = on_device<T>(context, padded(old, m, n, 5));
+      kernels::gemm(context.queue(),
+                    kernels::Gemm<T>{.transpose_a = ta ? kernels::Transpose::kYes : kernels::Transpose::kNo,
+                                     .transpose_b = tb ? kernels::Transpose::kYes : kernels::Transpose::kNo,
+                                     .math = math,
+                                     .m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .alpha = alpha,
+                                     .a = da.data(),
+                                     .a_stride = a_cols + 3,
+                                     .b = db.data(),
+                                     .b_stride = b_cols + 2,
+                                     .beta = beta,
+                                     .c = dc.data(),
+                                     .c_stride = n + 5});
+      const double scale = largest_magnitude(expected) + std::abs(static_cast<double>(beta));
+      EXPECT_WITHIN(testing::max_difference(unpadded(on_host(dc), m, n, 5), expected), tolerance * scale);
+    }
+}
+
+TEST_P(LinalgTest, GemmOfEveryShapeAndScale) {
+  const auto shapes = {std::array<int64_t, 3>{1, 1, 1}, {1, 33, 2}, {31, 1, 32}, {2, 3, 127}, {33, 65, 31}};
+  for (const auto& [m, n, k] : shapes)
+    for (const double beta : {0.0, 1.0, -0.5}) {
+      check_gemm<double>(context, m, n, k, -2.0, beta, kernels::GemmMath::kFp32, 1e-14);
+      check_gemm<float>(context, m, n, k, -2.0f, static_cast<float>(beta), kernels::GemmMath::kFp32, 1e-6);
+      // Factors with 11 significant bits.
+      check_gemm<float>(context, m, n, k, -2.0f, static_cast<float>(beta), kernels::GemmMath::kTf32, 4e-3);
+    }
+}
+
+TEST_P(LinalgTest, GemmWithoutTermsScalesC) {
+  for (const double beta : {0.0, 1.0, -0.5}) {
+    check_gemm<double>(context, 3, 5, 0, 2.0, beta, kernels::GemmMath::kFp32, 0);
+    check_gemm<float>(context, 33, 65, 0, 2.0f, static_cast<float>(beta), kernels::GemmMath::kFp32, 0);
+  }
+  // Stride 0, as a matrix without columns has it, and no memory at all.
+  Matrix<double> c = upload({1, 2, 3, 4, 5, 6}, 2, 3);
+  gemm(context, Op::kNone, Op::kTranspose, 1.0, Matrix<double>(context, 2, 0), Matrix<double>(context, 3, 0),
+       2.0, c);
+  EXPECT_EQ(c.download(), (Doubles{2, 4, 6, 8, 10, 12}));
+}
+
+TEST_P(LinalgTest, GemmOfNothingDoesNothing) {
+  Matrix<double> c = upload({1, 2, 3}, 1, 3);
+  gemm(context, Op::kNone, Op::kNone, 1.0, Matrix<double>(context, 0, 2), Matrix<double>(context, 2, 3), 0.0,
+       MatrixD(c.data(), 0, 3));
+  gemm(context, Op::kNone, Op::kNone, 1.0, Matrix<double>(context, 1, 2), Matrix<double>(context, 2, 0), 0.0,
+       MatrixD(c.data(), 1, 0));
+  EXPECT_EQ(c.download(), (Doubles{1, 2, 3}));
+}
+
+TEST_P(LinalgTest, EighLeavesWhatLiesBetweenTheRows) {
+  for (const int64_t n : {1, 2, 33}) {
+    SCOPED_TRACE(n);
+    Doubles a = random_doubles(n * n, 6);
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < i; ++j) a[j * n + i] = a[i * n + j];
+    Buffer<double> vectors(context, padded(a, n, n, 3)), values(context, n);
+    Buffer<int32_t> info(context, std::vector<int32_t>{-99});
+    kernels::Eigh args{
+        .a = vectors.data(), .a_stride = n + 3, .n = n, .values = values.data(), .info = info.data()};
+    Buffer<unsigned char> scratch(context, static_cast<int64_t>(eigh_scratch(context.queue(), args)));
+    args.scratch = scratch.data();
+    kernels::eigh(context.queue(), args);
+    EXPECT_EQ(info.download()[0], 0);
+    const Doubles v = unpadded(vectors.download(), n, n, 3), w = values.download();
+    Doubles scaled = v;
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = 0; j < n; ++j) scaled[i * n + j] *= w[i];
+    EXPECT_WITHIN(distance_from_orthonormal(v, n, n), 1e-13 * static_cast<double>(n + 1));
+    EXPECT_WITHIN(testing::max_difference(product(v, a, n, n, n), scaled),
+                  1e-13 * static_cast<double>(n + 1));
+    EXPECT_TRUE(std::is_sorted(w.begin(), w.end()));
+  }
+}
+
+TEST_P(LinalgTest, SvdLeavesWhatLiesBetweenTheRows) {
+  for (const auto& [m, n] : {std::pair{1, 1}, {1, 4}, {4, 1}, {33, 7}, {7, 33}, {32, 32}}) {
+    SCOPED_TRACE(std::to_string(m) + " x " + std::to_string(n));
+    const int64_t k = std::min(m, n);
+    const Doubles a = random_doubles(int64_t{m} * n, 7);
+    // The padding of A is not promised to stay: A is destroyed.
+    Buffer<double> da(context, padded(a, m, n, 3)), du(context, padded(Doubles(m * k), m, k, 2)),
+        dvt(context, padded(Doubles(k * n), k, n, 5)), values(context, k);
+    Buffer<int32_t> info(context, std::vector<int32_t>{-99});
+    kernels::Svd args{.a = da.data(),
+                      .a_stride = n + 3,
+                      .m = m,
+                      .n = n,
+                      .u = du.data(),
+                      .u_stride = k + 2,
+                      .values = values.data(),
+                      .vt = dvt.data(),
+                      .vt_stride = n + 5,
+                      .info = info.data()};
+    Buffer<unsigned char> scratch(context, static_cast<int64_t>(svd_scratch(context.queue(), args)));
+    args.scratch = scratch.data();
+    kernels::svd(context.queue(), args);
+    EXPECT_EQ(info.download()[0], 0);
+    const Doubles u = unpadded(du.download(), m, k, 2), vt = unpadded(dvt.download(), k, n, 5);
+    const Doubles s = values.download();
+    const double bound = 1e-14 * (m + n + 10.0);
+    EXPECT_WITHIN(distance_from_orthonormal(transposed(u, m, k), k, m), bound);
+    EXPECT_WITHIN(distance_from_orthonormal(vt, k, n), bound);
+    Doubles scaled = vt;
+    for (int64_t i = 0; i < k; ++i)
+      for (int64_t j = 0; j < n; ++j) scaled[i * n + j] *= s[i];
+    EXPECT_WITHIN(testing::max_difference(product(u, scaled, m, k, n), a), bound * largest_magnitude(a));
+    EXPECT_TRUE(std::is_sorted(s.rbegin(), s.rend()));
+  }
 }
 
 TEST_P(LinalgTest, EighOfRandomMatrices) {

@@ -1,10 +1,13 @@
 // Lion and AdamW against golden vectors and double loops.
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "kernels/adamw.h"
+#include "kernels/lion.h"
 #include "sotalign/core/error.h"
 #include "sotalign/optim/optimizer.h"
 #include "support/compare.h"
@@ -164,6 +167,110 @@ TEST_P(OptimizerTest, BitwiseTheSameForEveryThreadCountAndWithoutAllocations) {
     optimizer.step(weights.data(), gradient.data(), count, count, kRate);
     EXPECT_EQ(context.allocations(), before);
   }
+}
+
+/// Parameters, gradients and state in which signs hang on the last bit: in a third of the entries the two
+/// terms of Lion's c cancel up to rounding, in another they are zero, tiny, huge or not finite.
+struct HostileStep {
+  static constexpr float kGuard = 2.0f;  // first and last entry
+  explicit HostileStep(int64_t count)
+      : weights(random_normal(count, 7)),
+        gradients(random_normal(count, 8)),
+        momentum(random_normal(count, 9)) {
+    const float odd[] = {0.0f,
+                         -0.0f,
+                         std::numeric_limits<float>::denorm_min(),
+                         1e-30f,
+                         -1e30f,
+                         std::numeric_limits<float>::infinity(),
+                         std::numeric_limits<float>::quiet_NaN()};
+    for (size_t i = 0; i < weights.size(); ++i) {
+      if (i % 3 == 0) momentum[i] = -(0.1f * gradients[i]) / 0.9f;
+      if (i % 3 == 1) {
+        weights[i] = odd[i % std::size(odd)];
+        gradients[i] = odd[i / 3 % std::size(odd)];
+        momentum[i] = odd[i / 21 % std::size(odd)];
+      }
+      square_mean.push_back(momentum[i] * momentum[i]);
+    }
+    for (std::vector<float>* values : {&weights, &gradients, &momentum, &square_mean})
+      values->front() = values->back() = kGuard;
+  }
+  std::vector<float> weights, gradients, momentum, square_mean;
+};
+
+/// Equal bits, but NaN is NaN: its bits depend on the processor.
+void expect_same_bits(std::vector<float> actual, std::vector<float> expected) {
+  for (std::vector<float>* values : {&actual, &expected})
+    for (float& value : *values)
+      if (std::isnan(value)) value = std::numeric_limits<float>::quiet_NaN();
+  ASSERT_EQ(actual.size(), expected.size());
+  EXPECT_EQ(std::memcmp(actual.data(), expected.data(), actual.size() * sizeof(float)), 0);
+}
+
+TEST_P(OptimizerTest, KernelsRoundAsOnTheCpuAndLeaveTheRestAlone) {
+  for (const int64_t count : {1, 255, 1023, 1025, 5001})
+    for (const int64_t decayed : {int64_t{0}, count / 2, count}) {
+      SCOPED_TRACE(std::to_string(count) + ", " + std::to_string(decayed));
+      // Arrays have an entry more than the operation is told, and start off any alignment of more than 4
+      // bytes.
+      HostileStep expected(count + 2);
+      Buffer<float> weights(context, expected.weights), gradients(context, expected.gradients),
+          momentum(context, expected.momentum), square_mean(context, expected.square_mean);
+      const auto steps = [&](const kernels::Queue& queue, float* w, const float* g, float* m, float* v) {
+        const kernels::Lion lion{.weights = w + 1,
+                                 .gradients = g + 1,
+                                 .momentum = m + 1,
+                                 .count = count,
+                                 .decayed_count = decayed,
+                                 .learning_rate = 1e-3,
+                                 .beta1 = 0.9,
+                                 .beta2 = 0.99,
+                                 .weight_decay = 0.3};
+        const kernels::AdamW adamw{.weights = w + 1,
+                                   .gradients = g + 1,
+                                   .mean = m + 1,
+                                   .square_mean = v + 1,
+                                   .count = count,
+                                   .decayed_count = decayed,
+                                   .step = 3,
+                                   .learning_rate = 1e-3,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.999,
+                                   .epsilon = 1e-8,
+                                   .weight_decay = 0.3};
+        kernels::lion(queue, lion);
+        kernels::adamw(queue, adamw);
+      };
+      steps(context.queue(), weights.data(), gradients.data(), momentum.data(), square_mean.data());
+      steps({}, expected.weights.data(), expected.gradients.data(), expected.momentum.data(),
+            expected.square_mean.data());
+      expect_same_bits(weights.download(), expected.weights);
+      expect_same_bits(momentum.download(), expected.momentum);
+      expect_same_bits(square_mean.download(), expected.square_mean);
+      for (const Buffer<float>* values : {&weights, &momentum, &square_mean}) {
+        EXPECT_EQ(values->download().front(), HostileStep::kGuard);
+        EXPECT_EQ(values->download().back(), HostileStep::kGuard);
+      }
+    }
+}
+
+TEST_P(OptimizerTest, LionMovesByTheSignAlone) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  // 0.5 m + 0.5 g is 1e-20, -1e-20, 0 from terms that cancel, 0, and NaN.
+  Buffer<float> weights(context, {1, 1, 1, 1, 1, 1}), gradients(context, {2e-20f, -2e-20f, 3, 0, nan, 5}),
+      momentum(context, {0, 0, -3, -0.0f, 0, 0});
+  kernels::lion(context.queue(), {.weights = weights.data(),
+                                  .gradients = gradients.data(),
+                                  .momentum = momentum.data(),
+                                  .count = 5,
+                                  .learning_rate = 0.25,
+                                  .beta1 = 0.5,
+                                  .beta2 = 0.5});
+  std::vector<float> moved = weights.download();
+  EXPECT_TRUE(std::isnan(moved[4]));
+  moved[4] = 0;
+  EXPECT_EQ(moved, (std::vector<float>{0.75f, 1.25f, 1, 1, 0, 1}));
 }
 
 TEST_P(OptimizerTest, ErrorsNameArgumentAndValues) {

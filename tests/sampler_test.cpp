@@ -8,6 +8,7 @@
 
 #include "kernels/gather_rows.h"
 #include "kernels/random_permutation.h"
+#include "kernels/sample_indices.h"
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/random.h"
 #include "support/compare.h"
@@ -189,27 +190,66 @@ TEST_P(SamplerTest, BadArgumentsAreNamed) {
             "i: expected an entry of a batch of 3 rows, found 3");
 }
 
+TEST_P(SamplerTest, IndicesOfEveryCountAndPopulation) {
+  for (const int64_t count : {1, 2, 31, 255, 256, 257, 1000})
+    for (const int64_t population : {count, count + 1, int64_t{100'003}, (int64_t{1} << 40) + 12345}) {
+      // One entry more than the operation is told.
+      Buffer<int64_t> indices(context, std::vector<int64_t>(size_t(count) + 1, -5));
+      kernels::SampleIndices args{
+          .count = count, .population = population, .step = 1'000'003, .key = 0x9876543210FEDCBA};
+      std::vector<int64_t> expected;
+      for (int64_t i = 0; i < count; ++i) expected.push_back(kernels::sample_index(args, i));
+      expected.push_back(-5);
+      args.indices = indices.data();
+      kernels::sample_indices(context.queue(), args);
+      EXPECT_EQ(indices.download(), expected) << count << " of " << population;
+    }
+}
+
+/// How matrices lie in memory decides how many entries move at once.
+struct Layout {
+  int64_t x_padding, y_padding;  // behind each row; -1: up to a multiple of four
+  int64_t x_offset, y_offset;    // of the first entry
+};
+
 TEST_P(SamplerTest, GatherPicksRows) {
-  for (const int64_t cols : {1, 2, 31, 32, 33, 127}) {
-    const int64_t population = 33, x_stride = cols + 3, y_stride = cols + 1;
-    const std::vector<float> x = testing::random_normal(population * x_stride, 1);
-    const std::vector<int64_t> index = {32, 0, 5, 5, 31, 1, 0};
-    const int64_t rows = static_cast<int64_t>(index.size());
-    std::vector<float> expected(static_cast<size_t>(rows * y_stride));  // padding of y stays 0
-    for (int64_t i = 0; i < rows; ++i)
-      for (int64_t j = 0; j < cols; ++j) expected[i * y_stride + j] = x[index[i] * x_stride + j];
-    const Buffer<float> dx(context, x);
-    const Buffer<int64_t> d_index(context, index);
-    Buffer<float> dy(context, rows * y_stride);
-    kernels::gather_rows(context.queue(), {.x = dx.data(),
-                                           .x_stride = x_stride,
-                                           .index = d_index.data(),
-                                           .y = dy.data(),
-                                           .y_stride = y_stride,
-                                           .rows = rows,
-                                           .cols = cols});
-    EXPECT_EQ(dy.download(), expected);
-  }
+  const int64_t population = 33;
+  const std::vector<int64_t> index = {32, 0, 5, 5, 31, 1, 0, 17, 30};
+  const int64_t rows = static_cast<int64_t>(index.size());
+  const auto stride_of = [](int64_t cols, int64_t padding) {
+    return padding < 0 ? (cols + 3) / 4 * 4 : cols + padding;
+  };
+  for (const int64_t cols : {1, 2, 3, 4, 5, 31, 32, 33, 127, 128, 257, 1024, 1031, 4100})
+    for (const Layout& layout : {Layout{-1, -1, 0, 0},
+                                 {-1, -1, 4, 8},
+                                 {-1, -1, 1, 0},
+                                 {-1, -1, 0, 3},
+                                 {3, -1, 0, 0},
+                                 {-1, 1, 0, 0},
+                                 {0, 0, 0, 0}}) {
+      SCOPED_TRACE(std::to_string(cols) + " columns, x " + std::to_string(layout.x_padding) + " " +
+                   std::to_string(layout.x_offset) + ", y " + std::to_string(layout.y_padding) + " " +
+                   std::to_string(layout.y_offset));
+      const int64_t x_stride = stride_of(cols, layout.x_padding),
+                    y_stride = stride_of(cols, layout.y_padding);
+      const std::vector<float> x = testing::random_normal(layout.x_offset + population * x_stride, 1);
+      std::vector<float> expected(static_cast<size_t>(layout.y_offset + rows * y_stride), 7.0f);
+      const std::vector<float> before = expected;
+      for (int64_t i = 0; i < rows; ++i)
+        std::copy_n(x.begin() + layout.x_offset + index[i] * x_stride, cols,
+                    expected.begin() + layout.y_offset + i * y_stride);
+      const Buffer<float> dx(context, x);
+      const Buffer<int64_t> d_index(context, index);
+      Buffer<float> dy(context, before);
+      kernels::gather_rows(context.queue(), {.x = dx.data() + layout.x_offset,
+                                             .x_stride = x_stride,
+                                             .index = d_index.data(),
+                                             .y = dy.data() + layout.y_offset,
+                                             .y_stride = y_stride,
+                                             .rows = rows,
+                                             .cols = cols});
+      EXPECT_EQ(dy.download(), expected);
+    }
 }
 
 }  // namespace

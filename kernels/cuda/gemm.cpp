@@ -1,8 +1,10 @@
-// GEMM by cuBLAS, which stores matrices by columns: what it reads as A' is our A, so that C' = B' A' takes the
-// factors in the other order and no transposition of data.
+// GEMM by cuBLAS, which stores matrices by columns: what it reads as A' is our A, so that C' = B' A' takes
+// the factors in the other order and no transposition of data. A sum without terms (k = 0) is not left to it:
+// its documentation does not say what becomes of C, and some versions have returned without touching it.
 #include "kernels/gemm.h"
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/scale_in_place.h"
 #include "kernels/cuda/vendor.h"
 
 namespace sotalign::kernels::cuda {
@@ -29,6 +31,7 @@ cublasComputeType_t compute_type(GemmMath math) {
 
 void gemm(const Queue& queue, const Gemm<float>& args) {
   if (args.m == 0 || args.n == 0) return;
+  if (args.k == 0) return scale_in_place(queue, args.c, args.c_stride, args.m, args.n, args.beta);
   check(cudaSetDevice(queue.device), "cudaSetDevice");
   check(cublas().gemm_ex(blas_of(queue), op(args.transpose_b), op(args.transpose_a), size(args.n),
                          size(args.m), size(args.k), &args.alpha, args.b, CUDA_R_32F, size(args.b_stride),
@@ -39,6 +42,7 @@ void gemm(const Queue& queue, const Gemm<float>& args) {
 
 void gemm(const Queue& queue, const Gemm<double>& args) {
   if (args.m == 0 || args.n == 0) return;
+  if (args.k == 0) return scale_in_place(queue, args.c, args.c_stride, args.m, args.n, args.beta);
   check(cudaSetDevice(queue.device), "cudaSetDevice");
   check(cublas().dgemm(blas_of(queue), op(args.transpose_b), op(args.transpose_a), size(args.n), size(args.m),
                        size(args.k), &args.alpha, args.b, size(args.b_stride), args.a, size(args.a_stride),

@@ -57,11 +57,13 @@ void svd(const Queue& queue, const Svd& args) {
               static_cast<double*>(args.scratch));
     return;
   }
-  double* a = static_cast<double*>(args.scratch);  // A by columns, that is A' [n, m]
-  double* u = a + args.n * args.m;                 // U by columns, U' [n, m]
-  double* vt = u + args.n * args.m;                // Vt by columns, V [n, n]
+  // cuSOLVER's own memory comes first, since it has the alignment of scratch; matrices need none.
+  double* work = static_cast<double*>(args.scratch);
+  double* a = work + work_size(queue, args);  // A by columns, that is A' [n, m]
+  double* u = a + args.n * args.m;            // U by columns, U' [n, m]
+  double* vt = u + args.n * args.m;           // Vt by columns, V [n, n]
   transpose(queue, args.a, args.a_stride, args.m, args.n, a, args.m);
-  decompose(queue, args, m, n, a, args.m, u, args.m, vt, args.n, vt + args.n * args.n);
+  decompose(queue, args, m, n, a, args.m, u, args.m, vt, args.n, work);
   transpose(queue, u, args.m, args.n, args.m, args.u, args.u_stride);
   transpose(queue, vt, args.n, args.n, args.n, args.vt, args.vt_stride);
 }

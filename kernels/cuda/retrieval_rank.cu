@@ -1,0 +1,95 @@
+// A block has a piece of S, kRows x kCols, and reads it once. A thread owns kOwned columns, a block's width
+// apart, and keeps their counters, thresholds and groups in registers; the rows' are in shared memory. What
+// a thread finds for kTogether rows travels through the warp as the bytes of one word. Counters leave the
+// block by atomic additions, one per row and one per column of the piece, 1/512 and 1/64 of the entries;
+// for integers these are exact, so their order does not matter.
+#include "kernels/retrieval_rank.h"
+
+#include "kernels/cuda/launch.h"
+#include "kernels/cuda/reduce.h"
+
+namespace sotalign::kernels::cuda {
+
+namespace {
+
+constexpr int kThreads = 128, kOwned = 4, kCols = kThreads * kOwned;
+constexpr int kRows = 64, kTogether = 4;
+static_assert(kTogether == 4 && kOwned * kWarpSize < 256, "four bytes, each with the count of a warp");
+static_assert(kRows <= kThreads && kRows % kTogether == 0);
+
+__device__ __forceinline__ void count_up(int64_t* counter, int more) {
+  // CUDA adds unsigned numbers only; modulo 2^64 that is the same.
+  if (more > 0) atomicAdd(reinterpret_cast<unsigned long long*>(counter), static_cast<unsigned>(more));
+}
+
+__global__ void __launch_bounds__(kThreads) retrieval_rank_kernel(RetrievalRank args, int64_t pieces_across) {
+  SOTALIGN_SHARED(float, row_thresholds, [kRows]);
+  SOTALIGN_SHARED(int32_t, row_groups, [kRows]);
+  SOTALIGN_SHARED(int, row_counters, [kRows]);
+  const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarpSize;
+  const int64_t first_row = blockIdx.x / pieces_across * kRows;
+  const int64_t first_col = blockIdx.x % pieces_across * kCols + thread;
+  const int rows = args.rows - first_row < kRows ? static_cast<int>(args.rows - first_row) : kRows;
+
+  if (thread < rows) {
+    row_thresholds[thread] = args.row_best[first_row + thread] - args.margin;
+    row_groups[thread] = args.row_groups[first_row + thread];
+    row_counters[thread] = 0;
+  }
+  bool inside[kOwned];
+  float thresholds[kOwned];
+  int32_t groups[kOwned];
+  int counters[kOwned];
+#pragma unroll
+  for (int c = 0; c < kOwned; ++c) {
+    const int64_t j = first_col + c * kThreads;
+    inside[c] = j < args.cols;
+    thresholds[c] = inside[c] ? args.col_best[j] - args.margin : 0.0f;
+    groups[c] = inside[c] ? args.col_groups[j] : 0;
+    counters[c] = 0;
+  }
+  __syncthreads();  // what threads know of rows
+
+  for (int r = 0; r < rows; r += kTogether) {
+    float scores[kTogether][kOwned];
+#pragma unroll
+    for (int t = 0; t < kTogether; ++t)
+#pragma unroll
+      for (int c = 0; c < kOwned; ++c)
+        scores[t][c] = r + t < rows && inside[c]
+                           ? args.scores[(first_row + r + t) * args.scores_stride + first_col + c * kThreads]
+                           : 0.0f;
+    unsigned found = 0;
+#pragma unroll
+    for (int t = 0; t < kTogether; ++t) {
+      if (r + t >= rows) continue;
+      const float row_threshold = row_thresholds[r + t];
+      const int32_t row_group = row_groups[r + t];
+#pragma unroll
+      for (int c = 0; c < kOwned; ++c) {
+        const bool wrong = inside[c] && groups[c] != row_group;
+        // Not >=: a NaN on either side counts.
+        found += wrong && !(scores[t][c] < row_threshold) ? 1u << 8 * t : 0u;
+        counters[c] += wrong && !(scores[t][c] < thresholds[c]) ? 1 : 0;
+      }
+    }
+    found = warp_sum(found);
+    if (lane < kTogether && r + lane < rows)
+      atomicAdd(row_counters + r + lane, static_cast<int>(found >> 8 * lane & 255));
+  }
+  __syncthreads();  // the counts of all warps
+
+  if (thread < rows) count_up(args.row_counts + first_row + thread, row_counters[thread]);
+#pragma unroll
+  for (int c = 0; c < kOwned; ++c)
+    if (inside[c]) count_up(args.col_counts + first_col + c * kThreads, counters[c]);
+}
+
+}  // namespace
+
+void retrieval_rank(const Queue& queue, const RetrievalRank& args) {
+  const unsigned across = blocks_for(args.cols, kCols), down = blocks_for(args.rows, kRows);
+  launch(queue, "retrieval_rank", retrieval_rank_kernel, across * down, kThreads, 0, args, across);
+}
+
+}  // namespace sotalign::kernels::cuda

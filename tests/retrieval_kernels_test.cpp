@@ -1,0 +1,409 @@
+// The operations behind retrieval and nearest neighbours, each on its own: shapes, strides, ties and hostile
+// values that the library does not produce, and that nothing is touched that should not be.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+#include "kernels/match_scores.h"
+#include "kernels/retrieval_rank.h"
+#include "kernels/top_k.h"
+#include "sotalign/core/buffer.h"
+#include "support/compare.h"
+#include "support/devices.h"
+
+namespace sotalign {
+namespace {
+
+using testing::random_normal;
+using testing::random_uniform;
+using Floats = std::vector<float>;
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+/// The same bits, so that NaN equals itself and -0 does not equal 0.
+void expect_same_bits(const Floats& actual, const Floats& expected) {
+  ASSERT_EQ(actual.size(), expected.size());
+  EXPECT_EQ(std::memcmp(actual.data(), expected.data(), actual.size() * sizeof(float)), 0);
+}
+
+/// x [rows, cols] with `padding` entries of `filler` behind each row.
+Floats padded(const Floats& x, int64_t rows, int64_t cols, int64_t padding, float filler) {
+  Floats result(static_cast<size_t>(rows * (cols + padding)), filler);
+  for (int64_t i = 0; i < rows; ++i)
+    std::copy_n(x.begin() + i * cols, cols, result.begin() + i * (cols + padding));
+  return result;
+}
+
+class RetrievalKernels : public testing::DeviceTest {};
+SOTALIGN_ON_EVERY_DEVICE(RetrievalKernels);
+
+// --- match_scores
+// ----------------------------------------------------------------------------------------------
+
+struct MatchProblem {
+  int64_t rows = 0, cols = 0;
+  Floats queries, gallery;
+  std::vector<int32_t> groups;
+  std::vector<int64_t> offsets, members;
+};
+
+/// Groups of 0, 1, 2 ... members, and as many queries as are asked for, with groups in no order. Members of
+/// a group are scattered over the gallery.
+MatchProblem random_match_problem(int64_t rows, int64_t cols, uint64_t seed) {
+  MatchProblem p;
+  p.rows = rows;
+  p.cols = cols;
+  p.queries = random_normal(rows * cols, seed);
+  constexpr int64_t kGroups = 9;
+  p.offsets = {0};
+  for (int64_t group = 0; group < kGroups; ++group) p.offsets.push_back(p.offsets.back() + group);
+  p.members.resize(static_cast<size_t>(p.offsets.back()));
+  std::iota(p.members.begin(), p.members.end(), 0);
+  std::shuffle(p.members.begin(), p.members.end(), std::mt19937_64(seed));
+  p.gallery = random_normal(p.offsets.back() * cols, seed + 1);
+  for (int64_t i = 0; i < rows; ++i) p.groups.push_back(static_cast<int32_t>((i * 5 + 3) % kGroups));
+  return p;
+}
+
+/// Guard values stand behind the results and have to stay.
+Floats match_scores(Context& context, const MatchProblem& p, int64_t padding = 0) {
+  const int64_t stride = p.cols + padding;
+  const int64_t gallery_rows = static_cast<int64_t>(p.members.size());
+  const Buffer<float> queries(context, padded(p.queries, p.rows, p.cols, padding, kNan));
+  const Buffer<float> gallery(context, padded(p.gallery, gallery_rows, p.cols, padding, kNan));
+  const Buffer<int32_t> groups(context, p.groups);
+  const Buffer<int64_t> offsets(context, p.offsets), members(context, p.members);
+  Buffer<float> best(context, Floats(static_cast<size_t>(p.rows) + 1, 7.0f));
+  kernels::match_scores(context.queue(), {.queries = queries.data(),
+                                          .queries_stride = stride,
+                                          .gallery = gallery.data(),
+                                          .gallery_stride = stride,
+                                          .groups = groups.data(),
+                                          .offsets = offsets.data(),
+                                          .members = members.data(),
+                                          .rows = p.rows,
+                                          .cols = p.cols,
+                                          .best = best.data()});
+  Floats result = best.download();
+  EXPECT_EQ(result.back(), 7.0f);
+  result.pop_back();
+  return result;
+}
+
+TEST_P(RetrievalKernels, MatchScoresAgreeWithLoops) {
+  for (const int64_t rows : {1, 2, 31, 33})
+    for (const int64_t cols : {1, 2, 31, 32, 33, 127, 257}) {
+      SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(cols));
+      const MatchProblem p = random_match_problem(rows, cols, uint64_t(cols));
+      const Floats best = match_scores(context, p, 3);
+      for (int64_t i = 0; i < rows; ++i) {
+        double expected = -std::numeric_limits<double>::infinity(), magnitude = 0;
+        for (int64_t l = p.offsets[p.groups[i]]; l < p.offsets[p.groups[i] + 1]; ++l) {
+          double sum = 0;
+          for (int64_t j = 0; j < cols; ++j) {
+            const double term = double(p.queries[i * cols + j]) * double(p.gallery[p.members[l] * cols + j]);
+            sum += term;
+            magnitude += std::abs(term);
+          }
+          expected = std::max(expected, sum);
+        }
+        if (p.groups[i] == 0)
+          EXPECT_TRUE(std::isnan(best[i]));  // nothing to match
+        else                                 // the sum in double, rounded to float
+          EXPECT_WITHIN(std::abs(best[i] - expected), 6e-8 * std::abs(expected) + 1e-14 * magnitude);
+      }
+      expect_same_bits(match_scores(context, p, 3), best);
+    }
+}
+
+TEST_P(RetrievalKernels, MatchScoresPreferNumbersToNan) {
+  const int64_t cols = 33;
+  MatchProblem p = random_match_problem(18, cols, 1);
+  const Floats clean = match_scores(context, p);
+  MatchProblem spoilt = p;
+  spoilt.queries[4 * cols + 32] = kNan;
+  // The first member of group 2 (queries 7 and 16) and the only one of group 1 (5 and 14).
+  spoilt.gallery[p.members[p.offsets[2]] * cols] = kNan;
+  spoilt.gallery[p.members[p.offsets[1]] * cols + 5] = kNan;
+  const Floats best = match_scores(context, spoilt);
+  for (int64_t i = 0; i < p.rows; ++i) {
+    SCOPED_TRACE(i);
+    if (p.groups[i] == 2) {
+      double other = 0;
+      for (int64_t j = 0; j < cols; ++j)
+        other += double(p.queries[i * cols + j]) * double(p.gallery[p.members[p.offsets[2] + 1] * cols + j]);
+      EXPECT_FLOAT_EQ(best[i], float(other));
+    } else if (i == 4 || p.groups[i] <= 1) {
+      EXPECT_TRUE(std::isnan(best[i]));
+    } else {
+      EXPECT_EQ(best[i], clean[i]);
+    }
+  }
+  spoilt.gallery[p.members[p.offsets[1]] * cols + 5] =
+      spoilt.queries[5 * cols + 5] < 0 ? -kInfinity : kInfinity;
+  EXPECT_EQ(match_scores(context, spoilt)[5], kInfinity);
+}
+
+TEST_P(RetrievalKernels, MatchScoresDoNotDependOnTheOtherQueries) {
+  const int64_t cols = 257;
+  const MatchProblem all = random_match_problem(33, cols, 2);
+  const Floats best = match_scores(context, all);
+  for (const int64_t i : {1, 6, 32}) {
+    MatchProblem one = all;
+    one.rows = 1;
+    one.queries.assign(all.queries.begin() + i * cols, all.queries.begin() + (i + 1) * cols);
+    one.groups = {all.groups[i]};
+    expect_same_bits(match_scores(context, one), {best[i]});
+  }
+}
+
+// --- retrieval_rank
+// --------------------------------------------------------------------------------------------
+
+struct RankProblem {
+  int64_t rows, cols;
+  Floats scores, row_best, col_best;
+  std::vector<int32_t> row_groups, col_groups;
+  float margin = 0.125f;
+};
+
+/// Scores and best scores in eighths, so that ties, and scores exactly at a threshold, abound; a tenth of the
+/// pairs belong together.
+RankProblem random_rank_problem(int64_t rows, int64_t cols, uint64_t seed) {
+  std::mt19937_64 engine(seed);
+  const auto eighths = [&](int64_t count) {
+    Floats values(static_cast<size_t>(count));
+    for (float& value : values) value = static_cast<float>(engine() % 17) / 8 - 1;
+    return values;
+  };
+  const auto groups = [&](int64_t count) {
+    std::vector<int32_t> values(static_cast<size_t>(count));
+    for (int32_t& value : values) value = static_cast<int32_t>(engine() % 10);
+    return values;
+  };
+  return {rows, cols, eighths(rows * cols), eighths(rows), eighths(cols), groups(rows), groups(cols)};
+}
+
+struct RankCounts {
+  std::vector<int64_t> rows, cols;
+  bool operator==(const RankCounts&) const = default;
+};
+
+/// What counts are added to: numbers beyond 32 bits, and a guard behind each list.
+RankCounts initial_counts(const RankProblem& p) {
+  RankCounts counts{std::vector<int64_t>(size_t(p.rows) + 1), std::vector<int64_t>(size_t(p.cols) + 1)};
+  std::iota(counts.rows.begin(), counts.rows.end(), int64_t{5'000'000'000});
+  std::iota(counts.cols.begin(), counts.cols.end(), int64_t{7'000'000'000});
+  return counts;
+}
+
+RankCounts retrieval_rank(Context& context, const RankProblem& p, int64_t padding = 0) {
+  const RankCounts before = initial_counts(p);
+  // NaN would count.
+  const Buffer<float> scores(context, padded(p.scores, p.rows, p.cols, padding, kNan));
+  const Buffer<float> row_best(context, p.row_best), col_best(context, p.col_best);
+  const Buffer<int32_t> row_groups(context, p.row_groups), col_groups(context, p.col_groups);
+  Buffer<int64_t> row_counts(context, before.rows), col_counts(context, before.cols);
+  kernels::retrieval_rank(context.queue(), {.scores = scores.data(),
+                                            .scores_stride = p.cols + padding,
+                                            .rows = p.rows,
+                                            .cols = p.cols,
+                                            .row_groups = row_groups.data(),
+                                            .col_groups = col_groups.data(),
+                                            .row_best = row_best.data(),
+                                            .col_best = col_best.data(),
+                                            .margin = p.margin,
+                                            .row_counts = row_counts.data(),
+                                            .col_counts = col_counts.data()});
+  return {row_counts.download(), col_counts.download()};
+}
+
+RankCounts rank_oracle(const RankProblem& p) {
+  RankCounts counts = initial_counts(p);
+  for (int64_t i = 0; i < p.rows; ++i)
+    for (int64_t j = 0; j < p.cols; ++j) {
+      if (p.row_groups[i] == p.col_groups[j]) continue;
+      const float score = p.scores[i * p.cols + j];
+      const float row_threshold = p.row_best[i] - p.margin, col_threshold = p.col_best[j] - p.margin;
+      if (!(score < row_threshold)) ++counts.rows[i];
+      if (!(score < col_threshold)) ++counts.cols[j];
+    }
+  return counts;
+}
+
+TEST_P(RetrievalKernels, RankAgreesWithLoops) {
+  for (const int64_t rows : {1, 2, 3, 31, 63, 64, 65, 127, 257})
+    for (const int64_t cols : {1, 2, 31, 33, 127, 511, 512, 513, 1025}) {
+      const RankProblem p = random_rank_problem(rows, cols, uint64_t(rows * cols));
+      EXPECT_EQ(retrieval_rank(context, p, 5), rank_oracle(p)) << rows << " x " << cols;
+    }
+}
+
+TEST_P(RetrievalKernels, RankCountsEveryWrongAnswerOfEqualScores) {
+  RankProblem p = random_rank_problem(129, 700, 1);
+  p.scores.assign(p.scores.size(), 0.5f);
+  p.row_best.assign(p.row_best.size(), 0.5f);
+  p.col_best.assign(p.col_best.size(), 0.5f);
+  for (const float margin : {0.0f, 0.125f}) {
+    p.margin = margin;
+    std::fill(p.col_groups.begin(), p.col_groups.end(), -1);
+    RankCounts expected = initial_counts(p);
+    for (int64_t i = 0; i < p.rows; ++i) expected.rows[i] += p.cols;
+    for (int64_t j = 0; j < p.cols; ++j) expected.cols[j] += p.rows;
+    EXPECT_EQ(retrieval_rank(context, p), expected);
+    // Answers of the same group are not wrong.
+    std::fill(p.row_groups.begin(), p.row_groups.end(), -1);
+    EXPECT_EQ(retrieval_rank(context, p), initial_counts(p));
+    std::iota(p.row_groups.begin(), p.row_groups.end(), 0);
+  }
+}
+
+TEST_P(RetrievalKernels, RankComparesWithTheRoundedThreshold) {
+  RankProblem p = random_rank_problem(65, 129, 2);
+  p.margin = 1e-6f;
+  p.row_best = random_uniform(p.rows, 3);
+  p.col_best = random_uniform(p.cols, 4);
+  for (int64_t i = 0; i < p.rows; ++i)
+    for (int64_t j = 0; j < p.cols; ++j) {
+      // At a threshold, or one step above or below it.
+      const float threshold = (i + j) % 2 ? p.row_best[i] - p.margin : p.col_best[j] - p.margin;
+      const int step = static_cast<int>((i * 7 + j) % 3) - 1;
+      p.scores[i * p.cols + j] = step == 0 ? threshold : std::nextafter(threshold, float(step) * kInfinity);
+    }
+  EXPECT_EQ(retrieval_rank(context, p), rank_oracle(p));
+}
+
+TEST_P(RetrievalKernels, RankCountsNanAgainstTheModel) {
+  RankProblem p = random_rank_problem(67, 130, 5);
+  for (size_t e = 0; e < p.scores.size(); e += 7) p.scores[e] = kNan;
+  for (size_t e = 3; e < p.scores.size(); e += 11) p.scores[e] = e % 2 ? kInfinity : -kInfinity;
+  for (const size_t i : {0, 13, 66}) p.row_best[i] = kNan;
+  for (const size_t j : {1, 64, 129}) p.col_best[j] = kNan;
+  p.row_best[5] = kInfinity;
+  p.col_best[5] = -kInfinity;
+  const RankCounts found = retrieval_rank(context, p, 1);
+  EXPECT_EQ(found, rank_oracle(p));
+  const auto wrong = std::count_if(p.col_groups.begin(), p.col_groups.end(),
+                                   [&](int32_t group) { return group != p.row_groups[13]; });
+  EXPECT_EQ(found.rows[13] - initial_counts(p).rows[13], wrong);
+}
+
+// --- top_k
+// -----------------------------------------------------------------------------------------------------
+
+struct Lists {
+  Floats values;
+  std::vector<int64_t> indices;
+};
+
+void expect_same(const Lists& actual, const Lists& expected) {
+  EXPECT_EQ(actual.indices, expected.indices);
+  expect_same_bits(actual.values, expected.values);
+}
+
+/// In tiles of `width` columns, stored with padding that would win if it were read; a guard behind the lists.
+Lists top_k(Context& context, const Floats& scores, int64_t rows, int64_t cols, int64_t k, int64_t width,
+            int64_t first_col = 0) {
+  const size_t entries = static_cast<size_t>(rows * k);
+  Buffer<float> values(context, Floats(entries + 1, -kInfinity));
+  Buffer<int64_t> indices(context, std::vector<int64_t>(entries + 1, -1));
+  for (int64_t first = 0; first < cols; first += width) {
+    const int64_t count = std::min(width, cols - first);
+    Floats tile;
+    for (int64_t i = 0; i < rows; ++i) {
+      const auto begin = scores.begin() + i * cols + first;
+      tile.insert(tile.end(), begin, begin + count);
+      tile.insert(tile.end(), 3, kInfinity);
+    }
+    const Buffer<float> on_device(context, tile);
+    kernels::top_k(context.queue(), {.tile = on_device.data(),
+                                     .tile_stride = count + 3,
+                                     .rows = rows,
+                                     .cols = count,
+                                     .first_col = first_col + first,
+                                     .k = k,
+                                     .values = values.data(),
+                                     .indices = indices.data()});
+  }
+  Lists lists{values.download(), indices.download()};
+  EXPECT_EQ(lists.values.back(), -kInfinity);
+  EXPECT_EQ(lists.indices.back(), -1);
+  lists.values.pop_back();
+  lists.indices.pop_back();
+  return lists;
+}
+
+Lists top_k_oracle(const Floats& scores, int64_t rows, int64_t cols, int64_t k, int64_t first_col = 0) {
+  Lists lists;
+  for (int64_t i = 0; i < rows; ++i) {
+    std::vector<int64_t> order;
+    for (int64_t j = 0; j < cols; ++j)
+      if (scores[i * cols + j] > -kInfinity) order.push_back(j);
+    std::stable_sort(order.begin(), order.end(),
+                     [&](int64_t a, int64_t b) { return scores[i * cols + a] > scores[i * cols + b]; });
+    for (int64_t r = 0; r < k; ++r) {
+      const bool found = r < static_cast<int64_t>(order.size());
+      lists.values.push_back(found ? scores[i * cols + order[r]] : -kInfinity);
+      lists.indices.push_back(found ? first_col + order[r] : -1);
+    }
+  }
+  return lists;
+}
+
+TEST_P(RetrievalKernels, TopKAgreesWithSorting) {
+  for (const int64_t rows : {1, 2, 5, 33})
+    for (const int64_t cols : {1, 2, 31, 33, 127, 300}) {
+      const Floats scores = random_normal(rows * cols, uint64_t(rows + cols));
+      for (const int64_t k : {int64_t{1}, int64_t{2}, int64_t{10}, cols - 1, cols, cols + 40}) {
+        if (k < 1) continue;
+        const Lists expected = top_k_oracle(scores, rows, cols, k);
+        for (const int64_t width : {int64_t{7}, int64_t{101}, cols}) {
+          SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(cols) + ", k " + std::to_string(k) +
+                       ", tiles of " + std::to_string(width));
+          expect_same(top_k(context, scores, rows, cols, k, width), expected);
+        }
+      }
+    }
+}
+
+TEST_P(RetrievalKernels, TopKOfLongRowsInEveryOrder) {
+  const int64_t rows = 3, cols = 1501;
+  Floats random = random_normal(rows * cols, 1), rising(random.size()), few(random.size());
+  std::iota(rising.begin(), rising.end(), 0.0f);
+  for (size_t e = 0; e < few.size(); ++e) few[e] = std::round(random[e]);  // -4 ... 4 with both zeros
+  const Floats falling(rising.rbegin(), rising.rend()), equal(random.size(), 0.25f);
+  for (const Floats& scores : {random, rising, falling, few, equal})
+    for (const int64_t k : {1, 5, 129, 1000, 1501}) {
+      const Lists expected = top_k_oracle(scores, rows, cols, k);
+      for (const int64_t width : {cols, int64_t{257}, int64_t{700}})
+        expect_same(top_k(context, scores, rows, cols, k, width), expected);
+    }
+}
+
+TEST_P(RetrievalKernels, TopKNeverTakesNanNorMinusInfinity) {
+  const int64_t rows = 5, cols = 333;
+  Floats scores = random_normal(rows * cols, 2);
+  for (size_t e = 0; e < scores.size(); ++e)
+    if (e % 3 != 0) scores[e] = e % 3 == 1 ? kNan : -kInfinity;
+  std::fill_n(scores.begin() + cols, cols, kNan);            // row 1: nothing
+  std::fill_n(scores.begin() + 2 * cols, cols, -kInfinity);  // row 2: nothing
+  std::fill_n(scores.begin() + 3 * cols, cols, kInfinity);   // row 3: the first k
+  scores[4 * cols + 332] = kInfinity;
+  for (const int64_t k : {1, 40, 200, 333})
+    for (const int64_t width : {50, 333})
+      expect_same(top_k(context, scores, rows, cols, k, width), top_k_oracle(scores, rows, cols, k));
+}
+
+TEST_P(RetrievalKernels, TopKNumbersColumnsBeyond32Bits) {
+  const int64_t cols = 100, first_col = 5'000'000'000;
+  const Floats scores = random_normal(cols, 3);
+  expect_same(top_k(context, scores, 1, cols, 20, 33, first_col),
+              top_k_oracle(scores, 1, cols, 20, first_col));
+}
+
+}  // namespace
+}  // namespace sotalign
