@@ -74,7 +74,6 @@ __device__ __forceinline__ float merge(Candidates& candidates, int count, float*
   }
   __syncwarp();  // sorted by all lanes
   const int64_t unmoved = leading<true>(values, k, candidates.values[0]);
-  __syncwarp();  // no lane searches the list any more
   for (int64_t last = k; last > unmoved; last -= kWarpSize) {
     const int64_t old_place = last - kWarpSize + lane;
     int64_t new_place = k;
@@ -85,7 +84,7 @@ __device__ __forceinline__ float merge(Candidates& candidates, int count, float*
       index = indices[old_place];
       new_place = old_place + leading<false>(candidates.values, count, moved);
     }
-    __syncwarp();  // the 32 entries are read: their places are free
+    __syncwarp();  // all lanes have searched the list and read the 32 entries: their places are free
     if (new_place < k) {
       values[new_place] = moved;
       indices[new_place] = index;
@@ -97,7 +96,7 @@ __device__ __forceinline__ float merge(Candidates& candidates, int count, float*
     values[place[c]] = value[c];
     indices[place[c]] = column[c];
   }
-  __syncwarp();  // the list is complete
+  __syncwarp();  // the list is complete, and no lane reads candidates any more
   return values[k - 1];
 }
 

@@ -26,7 +26,8 @@ class Library {
       tried += tried.empty() ? "" : "; ";
       tried += reason == nullptr ? path : reason;
     }
-    fail_library("CUDA: " + file + " cannot be loaded (" + tried + "); install it or add its folder to LD_LIBRARY_PATH");
+    fail_library("CUDA: " + file + " cannot be loaded (" + tried +
+                 "); install it or add its folder to LD_LIBRARY_PATH");
   }
 
   template <class Function>
