@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/uncontracted.h"
 
 namespace sotalign::kernels::cuda {
 
@@ -38,14 +37,15 @@ __global__ void __launch_bounds__(kThreads) adamw_kernel(Step step) {
   for (int e = 0; e < kEntries; ++e) {
     const int64_t i = first + e * kThreads;
     if (i >= step.count) continue;
-    const float mean = add(mul(step.beta1, m[e]), mul(step.rest1, g[e]));
-    const float square_mean = add(mul(step.beta2, v[e]), mul(mul(step.rest2, g[e]), g[e]));
-    const float root = add(mul(sqrtf(square_mean), step.root_scale), step.epsilon);
+    const float mean = __fadd_rn(__fmul_rn(step.beta1, m[e]), __fmul_rn(step.rest1, g[e]));
+    const float square_mean =
+        __fadd_rn(__fmul_rn(step.beta2, v[e]), __fmul_rn(__fmul_rn(step.rest2, g[e]), g[e]));
+    const float root = __fadd_rn(__fmul_rn(sqrtf(square_mean), step.root_scale), step.epsilon);
     // Not w (1 - decay): 1 - 1e-9, the usual value, is 1 in float.
-    const float shrink = mul(i < step.decayed_count ? step.decay : 0.0f, w[e]);
+    const float shrink = __fmul_rn(i < step.decayed_count ? step.decay : 0.0f, w[e]);
     step.mean[i] = mean;
     step.square_mean[i] = square_mean;
-    step.weights[i] = add(w[e], -add(shrink, mul(step.rate, mean) / root));
+    step.weights[i] = __fadd_rn(w[e], -__fadd_rn(shrink, __fmul_rn(step.rate, mean) / root));
   }
 }
 

@@ -4,7 +4,6 @@
 #include "kernels/lion.h"
 
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/uncontracted.h"
 
 namespace sotalign::kernels::cuda {
 
@@ -35,11 +34,11 @@ __global__ void __launch_bounds__(kThreads) lion_kernel(Step step) {
   for (int e = 0; e < kEntries; ++e) {
     const int64_t i = first + e * kThreads;
     if (i >= step.count) continue;
-    const float c = add(mul(step.beta1, m[e]), mul(step.rest1, g[e]));
+    const float c = __fadd_rn(__fmul_rn(step.beta1, m[e]), __fmul_rn(step.rest1, g[e]));
     const float sign = c > 0 ? 1.0f : c < 0 ? -1.0f : c;  // c, so that a NaN stays one
     const float decay = i < step.decayed_count ? step.decay : 0.0f;
-    step.weights[i] = add(w[e], -mul(step.rate, add(sign, mul(decay, w[e]))));
-    step.momentum[i] = add(mul(step.beta2, m[e]), mul(step.rest2, g[e]));
+    step.weights[i] = __fadd_rn(w[e], -__fmul_rn(step.rate, __fadd_rn(sign, __fmul_rn(decay, w[e]))));
+    step.momentum[i] = __fadd_rn(__fmul_rn(step.beta2, m[e]), __fmul_rn(step.rest2, g[e]));
   }
 }
 
