@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "kernels/entropic_common.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/exp_rows.cpp"
 #include <hwy/cache_control.h>
@@ -21,8 +23,7 @@ constexpr int64_t kBlock = 2048;
 // Columns between the entry in work and the one asked for from memory: large matrices come from DRAM. Any
 // distance from 256 to 4096 served equally well.
 constexpr int64_t kAhead = 1024;
-constexpr float kLowest = -86.0f;  // exp of it is still a normal number
-constexpr float kHighest = 88.0f;
+constexpr float kLowest = kLowestExponent, kHighest = kHighestExponent;
 
 // exp(x) for x in [kLowest, kHighest], relative error below 2e-7. x = n log 2 + f, |f| <= log(2) / 2; a
 // minimax polynomial gives exp(f), and n is added to its exponent. Adding and taking away 1.5 2^23 rounds to

@@ -1,13 +1,13 @@
-// What the CPU files of the Sinkhorn and KLOT operations share: how rows are split among threads, how
-// potentials are handed to the single-precision row loops, and how scratch memory is carved.
+// What the CPU files of the Sinkhorn and KLOT operations share: how rows are split among threads, and how
+// potentials are handed to the single-precision row loops.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 
 #include "kernels/entropic_batch.h"
+#include "kernels/entropic_common.h"
 
 namespace sotalign::kernels::cpu {
 
@@ -15,7 +15,6 @@ namespace sotalign::kernels::cpu {
 /// number of chunks depends on the shape alone, so results do not depend on the number of threads. 64 rows or
 /// more keep the traffic for the partial sums below 2 % of that for K; 64 chunks are enough for any CPU.
 inline int64_t chunk_count(int64_t rows) { return std::clamp<int64_t>(rows / 64, 1, 64); }
-inline int64_t chunk_begin(int64_t rows, int64_t chunks, int64_t index) { return rows * index / chunks; }
 
 /// Rows whose exponentials are kept at the same time, so that the column sums are read and written once for
 /// all of them. Four rows of 8192 columns fill 128 KiB; beyond that fewer, to stay within a core's L2 cache.
@@ -44,22 +43,5 @@ inline double centre(const double* v, float* centred, int64_t count) {
   for (int64_t j = 0; j < count; ++j) centred[j] = static_cast<float>(v[j] - shift);
   return shift;
 }
-
-/// Lays arrays out one after the other, each on a cache line of its own. With a null base it measures.
-class Carver {
- public:
-  explicit Carver(void* base = nullptr) : base_(static_cast<char*>(base)) {}
-  template <class T>
-  T* take(int64_t count) {
-    T* pointer = base_ == nullptr ? nullptr : reinterpret_cast<T*>(base_ + used_);
-    used_ += (static_cast<size_t>(count) * sizeof(T) + 63) / 64 * 64;
-    return pointer;
-  }
-  size_t used() const { return used_; }
-
- private:
-  char* base_;
-  size_t used_ = 0;
-};
 
 }  // namespace sotalign::kernels::cpu

@@ -13,11 +13,6 @@ namespace sotalign::kernels::cpu {
 
 namespace {
 
-// Sums are 1 at convergence. Entries below e^-86 are lost and float overflows beyond e^88; between these
-// bounds what is lost is below 1e-20 of a sum.
-constexpr double kSmallestSum = 1e-12, kLargestSum = 1e12;
-bool trustworthy(double sum) { return sum >= kSmallestSum && sum <= kLargestSum; }
-
 struct Scratch {
   float* v;              // [batch, cols], centred
   double* shift;         // [batch]

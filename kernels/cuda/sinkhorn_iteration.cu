@@ -1,0 +1,350 @@
+// One iteration is four launches: round the potentials to what the loops need; read K, for the row sums and
+// each chunk's column sums; turn the sums into new potentials; decide and commit. Nothing is committed until
+// every sum has been found trustworthy. What a problem does is read from its state on the device.
+//
+// Rows: a block owns a chunk of rows and ALL columns, a thread the columns t, t + kThreads, ... for the whole
+// kernel. It reads its entries of kRows rows, forms the exponentials in registers and their share of the row
+// sums. These cross threads at the one barrier for those rows; then a_i / r_i is known to every thread, and
+// the exponentials, still in registers, are added to the column sums, registers, too. So K is read once and
+// an entry's exponential is taken once; beside K there are the chunks' column sums to write and read, and the
+// column potentials to read, once per chunk. A row is summed in single precision, as a tree but for the few
+// columns of a thread; the new potential and the weight take the same r_i, so its rounding does not reach the
+// column sums.
+//
+// Matrices wider than registers hold take two reads and two exponentials: a warp sums each row, and then
+// tiles (entropic.h) sum the columns.
+#include "kernels/sinkhorn_iteration.h"
+
+#include "kernels/cuda/entropic.h"
+#include "kernels/cuda/launch.h"
+
+namespace sotalign::kernels::cuda {
+
+namespace {
+
+constexpr int kCommitThreads = 256;
+/// The two-read path: a warp takes a row.
+constexpr int kRowWarps = 8;
+
+// How rows are processed for a number of columns. Every layout is made for 64 registers a thread, that is for
+// 1024 threads on a multiprocessor: two numbers per column in registers (the exponential and the column sum)
+// leave room for 22 columns a thread. Several rows to a barrier where columns are few, as a block then spends
+// its time waiting rather than reading. Blocks are no larger than needed, so that several share a
+// multiprocessor and one reads while another waits at its barrier.
+struct Layout {
+  int threads, columns, rows;  // `columns` a thread, `rows` to a barrier
+};
+constexpr Layout kLayouts[] = {{128, 1, 4}, {128, 2, 4},  {128, 4, 4},  {256, 4, 4},   {512, 4, 4},
+                               {512, 8, 2}, {512, 16, 1}, {512, 22, 1}, {1024, 16, 1}, {1024, 22, 1}};
+constexpr int kWide = sizeof(kLayouts) / sizeof(Layout);  // the index that stands for two reads
+
+constexpr int layout_of(int64_t cols) {
+  int index = 0;
+  while (index < kWide && cols > int64_t{kLayouts[index].threads} * kLayouts[index].columns) ++index;
+  return index;
+}
+
+// A multiprocessor holds 1024 / threads blocks. One wave of blocks on the 132 multiprocessors of a H100 or
+// H200, or two where a block fills a multiprocessor by itself, so that one does not end long after the
+// others. For n = 22,000 that is 83 rows a chunk: the chunks' column sums add 2 % to the traffic.
+constexpr int64_t iteration_chunks(int64_t rows, int64_t cols) {
+  const int layout = layout_of(cols);
+  if (layout == kWide) return tiles_of(rows, cols).chunks;
+  const int64_t wave = 132 * 1024 / kLayouts[layout].threads;
+  return chunk_count(rows, wave > 264 ? wave : 264);
+}
+
+struct Scratch {
+  int32_t *run, *rows_bad, *columns_bad;  // [batch]
+  double* shift;                          // [batch]
+  Row* rows;                              // [batch, rows], the weight is a_i
+  float* v;                               // [batch, cols], centred
+  double* u;                              // [batch, rows], the row sums, then the new row potentials
+  double* new_v;                          // [batch, cols], the new column potentials
+  double* block_error;                    // [batch, row blocks]
+  float* chunk_columns;                   // [batch, chunks, cols]
+};
+Scratch carve(Carver& carver, const EntropicBatch& p) {
+  const int64_t chunks = iteration_chunks(p.rows, p.cols);
+  Scratch s{};
+  s.run = carver.take<int32_t>(p.batch);
+  s.rows_bad = carver.take<int32_t>(p.batch);
+  s.columns_bad = carver.take<int32_t>(p.batch);
+  s.shift = carver.take<double>(p.batch);
+  s.rows = carver.take<Row>(p.batch * p.rows);
+  s.v = carver.take<float>(p.batch * p.cols);
+  s.u = carver.take<double>(p.batch * p.rows);
+  s.new_v = carver.take<double>(p.batch * p.cols);
+  s.block_error = carver.take<double>(p.batch * blocks_for(p.rows, kSumThreads));
+  s.chunk_columns = carver.take<float>(p.batch * chunks * p.cols);
+  return s;
+}
+
+// `run` is the problem's `active` at entry, which the last kernel may change.
+__global__ void __launch_bounds__(kPrepareThreads)
+    prepare_kernel(SinkhornIteration args, Scratch s, int64_t blocks) {
+  const EntropicBatch& p = args.problems;
+  const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kPrepareThreads + threadIdx.x;
+  const bool active = args.states[b].active != 0;
+  if (i == 0) {
+    args.states[b].use_log_domain = 0;
+    s.run[b] = active;
+    s.rows_bad[b] = s.columns_bad[b] = 0;
+  }
+  if (!active) return;  // the whole block
+  const double shift = centre_of(args.v + b * p.cols, p.cols);
+  if (i == 0) s.shift[b] = shift;
+  if (i < p.cols) s.v[b * p.cols + i] = static_cast<float>(args.v[b * p.cols + i] - shift);
+  if (i < p.rows) {
+    const int64_t at = b * p.rows + i;
+    const double log_a = p.log_a[at];
+    // A row without mass has a weight of 0, whatever its exponentials are.
+    s.rows[at] = std::isinf(log_a)
+                     ? Row{0.0f, 0.0f}
+                     : Row{static_cast<float>(args.u[at] + shift - log_a), static_cast<float>(exp(log_a))};
+  }
+}
+
+template <int kThreads, int kColumns, int kRows>
+__global__ void __launch_bounds__(kThreads, 1024 / kThreads)
+    rows_kernel(SinkhornIteration args, Scratch s, int64_t chunks) {
+  constexpr int kWarps = kThreads / kWarpSize;
+  SOTALIGN_SHARED(float, sums, [2][kRows][kWarps]);
+  const EntropicBatch& p = args.problems;
+  const int64_t b = blockIdx.x / chunks, chunk = blockIdx.x % chunks;
+  if (!s.run[b]) return;  // the whole block
+  const int t = static_cast<int>(threadIdx.x), lane = t % kWarpSize, warp = t / kWarpSize;
+  const int left = static_cast<int>(p.cols) - t;  // from the thread's first column; a layout's fit an int
+  const float c = p.inverse_epsilon[b];
+
+  // What registers would not hold is in shared memory. A thread reads what it wrote itself, so no barrier is
+  // needed. Columns beyond the matrix get potentials of -inf, and their sums go nowhere.
+  float* v = simt::dynamic_shared<float>() + t;
+  float columns[kColumns];
+#pragma unroll
+  for (int k = 0; k < kColumns; ++k) {
+    v[k * kThreads] = k * kThreads < left ? s.v[b * p.cols + t + k * kThreads] : -INFINITY;
+    columns[k] = 0.0f;
+  }
+
+  const int64_t begin = chunk_begin(p.rows, chunks, chunk);
+  const int count = static_cast<int>(chunk_begin(p.rows, chunks, chunk + 1) - begin);
+  const float* affinity = p.affinity + b * p.problem_stride + begin * p.row_stride + t;
+  int64_t at = b * p.rows + begin;  // of the next row in the batch
+  int buffer = 0;
+  for (int rows_left = count; rows_left > 0; rows_left -= kRows, at += kRows, buffer ^= 1) {
+    float e[kRows][kColumns];
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+      for (int k = 0; k < kColumns; ++k)
+        e[r][k] = r < rows_left && k * kThreads < left ? affinity[k * kThreads] : 0.0f;
+      affinity += p.row_stride;
+    }
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const float offset = r < rows_left ? s.rows[at + r].offset : 0.0f;
+      float sum = 0;
+#pragma unroll
+      for (int k = 0; k < kColumns; ++k) {
+        e[r][k] = exp_clamped(fmaf(c, e[r][k], offset) + v[k * kThreads]);
+        sum += e[r][k];
+      }
+      sum = warp_sum(sum);
+      if (lane == 0) sums[buffer][r][warp] = sum;
+    }
+    // One barrier is enough: who writes into this buffer again has passed the next one, and all have read by
+    // then.
+    __syncthreads();
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      float sum = 0;
+      if constexpr (kWarps <= 8) {
+#pragma unroll
+        for (int w = 0; w < kWarps; ++w) sum += sums[buffer][r][w];
+      } else {
+        sum = warp_sum(lane < kWarps ? sums[buffer][r][lane] : 0.0f);
+      }
+      const float weight = (r < rows_left ? s.rows[at + r].weight : 0.0f) / sum;
+#pragma unroll
+      for (int k = 0; k < kColumns; ++k) columns[k] = fmaf(weight, e[r][k], columns[k]);
+      if (t == r && r < rows_left) s.u[at + r] = static_cast<double>(sum);
+    }
+  }
+
+  float* partial = s.chunk_columns + (b * chunks + chunk) * p.cols + t;
+#pragma unroll
+  for (int k = 0; k < kColumns; ++k)
+    if (k * kThreads < left) partial[k * kThreads] = columns[k];
+}
+
+// Two reads, the first: a warp takes a row.
+__global__ void __launch_bounds__(kRowWarps* kWarpSize) wide_rows_kernel(SinkhornIteration args, Scratch s) {
+  constexpr int kAtOnce = 8;  // entries a lane has on their way
+  const EntropicBatch& p = args.problems;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int64_t at = static_cast<int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / kWarpSize, b = at / p.rows;
+  if (b >= p.batch || !s.run[b]) return;  // the whole warp, and there is no barrier
+  const float c = p.inverse_epsilon[b], offset = s.rows[at].offset;
+  const float* affinity = p.affinity + b * p.problem_stride + at % p.rows * p.row_stride;
+  const float* v = s.v + b * p.cols;
+  double sum = 0;
+  for (int64_t j = lane; j < p.cols; j += kAtOnce * kWarpSize) {
+    float x[kAtOnce];
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int64_t column = j + k * kWarpSize;
+      x[k] = column < p.cols ? fmaf(c, affinity[column], offset) + v[column] : -INFINITY;
+    }
+    float part = 0;
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) part += exp_clamped(x[k]);
+    sum += static_cast<double>(part);
+  }
+  sum = warp_sum(sum);
+  if (lane == 0) {
+    s.u[at] = sum;
+    s.rows[at].weight /= static_cast<float>(sum);  // a_i / r_i
+  }
+}
+
+// Two reads, the second: tiles.
+__global__ void __launch_bounds__(kTileThreads)
+    wide_columns_kernel(SinkhornIteration args, Scratch s, Tiles tiles) {
+  const EntropicBatch& p = args.problems;
+  const Tile tile = tile_of_block(tiles, p.rows);
+  const int64_t b = tile.problem, j = tile.column;
+  if (!s.run[b] || j >= p.cols) return;  // no barrier follows
+  const float c = p.inverse_epsilon[b], v = s.v[b * p.cols + j];
+  const float* affinity = p.affinity + b * p.problem_stride + j;
+  const Row* rows = s.rows + b * p.rows;
+  float column = 0;
+  for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
+    float k[kTileRows];
+#pragma unroll
+    for (int r = 0; r < kTileRows; ++r) k[r] = i + r < tile.end ? affinity[(i + r) * p.row_stride] : 0.0f;
+#pragma unroll
+    for (int r = 0; r < kTileRows; ++r) {
+      const Row row = i + r < tile.end ? rows[i + r] : Row{0.0f, 0.0f};
+      column = fmaf(row.weight, exp_clamped(fmaf(c, k[r], row.offset) + v), column);
+    }
+  }
+  s.chunk_columns[(b * tiles.chunks + tile.chunk) * p.cols + j] = column;
+}
+
+// The new potentials. The first blocks of a problem take rows, a thread each, and leave their shares of the
+// marginal error; the others add the column sums of the chunks (entropic.h).
+__global__ void __launch_bounds__(kSumThreads)
+    finish_kernel(SinkhornIteration args, Scratch s, int64_t chunks, int64_t row_blocks, int64_t blocks) {
+  SOTALIGN_SHARED(double, errors, [kMaxWarps]);
+  SOTALIGN_SHARED(double, columns, [kGroups][kWarpSize]);
+  const EntropicBatch& p = args.problems;
+  const int64_t b = blockIdx.x / blocks, block = blockIdx.x % blocks;
+  if (!s.run[b]) return;  // the whole block
+  const double shift = s.shift[b];
+  if (block < row_blocks) {
+    const int64_t i = block * kSumThreads + threadIdx.x, at = b * p.rows + i;
+    double error = 0;
+    if (i < p.rows && std::isinf(p.log_a[at])) {
+      s.u[at] = args.u[at];
+    } else if (i < p.rows) {
+      const double log_a = p.log_a[at], offset = static_cast<double>(s.rows[at].offset), sum = s.u[at];
+      if (!trustworthy(sum)) atomicMax(&s.rows_bad[b], 1);
+      s.u[at] = offset - shift + log_a - log(sum);
+      // The row's mass under the potentials at entry, which are not quite `offset`.
+      error = exp(log_a) * fabs(sum * exp(args.u[at] + shift - log_a - offset) - 1.0);
+    }
+    error = block_sum(error, errors);
+    if (threadIdx.x == 0) s.block_error[b * row_blocks + block] = error;
+  } else {
+    const int64_t j = (block - row_blocks) * kWarpSize + sum_column(), at = b * p.cols + j;
+    const double sum = sum_chunks(s.chunk_columns + b * chunks * p.cols, chunks, p.cols, j, columns);
+    if (sum_group() != 0 || j >= p.cols) return;  // no barrier follows
+    const double log_b = p.log_b[at];
+    if (std::isinf(log_b)) {
+      s.new_v[at] = log_b;
+      return;
+    }
+    if (!trustworthy(sum * exp(-log_b))) atomicMax(&s.columns_bad[b], 1);
+    s.new_v[at] = static_cast<double>(s.v[at]) + shift + log_b - log(sum);
+  }
+}
+
+// A thread per potential. Each block decides for itself, from what the kernels before have left.
+__global__ void __launch_bounds__(kCommitThreads)
+    commit_kernel(SinkhornIteration args, Scratch s, int64_t row_blocks, int64_t blocks) {
+  SOTALIGN_SHARED(double, scratch, [kMaxWarps]);
+  const EntropicBatch& p = args.problems;
+  const int64_t b = blockIdx.x / blocks, block = blockIdx.x % blocks;
+  if (!s.run[b]) return;  // the whole block
+  double error = 0;
+  for (int64_t row_block = threadIdx.x; row_block < row_blocks; row_block += kCommitThreads)
+    error += s.block_error[b * row_blocks + row_block];
+  error = block_sum(error, scratch);
+
+  const bool converged = s.rows_bad[b] == 0 && error <= args.tolerance;
+  const bool bad = s.rows_bad[b] != 0 || s.columns_bad[b] != 0;
+  const int64_t i = block * kCommitThreads + threadIdx.x;
+  if (!converged && !bad) {
+    if (i < p.rows) args.u[b * p.rows + i] = s.u[b * p.rows + i];
+    if (i < p.cols) args.v[b * p.cols + i] = s.new_v[b * p.cols + i];
+  }
+  if (i == 0) {
+    SinkhornState& state = args.states[b];
+    state.row_error = error;
+    if (converged) {
+      state.active = 0;
+    } else {
+      state.use_log_domain = bad;
+      ++state.iterations;
+    }
+  }
+}
+
+// Launches the layout that layout_of found; the comparison is with the index of each instantiation.
+template <int kLayout = 0>
+void launch_rows(const Queue& queue, const SinkhornIteration& args, const Scratch& s, int64_t chunks) {
+  if constexpr (kLayout < kWide) {
+    if (kLayout != layout_of(args.problems.cols)) return launch_rows<kLayout + 1>(queue, args, s, chunks);
+    constexpr Layout layout = kLayouts[kLayout];
+    launch(queue, "sinkhorn_iteration", rows_kernel<layout.threads, layout.columns, layout.rows>,
+           static_cast<unsigned>(args.problems.batch * chunks), layout.threads,
+           sizeof(float) * layout.threads * layout.columns, args, s, chunks);
+  } else {
+    launch(queue, "sinkhorn_iteration", wide_rows_kernel,
+           blocks_for(args.problems.batch * args.problems.rows, kRowWarps), kRowWarps * kWarpSize, 0, args,
+           s);
+    const Tiles tiles = tiles_of(args.problems.rows, args.problems.cols);
+    launch(queue, "sinkhorn_iteration", wide_columns_kernel,
+           static_cast<unsigned>(args.problems.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s,
+           tiles);
+  }
+}
+
+}  // namespace
+
+size_t sinkhorn_iteration_scratch(const Queue&, const SinkhornIteration& args) {
+  Carver carver;
+  carve(carver, args.problems);
+  return carver.used();
+}
+
+void sinkhorn_iteration(const Queue& queue, const SinkhornIteration& args) {
+  const EntropicBatch& p = args.problems;
+  Carver carver(args.scratch);
+  const Scratch s = carve(carver, p);
+  const int64_t chunks = iteration_chunks(p.rows, p.cols);
+  const int64_t row_blocks = blocks_for(p.rows, kSumThreads),
+                finish_blocks = row_blocks + blocks_for(p.cols, kWarpSize),
+                commit_blocks = blocks_for(p.rows > p.cols ? p.rows : p.cols, kCommitThreads);
+  const int64_t prepared = prepare_blocks(p.rows, p.cols);
+  launch(queue, "sinkhorn_iteration", prepare_kernel, static_cast<unsigned>(p.batch * prepared),
+         kPrepareThreads, 0, args, s, prepared);
+  launch_rows(queue, args, s, chunks);
+  launch(queue, "sinkhorn_iteration", finish_kernel, static_cast<unsigned>(p.batch * finish_blocks),
+         kSumThreads, 0, args, s, chunks, row_blocks, finish_blocks);
+  launch(queue, "sinkhorn_iteration", commit_kernel, static_cast<unsigned>(p.batch * commit_blocks),
+         kCommitThreads, 0, args, s, row_blocks, commit_blocks);
+}
+
+}  // namespace sotalign::kernels::cuda

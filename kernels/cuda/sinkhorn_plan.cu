@@ -1,0 +1,201 @@
+// Both operations walk over tiles (entropic.h), once. For the plan a thread has one column. For the marginals
+// it has four, so that the row sums' way across the warp is shared by 128 entries; a warp's row sums are
+// written, [warps across, rows], and added like the chunks' column sums, in double and in fixed order.
+#include "kernels/sinkhorn_plan.h"
+
+#include "kernels/cuda/entropic.h"
+#include "kernels/cuda/launch.h"
+
+namespace sotalign::kernels::cuda {
+
+namespace {
+
+constexpr int kFinalThreads = 1024;
+constexpr int kColumns = 4;  // of a thread, for the marginals
+constexpr int kRowsAtOnce = 4;
+constexpr int kTileWarps = kTileThreads / kWarpSize;
+
+struct Potentials {
+  Row* rows;  // [batch, rows]
+  float* v;   // [batch, cols], centred
+};
+Potentials carve_potentials(Carver& carver, const EntropicBatch& p) {
+  Potentials s{};
+  s.rows = carver.take<Row>(p.batch * p.rows);
+  s.v = carver.take<float>(p.batch * p.cols);
+  return s;
+}
+
+// The errors of rows are added in blocks of 32 rows, those of columns in blocks of 32 columns.
+struct MarginalScratch {
+  Potentials potentials;
+  float* warp_rows;       // [batch, warps across, rows]
+  float* chunk_columns;   // [batch, chunks, cols]
+  double* row_errors;     // [batch, blocks of rows]
+  double* column_errors;  // [batch, blocks of columns]
+};
+MarginalScratch carve(Carver& carver, const EntropicBatch& p) {
+  const Tiles tiles = tiles_of(p.rows, p.cols, kColumns);
+  MarginalScratch s{};
+  s.potentials = carve_potentials(carver, p);
+  s.warp_rows = carver.take<float>(p.batch * tiles.across * kTileWarps * p.rows);
+  s.chunk_columns = carver.take<float>(p.batch * tiles.chunks * p.cols);
+  s.row_errors = carver.take<double>(p.batch * blocks_for(p.rows, kWarpSize));
+  s.column_errors = carver.take<double>(p.batch * blocks_for(p.cols, kWarpSize));
+  return s;
+}
+
+__global__ void __launch_bounds__(kPrepareThreads)
+    prepare_kernel(EntropicBatch p, const double* u, const double* v, Potentials s, int64_t blocks) {
+  const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kPrepareThreads + threadIdx.x;
+  const double shift = centre_of(v + b * p.cols, p.cols);
+  if (i < p.cols) s.v[b * p.cols + i] = static_cast<float>(v[b * p.cols + i] - shift);
+  if (i < p.rows) s.rows[b * p.rows + i] = split(u[b * p.rows + i] + shift, p.log_a[b * p.rows + i]);
+}
+void launch_prepare(const Queue& queue, const EntropicBatch& p, const double* u, const double* v,
+                    const Potentials& s) {
+  const int64_t blocks = prepare_blocks(p.rows, p.cols);
+  launch(queue, "sinkhorn_plan", prepare_kernel, static_cast<unsigned>(p.batch * blocks), kPrepareThreads, 0,
+         p, u, v, s, blocks);
+}
+
+__global__ void __launch_bounds__(kTileThreads) plan_kernel(SinkhornPlan args, Potentials s, Tiles tiles) {
+  const EntropicBatch& p = args.problems;
+  const Tile tile = tile_of_block(tiles, p.rows);
+  const int64_t b = tile.problem, j = tile.column;
+  if (j >= p.cols) return;  // there is no barrier
+  const float c = p.inverse_epsilon[b], v = s.v[b * p.cols + j];
+  const float* affinity = p.affinity + b * p.problem_stride + j;
+  float* plan = args.plan + b * p.problem_stride + j;
+  const Row* rows = s.rows + b * p.rows;
+  for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
+    float k[kTileRows];
+#pragma unroll
+    for (int r = 0; r < kTileRows; ++r) k[r] = i + r < tile.end ? affinity[(i + r) * p.row_stride] : 0.0f;
+#pragma unroll
+    for (int r = 0; r < kTileRows; ++r) {
+      if (i + r >= tile.end) continue;
+      const Row row = rows[i + r];
+      plan[(i + r) * p.row_stride] = plan_entry(fmaf(c, k[r], row.offset) + v, row.weight);
+    }
+  }
+}
+
+__global__ void __launch_bounds__(kTileThreads)
+    marginals_kernel(SinkhornMarginals args, MarginalScratch s, Tiles tiles) {
+  const EntropicBatch& p = args.problems;
+  const Tile tile = tile_of_block(tiles, p.rows, kColumns);
+  const int64_t b = tile.problem, left = p.cols - tile.column;  // from the thread's first column
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const float c = p.inverse_epsilon[b];
+  const float* affinity = p.affinity + b * p.problem_stride + tile.column;
+  const Row* rows = s.potentials.rows + b * p.rows;
+  const int64_t warp = (b * tiles.across + tile.across) * kTileWarps + threadIdx.x / kWarpSize;
+  float* warp_rows = s.warp_rows + warp * p.rows;
+  float v[kColumns], columns[kColumns];
+#pragma unroll
+  for (int k = 0; k < kColumns; ++k) {
+    v[k] = k * kTileThreads < left ? s.potentials.v[b * p.cols + tile.column + k * kTileThreads] : -INFINITY;
+    columns[k] = 0.0f;
+  }
+  for (int64_t i = tile.begin; i < tile.end; i += kRowsAtOnce) {
+    float p_row[kRowsAtOnce][kColumns];
+#pragma unroll
+    for (int r = 0; r < kRowsAtOnce; ++r)
+#pragma unroll
+      for (int k = 0; k < kColumns; ++k)
+        p_row[r][k] = i + r < tile.end && k * kTileThreads < left
+                          ? affinity[(i + r) * p.row_stride + k * kTileThreads]
+                          : 0.0f;
+#pragma unroll
+    for (int r = 0; r < kRowsAtOnce; ++r) {
+      const Row row = i + r < tile.end ? rows[i + r] : Row{0.0f, 0.0f};
+      float sum = 0;
+#pragma unroll
+      for (int k = 0; k < kColumns; ++k) {
+        const float entry = plan_entry(fmaf(c, p_row[r][k], row.offset) + v[k], row.weight);
+        columns[k] += entry;
+        sum += entry;
+      }
+      sum = warp_sum(sum);
+      if (lane == 0 && i + r < tile.end) warp_rows[i + r] = sum;
+    }
+  }
+  float* partial = s.chunk_columns + (b * tiles.chunks + tile.chunk) * p.cols + tile.column;
+#pragma unroll
+  for (int k = 0; k < kColumns; ++k)
+    if (k * kTileThreads < left) partial[k * kTileThreads] = columns[k];
+}
+
+// Sums over parts (entropic.h), and how far they are from the weights: one error for 32 items.
+__global__ void __launch_bounds__(kSumThreads)
+    errors_kernel(const float* partial, int64_t parts, int64_t count, const double* log_weights,
+                  double* errors, int64_t blocks) {
+  SOTALIGN_SHARED(double, shared, [kGroups][kWarpSize]);
+  const int64_t b = blockIdx.x / blocks, j = blockIdx.x % blocks * kWarpSize + sum_column();
+  const double sum = sum_chunks(partial + b * parts * count, parts, count, j, shared);
+  if (sum_group() != 0) return;  // whole warps, and no barrier follows
+  const double error = warp_sum(j < count ? fabs(sum - exp(log_weights[b * count + j])) : 0.0);
+  if (sum_column() == 0) errors[blockIdx.x] = error;
+}
+
+// A block per problem.
+__global__ void __launch_bounds__(kFinalThreads)
+    states_kernel(SinkhornState* states, MarginalScratch s, int64_t row_blocks, int64_t column_blocks) {
+  SOTALIGN_SHARED(double, scratch, [kMaxWarps]);
+  const int64_t b = blockIdx.x;
+  double row_error = 0, column_error = 0;
+  for (int64_t n = threadIdx.x; n < row_blocks; n += kFinalThreads)
+    row_error += s.row_errors[b * row_blocks + n];
+  for (int64_t n = threadIdx.x; n < column_blocks; n += kFinalThreads)
+    column_error += s.column_errors[b * column_blocks + n];
+  row_error = block_sum(row_error, scratch);
+  column_error = block_sum(column_error, scratch);
+  if (threadIdx.x == 0) {
+    states[b].row_error = row_error;
+    states[b].column_error = column_error;
+  }
+}
+
+}  // namespace
+
+size_t sinkhorn_plan_scratch(const Queue&, const SinkhornPlan& args) {
+  Carver carver;
+  carve_potentials(carver, args.problems);
+  return carver.used();
+}
+
+void sinkhorn_plan(const Queue& queue, const SinkhornPlan& args) {
+  const EntropicBatch& p = args.problems;
+  Carver carver(args.scratch);
+  const Potentials s = carve_potentials(carver, p);
+  const Tiles tiles = tiles_of(p.rows, p.cols);
+  launch_prepare(queue, p, args.u, args.v, s);
+  launch(queue, "sinkhorn_plan", plan_kernel, static_cast<unsigned>(p.batch * tiles.chunks * tiles.across),
+         kTileThreads, 0, args, s, tiles);
+}
+
+size_t sinkhorn_marginals_scratch(const Queue&, const SinkhornMarginals& args) {
+  Carver carver;
+  carve(carver, args.problems);
+  return carver.used();
+}
+
+void sinkhorn_marginals(const Queue& queue, const SinkhornMarginals& args) {
+  const EntropicBatch& p = args.problems;
+  Carver carver(args.scratch);
+  const MarginalScratch s = carve(carver, p);
+  const Tiles tiles = tiles_of(p.rows, p.cols, kColumns);
+  const int64_t row_blocks = blocks_for(p.rows, kWarpSize), column_blocks = blocks_for(p.cols, kWarpSize);
+  launch_prepare(queue, p, args.u, args.v, s.potentials);
+  launch(queue, "sinkhorn_marginals", marginals_kernel,
+         static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, tiles);
+  launch(queue, "sinkhorn_marginals", errors_kernel, static_cast<unsigned>(p.batch * row_blocks), kSumThreads,
+         0, s.warp_rows, tiles.across * kTileWarps, p.rows, p.log_a, s.row_errors, row_blocks);
+  launch(queue, "sinkhorn_marginals", errors_kernel, static_cast<unsigned>(p.batch * column_blocks),
+         kSumThreads, 0, s.chunk_columns, tiles.chunks, p.cols, p.log_b, s.column_errors, column_blocks);
+  launch(queue, "sinkhorn_marginals", states_kernel, static_cast<unsigned>(p.batch), kFinalThreads, 0,
+         args.states, s, row_blocks, column_blocks);
+}
+
+}  // namespace sotalign::kernels::cuda

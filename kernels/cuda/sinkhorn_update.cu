@@ -1,0 +1,209 @@
+// Log-domain half-iterations in ONE read of K and little more than one exponential per entry. Each thread
+// keeps a maximum of its own and the sum relative to it; it looks at eight entries at a time and rescales the
+// sum once for these. Maxima and sums of several threads are then brought to the greatest maximum.
+// A maximum is a reference alone and its rounding harmless: the exponents are taken relative to the rounded
+// one, with the large terms cancelling inside the fused multiply-add.
+//
+// Rows: a warp takes a row. Columns: tiles (entropic.h); what is left of their chunks is combined by a second
+// kernel. Problems that are not wanted cost a launch whose blocks return at once.
+#include "kernels/sinkhorn_update.h"
+
+#include "kernels/cuda/entropic.h"
+#include "kernels/cuda/launch.h"
+
+namespace sotalign::kernels::cuda {
+
+namespace {
+
+constexpr int kRowWarps = 4;
+constexpr int kAtOnce = 8;
+/// Below every exponent. Finite, as differences of maxima must not be NaN.
+constexpr float kNoMaximum = -FLT_MAX;
+
+__device__ __forceinline__ bool wanted(const SinkhornState* states, int64_t b) {
+  return states == nullptr || (states[b].active && states[b].use_log_domain);
+}
+
+struct RowScratch {
+  double* shift;  // [batch]
+  float* v;       // [batch, cols], centred
+};
+RowScratch carve_rows(Carver& carver, const EntropicBatch& p) {
+  RowScratch s{};
+  s.shift = carver.take<double>(p.batch);
+  s.v = carver.take<float>(p.batch * p.cols);
+  return s;
+}
+
+struct ColumnScratch {
+  Row* rows;             // [batch, rows]
+  float *maxima, *sums;  // [batch, chunks, cols]
+};
+ColumnScratch carve_columns(Carver& carver, const EntropicBatch& p) {
+  const int64_t chunks = tiles_of(p.rows, p.cols).chunks;
+  ColumnScratch s{};
+  s.rows = carver.take<Row>(p.batch * p.rows);
+  s.maxima = carver.take<float>(p.batch * chunks * p.cols);
+  s.sums = carver.take<float>(p.batch * chunks * p.cols);
+  return s;
+}
+
+__global__ void __launch_bounds__(kPrepareThreads)
+    prepare_rows_kernel(SinkhornRowUpdate args, RowScratch s, int64_t blocks) {
+  const int64_t cols = args.problems.cols, b = blockIdx.x / blocks;
+  const int64_t j = blockIdx.x % blocks * kPrepareThreads + threadIdx.x;
+  if (!wanted(args.states, b)) return;  // the whole block
+  const double shift = centre_of(args.v + b * cols, cols);
+  if (j == 0) s.shift[b] = shift;
+  if (j < cols) s.v[b * cols + j] = static_cast<float>(args.v[b * cols + j] - shift);
+}
+
+__global__ void __launch_bounds__(kRowWarps* kWarpSize) rows_kernel(SinkhornRowUpdate args, RowScratch s) {
+  const EntropicBatch& p = args.problems;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int64_t at = static_cast<int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / kWarpSize, b = at / p.rows;
+  if (b >= p.batch || !wanted(args.states, b)) return;  // the whole warp, and there is no barrier
+  const double log_a = p.log_a[at];
+  if (std::isinf(log_a)) {  // the whole warp
+    if (lane == 0) args.u[at] = log_a;
+    return;
+  }
+  const float c = p.inverse_epsilon[b];
+  const float* affinity = p.affinity + b * p.problem_stride + at % p.rows * p.row_stride;
+  const float* v = s.v + b * p.cols;
+  float maximum = kNoMaximum;
+  double sum = 0;
+  for (int64_t j = lane; j < p.cols; j += kAtOnce * kWarpSize) {
+    float k[kAtOnce], potential[kAtOnce];
+#pragma unroll
+    for (int n = 0; n < kAtOnce; ++n) {
+      const int64_t column = j + n * kWarpSize;
+      k[n] = column < p.cols ? affinity[column] : 0.0f;
+      potential[n] = column < p.cols ? v[column] : -INFINITY;
+    }
+    float top = maximum;
+#pragma unroll
+    for (int n = 0; n < kAtOnce; ++n) top = fmaxf(top, fmaf(c, k[n], potential[n]));
+    float part = 0;
+#pragma unroll
+    for (int n = 0; n < kAtOnce; ++n) part += exp_clamped(fmaf(c, k[n], -top) + potential[n]);
+    sum = sum * static_cast<double>(exp_clamped(maximum - top)) + static_cast<double>(part);
+    maximum = top;
+  }
+  const float top = warp_reduce(maximum, Maximum{});
+  sum = warp_sum(sum * static_cast<double>(exp_clamped(maximum - top)));
+  if (lane == 0) {
+    const double next = log_a - (static_cast<double>(top) + log(sum)) - s.shift[b], old = args.u[at];
+    args.u[at] = args.blend == 1.0 ? next : old + args.blend * (next - old);
+  }
+}
+
+// The weight stays inside the exponent here: a row of weight 1e-40 may still be all that a column has. So a
+// row's `weight` is only what rounding u_i has left.
+__global__ void __launch_bounds__(kPrepareThreads)
+    prepare_columns_kernel(SinkhornColumnUpdate args, ColumnScratch s, int64_t blocks) {
+  const int64_t rows = args.problems.rows, b = blockIdx.x / blocks;
+  const int64_t i = blockIdx.x % blocks * kPrepareThreads + threadIdx.x, at = b * rows + i;
+  if (i < rows && wanted(args.states, b))
+    s.rows[at] = std::isinf(args.problems.log_a[at]) ? Row{-INFINITY, 0.0f} : split(args.u[at], 0.0);
+}
+
+__global__ void __launch_bounds__(kTileThreads)
+    tiles_kernel(SinkhornColumnUpdate args, ColumnScratch s, Tiles tiles) {
+  const EntropicBatch& p = args.problems;
+  const Tile tile = tile_of_block(tiles, p.rows);
+  const int64_t b = tile.problem, j = tile.column;
+  if (!wanted(args.states, b) || j >= p.cols) return;  // there is no barrier
+  const float c = p.inverse_epsilon[b];
+  const float* affinity = p.affinity + b * p.problem_stride + j;
+  const Row* rows = s.rows + b * p.rows;
+  float maximum = kNoMaximum;
+  double sum = 0;
+  for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
+    float k[kTileRows];
+    Row row[kTileRows];
+#pragma unroll
+    for (int r = 0; r < kTileRows; ++r) {
+      k[r] = i + r < tile.end ? affinity[(i + r) * p.row_stride] : 0.0f;
+      row[r] = i + r < tile.end ? rows[i + r] : Row{-INFINITY, 0.0f};
+    }
+    float top = maximum;
+#pragma unroll
+    for (int r = 0; r < kTileRows; ++r) top = fmaxf(top, fmaf(c, k[r], row[r].offset));
+    float part = 0;
+#pragma unroll
+    for (int r = 0; r < kTileRows; ++r)
+      part = fmaf(row[r].weight, exp_clamped(fmaf(c, k[r], row[r].offset) - top), part);
+    sum = sum * static_cast<double>(exp_clamped(maximum - top)) + static_cast<double>(part);
+    maximum = top;
+  }
+  const int64_t at = (b * tiles.chunks + tile.chunk) * p.cols + j;
+  s.maxima[at] = maximum;
+  s.sums[at] = static_cast<float>(sum);
+}
+
+// Sums over chunks (entropic.h), each relative to a maximum of its own.
+__global__ void __launch_bounds__(kSumThreads)
+    combine_kernel(SinkhornColumnUpdate args, ColumnScratch s, int64_t chunks, int64_t blocks) {
+  SOTALIGN_SHARED(float, maxima, [kGroups][kWarpSize]);
+  SOTALIGN_SHARED(double, sums, [kGroups][kWarpSize]);
+  const int64_t cols = args.problems.cols, b = blockIdx.x / blocks;
+  const int64_t j = blockIdx.x % blocks * kWarpSize + sum_column();
+  if (!wanted(args.states, b)) return;  // the whole block
+  const int64_t mine = j < cols ? chunks : 0, at = b * chunks * cols + j;
+  float maximum = kNoMaximum;
+  for (int64_t chunk = sum_group(); chunk < mine; chunk += kGroups)
+    maximum = fmaxf(maximum, s.maxima[at + chunk * cols]);
+  maximum = combine_groups(maximum, maxima, Maximum{});
+  double sum = 0;
+  for (int64_t chunk = sum_group(); chunk < mine; chunk += kGroups)
+    sum += static_cast<double>(s.sums[at + chunk * cols]) *
+           static_cast<double>(exp_clamped(s.maxima[at + chunk * cols] - maximum));
+  sum = combine_groups(sum, sums, Plus{});
+  if (sum_group() == 0 && j < cols) {
+    const double log_b = args.problems.log_b[b * cols + j];
+    args.v[b * cols + j] = std::isinf(log_b) ? log_b : log_b - (static_cast<double>(maximum) + log(sum));
+  }
+}
+
+}  // namespace
+
+size_t sinkhorn_row_update_scratch(const Queue&, const SinkhornRowUpdate& args) {
+  Carver carver;
+  carve_rows(carver, args.problems);
+  return carver.used();
+}
+
+void sinkhorn_row_update(const Queue& queue, const SinkhornRowUpdate& args) {
+  const EntropicBatch& p = args.problems;
+  Carver carver(args.scratch);
+  const RowScratch s = carve_rows(carver, p);
+  const int64_t blocks = blocks_for(p.cols, kPrepareThreads);
+  launch(queue, "sinkhorn_row_update", prepare_rows_kernel, static_cast<unsigned>(p.batch * blocks),
+         kPrepareThreads, 0, args, s, blocks);
+  launch(queue, "sinkhorn_row_update", rows_kernel, blocks_for(p.batch * p.rows, kRowWarps),
+         kRowWarps * kWarpSize, 0, args, s);
+}
+
+size_t sinkhorn_column_update_scratch(const Queue&, const SinkhornColumnUpdate& args) {
+  Carver carver;
+  carve_columns(carver, args.problems);
+  return carver.used();
+}
+
+void sinkhorn_column_update(const Queue& queue, const SinkhornColumnUpdate& args) {
+  const EntropicBatch& p = args.problems;
+  Carver carver(args.scratch);
+  const ColumnScratch s = carve_columns(carver, p);
+  const Tiles tiles = tiles_of(p.rows, p.cols);
+  const int64_t row_blocks = blocks_for(p.rows, kPrepareThreads),
+                column_blocks = blocks_for(p.cols, kWarpSize);
+  launch(queue, "sinkhorn_column_update", prepare_columns_kernel, static_cast<unsigned>(p.batch * row_blocks),
+         kPrepareThreads, 0, args, s, row_blocks);
+  launch(queue, "sinkhorn_column_update", tiles_kernel,
+         static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, tiles);
+  launch(queue, "sinkhorn_column_update", combine_kernel, static_cast<unsigned>(p.batch * column_blocks),
+         kSumThreads, 0, args, s, tiles.chunks, column_blocks);
+}
+
+}  // namespace sotalign::kernels::cuda
