@@ -5,8 +5,8 @@
 
 namespace sotalign::kernels {
 
-/// Sums are formed for this many equal ranges of a matrix's rows and then added in the order of the ranges,
-/// so the result is the same for any number of threads.
+/// Sums are formed for this many equal ranges of a matrix's rows and then added in a fixed order, so the
+/// result is the same for any number of threads.
 inline constexpr int64_t kColumnMeanRanges = 64;
 
 /// mean_j = sum_i x_ij / rows over the rows of all parts, in double throughout. One pass.

@@ -9,6 +9,7 @@
 #include "support/activations.h"
 #include "support/compare.h"
 #include "support/devices.h"
+#include "support/strided.h"
 
 namespace sotalign {
 namespace {
@@ -144,14 +145,15 @@ class ColumnSumTest : public testing::DeviceTest {
   std::vector<float> run(Context& where, const std::vector<float>& x, int64_t rows, int64_t cols,
                          int64_t stride) {
     const Buffer<float> dx(where, x);
-    Buffer<float> sum(where, std::vector<float>(static_cast<size_t>(cols), -1.0f));
-    Buffer<double> scratch(where, kernels::column_sum_blocks(rows) * cols);
+    testing::Strided<float> sum(where, 1, cols, {.offset = 1});
+    testing::Strided<double> scratch(where, kernels::column_sum_blocks(rows), cols, {.offset = 1});
     kernels::column_sum(where.queue(), {.x = dx.data(),
                                         .x_stride = stride,
                                         .sum = sum.data(),
                                         .scratch = scratch.data(),
                                         .rows = rows,
                                         .cols = cols});
+    scratch.download();  // looks at what lies around it
     return sum.download();
   }
 };
@@ -159,8 +161,8 @@ SOTALIGN_ON_EVERY_DEVICE(ColumnSumTest);
 
 TEST_P(ColumnSumTest, AgreesWithLoopsForAnyNumberOfThreads) {
   Context single(GetParam(), 1), several(GetParam(), 3);
-  for (const int64_t rows : {0, 1, 2, 31, 127, 128, 129, 1000})
-    for (const int64_t cols : {1, 2, 31, 32, 33, 127}) {
+  for (const int64_t rows : {0, 1, 2, 31, 127, 128, 129, 1000, 2500})
+    for (const int64_t cols : {1, 2, 31, 32, 33, 127, 257}) {
       const int64_t stride = cols + 2;
       // A large constant: float accumulation would lose the digits that distinguish the rows.
       std::vector<float> x = random_normal(rows * stride, 1);
@@ -175,6 +177,17 @@ TEST_P(ColumnSumTest, AgreesWithLoopsForAnyNumberOfThreads) {
       EXPECT_WITHIN(relative_l1(sums, expected), 1e-7) << rows << " " << cols;
       EXPECT_EQ(run(several, x, rows, cols, stride), sums);
     }
+}
+
+TEST_P(ColumnSumTest, NanStaysInItsColumn) {
+  const int64_t rows = 300, cols = 40;
+  std::vector<float> x(rows * cols, 0.5f);
+  x[299 * cols + 39] = std::numeric_limits<float>::quiet_NaN();
+  x[130 * cols + 3] = std::numeric_limits<float>::infinity();
+  const std::vector<float> sums = run(context, x, rows, cols, cols);
+  for (int64_t j = 0; j < 39; ++j)
+    EXPECT_EQ(sums[j], j == 3 ? std::numeric_limits<float>::infinity() : 150.0f) << j;
+  EXPECT_TRUE(std::isnan(sums[39]));
 }
 
 }  // namespace

@@ -42,7 +42,7 @@ SOTALIGN_ON_EVERY_DEVICE(PreprocessTest);
 
 TEST_P(PreprocessTest, AgreesWithLoops) {
   for (const auto& [rows, cols] :
-       {std::pair{1, 1}, {1, 5}, {2, 1}, {31, 33}, {64, 32}, {65, 127}, {1000, 3}}) {
+       {std::pair{1, 1}, {1, 5}, {2, 1}, {31, 33}, {64, 32}, {65, 127}, {1000, 3}, {700, 257}}) {
     SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(cols));
     std::vector<float> x = random_normal(int64_t{rows} * cols, 7);
     for (float& value : x) value += 3;
@@ -74,6 +74,8 @@ TEST_P(PreprocessTest, SeveralMatricesWeighByTheirRows) {
   const Matrix<float> whole(context, x.data(), 100, cols), first(context, x.data(), 13, cols),
       second(context, x.data() + 13 * cols, 87, cols), none(context, 0, cols);
   EXPECT_WITHIN(testing::max_difference(column_mean(context, {first, none, second}), mean_of(x, cols)),
+                1e-15);
+  EXPECT_WITHIN(testing::max_difference(column_mean(context, {none, second, first, none}), mean_of(x, cols)),
                 1e-15);
   // A view with a stride: columns 5 to 10 of the whole.
   const std::vector<double> all = mean_of(x, cols);

@@ -10,6 +10,7 @@
 #include "support/compare.h"
 #include "support/devices.h"
 #include "support/npy.h"
+#include "support/strided.h"
 
 namespace sotalign {
 namespace {
@@ -100,9 +101,8 @@ class SiglipTest : public testing::DeviceTest {};
 SOTALIGN_ON_EVERY_DEVICE(SiglipTest);
 
 TEST_P(SiglipTest, AgreesWithLoops) {
-  const int64_t sizes[] = {1, 2, 31, 32, 33, 127, 600};
-  for (const int64_t rows : sizes)
-    for (const int64_t cols : sizes) {
+  for (const int64_t rows : {1, 2, 31, 33, 127})
+    for (const int64_t cols : {1, 2, 31, 32, 33, 127, 600}) {
       SCOPED_TRACE(::testing::Message() << rows << " x " << cols);
       const std::vector<float> k = random_uniform(rows * cols, uint64_t(rows * 1000 + cols));
       const int64_t most = std::min(rows, cols);
@@ -112,6 +112,19 @@ TEST_P(SiglipTest, AgreesWithLoops) {
       expect_close(run(context, k, rows, cols, 1.0f, 0.5f, {.pairs = half}),
                    oracle(k, rows, cols, half, 1.0, 0.5), 1.0);
     }
+}
+
+TEST_P(SiglipTest, LongRowsAndFarPairs) {
+  for (const auto& [rows, cols] : {std::pair<int64_t, int64_t>{3, 2500}, {1100, 1063}}) {
+    SCOPED_TRACE(::testing::Message() << rows << " x " << cols);
+    const std::vector<float> k = random_uniform(rows * cols, 12);
+    const int64_t pairs = std::min(rows, cols);
+    const Output actual = run(context, k, rows, cols, kLogScale, kBias);
+    const Expected expected = oracle(k, rows, cols, pairs, kLogScale, kBias);
+    expect_close(actual, expected, kLogScale);
+    for (size_t i = 0; i < k.size(); ++i)
+      ASSERT_TRUE(std::abs(actual.grad_k[i] / expected.grad_k[i] - 1) <= 1e-5) << i;
+  }
 }
 
 TEST_P(SiglipTest, TinySlopesKeepTheirDigits) {
@@ -144,6 +157,33 @@ TEST_P(SiglipTest, NanShowsInTheValue) {
     k[place] = std::numeric_limits<float>::quiet_NaN();
     EXPECT_TRUE(std::isnan(run(context, k, n, n, kLogScale, kBias).value)) << place;
   }
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<float> k(n * n, 0.1f);
+  EXPECT_TRUE(std::isnan(run(context, k, n, n, nan, kBias).value));
+  EXPECT_TRUE(std::isnan(run(context, k, n, n, kLogScale, nan).value));
+}
+
+TEST_P(SiglipTest, WritesNothingBesideTheGradient) {
+  const int64_t rows = 7, cols = 33;
+  const std::vector<float> k = random_uniform(rows * cols, 13);
+  const testing::Strided<float> matrix(context, k, rows, cols, {.offset = 1, .gap = 2});
+  testing::Strided<float> grad(context, rows, cols, {.offset = 3, .gap = 4}),
+      in_place(context, k, rows, cols, {.offset = 2, .gap = 3}, -777.25f);
+  const Buffer<float> parameters(context, {kLogScale, kBias});
+  Buffer<double> value(context, 1);
+  Buffer<float> grads(context, 2);
+  const std::vector<float> expected = run(context, k, rows, cols, kLogScale, kBias).grad_k;
+  const auto call = [&](const testing::Strided<float>& from, testing::Strided<float>& to) {
+    siglip_of_cosines(context, {from.data(), rows, cols, from.stride()}, parameters.data(),
+                      parameters.data() + 1, {},
+                      {.grad_k = {to.data(), rows, cols, to.stride()},
+                       .value = value.data(),
+                       .grad_log_scale = grads.data(),
+                       .grad_bias = grads.data() + 1});
+    EXPECT_EQ(to.download(), expected);
+  };
+  call(matrix, grad);
+  call(in_place, in_place);
 }
 
 TEST_P(SiglipTest, WeightScalesTheGradientsOnly) {
