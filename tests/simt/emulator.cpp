@@ -2,8 +2,8 @@
 //
 // A fiber runs until it waits in a barrier or a warp operation, or its thread ends; then another one goes on.
 // A thread that never waits costs no switch: the next one starts on the same stack. When no thread can go on,
-// the kernel has a deadlock. An error inside a kernel abandons all of its fibers and is thrown from the
-// launch.
+// the kernel has a deadlock. An error is an exception on the fiber of its thread; the other fibers are
+// abandoned, and the launch throws it.
 //
 // Never compiled for the race detector: the scheduler's own state must stay invisible to it.
 #include "simt/emulator.h"
@@ -70,7 +70,7 @@ constexpr size_t kPage = 4096;
 constexpr unsigned kWarp = 32;
 /// In builds for the race detector, which has room for some thousand threads. Later blocks use them again,
 /// and races between two threads with the same fiber stay unseen.
-constexpr size_t kDetectors = 1024;
+constexpr size_t kDetectors = kMaxThreads;
 
 struct Fiber : Thread {
   Fiber() = default;
@@ -98,19 +98,22 @@ struct Fiber : Thread {
   unsigned source = 0;
 };
 
-/// The fibers that can go on, in the order in which they became ready.
-class ReadyQueue {
+/// At most one place for each thread of a block. Of fixed size: the race detector also follows what libraries
+/// do with memory, such as a container that grows.
+class FiberQueue {
  public:
   void clear() { size_ = 0; }
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
   void push(Fiber* fiber) { at(size_++) = fiber; }
-  Fiber* take(size_t i) {
+  /// The fiber at place i, where the first one takes over.
+  Fiber* take(size_t i = 0) {
     Fiber* fiber = std::exchange(at(i), at(0));
     first_ = (first_ + 1) % kMaxThreads;
     --size_;
     return fiber;
   }
+  Fiber* take_last() { return at(--size_); }
 
  private:
   Fiber*& at(size_t i) { return ring_[(first_ + i) % kMaxThreads]; }
@@ -181,6 +184,7 @@ class Scheduler {
 
  private:
   void run_block(uint3 index);
+  void abandon_fibers();
   void prepare_fibers();
   [[noreturn]] static void fiber_main(context::transfer_t from);
   static void arrive(context::transfer_t from, void* fake_stack);
@@ -190,8 +194,9 @@ class Scheduler {
   Fiber* idle_fiber();
   void make_fiber();
   void wait(const char* waits_in, const Location& where);
+  void run_thread();
   void end_thread();
-  std::string deadlock() const;
+  void report_deadlock();
   static Fiber& self() { return *static_cast<Fiber*>(current); }
 
   // The grid.
@@ -214,7 +219,7 @@ class Scheduler {
     Location where;
     unsigned arrived = 0, round = 0;
     int count = 0, result = 0;
-    std::vector<Fiber*> waiting;
+    FiberQueue waiting;
     char tokens[2] = {};  // for the race detector, in turn
   } barrier_;
   SharedMemory dynamic_;
@@ -224,8 +229,7 @@ class Scheduler {
   // The fibers.
   Fiber host_;  // not a thread of the kernel, but who launched it
   std::vector<std::unique_ptr<Fiber>> fibers_;
-  std::deque<Fiber*> idle_;
-  ReadyQueue ready_;
+  FiberQueue idle_, ready_;
 
   // For the race detector.
   char launch_token_ = 0, end_token_ = 0, fence_token_ = 0;
@@ -237,8 +241,7 @@ Scheduler& scheduler() {
   return instance;
 }
 
-// --- fibers
-// ----------------------------------------------------------------------------------------------------
+// --- fibers ---
 
 void Scheduler::make_fiber() {
   Fiber& fiber = *fibers_.emplace_back(std::make_unique<Fiber>());
@@ -256,22 +259,14 @@ void Scheduler::make_fiber() {
   fiber.stack_bytes = kStackBytes - stagger;
   fiber.context = context::make_fcontext(low + fiber.stack_bytes, fiber.stack_bytes, fiber_main);
   fiber.detector = sanitizers::create_detector();
-  idle_.push_back(&fiber);
+  idle_.push(&fiber);
 }
 
 /// The one used last is warm in the cache. For the race detector it is the one used longest ago, and each
 /// thread of a block has a fiber of its own: two threads on one stack would look like a race for it.
 Fiber* Scheduler::idle_fiber() {
   if (idle_.empty()) make_fiber();
-  Fiber* fiber = nullptr;
-  if (sanitizers::kDetectRaces) {
-    fiber = idle_.front();
-    idle_.pop_front();
-  } else {
-    fiber = idle_.back();
-    idle_.pop_back();
-  }
-  return fiber;
+  return sanitizers::kDetectRaces ? idle_.take() : idle_.take_last();
 }
 
 void Scheduler::prepare_fibers() {
@@ -303,16 +298,26 @@ void Scheduler::arrive(context::transfer_t transfer, void* fake_stack) {
 
 void Scheduler::fiber_main(context::transfer_t transfer) {
   arrive(transfer, nullptr);
-  Scheduler& self = scheduler();
-  for (;;) {
-    sanitizers::acquire(&self.launch_token_);
-    self.body_(self.arguments_);
-    self.end_thread();
-  }
+  Scheduler& all = scheduler();
+  for (;;) all.run_thread();
 }
 
-// --- choosing who runs
-// -----------------------------------------------------------------------------------------
+void Scheduler::run_thread() {
+  sanitizers::acquire(&launch_token_);
+  bool failed = false;
+  try {
+    body_(arguments_);
+  } catch (const std::exception& error) {
+    const sanitizers::Unobserved unobserved;
+    error_ = error.what();
+    failed = true;
+  }
+  // Outside the handler: the run-time library keeps its exceptions by thread and knows no fibers.
+  if (failed) jump(self(), host_);
+  end_thread();
+}
+
+// --- choosing who runs ---
 
 /// The next to run, possibly `leaving` with a new thread; null if all threads that are left wait.
 Fiber* Scheduler::next(Fiber* leaving) {
@@ -344,7 +349,7 @@ void Scheduler::wait(const char* waits_in, const Location& where) {
   me.where = where;
   Fiber* other = next(nullptr);
   if (other == nullptr) {
-    error_ = deadlock();
+    report_deadlock();
     other = &host_;
   }
   if (other != &me) jump(me, *other);
@@ -358,15 +363,16 @@ void Scheduler::end_thread() {
   --alive_;
   Fiber* other = alive_ == 0 ? &host_ : next(&me);
   if (other == &me) return;
-  idle_.push_back(&me);
+  idle_.push(&me);
   if (other == nullptr) {
-    error_ = deadlock();
+    report_deadlock();
     other = &host_;
   }
   jump(me, *other);  // comes back with a new thread
 }
 
-std::string Scheduler::deadlock() const {
+void Scheduler::report_deadlock() {
+  const sanitizers::Unobserved unobserved;
   std::string text = "simt: kernel " + std::string(running->name) + ", block " + to_text(block_) +
                      ": deadlock: " + std::to_string(alive_) + " threads wait, " +
                      std::to_string(threads_ - alive_) + " have ended";
@@ -380,19 +386,16 @@ std::string Scheduler::deadlock() const {
     last = fiber;
     if (++named == 4) break;
   }
-  return text;
+  error_ = text;
 }
 
 void Scheduler::fail(const std::string& what, const Location& where) {
-  Fiber& me = self();
-  error_ = "simt: kernel " + std::string(running->name) + ", block " + to_text(me.block) + ", thread " +
-           to_text(me.index) + ", " + to_text(where) + ": " + what;
-  jump(me, host_);
-  std::abort();  // never resumed
+  const Fiber& me = self();
+  throw Error("simt: kernel " + std::string(running->name) + ", block " + to_text(me.block) + ", thread " +
+              to_text(me.index) + ", " + to_text(where) + ": " + what);
 }
 
-// --- grids and blocks
-// ------------------------------------------------------------------------------------------
+// --- grids and blocks ---
 
 void Scheduler::run(const Launch& launch, void (*body)(const void*), const void* arguments) {
   const sanitizers::Unobserved unobserved;
@@ -428,14 +431,22 @@ void Scheduler::run(const Launch& launch, void (*body)(const void*), const void*
     run_block({static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x % grid.y),
                static_cast<unsigned>(number / grid.x / grid.y)});
   }
+  if (!error_.empty()) abandon_fibers();
   sanitizers::acquire(&end_token_);
   statics_.clear();
   dynamic_.reset();
-  if (error_.empty()) return;
-  // The fibers are in the middle of the kernel.
+  if (!error_.empty()) throw Error(error_);
+}
+
+/// They are in the middle of the kernel.
+void Scheduler::abandon_fibers() {
+  for (const std::unique_ptr<Fiber>& fiber : fibers_) {
+    sanitizers::switch_detector(fiber->detector);
+    sanitizers::release(&end_token_);
+  }
+  sanitizers::switch_detector(host_.detector);
   idle_.clear();
   fibers_.clear();
-  throw Error(error_);
 }
 
 void Scheduler::run_block(uint3 index) {
@@ -466,17 +477,16 @@ void Scheduler::run_block(uint3 index) {
 void* Scheduler::static_shared(const void* key, size_t bytes, Location where) {
   for (const auto& [known, memory] : statics_)
     if (known == key) return memory.get();
-  const sanitizers::Unobserved unobserved;
   shared_bytes_ += bytes;
   if (shared_bytes_ > config.max_shared_bytes)
     fail("static and dynamic shared memory take " + std::to_string(shared_bytes_) + " bytes, more than " +
              std::to_string(config.max_shared_bytes),
          where);
+  const sanitizers::Unobserved unobserved;
   return statics_.emplace_back(key, make_shared_memory(bytes)).second.get();
 }
 
-// --- barriers and warp operations
-// ------------------------------------------------------------------------------
+// --- barriers and warp operations ---
 
 int Scheduler::barrier(Barrier kind, int predicate, Location where) {
   Fiber& me = self();
@@ -496,14 +506,13 @@ int Scheduler::barrier(Barrier kind, int predicate, Location where) {
     b.result = std::exchange(b.count, 0);
     b.arrived = 0;
     ++b.round;
-    for (Fiber* fiber : b.waiting) ready_.push(fiber);
-    b.waiting.clear();
+    while (!b.waiting.empty()) ready_.push(b.waiting.take());
     if (!in_order_) {  // any of them may be the first to go on
       ready_.push(&me);
       wait("__syncthreads", where);
     }
   } else {
-    b.waiting.push_back(&me);
+    b.waiting.push(&me);
     wait("__syncthreads", where);
   }
   sanitizers::acquire(token);
@@ -558,8 +567,7 @@ void Scheduler::fence() {
 
 }  // namespace
 
-// --- what the header declares
-// ----------------------------------------------------------------------------------
+// --- what the header declares ---
 
 int block_barrier(Barrier kind, int predicate, Location where) {
   return scheduler().barrier(kind, predicate, where);
@@ -568,8 +576,8 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, unsigne
   return scheduler().collective(kind, mask, value, source, where);
 }
 void memory_fence() { scheduler().fence(); }
-void* static_shared(const void* key, size_t bytes) {
-  return scheduler().static_shared(key, bytes, Location::current());
+void* static_shared(const void* key, size_t bytes, Location where) {
+  return scheduler().static_shared(key, bytes, where);
 }
 void* dynamic_shared() { return scheduler().dynamic_shared(); }
 void fail(const std::string& what, Location where) { scheduler().fail(what, where); }
@@ -591,7 +599,8 @@ void check_launch(const Launch& launch) {
            " bytes of shared memory, asked for " + std::to_string(launch.shared_bytes));
 }
 
-void check_argument(const Launch& launch, const void* pointer) {
+void check_pointer(const Launch& launch, const void* pointer) {
+  const DeviceLock lock(device_mutex());
   if (pointer != nullptr && !points_into_device_memory(pointer))
     throw Error("simt: launch of kernel " + std::string(launch.name) +
                 ": a pointer does not point into device memory");
@@ -604,6 +613,7 @@ void run_grid(const Launch& launch, void (*body)(const void*), const void* argum
 }  // namespace detail
 
 void restart_schedule(const std::string& test) {
+  const detail::DeviceLock lock(detail::device_mutex());
   schedules_taken = 0;
   detail::set_current_test(test);
 }

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <tuple>
@@ -55,7 +56,7 @@ struct Error : std::runtime_error {
   using runtime_error::runtime_error;
 };
 
-/// What the program has asked for since the process began.
+/// What was done since the process began.
 struct Counters {
   int64_t launches = 0;
   int64_t mallocs = 0, frees = 0;
@@ -93,7 +94,11 @@ extern const Launch* running;
 /// Throws for a grid or block that no device takes.
 void check_launch(const Launch& launch);
 /// Throws unless `pointer` is null or points into device memory.
-void check_argument(const Launch& launch, const void* pointer);
+void check_pointer(const Launch& launch, const void* pointer);
+template <class T>
+void check_argument([[maybe_unused]] const Launch& launch, [[maybe_unused]] const T& argument) {
+  if constexpr (std::is_pointer_v<T>) check_pointer(launch, argument);
+}
 /// Calls body(arguments) once for each thread of the grid.
 void run_grid(const Launch& launch, void (*body)(const void*), const void* arguments);
 
@@ -101,13 +106,14 @@ void run_grid(const Launch& launch, void (*body)(const void*), const void* argum
 void enqueue(cudaStream_t stream, std::function<void()> work);
 
 /// The block's memory for the static shared variable that `key` stands for.
-void* static_shared(const void* key, size_t bytes);
+void* static_shared(const void* key, size_t bytes, std::source_location where);
 void* dynamic_shared();
 
 template <class Declaration>
-void* static_shared_of(Declaration, size_t bytes) {
+void* static_shared_of(Declaration, size_t bytes,
+                       std::source_location where = std::source_location::current()) {
   static const char key = 0;
-  return static_shared(&key, bytes);
+  return static_shared(&key, bytes, where);
 }
 
 }  // namespace detail
@@ -119,11 +125,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
   static_assert((std::is_trivially_copyable_v<Parameters> && ...), "CUDA copies arguments byte by byte");
   const detail::Launch launch{name, grid, block, shared_bytes};
   detail::check_launch(launch);
-  const auto check = [&](const auto& argument) {
-    if constexpr (std::is_pointer_v<std::decay_t<decltype(argument)>>)
-      detail::check_argument(launch, argument);
-  };
-  (check(arguments), ...);
+  (detail::check_argument(launch, arguments), ...);
   detail::enqueue(stream, [launch, kernel, copies = std::tuple<Parameters...>(arguments...)] {
     const auto thread = [&] { std::apply(kernel, copies); };
     detail::run_grid(

@@ -68,8 +68,7 @@ T atomic_update(T* address, Change change) {
 
 constexpr int warpSize = 32;
 
-// --- barriers
-// --------------------------------------------------------------------------------------------------
+// --- barriers ---
 
 inline void __syncthreads(simt::detail::Location where = simt::detail::Location::current()) {
   simt::detail::block_barrier(simt::detail::Barrier::kPlain, 0, where);
@@ -92,9 +91,9 @@ inline void __syncwarp(unsigned mask = 0xffffffffu,
 inline void __threadfence() { simt::detail::memory_fence(); }
 inline void __threadfence_block() { simt::detail::memory_fence(); }
 
-// --- warp operations, with the rules of the PTX instruction shfl: a lane whose source lies outside its group
-// gets its own value, except that xor may reach into earlier groups
-// ----------------------------------------------
+// --- warp operations ---
+// With the rules of the PTX instruction shfl: a lane whose source lies outside its group gets its own value,
+// except that xor may reach into earlier groups.
 
 template <simt::detail::Shuffled T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32,
@@ -139,8 +138,7 @@ inline int __all_sync(unsigned mask, int predicate,
   return __ballot_sync(mask, predicate, where) == mask;
 }
 
-// --- memory
-// ----------------------------------------------------------------------------------------------------
+// --- memory ---
 
 template <simt::detail::AtomicInteger T>
 T atomicAdd(T* address, std::type_identity_t<T> value) {
@@ -182,8 +180,7 @@ void __stcs(T* address, std::type_identity_t<T> value) {
   *address = value;
 }
 
-// --- mathematics
-// -----------------------------------------------------------------------------------------------
+// --- mathematics ---
 
 // CUDA's overloads want both arguments of one type, too. As there, a NaN loses.
 template <std::integral T>

@@ -26,8 +26,7 @@ class PrimitivesTest : public EmulatorTest, public ::testing::WithParamInterface
 INSTANTIATE_TEST_SUITE_P(, PrimitivesTest, ::testing::Values(0, 1, 2, 3, 4),
                          ::testing::PrintToStringParamName());
 
-// --- indices
-// ---------------------------------------------------------------------------------------------------
+// --- indices ---
 
 __global__ void indices_kernel(uint3* thread, uint3* block) {
   const unsigned block_number = blockIdx.x + gridDim.x * (blockIdx.y + gridDim.y * blockIdx.z);
@@ -61,8 +60,7 @@ TEST_P(PrimitivesTest, IndicesInThreeDimensions) {
   }
 }
 
-// --- barriers and shared memory
-// --------------------------------------------------------------------------------
+// --- barriers and shared memory ---
 
 __global__ void reverse_static_kernel(int* x) {
   SOTALIGN_SHARED(int, values, [256]);
@@ -112,14 +110,17 @@ TEST_P(PrimitivesTest, SharedVariablesAreDistinctAndLast) {
 
 __global__ void uninitialised_kernel(float* result) {
   SOTALIGN_SHARED(float, fixed, [32]);
-  result[2 * threadIdx.x] = fixed[threadIdx.x];
-  result[2 * threadIdx.x + 1] = simt::dynamic_shared<float>()[threadIdx.x];
+  float* mine = result + 2 * (blockIdx.x * blockDim.x + threadIdx.x);
+  mine[0] = fixed[threadIdx.x];
+  mine[1] = simt::dynamic_shared<float>()[threadIdx.x];
+  fixed[threadIdx.x] = 0;  // which the next block must not find
 }
 
 TEST_P(PrimitivesTest, FreshMemoryIsNan) {
-  const Array<float> result(64);
+  const size_t count = 3 * 64;
+  const Array<float> result(count);
   for (const float value : result.download(stream)) EXPECT_TRUE(std::isnan(value));
-  EXPECT_EQ(cudaMemsetAsync(result.data(), 0, 64 * sizeof(float), stream), cudaSuccess);
+  EXPECT_EQ(cudaMemsetAsync(result.data(), 0, count * sizeof(float), stream), cudaSuccess);
   launch("uninitialised", uninitialised_kernel, 3, 32, 32 * sizeof(float), stream, result.data());
   for (const float value : result.download(stream)) EXPECT_TRUE(std::isnan(value));
 }
@@ -176,8 +177,7 @@ TEST_P(PrimitivesTest, TreeReduction) {
   EXPECT_EQ(array.download(stream), std::vector<float>(128, 8256.0f));
 }
 
-// --- warp operations
-// -------------------------------------------------------------------------------------------
+// --- warp operations ---
 
 // value(lane) is what each lane gives.
 template <class T>
@@ -328,8 +328,7 @@ TEST_P(PrimitivesTest, SyncwarpOrdersTheMemoryOfAWarp) {
   }
 }
 
-// --- atomics
-// ---------------------------------------------------------------------------------------------------
+// --- atomics ---
 
 template <class T>
 struct AtomicsCase {
@@ -400,8 +399,7 @@ TEST_P(PrimitivesTest, LastBlockSumsUp) {
   EXPECT_EQ(total.download(stream)[0], 55);
 }
 
-// --- memory and mathematics
-// ------------------------------------------------------------------------------------
+// --- memory and mathematics ---
 
 __global__ void functions_kernel(float* x) {
   __stcs(x + 0, __ldg(x + 0) + __ldcs(x + 1) + __ldcg(x + 2));

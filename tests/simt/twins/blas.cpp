@@ -9,6 +9,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/cpu/blas_threads.h"
 #include "simt/twins/device.h"
 
 struct cublasContext {
@@ -18,6 +19,7 @@ struct cublasContext {
 namespace {
 
 using namespace simt::detail;
+using sotalign::kernels::cpu::BlasThreads;
 
 // Never destroyed: static objects of the program may release theirs in their destructors.
 Handles<cublasContext>& handles() {
@@ -77,7 +79,10 @@ cublasStatus_t gemm(const char* name, cublasHandle_t handle, cublasOperation_t o
       throw simt::Error(std::string("simt: ") + name + ": the result overlaps a factor");
   }
   // alpha and beta are read now: they are in memory of the host.
-  enqueue(context->stream, [=, factor = *alpha, keep = *beta] { run(factor, keep); });
+  enqueue(context->stream, [=, factor = *alpha, keep = *beta] {
+    const BlasThreads one(1);  // tests run side by side
+    run(factor, keep);
+  });
   return CUBLAS_STATUS_SUCCESS;
 }
 

@@ -22,8 +22,7 @@ std::recursive_mutex& device_mutex();
 Counters& counters_to_change();
 void set_current_test(const std::string& test);
 
-// --- memory
-// ----------------------------------------------------------------------------------------------------
+// --- memory ---
 
 /// Null if the emulated device has no room for it. Filled with NaNs.
 void* allocate_device_memory(size_t bytes);
@@ -56,16 +55,14 @@ class DeviceAccess {
   size_t bytes_;  // how much of the arena is open
 };
 
-// --- streams
-// ---------------------------------------------------------------------------------------------------
+// --- streams ---
 
 /// Throws unless the stream is alive.
 void require_stream(cudaStream_t stream, const std::string& what);
 /// Runs queued work of all streams until none is left.
 void finish_all_work();
 
-// --- objects that the program holds by pointer
-// -------------------------------------------------------------------
+// --- objects that the program holds by pointer ---
 
 void remember_object(const void* object, const std::string& description);
 void forget_object(const void* object);

@@ -24,8 +24,10 @@ constexpr bool kArena = false;
 constexpr bool kArena = true;
 #endif
 constexpr size_t kAlignment = 256;  // as cudaMalloc's
+// The arena is opened and closed for every kernel, which takes time for each page: hence the largest ones.
+constexpr size_t kHugePage = size_t{2} << 20;
 
-size_t round_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 uintptr_t address_of(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer); }
 
 /// Live allocations: address and size in bytes. In these and other objects of this file that never die:
@@ -60,12 +62,13 @@ bool guarded() {
 }
 
 void reserve_arena() {
-  // As large as the device at first, so that a test may enlarge it no more.
-  arena_bytes = std::max(config.memory_bytes, Config{}.memory_bytes);
-  void* begin = mmap(nullptr, arena_bytes, guarded() ? PROT_NONE : PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (begin == MAP_FAILED) throw Error("simt: no address space for the device's memory");
-  arena_begin = address_of(begin);
+  // Not smaller than the usual device, so that it does not matter when a test first allocates.
+  arena_bytes = round_up(std::max(config.memory_bytes, Config{}.memory_bytes), kHugePage);
+  void* mapping = mmap(nullptr, arena_bytes + kHugePage, guarded() ? PROT_NONE : PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) throw Error("simt: no address space for the device's memory");
+  arena_begin = round_up(address_of(mapping), kHugePage);
+  madvise(reinterpret_cast<void*>(arena_begin), arena_bytes, MADV_HUGEPAGE);
   if (!guarded()) return;
   struct sigaction action {};
   action.sa_sigaction = arena_fault;
@@ -79,7 +82,7 @@ uintptr_t find_room(size_t bytes) {
   uintptr_t candidate = arena_begin;
   for (const auto& [address, size] : allocations()) {
     if (address - candidate >= bytes) return candidate;
-    candidate = address + round_up(size);
+    candidate = address + round_up(size, kAlignment);
   }
   return arena_begin + arena_bytes - candidate >= bytes ? candidate : 0;
 }
@@ -88,8 +91,7 @@ uintptr_t find_room(size_t bytes) {
 size_t arena_bytes_in_use() {
   if (!guarded() || allocations().empty()) return 0;
   const auto& [address, size] = *allocations().rbegin();
-  const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-  return (address + size - arena_begin + page - 1) / page * page;
+  return round_up(address + size - arena_begin, kHugePage);
 }
 
 /// The last allocation that begins at or before the address.
@@ -111,7 +113,7 @@ void* allocate_device_memory(size_t bytes) {
   if (bytes > config.memory_bytes || device_bytes_in_use() > config.memory_bytes - bytes) return nullptr;
   void* pointer = nullptr;
   if (kArena) {
-    pointer = reinterpret_cast<void*>(find_room(round_up(bytes)));
+    pointer = reinterpret_cast<void*>(find_room(round_up(bytes, kAlignment)));
   } else if (posix_memalign(&pointer, kAlignment, bytes) != 0) {
     pointer = nullptr;
   }
@@ -131,13 +133,9 @@ void free_device_memory(void* pointer) {
   bytes_in_use -= bytes;
   forget_object(pointer);
   if (kArena) {
-    constexpr size_t kWorthReturning = size_t{1} << 20;
-    const size_t page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
-    if (bytes >= kWorthReturning) {
-      const uintptr_t first = (address_of(pointer) + page - 1) / page * page;
-      const uintptr_t last = (address_of(pointer) + bytes) / page * page;
-      madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
-    }
+    const uintptr_t first = round_up(address_of(pointer), kHugePage);
+    const uintptr_t last = (address_of(pointer) + bytes) / kHugePage * kHugePage;
+    if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
   } else {
     std::free(pointer);
   }

@@ -42,13 +42,14 @@ constexpr ErrorText kErrors[] = {
     {cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
     {cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle", "invalid resource handle"},
     {cudaErrorNotReady, "cudaErrorNotReady", "device not ready"},
+    {cudaErrorUnknown, "cudaErrorUnknown", "unknown error"},
 };
-constexpr ErrorText kUnknownError = {cudaErrorUnknown, "unrecognized error code", "unrecognized error code"};
+constexpr ErrorText kUnlisted = {cudaErrorUnknown, "unrecognized error code", "unrecognized error code"};
 
 const ErrorText& describe(cudaError_t code) {
   const auto* found = std::find_if(std::begin(kErrors), std::end(kErrors),
                                    [&](const ErrorText& error) { return error.code == code; });
-  return found == std::end(kErrors) ? kUnknownError : *found;
+  return found == std::end(kErrors) ? kUnlisted : *found;
 }
 
 // The device is said to be a Hopper one with the resources that all supported devices have.
@@ -58,8 +59,7 @@ constexpr int kMajor = 9, kMinor = 0;
 
 extern "C" {
 
-// --- devices and versions
-// --------------------------------------------------------------------------------------
+// --- devices and versions ---
 
 cudaError_t cudaRuntimeGetVersion(int* version) {
   *version = CUDART_VERSION;
@@ -131,16 +131,14 @@ cudaError_t cudaDeviceSynchronize() {
   return result(device_error(current_device));
 }
 
-// --- errors
-// ----------------------------------------------------------------------------------------------------
+// --- errors ---
 
 cudaError_t cudaGetLastError() { return std::exchange(last_error, cudaSuccess); }
 cudaError_t cudaPeekAtLastError() { return last_error; }
 const char* cudaGetErrorName(cudaError_t code) { return describe(code).name; }
 const char* cudaGetErrorString(cudaError_t code) { return describe(code).text; }
 
-// --- memory
-// ----------------------------------------------------------------------------------------------------
+// --- memory ---
 
 cudaError_t cudaMalloc(void** pointer, size_t bytes) {
   const DeviceLock lock(device_mutex());
@@ -215,8 +213,7 @@ cudaError_t cudaMemsetAsync(void* pointer, int value, size_t bytes, cudaStream_t
   return cudaSuccess;
 }
 
-// --- streams and events
-// ----------------------------------------------------------------------------------------
+// --- streams and events ---
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
   const DeviceLock lock(device_mutex());

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/cpu/blas_threads.h"
 #include "simt/twins/device.h"
 
 struct cusolverDnContext {
@@ -17,6 +18,7 @@ struct cusolverDnContext {
 namespace {
 
 using namespace simt::detail;
+using sotalign::kernels::cpu::BlasThreads;
 
 // Never destroyed: static objects of the program may release theirs in their destructors.
 Handles<cusolverDnContext>& handles() {
@@ -65,8 +67,7 @@ cusolverStatus_t cusolverGetVersion(int* version) {
   return CUSOLVER_STATUS_SUCCESS;
 }
 
-// --- eigenvalues and eigenvectors of a symmetric matrix
-// ----------------------------------------------------------
+// --- eigenvalues and eigenvectors of a symmetric matrix ---
 
 cusolverStatus_t cusolverDnDsyevd_bufferSize(cusolverDnHandle_t handle, cusolverEigMode_t mode,
                                              cublasFillMode_t part, int n, const double*, int lda,
@@ -92,6 +93,7 @@ cusolverStatus_t cusolverDnDsyevd(cusolverDnHandle_t handle, cusolverEigMode_t m
   require_device_memory(work, static_cast<size_t>(size) * sizeof(double), "cusolverDnDsyevd, work");
   require_device_memory(info, sizeof(int), "cusolverDnDsyevd, devInfo");
   enqueue(context->stream, [=] {
+    const BlasThreads one(1);  // tests run side by side
     std::vector<lapack_int> integers(static_cast<size_t>(3 + 5 * n));
     *info = LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, mode == CUSOLVER_EIG_MODE_VECTOR ? 'V' : 'N',
                                 part == CUBLAS_FILL_MODE_LOWER ? 'L' : 'U', n, a, lda, values, work, size,
@@ -100,8 +102,7 @@ cusolverStatus_t cusolverDnDsyevd(cusolverDnHandle_t handle, cusolverEigMode_t m
   return CUSOLVER_STATUS_SUCCESS;
 }
 
-// --- singular value decomposition
-// ------------------------------------------------------------------------------
+// --- singular value decomposition ---
 
 cusolverStatus_t cusolverDnDgesvd_bufferSize(cusolverDnHandle_t handle, int m, int n, int* size) {
   const DeviceLock lock(device_mutex());
@@ -131,6 +132,7 @@ cusolverStatus_t cusolverDnDgesvd(cusolverDnHandle_t handle, signed char left, s
   require_device_memory(work, static_cast<size_t>(size) * sizeof(double), "cusolverDnDgesvd, work");
   require_device_memory(info, sizeof(int), "cusolverDnDgesvd, devInfo");
   enqueue(context->stream, [=] {
+    const BlasThreads one(1);
     *info = LAPACKE_dgesvd_work(LAPACK_COL_MAJOR, static_cast<char>(left), static_cast<char>(right), m, n, a,
                                 lda, values, u, ldu, vt, ldvt, work, size);
   });
