@@ -4,10 +4,10 @@
 //   row update     u_i <- u_i - log r_i
 //   column update  v_j <- v_j + log b_j - log c_j,  c_j = sum_i (a_i / r_i) e_ij
 // The exponentials of the row update are those of the column update up to the factor 1 / r_i, so a row that
-// is still in cache serves both. No maximum is subtracted: after a column update sum_i P_ij = b_j, hence
-// e_ij <= b_j / a_i. Where that bound does not hold (a start from elsewhere), or sums underflow, the step
-// notices, leaves u and v as they were and sets use_log_domain: the log-domain updates then do this
-// iteration.
+// is still in cache serves both (on CUDA in registers, up to 22,528 columns; wider takes two reads). No
+// maximum is subtracted: after a column update sum_i P_ij = b_j, hence e_ij <= b_j / a_i. Where that bound
+// does not hold (a start from elsewhere), or sums underflow, the step notices, leaves u and v as they were
+// and sets use_log_domain: the log-domain updates then do this iteration.
 //
 // r_i comes for the state at entry, so sum_i a_i |r_i - 1| is its row marginal error, at no cost.
 #pragma once

@@ -11,7 +11,7 @@
 namespace sotalign::kernels {
 
 /// u_i <- (1 - blend) u_i + blend (log a_i - LSE_j(K_ij / epsilon + v_j)); u_i = -inf where a_i = 0.
-/// Two passes over each row, which stays in cache between them, one exponential per entry.
+/// One exponential per entry and one read of K: the CPU's second pass over a row finds it in cache.
 struct SinkhornRowUpdate {
   EntropicBatch problems;
   const SinkhornState* states =
@@ -24,7 +24,8 @@ struct SinkhornRowUpdate {
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_row_update, SinkhornRowUpdate)
 
 /// v_j <- log b_j - LSE_i(K_ij / epsilon + u_i); v_j = -inf where b_j = 0.
-/// Two passes over K (column maxima, then sums), one exponential per entry.
+/// One exponential per entry. On the CPU two passes over K (column maxima, then sums), on CUDA one, which
+/// brings the sums to each new maximum.
 struct SinkhornColumnUpdate {
   EntropicBatch problems;
   const SinkhornState* states = nullptr;  ///< as above

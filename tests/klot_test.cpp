@@ -263,7 +263,7 @@ TEST_P(KlotTest, GradientsAgreeWithTheOracleForAnyPotentials) {
                                .gradient_scale = 0.5f,
                                .value = value.data()};
     const int64_t bytes = static_cast<int64_t>(klot_gradient_scratch(context.queue(), args));
-    Buffer<unsigned char> scratch(context, std::vector<unsigned char>(bytes + 256, 0xFF));
+    Buffer<unsigned char> scratch(context, std::vector<unsigned char>(bytes + 256, 0x42));
     args.scratch = scratch.data();
     klot_gradient(context.queue(), args);
     const std::vector<float> found = gradient.download();
@@ -295,7 +295,7 @@ TEST_P(KlotTest, GradientsAgreeWithTheOracleForAnyPotentials) {
     EXPECT_EQ(value.download()[0], found_value);
     EXPECT_EQ(gradient.download(), found);
     const std::vector<unsigned char> after = scratch.download();
-    EXPECT_EQ(std::count(after.begin() + bytes, after.end(), 0xFF), 256);
+    EXPECT_EQ(std::count(after.begin() + bytes, after.end(), 0x42), 256);
   }
 }
 

@@ -109,15 +109,14 @@ inline constexpr int kSumThreads = kGroups * kWarpSize;
 __device__ __forceinline__ int64_t sum_column() { return threadIdx.x % kWarpSize; }
 __device__ __forceinline__ int64_t sum_group() { return threadIdx.x / kWarpSize; }
 
-/// Combines the groups' values of each column in fixed order; all threads get the result. May be called again
-/// at once. Two barriers.
+/// Combines the groups' values of each column in fixed order; all threads get the result. One barrier, hence
+/// `shared` must not be used again.
 template <class T, class Op>
 __device__ __forceinline__ T combine_groups(T value, T (&shared)[kGroups][kWarpSize], Op op) {
   shared[sum_group()][sum_column()] = value;
   __syncthreads();
   value = shared[0][sum_column()];
   for (int group = 1; group < kGroups; ++group) value = op(value, shared[group][sum_column()]);
-  __syncthreads();
   return value;
 }
 

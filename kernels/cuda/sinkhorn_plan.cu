@@ -52,11 +52,11 @@ __global__ void __launch_bounds__(kPrepareThreads)
   if (i < p.cols) s.v[b * p.cols + i] = static_cast<float>(v[b * p.cols + i] - shift);
   if (i < p.rows) s.rows[b * p.rows + i] = split(u[b * p.rows + i] + shift, p.log_a[b * p.rows + i]);
 }
-void launch_prepare(const Queue& queue, const EntropicBatch& p, const double* u, const double* v,
-                    const Potentials& s) {
+void launch_prepare(const Queue& queue, const char* name, const EntropicBatch& p, const double* u,
+                    const double* v, const Potentials& s) {
   const int64_t blocks = prepare_blocks(p.rows, p.cols);
-  launch(queue, "sinkhorn_plan", prepare_kernel, static_cast<unsigned>(p.batch * blocks), kPrepareThreads, 0,
-         p, u, v, s, blocks);
+  launch(queue, name, prepare_kernel, static_cast<unsigned>(p.batch * blocks), kPrepareThreads, 0, p, u, v, s,
+         blocks);
 }
 
 __global__ void __launch_bounds__(kTileThreads) plan_kernel(SinkhornPlan args, Potentials s, Tiles tiles) {
@@ -170,7 +170,7 @@ void sinkhorn_plan(const Queue& queue, const SinkhornPlan& args) {
   Carver carver(args.scratch);
   const Potentials s = carve_potentials(carver, p);
   const Tiles tiles = tiles_of(p.rows, p.cols);
-  launch_prepare(queue, p, args.u, args.v, s);
+  launch_prepare(queue, "sinkhorn_plan", p, args.u, args.v, s);
   launch(queue, "sinkhorn_plan", plan_kernel, static_cast<unsigned>(p.batch * tiles.chunks * tiles.across),
          kTileThreads, 0, args, s, tiles);
 }
@@ -187,7 +187,7 @@ void sinkhorn_marginals(const Queue& queue, const SinkhornMarginals& args) {
   const MarginalScratch s = carve(carver, p);
   const Tiles tiles = tiles_of(p.rows, p.cols, kColumns);
   const int64_t row_blocks = blocks_for(p.rows, kWarpSize), column_blocks = blocks_for(p.cols, kWarpSize);
-  launch_prepare(queue, p, args.u, args.v, s.potentials);
+  launch_prepare(queue, "sinkhorn_marginals", p, args.u, args.v, s.potentials);
   launch(queue, "sinkhorn_marginals", marginals_kernel,
          static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, tiles);
   launch(queue, "sinkhorn_marginals", errors_kernel, static_cast<unsigned>(p.batch * row_blocks), kSumThreads,
