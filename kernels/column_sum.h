@@ -5,7 +5,8 @@
 
 namespace sotalign::kernels {
 
-/// Rows are summed in blocks of this size and the blocks then in a fixed order, whatever the number of threads.
+/// Rows are summed in blocks of this size and the blocks then in a fixed order, whatever the number of
+/// threads.
 inline constexpr int64_t kColumnSumBlock = 128;
 constexpr int64_t column_sum_blocks(int64_t rows) { return (rows + kColumnSumBlock - 1) / kColumnSumBlock; }
 

@@ -9,8 +9,8 @@ namespace sotalign::kernels {
 ///   value = -(1/pairs) sum_ij log sigmoid(z_ij x_ij)
 ///   grad_k_ij      = weight d value / d K_ij  = weight/pairs t (sigmoid(x_ij) - [z_ij = 1])
 ///   grad_log_scale = weight d value / d log_scale,  grad_bias = weight d value / d bias
-/// One pass over K. Sums are carried in double, row by row, and those of the rows added in a fixed order. A NaN
-/// in K or in the parameters makes the value NaN. grad_k and k may be the same memory.
+/// One pass over K. Sums are carried in double, row by row, and those of the rows added in a fixed order. A
+/// NaN in K or in the parameters makes the value NaN. grad_k and k may be the same memory.
 struct Siglip {
   const float* k = nullptr;  ///< [rows, cols]
   int64_t k_stride = 0;
