@@ -490,7 +490,6 @@ void* Scheduler::static_shared(const void* key, size_t bytes, Location where) {
 
 int Scheduler::barrier(Barrier kind, int predicate, Location where) {
   Fiber& me = self();
-  if (alive_ < threads_) fail("a barrier after threads of the block have ended", where);
   auto& b = barrier_;
   if (b.arrived == 0) {
     b.kind = kind;

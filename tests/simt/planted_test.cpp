@@ -172,9 +172,8 @@ TEST_F(PlantedTest, BarriersThatNotAllThreadsReach) {
     EXPECT_CONTAINS(divergent, "meet in different barriers");
     for (const auto kernel : {missed_barrier_kernel, early_return_kernel}) {
       const std::string missed = launch_error(kernel, 1, 64, 0);
-      EXPECT_TRUE(missed.find("deadlock") != std::string::npos ||
-                  missed.find("have ended") != std::string::npos)
-          << missed;
+      EXPECT_CONTAINS(missed, "deadlock: ");
+      EXPECT_CONTAINS(missed, " have ended; thread (");
       EXPECT_CONTAINS(missed, "planted_test.cpp:");
     }
     const std::string deadlock = launch_error(barrier_against_shuffle_kernel, 1, 32, 0);
