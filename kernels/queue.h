@@ -18,14 +18,14 @@ enum class Backend { kCpu, kCuda };
 /// Work is issued in order to a queue. A plain value, cheap to copy.
 struct Queue {
   Backend backend = Backend::kCpu;
-  int threads = 1;         ///< CPU: OpenMP threads an operation may use. Results do not depend on it.
+  int threads = 1;  ///< CPU: OpenMP threads an operation may use. Results do not depend on it.
   // The rest is for CUDA.
-  int device = 0;             ///< the number of the device
-  int multiprocessors = 1;    ///< how many it has; results do not depend on it
-  void* stream = nullptr;     ///< cudaStream_t
-  void* blas = nullptr;       ///< cublasHandle_t that issues to `stream`
-  void* solver = nullptr;     ///< cusolverDnHandle_t that issues to `stream`
-  bool synchronous = false;   ///< debugging: wait after each launch, so that an error names its kernel
+  int device = 0;            ///< the number of the device
+  int multiprocessors = 1;   ///< how many it has; results do not depend on it
+  void* stream = nullptr;    ///< cudaStream_t
+  void* blas = nullptr;      ///< cublasHandle_t that issues to `stream`
+  void* solver = nullptr;    ///< cusolverDnHandle_t that issues to `stream`
+  bool synchronous = false;  ///< debugging: wait after each launch, so that an error names its kernel
 };
 
 }  // namespace sotalign::kernels

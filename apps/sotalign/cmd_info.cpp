@@ -39,11 +39,10 @@ void describe_cuda() {
   }
   std::vector<std::string> architectures;
   for (const int a : cuda.architectures) architectures.push_back(fmt::format("{}.{}", a / 10, a % 10));
-  fmt::print("CUDA      {}, compiled for {}; {}\n", version(cuda.runtime_version),
-             fmt::join(architectures, " "),
-             cuda.driver_version == 0
-                 ? cuda.unusable
-                 : fmt::format("the driver knows CUDA {}", version(cuda.driver_version)));
+  fmt::print(
+      "CUDA      {}, compiled for {}; {}\n", version(cuda.runtime_version), fmt::join(architectures, " "),
+      cuda.driver_version == 0 ? cuda.unusable
+                               : fmt::format("the driver knows CUDA {}", version(cuda.driver_version)));
   for (const CudaDevice& device : cuda.devices)
     fmt::print("          cuda:{}  {}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB{}\n",
                device.index, device.name, device.major, device.minor, device.multiprocessors,

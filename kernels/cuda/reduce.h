@@ -41,7 +41,8 @@ __device__ __forceinline__ T warp_sum(T value) {
 /// again at once. `identity` leaves a value unchanged under op. Two barriers.
 template <class T, class Op>
 __device__ __forceinline__ T block_reduce(T value, T* scratch, T identity, Op op) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize, warp = static_cast<int>(threadIdx.x) / kWarpSize;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize,
+            warp = static_cast<int>(threadIdx.x) / kWarpSize;
   value = warp_reduce(value, op);
   if (lane == 0) scratch[warp] = value;
   __syncthreads();

@@ -30,12 +30,12 @@ struct CudaDevice {
 };
 
 struct CudaSupport {
-  bool built = false;                 ///< this build has the CUDA backend
-  std::vector<int> architectures;     ///< compiled for, as 10 major + minor: 80, 90, 100
-  int runtime_version = 0;            ///< 13000 for CUDA 13.0
-  int driver_version = 0;             ///< the newest the driver knows; 0 without a driver
+  bool built = false;              ///< this build has the CUDA backend
+  std::vector<int> architectures;  ///< compiled for, as 10 major + minor: 80, 90, 100
+  int runtime_version = 0;         ///< 13000 for CUDA 13.0
+  int driver_version = 0;          ///< the newest the driver knows; 0 without a driver
   std::vector<CudaDevice> devices;
-  std::string unusable;               ///< why no device can be used; empty if one can
+  std::string unusable;  ///< why no device can be used; empty if one can
 };
 
 /// Never throws: a machine without driver or device is an answer, too.

@@ -55,7 +55,8 @@ class DeviceError : public Error {
 
 class CudaError : public DeviceError {
  public:
-  CudaError(const std::string& call, int code, const std::string& name) : DeviceError("CUDA", call, code, name) {}
+  CudaError(const std::string& call, int code, const std::string& name)
+      : DeviceError("CUDA", call, code, name) {}
 };
 class CublasError : public DeviceError {
  public:
