@@ -12,10 +12,14 @@ namespace {
 
 using testing::random_normal;
 
-#define REQUIRE_CUDA(device)                                                                               \
-  const Device device = testing::devices().back();                                                         \
-  if (device.kind != DeviceKind::kCuda) GTEST_SKIP() << "no CUDA device, and this build does not emulate " \
-                                                        "one"
+class CudaAgreement : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (device.kind != DeviceKind::kCuda)
+      GTEST_SKIP() << "no CUDA device, and this build does not emulate one";
+  }
+  const Device device = testing::devices().back();
+};
 
 // Rows of two modalities with `factors` common factors.
 std::vector<float> view(int64_t rows, int64_t cols, uint64_t factor_seed, uint64_t noise_seed) {
@@ -73,13 +77,11 @@ void expect_same_losses(const Device& device, const TrainOptions& options) {
   EXPECT_NEAR(actual.validate_teacher().mean_r1, expected.validate_teacher().mean_r1, 1e-9);
 }
 
-TEST(CudaAgreement, LinearHeadsFromTheTeacherReproduceTheLosses) {
-  REQUIRE_CUDA(device);
+TEST_F(CudaAgreement, LinearHeadsFromTheTeacherReproduceTheLosses) {
   expect_same_losses(device, short_run({}));
 }
 
-TEST(CudaAgreement, MlpHeadsReproduceTheLosses) {
-  REQUIRE_CUDA(device);
+TEST_F(CudaAgreement, MlpHeadsReproduceTheLosses) {
   TrainOptions options = short_run({23});
   options.dim = 19;
   options.optimizer.kind = OptimizerKind::kAdamW;
