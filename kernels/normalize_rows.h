@@ -1,11 +1,16 @@
 // Rows scaled to unit length, and the backward pass of that: the two ends of a cosine.
 #pragma once
 
+#include <limits>
+
 #include "kernels/queue.h"
 
 namespace sotalign::kernels {
 
-/// y_i = x_i / |x_i|, norm_i = |x_i|. A row of zeros gives a row of zeros and norm 0.
+/// Shorter rows have no direction: the inverse of their length need not be a float.
+inline constexpr double kShortestRow = std::numeric_limits<float>::min();
+
+/// y_i = x_i / |x_i|, norm_i = |x_i|. Rows shorter than kShortestRow give a row of zeros and norm 0.
 /// One pass over x. x and y may be the same memory.
 struct NormalizeRows {
   const float* x = nullptr;  ///< [rows, cols]

@@ -148,5 +148,21 @@ TEST_P(NormalizeRowsTest, LengthsBeyondFloatsOwnSquares) {
   }
 }
 
+// Below the least normal number 1 / |x| is no float, and a NaN or an infinity would come of it.
+TEST_P(NormalizeRowsTest, RowsTooShortForADirectionAreZero) {
+  for (const int64_t cols : {1, 40, 1000}) {
+    Floats x(2 * cols, 0.0f);
+    x[cols - 1] = 1e-39f;
+    x[2 * cols - 1] = 2e-38f;  // short, but long enough
+    const Result result = run(x, 2, cols);
+    EXPECT_EQ(result.y[cols - 1], 0.0f);
+    EXPECT_EQ(result.norms[0], 0.0f);
+    EXPECT_EQ(result.y[2 * cols - 1], 1.0f);
+    EXPECT_EQ(result.norms[1], 2e-38f);
+    for (const float g : run_backward(result.y, result.norms, Floats(2 * cols, 1.0f), 2, cols))
+      EXPECT_TRUE(std::isfinite(g)) << g;
+  }
+}
+
 }  // namespace
 }  // namespace sotalign

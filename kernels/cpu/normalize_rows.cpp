@@ -21,9 +21,9 @@ void normalize_rows(const Queue& queue, const NormalizeRows& args) {
     const float* x = args.x + i * args.x_stride;
     float* y = args.y + i * args.y_stride;
     const double norm = std::sqrt(dot(x, x, args.cols));
-    const float scale = norm > 0 ? static_cast<float>(1.0 / norm) : 0.0f;
+    const float scale = norm >= kShortestRow ? static_cast<float>(1.0 / norm) : 0.0f;
     for (int64_t j = 0; j < args.cols; ++j) y[j] = x[j] * scale;
-    if (args.norms != nullptr) args.norms[i] = static_cast<float>(norm);
+    if (args.norms != nullptr) args.norms[i] = norm < kShortestRow ? 0.0f : static_cast<float>(norm);
   }
 }
 

@@ -63,14 +63,15 @@ __global__ void __launch_bounds__(kThreads) normalize_rows_kernel(NormalizeRows 
     square += product(x[j], x[j]);
   const double norm = sqrt(M::sum(square));
 
-  const float scale = norm > 0 ? static_cast<float>(1.0 / norm) : 0.0f;
+  const float scale = norm >= kShortestRow ? static_cast<float>(1.0 / norm) : 0.0f;
 #pragma unroll
   for (int e = 0; e < kKept; ++e) {
     const int j = M::lane() + e * kRowThreads;
     if (j < args.cols) y[j] = kept[e] * scale;
   }
   for (int64_t j = M::lane() + kKept * kRowThreads; j < args.cols; j += kRowThreads) y[j] = x[j] * scale;
-  if (M::lane() == 0 && args.norms != nullptr) args.norms[i] = static_cast<float>(norm);
+  if (M::lane() == 0 && args.norms != nullptr)
+    args.norms[i] = norm < kShortestRow ? 0.0f : static_cast<float>(norm);
 }
 
 template <class M>
