@@ -21,11 +21,18 @@ struct EntropicBatch {
 };
 
 struct SinkhornState {
-  int32_t active = 1;  ///< 0 once converged: every operation of the loop then leaves the problem alone
+  int32_t active = 1;  ///< 0 once converged or stalled: every operation of the loop then leaves it alone
   int32_t use_log_domain = 1;  ///< 1: this iteration needs the log-domain updates (see sinkhorn_iteration.h)
-  int64_t iterations = 0;      ///< full iterations done
-  double row_error = 0;        ///< sum_i |sum_j P_ij - a_i|, of the state last examined
-  double column_error = 0;     ///< sum_j |sum_i P_ij - b_j|, set by sinkhorn_marginals only
+  int32_t stalled = 0;         ///< 1: stopped, as the error no longer fell
+  int32_t looks_without_gain = 0;  ///< since the best error
+  int64_t iterations = 0;          ///< full iterations done
+  double row_error = 0;            ///< sum_i |sum_j P_ij - a_i|, of the state last examined
+  double column_error = 0;         ///< sum_j |sum_i P_ij - b_j|, set by sinkhorn_marginals only
+  double best_error = -1;          ///< the least row error of all looks; negative: no look yet
+  // Of the scaling form alone (sinkhorn_scaling.h).
+  int32_t absorb = 1;   ///< 1: asks sinkhorn_absorb for a new density
+  int32_t coarse = 0;   ///< 1: the density is stored in bfloat16; 2: so it is, and a fine one is asked for
+  int32_t current = 0;  ///< which of the two copies of the scale factors is valid
 };
 
 }  // namespace sotalign::kernels

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/entropic_batch.h"
+
 namespace sotalign::kernels {
 
 /// Exponents are clamped to this range. exp of the lower end is still a normal number; plans are exactly zero
@@ -15,6 +17,49 @@ inline constexpr float kLowestExponent = -86.0f, kHighestExponent = 88.0f;
 /// The sums of the fused iteration are 1 at convergence. Entries below e^-86 are lost and float overflows
 /// beyond e^88; between these bounds what is lost is below 1e-20 of a sum. A NaN is not to be trusted.
 constexpr bool trustworthy(double sum) { return sum >= 1e-12 && sum <= 1e12; }
+
+/// Factors of the scaling form beyond these bounds call for a new density.
+constexpr bool drifted(float factor) { return !(factor >= 4.5e-5f && factor <= 2.2e4f); }  // e^-10, e^10
+
+/// Every backend takes the decisions of an iteration here, from the row error of the state at entry and from
+/// whether all its sums can be trusted (`rows_bad`: those of the row update, which make the error, cannot).
+/// True: the new potentials are to be committed.
+struct Iteration {
+  double row_error = 0;
+  bool rows_bad = false, columns_bad = false;
+  double tolerance = -1.0;  ///< negative: no look at the error
+};
+/// A look in which the error is no longer below kGain times the best one found nothing; kPatience of them in
+/// a row end a solve: at its precision's limit, the error goes up and down.
+inline constexpr double kGain = 0.99;
+inline constexpr int kPatience = 4;
+/// A coarse density is as good as its plan is far from the true one: more than this is left to the fine one.
+inline constexpr double kCoarseTolerance = 1e-4;
+
+constexpr bool conclude(SinkhornState& state, const Iteration& it) {
+  state.row_error = it.row_error;
+  if (it.tolerance >= 0 && !it.rows_bad) {
+    const bool coarse = state.coarse == 1;
+    const bool met =
+        it.row_error <= (coarse && it.tolerance < kCoarseTolerance ? kCoarseTolerance : it.tolerance);
+    const bool gained = state.best_error < 0 || it.row_error < kGain * state.best_error;
+    if (gained) state.best_error = it.row_error;
+    state.looks_without_gain = gained ? 0 : state.looks_without_gain + 1;
+    const bool stuck = !met && state.looks_without_gain >= kPatience;
+    if (coarse && (met || stuck)) {
+      state.coarse = 2;
+      state.best_error = -1;
+      state.looks_without_gain = 0;
+    } else if (state.coarse == 0 && (met || stuck)) {
+      state.active = 0;
+      state.stalled = stuck;
+      return false;
+    }
+  }
+  ++state.iterations;
+  state.use_log_domain = it.rows_bad || it.columns_bad;
+  return !state.use_log_domain;
+}
 
 /// The first row of chunk `index` of `chunks`; the chunks differ by one row at most.
 constexpr int64_t chunk_begin(int64_t rows, int64_t chunks, int64_t index) { return rows * index / chunks; }
