@@ -61,6 +61,13 @@ constexpr bool conclude(SinkhornState& state, const Iteration& it) {
   return !state.use_log_domain;
 }
 
+/// Whether sinkhorn_fold and sinkhorn_absorb have something to do for a problem; `refine`: coarse ones are to
+/// become fine, asked or not. Only sinkhorn_absorb changes what this depends on, after both have read it.
+constexpr bool wants_density(const SinkhornState& state, bool refine) {
+  return state.active && (state.absorb || state.use_log_domain || state.coarse > (refine ? 0 : 1));
+}
+constexpr bool stays_coarse(const SinkhornState& state, bool refine) { return state.coarse == 1 && !refine; }
+
 /// The first row of chunk `index` of `chunks`; the chunks differ by one row at most.
 constexpr int64_t chunk_begin(int64_t rows, int64_t chunks, int64_t index) { return rows * index / chunks; }
 
