@@ -24,9 +24,11 @@ struct SinkhornIteration {
   SinkhornState* states = nullptr;  ///< [batch]
   double* u = nullptr;              ///< [batch, rows]
   double* v = nullptr;              ///< [batch, cols]
-  /// A problem whose error at entry is <= tolerance becomes inactive and keeps its potentials. Negative:
-  /// never.
+  /// What an error at entry leads to: see conclude() in entropic_common.h. Negative: this iteration does not
+  /// look.
   double tolerance = -1.0;
+  /// u_i += relaxation * (what the update adds), and the same for v: in (0, 2), 1 the plain iteration.
+  double relaxation = 1.0;
   void* scratch = nullptr;  ///< sinkhorn_iteration_scratch() bytes
 };
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_iteration, SinkhornIteration)

@@ -40,6 +40,10 @@ struct SinkhornScaling {
   double relaxation = 1.0;
   void* scratch = nullptr;  ///< sinkhorn_scaling_scratch() bytes
 };
+/// A solve offers the log-domain updates and sinkhorn_absorb once in so many iterations. On CUDA they are
+/// launches that nearly always find nothing to do, and would outweigh the iteration itself.
+constexpr int recovery_period(Backend backend) { return backend == Backend::kCpu ? 1 : 4; }
+
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_scaling, SinkhornScaling)
 
 }  // namespace sotalign::kernels

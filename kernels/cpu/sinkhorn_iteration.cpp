@@ -42,6 +42,10 @@ Scratch carve(Carver& carver, const Queue& queue, const EntropicBatch& p) {
   return s;
 }
 
+double relaxed(double old, double plain, double relaxation) {
+  return relaxation == 1.0 ? plain : old + relaxation * (plain - old);
+}
+
 // Rows [begin, end) of problem b: new u, the chunk's column sums and its share of the marginal error.
 void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t b, int64_t chunk,
                    float* exponentials) {
@@ -72,8 +76,9 @@ void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t b, i
       const double a = std::exp(log_ai);
       // The row's mass under the potentials at entry, which are not quite `offset`.
       error += a * std::abs(sum * std::exp(exponent - static_cast<double>(offset)) - 1.0);
-      u_new = static_cast<double>(offset) - shift + log_ai - std::log(sum);
-      weights[filled++] = static_cast<float>(a / sum);
+      u_new = relaxed(u[i], static_cast<double>(offset) - shift + log_ai - std::log(sum), args.relaxation);
+      weights[filled++] = static_cast<float>(
+          args.relaxation == 1.0 ? a / sum : std::exp(u_new + shift - static_cast<double>(offset)));
     }
     if (filled == at_once || i + 1 == end) {
       add_weighted_rows(exponentials, p.cols, weights, filled, columns, p.cols);
@@ -129,7 +134,10 @@ void sinkhorn_iteration(const Queue& queue, const SinkhornIteration& args) {
           continue;
         }
         bad |= !trustworthy(column[j] * std::exp(-log_b));
-        column[j] = static_cast<double>(s.v[b * p.cols + j]) + s.shift[b] + log_b - std::log(column[j]);
+        column[j] =
+            relaxed(args.v[b * p.cols + j],
+                    static_cast<double>(s.v[b * p.cols + j]) + s.shift[b] + log_b - std::log(column[j]),
+                    args.relaxation);
       }
       s.block_bad[task] = bad;
     }
@@ -138,25 +146,17 @@ void sinkhorn_iteration(const Queue& queue, const SinkhornIteration& args) {
   for (int64_t b = 0; b < p.batch; ++b) {
     SinkhornState& state = args.states[b];
     if (!state.active) continue;
-    double error = 0;
-    bool bad = false;
+    Iteration result{.tolerance = args.tolerance};
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      error += s.chunk_error[b * chunks + chunk];
-      bad |= s.chunk_bad[b * chunks + chunk] != 0;
+      result.row_error += s.chunk_error[b * chunks + chunk];
+      result.rows_bad |= s.chunk_bad[b * chunks + chunk] != 0;
     }
-    state.row_error = error;
-    if (!bad && error <= args.tolerance) {
-      state.active = 0;
-      continue;
-    }
-    for (int64_t block = 0; block < blocks; ++block) bad |= s.block_bad[b * blocks + block] != 0;
-    if (bad) {
-      state.use_log_domain = 1;
-    } else {
+    for (int64_t block = 0; block < blocks; ++block)
+      result.columns_bad |= s.block_bad[b * blocks + block] != 0;
+    if (conclude(state, result)) {
       std::copy_n(s.u + b * p.rows, p.rows, args.u + b * p.rows);
       std::copy_n(s.column + b * p.cols, p.cols, args.v + b * p.cols);
     }
-    ++state.iterations;
   }
 }
 

@@ -13,7 +13,10 @@ SinkhornOptions solve_options(const KlotOptions& o, double epsilon) {
           .iterations = o.iterations,
           .tolerance = o.tolerance,
           .check_every = o.check_every,
-          .symmetrize = o.symmetrize};
+          .symmetrize = o.symmetrize,
+          .relaxation = o.relaxation,
+          .form = o.form,
+          .storage = o.storage};
 }
 }  // namespace
 

@@ -18,6 +18,9 @@ struct KlotOptions {
   double tolerance = 0.0;    ///< on the L1 marginal error, see SinkhornOptions
   int64_t check_every = 5;
   Symmetrize symmetrize = Symmetrize::kYes;  ///< as the authors' code does
+  double relaxation = 1.0;                   ///< this and the following as in SinkhornOptions
+  SinkhornForm form = SinkhornForm::kAuto;
+  SinkhornStorage storage = SinkhornStorage::kFloat;
 };
 
 struct KlotResult {

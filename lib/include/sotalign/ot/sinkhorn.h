@@ -1,4 +1,4 @@
-// Entropic optimal transport by Sinkhorn's algorithm, batched, in the log domain.
+// Entropic optimal transport by Sinkhorn's algorithm, batched, robust at any epsilon.
 //
 // For an affinity K [n, m] (cost -K), weights a, b and epsilon, the plan is
 //   P_ij = exp(K_ij / epsilon + u_i + v_j),  sum_j P_ij = a_i,  sum_i P_ij = b_j,  total mass 1,
@@ -22,6 +22,18 @@ struct EntropicBatch;
 /// other. As the column update came last, v is a fixed point of that and only u changes.
 enum class Symmetrize { kNo, kYes };
 
+/// How iterations are carried out; the potentials agree within rounding.
+///   scaling     a second matrix as large as the affinity holds exp(K_ij / epsilon + u_i + v_j) for the
+///               potentials of the first iteration. Further ones read it once and take no exponential. It is
+///               made anew where factors grow large.
+///   log domain  one read of the affinity and one exponential per entry, and no further matrix
+///   automatic   scaling, unless there are so few iterations that making the matrix does not pay
+enum class SinkhornForm { kAuto, kScaling, kLogDomain };
+
+/// What the scaling form stores: floats, or bfloat16 for all but the last iterations, which halves what these
+/// read and is corrected by the last ones (with a tolerance: those since the coarse solve converged).
+enum class SinkhornStorage { kFloat, kLadder };
+
 struct SinkhornOptions {
   double epsilon = 0.05;     ///< > 0, in the units of K
   int64_t iterations = 100;  ///< full iterations; with a tolerance, the most there may be
@@ -30,13 +42,20 @@ struct SinkhornOptions {
   double tolerance = 0.0;
   int64_t check_every = 5;  ///< iterations between two looks at that error
   Symmetrize symmetrize = Symmetrize::kNo;
+  /// Over-relaxation, in (0, 2): each update moves the potentials by this factor times the plain update. 1.3
+  /// to 1.7 converge in fewer iterations where plain Sinkhorn is slow (small epsilon). The first iteration
+  /// and those that precede a look at the error or the end are plain, so that column sums are exact then.
+  double relaxation = 1.0;
+  SinkhornForm form = SinkhornForm::kAuto;
+  SinkhornStorage storage = SinkhornStorage::kFloat;
   bool operator==(const SinkhornOptions&) const = default;
 };
 
 enum class SinkhornStatus {
   kFixed,           ///< no tolerance was given: all iterations were done
   kConverged,       ///< the tolerance was met
-  kIterationLimit,  ///< it was not
+  kStalled,         ///< it was not, and the error no longer fell: a limit of precision, or of the problem
+  kIterationLimit,  ///< it was not within the iterations
 };
 std::string to_string(SinkhornStatus status);
 
@@ -84,6 +103,11 @@ class Sinkhorn {
  private:
   friend class Klot;
   void check(ConstMatrixF affinity) const;
+  bool scaling_form() const;
+  double relaxation(int64_t iteration) const;
+  bool looks(int64_t iteration) const;
+  void iterate_scaling(const kernels::EntropicBatch& problems);
+  void iterate_log_domain(const kernels::EntropicBatch& problems);
   kernels::EntropicBatch problems(ConstMatrixF affinity) const;
 
   Context* context_;

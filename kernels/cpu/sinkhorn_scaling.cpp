@@ -1,0 +1,181 @@
+// A task is a chunk of rows of one problem (sinkhorn_common.h), taken in groups of rows: while a group comes
+// from memory and is multiplied by the column factors, the group before it, by now in cache and its row
+// factors known, enters the chunk's column sums. A second loop adds the chunks' sums, in double. The new
+// factors go into the copy that is not current, and become valid only if every sum was found trustworthy.
+#include "kernels/sinkhorn_scaling.h"
+
+#include "kernels/cpu/scaling_rows.h"
+#include "kernels/cpu/sinkhorn_common.h"
+
+namespace sotalign::kernels::cpu {
+
+namespace {
+
+constexpr int64_t kColumnBlock = 512;
+/// Entries of a batch below which the threads' meeting costs more than it saves.
+constexpr int64_t kWorthThreads = int64_t{1} << 17;
+/// Two groups of rows stay in a core's second-level cache.
+int rows_of_group(int64_t cols) { return cols <= 16384 ? 4 : cols <= 32768 ? 2 : 1; }
+
+// What a task leaves behind for the decision at the end.
+struct Part {
+  double error = 0;
+  bool bad = false, drifted = false;
+};
+
+struct Scratch {
+  Part* chunk_parts;     // [batch, chunks]
+  Part* block_parts;     // [batch, blocks]
+  float* chunk_columns;  // [batch, chunks, width]
+};
+struct Sizes {
+  int64_t chunks, blocks;
+  int64_t width;   // of factors and column sums, with the zeros at their end
+  int64_t padded;  // columns in whole lines of floats
+};
+Sizes sizes_of(const EntropicBatch& p) {
+  return {chunk_count(p.rows), (p.cols + kColumnBlock - 1) / kColumnBlock,
+          density_stride(p.cols, DensityType::kFloat), (p.cols + 15) / 16 * 16};
+}
+Scratch carve(Carver& carver, const EntropicBatch& p) {
+  const Sizes n = sizes_of(p);
+  Scratch s{};
+  s.chunk_parts = carver.take<Part>(p.batch * n.chunks);
+  s.block_parts = carver.take<Part>(p.batch * n.blocks);
+  s.chunk_columns = carver.take<float>(p.batch * n.chunks * n.width);
+  return s;
+}
+
+// What the relaxed update makes of `factor`, whose plain update would be target / sum.
+double updated(double factor, double target, double sum, double relaxation) {
+  const double plain = target / sum;
+  return relaxation == 1.0 ? plain : factor * std::pow(plain / factor, relaxation);
+}
+
+template <class T>
+Part process_chunk(const SinkhornScaling& args, const Sizes& n, int64_t b, int64_t chunk, float* columns) {
+  const EntropicBatch& p = args.problems;
+  const int64_t begin = chunk_begin(p.rows, n.chunks, chunk), end = chunk_begin(p.rows, n.chunks, chunk + 1);
+  const int64_t stride = density_stride(p.cols, args.type);
+  const T* density =
+      reinterpret_cast<const T*>(static_cast<const char*>(args.density) + b * args.density_stride_bytes);
+  const int current = args.states[b].current;
+  const float* old_s = args.row_scale + (2 * b + current) * p.rows;
+  float* new_s = args.row_scale + (2 * b + 1 - current) * p.rows;
+  const float* t = args.column_scale + (2 * b + current) * n.width;
+  const float* mass = args.row_mass + b * p.rows;
+  std::fill(columns, columns + n.width, 0.0f);
+
+  const int group = rows_of_group(p.cols);
+  // Rows of a group that the chunk no longer has repeat its last one, with weight 0.
+  const auto row = [&](int64_t i) { return density + std::min(i, end - 1) * stride; };
+  Part part;
+  ScalingSweep<T> sweep{};
+  for (int64_t i = begin; i < end + group; i += group) {
+    for (int r = 0; r < group; ++r) {
+      sweep.previous[r] = row(std::max(i - group, begin) + r);
+      sweep.next[r] = row(i + r);
+    }
+    scaling_sweep(sweep, group, t, columns, n.padded);
+    for (int r = 0; r < group; ++r) {
+      sweep.weights[r] = 0;
+      if (i + r >= end) continue;
+      const float a = mass[i + r], s = old_s[i + r];
+      float& next = new_s[i + r];
+      next = s;
+      if (a == 0.0f) continue;
+      const double sum = sweep.sums[r];
+      part.bad |= !trustworthy(sum);
+      part.error += static_cast<double>(a) * std::abs(static_cast<double>(s) * sum - 1.0);
+      next = static_cast<float>(updated(static_cast<double>(s), 1.0, sum, args.relaxation));
+      part.drifted |= drifted(next);
+      sweep.weights[r] = a * next;
+    }
+  }
+  return part;
+}
+
+}  // namespace
+
+size_t sinkhorn_scaling_scratch(const Queue&, const SinkhornScaling& args) {
+  Carver carver;
+  carve(carver, args.problems);
+  return carver.used();
+}
+
+void sinkhorn_scaling(const Queue& queue, const SinkhornScaling& args) {
+  const EntropicBatch& p = args.problems;
+  const Sizes n = sizes_of(p);
+  Carver carver(args.scratch);
+  const Scratch s = carve(carver, p);
+  const bool is_float = args.type == DensityType::kFloat;
+  const auto wanted = [&](int64_t b) {
+    const SinkhornState& state = args.states[b];
+    return state.active && !state.use_log_domain && (state.coarse == 0) == is_float;
+  };
+  bool any = false;
+  for (int64_t b = 0; b < p.batch; ++b) any |= wanted(b);
+  if (!any) return;
+
+#pragma omp parallel num_threads(queue.threads) if (p.batch * p.rows * p.cols >= kWorthThreads)
+  {
+#pragma omp for schedule(dynamic)
+    for (int64_t task = 0; task < p.batch * n.chunks; ++task) {
+      const int64_t b = task / n.chunks, chunk = task % n.chunks;
+      if (!wanted(b)) continue;
+      float* columns = s.chunk_columns + task * n.width;
+      s.chunk_parts[task] = is_float ? process_chunk<float>(args, n, b, chunk, columns)
+                                     : process_chunk<uint16_t>(args, n, b, chunk, columns);
+    }
+
+#pragma omp for schedule(static)
+    for (int64_t task = 0; task < p.batch * n.blocks; ++task) {
+      const int64_t b = task / n.blocks, begin = task % n.blocks * kColumnBlock;
+      if (!wanted(b)) continue;
+      const int64_t count = std::min(kColumnBlock, p.cols - begin);
+      double sums[kColumnBlock] = {};
+      for (int64_t chunk = 0; chunk < n.chunks; ++chunk) {
+        const float* partial = s.chunk_columns + (b * n.chunks + chunk) * n.width + begin;
+        for (int64_t j = 0; j < count; ++j) sums[j] += static_cast<double>(partial[j]);
+      }
+      const int current = args.states[b].current;
+      const float* old_t = args.column_scale + (2 * b + current) * n.width + begin;
+      float* new_t = args.column_scale + (2 * b + 1 - current) * n.width + begin;
+      const float* mass = args.column_mass + b * p.cols + begin;
+      Part part;
+      for (int64_t j = 0; j < count; ++j) {
+        const double target = static_cast<double>(mass[j]);
+        new_t[j] = old_t[j];
+        if (mass[j] == 0.0f) continue;
+        part.bad |= !trustworthy(sums[j] / target);
+        new_t[j] =
+            static_cast<float>(updated(static_cast<double>(old_t[j]), target, sums[j], args.relaxation));
+        part.drifted |= drifted(new_t[j]);
+      }
+      s.block_parts[task] = part;
+    }
+  }
+
+  for (int64_t b = 0; b < p.batch; ++b) {
+    if (!wanted(b)) continue;
+    Iteration result{.tolerance = args.tolerance};
+    bool moved_far = false;
+    for (int64_t chunk = 0; chunk < n.chunks; ++chunk) {
+      const Part& part = s.chunk_parts[b * n.chunks + chunk];
+      result.row_error += part.error;
+      result.rows_bad |= part.bad;
+      moved_far |= part.drifted;
+    }
+    for (int64_t block = 0; block < n.blocks; ++block) {
+      result.columns_bad |= s.block_parts[b * n.blocks + block].bad;
+      moved_far |= s.block_parts[b * n.blocks + block].drifted;
+    }
+    SinkhornState& state = args.states[b];
+    if (conclude(state, result)) {
+      state.current ^= 1;
+      state.absorb = moved_far;
+    }
+  }
+}
+
+}  // namespace sotalign::kernels::cpu
