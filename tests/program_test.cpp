@@ -283,6 +283,9 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
                                                                     {"--tolerance", "0.01"},
                                                                     {"--check-every", "1"},
                                                                     {"--symmetrize", "false"},
+                                                                    {"--relaxation", "1.3"},
+                                                                    {"--sinkhorn-form", "log_domain"},
+                                                                    {"--sinkhorn-storage", "ladder"},
                                                                     {"--seed", "1"},
                                                                     {"--validate-every", "1"}};
   const auto outcome = [&](const std::string& run, const std::vector<std::string>& more) {

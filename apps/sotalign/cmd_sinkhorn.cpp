@@ -90,6 +90,7 @@ Action add_sinkhorn(CLI::App& app) {
   table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
   table.add("check_every", &options.check_every, "Iterations between two looks at that error");
   table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
+  add_form_options(table, options.relaxation, options.form, options.storage);
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }
