@@ -141,7 +141,8 @@ TEST_P(StripsKernelTest, Iterations) {
       SCOPED_TRACE(described(n, m, height));
       Problem p(context, start, k, 0.1);
       sweep(strips(p, height),
-            kernels::SinkhornIteration{.states = p.states.data(), .u = p.u.data(), .v = p.v.data()},
+            kernels::SinkhornIteration{
+                .problems = {}, .states = p.states.data(), .u = p.u.data(), .v = p.v.data()},
             kernels::sinkhorn_iteration_scratch, kernels::sinkhorn_iteration);
       EXPECT_WITHIN(distance(p.u.download(), next.u), 3e-6);
       EXPECT_WITHIN(distance(p.v.download(), next.v), 3e-6);
@@ -162,7 +163,7 @@ TEST_P(StripsKernelTest, IterationsDecideByAllStrips) {
     Problem p(context, o, k, 0.1);
     sweep(strips(p, height),
           kernels::SinkhornIteration{
-              .states = p.states.data(), .u = p.u.data(), .v = p.v.data(), .tolerance = 1e-4},
+              .problems = {}, .states = p.states.data(), .u = p.u.data(), .v = p.v.data(), .tolerance = 1e-4},
           kernels::sinkhorn_iteration_scratch, kernels::sinkhorn_iteration);
     EXPECT_EQ(p.u.download(), o.u);
     EXPECT_EQ(p.v.download(), o.v);
@@ -204,7 +205,7 @@ TEST_P(StripsKernelTest, LogDomainUpdates) {
         Buffer<unsigned char> scratch(context, bytes);
         rows.scratch = scratch.data();
         Buffer<double> v(context, std::vector<double>(m, 123.0));
-        sweep(all, kernels::SinkhornColumnUpdate{.u = p.u.data(), .v = v.data()},
+        sweep(all, kernels::SinkhornColumnUpdate{.problems = {}, .u = p.u.data(), .v = v.data()},
               kernels::sinkhorn_column_update_scratch,
               [&](const kernels::Queue& queue, const kernels::SinkhornColumnUpdate& columns) {
                 rows.problems = columns.problems;
@@ -235,15 +236,18 @@ TEST_P(StripsKernelTest, PlansAndMarginals) {
       SCOPED_TRACE(described(n, m, height));
       Problem p(context, oracle, k, 0.05);
       std::vector<Strip> all = strips(p, height);
-      sweep(all, kernels::SinkhornMarginals{.u = p.u.data(), .v = p.v.data(), .states = p.states.data()},
+      sweep(all,
+            kernels::SinkhornMarginals{
+                .problems = {}, .u = p.u.data(), .v = p.v.data(), .states = p.states.data()},
             kernels::sinkhorn_marginals_scratch, kernels::sinkhorn_marginals);
       const kernels::SinkhornState state = p.states.download()[0];
       EXPECT_WITHIN(std::abs(state.row_error - oracle.row_error()), 2e-6);
       EXPECT_WITHIN(std::abs(state.column_error - column_error), 2e-6);
 
       std::reverse(all.begin(), all.end());
-      sweep(all, kernels::SinkhornPlan{.u = p.u.data(), .v = p.v.data()}, kernels::sinkhorn_plan_scratch,
-            kernels::sinkhorn_plan, [](kernels::SinkhornPlan& args, const Strip& strip) {
+      sweep(all, kernels::SinkhornPlan{.problems = {}, .u = p.u.data(), .v = p.v.data()},
+            kernels::sinkhorn_plan_scratch, kernels::sinkhorn_plan,
+            [](kernels::SinkhornPlan& args, const Strip& strip) {
               args.problems = strip.batch;
               args.plan = const_cast<float*>(strip.k.data());
             });
@@ -272,8 +276,10 @@ TEST_P(StripsKernelTest, KlotGradients) {
       const std::vector<Strip> all = strips(ps, height), teachers = strips(pt, height);
       Buffer<double> found_value(context, 1);
       sweep(all,
-            kernels::KlotGradient{.u_student = ps.u.data(),
+            kernels::KlotGradient{.student = {},
+                                  .u_student = ps.u.data(),
                                   .v_student = ps.v.data(),
+                                  .teacher = {},
                                   .u_teacher = pt.u.data(),
                                   .v_teacher = pt.v.data(),
                                   .gradient_scale = 3.0f,
