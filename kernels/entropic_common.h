@@ -73,6 +73,19 @@ constexpr bool wants_density(const SinkhornState& state, bool refine) {
 }
 constexpr bool stays_coarse(const SinkhornState& state, bool refine) { return state.coarse == 1 && !refine; }
 
+/// The rows of K that an operation finds in `affinity`.
+struct Strip {
+  int64_t begin, rows;
+  bool first, last;
+};
+constexpr int64_t strip_height(const EntropicBatch& p) {
+  return p.strip_height > 0 && p.strip_height < p.rows ? p.strip_height : p.rows;
+}
+constexpr Strip strip_of(const EntropicBatch& p) {
+  const int64_t height = strip_height(p), left = p.rows - p.strip_begin;
+  return {p.strip_begin, left < height ? left : height, p.strip_begin == 0, left <= height};
+}
+
 /// The first row of chunk `index` of `chunks`; the chunks differ by one row at most.
 constexpr int64_t chunk_begin(int64_t rows, int64_t chunks, int64_t index) { return rows * index / chunks; }
 

@@ -34,7 +34,7 @@ struct Sizes {
   int64_t padded;  // columns in whole lines of floats
 };
 Sizes sizes_of(const EntropicBatch& p) {
-  return {chunk_count(p.rows), (p.cols + kColumnBlock - 1) / kColumnBlock,
+  return {chunk_count(p), (p.cols + kColumnBlock - 1) / kColumnBlock,
           density_stride(p.cols, DensityType::kFloat), (p.cols + 15) / 16 * 16};
 }
 Scratch carve(Carver& carver, const EntropicBatch& p) {
