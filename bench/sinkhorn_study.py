@@ -115,7 +115,7 @@ def stopping(args, folder, student, teacher):
             settings.append((f"tolerance {args.tolerance:g}", stop))
             for relaxation in (1.3, 1.5, 1.7):
                 settings.append((f"the same, relaxation {relaxation}", [*stop, "--relaxation", relaxation]))
-#            settings.append(("the same, epsilon scaling from 8 epsilon", [*stop, "--epsilon-scaling", 8]))
+            settings.append(("the same, epsilon scaling from 8 epsilon", [*stop, "--epsilon-scaling", 8]))
             for name, options in settings:
                 results = [run(args.program, "sinkhorn", "--affinity", folder / path, "--epsilon", epsilon, "--plan",
                                folder / "p.npy", *options) for _ in range(args.repeats)]

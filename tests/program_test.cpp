@@ -284,6 +284,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
                                                                     {"--check-every", "1"},
                                                                     {"--symmetrize", "false"},
                                                                     {"--relaxation", "1.3"},
+                                                                    {"--epsilon-scaling", "4"},
                                                                     {"--sinkhorn-form", "log_domain"},
                                                                     {"--sinkhorn-storage", "ladder"},
                                                                     {"--seed", "1"},

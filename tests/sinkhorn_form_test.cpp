@@ -134,6 +134,33 @@ TEST_P(SinkhornFormTest, OverRelaxationSavesIterationsAndKeepsTheAnswer) {
   }
 }
 
+TEST_P(SinkhornFormTest, EpsilonScalingReachesTheSamePlan) {
+  const int64_t n = 60, m = 45;
+  const auto k = random_uniform(n * m, 12);
+  for (const SinkhornForm form : {SinkhornForm::kScaling, SinkhornForm::kLogDomain}) {
+    SinkhornOptions options{
+        .epsilon = 0.05, .iterations = 1000, .tolerance = 1e-6, .epsilon_scaling = 8, .form = form};
+    const Solved s = solve(k, n, m, options);
+    EXPECT_EQ(s.result.status, SinkhornStatus::kConverged);
+    EXPECT_WITHIN(relative_l1(s.plan, EntropicOracle(k, n, m, 0.05).solve(1000, false).plan()), 2e-5);
+    // Where it goes on from: three stages with five iterations each, of which potentials are kept.
+    options.iterations = 16;
+    options.tolerance = 0;
+    std::vector<double> v(m, 0.0);
+    EntropicOracle oracle(k, n, m, 0.05);
+    for (const double multiple : {8.0, 4.0, 2.0, 1.0}) {
+      oracle = EntropicOracle(k, n, m, 0.05 * multiple);
+      oracle.v = v;
+      oracle.iterate(multiple == 1 ? 1 : 5);
+      v = oracle.v;
+      for (double& x : v) x *= 2;
+    }
+    const Solved few = solve(k, n, m, options);
+    EXPECT_EQ(few.result.iterations, 16);
+    EXPECT_WITHIN(relative_l1(few.plan, oracle.plan()), 5e-6);
+  }
+}
+
 TEST_P(SinkhornFormTest, AnErrorThatNoLongerFallsEndsTheSolve) {
   const int64_t n = 70, m = 50;
   const auto k = random_uniform(n * m, 9);
@@ -171,7 +198,9 @@ TEST_P(SinkhornFormTest, KlotPassesOptionsOn) {
         .epsilon_teacher = 0.1,
         .iterations = 30,
         .storage = SinkhornStorage::kLadder},
-        KlotOptions{.epsilon_student = 0.2, .epsilon_teacher = 0.1, .iterations = 30, .relaxation = 1.1}}) {
+        KlotOptions{.epsilon_student = 0.2, .epsilon_teacher = 0.1, .iterations = 30, .relaxation = 1.1},
+        KlotOptions{
+            .epsilon_student = 0.2, .epsilon_teacher = 0.1, .iterations = 30, .epsilon_scaling = 4}}) {
     const std::vector<float> gradient = gradient_of(other);
     EXPECT_NE(gradient, usual);
     EXPECT_WITHIN(relative_l1(gradient, std::vector<double>(usual.begin(), usual.end())), 1e-3);

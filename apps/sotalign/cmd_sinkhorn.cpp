@@ -86,11 +86,7 @@ Action add_sinkhorn(CLI::App& app) {
             Role::kPath);
   table.section("Optimal transport");
   table.add("epsilon", &options.epsilon, "Entropic regularisation");
-  table.add("iterations", &options.iterations, "With a tolerance, the most there may be");
-  table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
-  table.add("check_every", &options.check_every, "Iterations between two looks at that error");
-  table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
-  add_form_options(table, options.relaxation, options.form, options.storage);
+  add_solver_options(table, options);
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

@@ -37,27 +37,11 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
             "CCA: above 0, directions on which the pairs agree count more");
 }
 
-void add_form_options(OptionTable& table, double& relaxation, SinkhornForm& form, SinkhornStorage& storage) {
-  table.add("relaxation", &relaxation, "Over-relaxation of the updates, in (0, 2); 1: plain Sinkhorn");
-  table.add("sinkhorn_form",
-            choice(&form, {{"auto", SinkhornForm::kAuto},
-                           {"scaling", SinkhornForm::kScaling},
-                           {"log_domain", SinkhornForm::kLogDomain}}),
-            "scaling: faster, and needs memory for one more matrix");
-  table.add("sinkhorn_storage",
-            choice(&storage, {{"float", SinkhornStorage::kFloat}, {"ladder", SinkhornStorage::kLadder}}),
-            "Of that matrix; ladder: bfloat16 until the last iterations");
-}
-
 void add_klot_options(OptionTable& table, KlotOptions& options) {
   table.section("Optimal transport");
   table.add("epsilon_student", &options.epsilon_student, "Entropic regularisation of the student's plan");
   table.add("epsilon_teacher", &options.epsilon_teacher, "The same of the teacher's");
-  table.add("iterations", &options.iterations, "Sinkhorn iterations; with a tolerance, the most");
-  table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
-  table.add("check_every", &options.check_every, "Iterations between two looks at that error");
-  table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
-  add_form_options(table, options.relaxation, options.form, options.storage);
+  add_solver_options(table, options);
 }
 
 void add_method_options(OptionTable& table, TrainOptions& train) {

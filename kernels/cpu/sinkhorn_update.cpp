@@ -138,7 +138,8 @@ void sinkhorn_column_update(const Queue& queue, const SinkhornColumnUpdate& args
       if (!strip.last) continue;
       const double log_b = p.log_b[b * p.cols + j];
       args.v[b * p.cols + j] =
-          std::isinf(log_b) ? log_b : log_b - (static_cast<double>(s.maxima[j]) + std::log(sum));
+          std::isinf(log_b) ? log_b
+                            : args.factor * (log_b - (static_cast<double>(s.maxima[j]) + std::log(sum)));
     }
   }
 }

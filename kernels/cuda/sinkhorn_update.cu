@@ -175,7 +175,8 @@ __global__ void __launch_bounds__(kSumThreads)
   if (!strip.first) sum += s.sum[column] * static_cast<double>(exp_clamped(before - maximum));
   if (strip.last) {
     const double log_b = args.problems.log_b[column];
-    args.v[column] = std::isinf(log_b) ? log_b : log_b - (static_cast<double>(maximum) + log(sum));
+    args.v[column] =
+        std::isinf(log_b) ? log_b : args.factor * (log_b - (static_cast<double>(maximum) + log(sum)));
   } else {
     s.maximum[column] = maximum;
     s.sum[column] = sum;

@@ -15,6 +15,7 @@ SinkhornOptions solve_options(const KlotOptions& o, double epsilon) {
           .check_every = o.check_every,
           .symmetrize = o.symmetrize,
           .relaxation = o.relaxation,
+          .epsilon_scaling = o.epsilon_scaling,
           .form = o.form,
           .storage = o.storage};
 }

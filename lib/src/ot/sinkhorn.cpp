@@ -17,6 +17,13 @@ namespace sotalign {
 
 namespace {
 
+constexpr int64_t kStageIterations = 5;
+int64_t stage_count(const SinkhornOptions& o) {
+  return o.epsilon_scaling > 1
+             ? std::max<int64_t>(static_cast<int64_t>(std::round(std::log2(o.epsilon_scaling))), 1)
+             : 0;
+}
+
 void validate(const SinkhornOptions& o) {
   if (!(o.epsilon > 0) || !std::isfinite(o.epsilon))
     throw InvalidArgument(fmt::format("epsilon: expected a number > 0, found {}", o.epsilon));
@@ -30,6 +37,12 @@ void validate(const SinkhornOptions& o) {
     throw InvalidArgument(fmt::format("check_every: expected >= 1, found {}", o.check_every));
   if (!(o.relaxation > 0 && o.relaxation < 2))
     throw InvalidArgument(fmt::format("relaxation: expected a number in (0, 2), found {}", o.relaxation));
+  if (!(o.epsilon_scaling >= 1) || !std::isfinite(o.epsilon_scaling))
+    throw InvalidArgument(
+        fmt::format("epsilon_scaling: expected a number >= 1, found {}", o.epsilon_scaling));
+  if (const int64_t descent = stage_count(o) * kStageIterations; o.iterations <= descent)
+    throw InvalidArgument(
+        fmt::format("iterations: epsilon scaling takes {}, expected more, found {}", descent, o.iterations));
   if (o.form == SinkhornForm::kLogDomain && o.storage == SinkhornStorage::kLadder)
     throw InvalidArgument("storage: the log domain stores no matrix of its own, expected float");
 }
@@ -102,9 +115,17 @@ Sinkhorn::Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vect
     inverse_epsilon.push_back(static_cast<float>(1.0 / o.epsilon));
   }
   inverse_epsilon_ = Buffer<float>(context, inverse_epsilon);
+  std::vector<float> stages;
+  for (int64_t stage = 0; stage < stage_count(options[0]); ++stage) {
+    const double left = 1.0 - static_cast<double>(stage) / static_cast<double>(stage_count(options[0]));
+    for (const SinkhornOptions& o : options)
+      stages.push_back(static_cast<float>(1.0 / (o.epsilon * std::pow(o.epsilon_scaling, left))));
+  }
+  if (!stages.empty()) stages_ = Buffer<float>(context, stages);
+  descent_ = stage_count(options[0]) * kStageIterations;
   // The first iteration is done in the log domain, whatever the start.
   const std::vector<kernels::SinkhornState> fresh(
-      options.size(), {.iterations = 1, .coarse = options[0].storage == SinkhornStorage::kLadder});
+      options.size(), {.iterations = descent_ + 1, .coarse = options[0].storage == SinkhornStorage::kLadder});
   const size_t bytes = fresh.size() * sizeof(kernels::SinkhornState);
   states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
   fresh_states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
@@ -165,6 +186,7 @@ void Sinkhorn::solve(ConstMatrixF affinity) {
   kernels::SinkhornState* states = states_of(states_);
   context_->copy_on_device(states, fresh_states_.data(), static_cast<size_t>(states_.size()));
   context_->copy_on_device(v_.data(), start_.data(), static_cast<size_t>(start_.size()) * sizeof(double));
+  descend(batch_of_problems);
   if (scaling_form())
     iterate_scaling(batch_of_problems);
   else
@@ -182,9 +204,31 @@ void Sinkhorn::solve(ConstMatrixF affinity) {
   sinkhorn_marginals(queue, marginals);
 }
 
+// Epsilon scaling. The last update of a stage leaves potentials for the next one's epsilon.
+void Sinkhorn::descend(const kernels::EntropicBatch& problems) {
+  const int64_t stages = descent_ / kStageIterations;
+  if (stages == 0) return;
+  const kernels::Queue& queue = context_->queue();
+  kernels::SinkhornRowUpdate rows{.problems = problems, .v = v_.data(), .u = u_.data()};
+  kernels::SinkhornColumnUpdate columns{.problems = problems, .u = u_.data(), .v = v_.data()};
+  Workspace workspace(*context_);
+  rows.scratch = columns.scratch = take_scratch(
+      workspace, {sinkhorn_row_update_scratch(queue, rows), sinkhorn_column_update_scratch(queue, columns)});
+  for (int64_t iteration = 0; iteration < descent_; ++iteration) {
+    rows.problems.inverse_epsilon = columns.problems.inverse_epsilon =
+        stages_.data() + iteration / kStageIterations * batch();
+    columns.factor = (iteration + 1) % kStageIterations == 0
+                         ? std::pow(options_[0].epsilon_scaling, 1.0 / static_cast<double>(stages))
+                         : 1.0;
+    sinkhorn_row_update(queue, rows);
+    sinkhorn_column_update(queue, columns);
+  }
+}
+
 bool Sinkhorn::scaling_form() const {
   const SinkhornOptions& o = options_[0];
-  return o.form == SinkhornForm::kScaling || (o.form == SinkhornForm::kAuto && o.iterations >= kWorthDensity);
+  return o.form == SinkhornForm::kScaling ||
+         (o.form == SinkhornForm::kAuto && o.iterations - descent_ >= kWorthDensity);
 }
 
 bool Sinkhorn::looks(int64_t iteration) const {
@@ -192,7 +236,7 @@ bool Sinkhorn::looks(int64_t iteration) const {
 }
 
 double Sinkhorn::relaxation(int64_t iteration) const {
-  const bool plain = iteration + 1 == options_[0].iterations || looks(iteration + 1);
+  const bool plain = iteration + 1 == options_[0].iterations - descent_ || looks(iteration + 1);
   return plain ? 1.0 : options_[0].relaxation;
 }
 
@@ -210,7 +254,8 @@ void Sinkhorn::iterate_log_domain(const kernels::EntropicBatch& problems) {
       workspace, {sinkhorn_iteration_scratch(queue, fused), sinkhorn_row_update_scratch(queue, rows),
                   sinkhorn_column_update_scratch(queue, columns)});
   fused.scratch = rows.scratch = columns.scratch = scratch;
-  for (int64_t iteration = 0; iteration < options_[0].iterations; ++iteration) {
+  const int64_t iterations = options_[0].iterations - descent_;
+  for (int64_t iteration = 0; iteration < iterations; ++iteration) {
     if (iteration > 0) {
       fused.tolerance = looks(iteration) ? options_[0].tolerance : -1.0;
       fused.relaxation = relaxation(iteration);
@@ -226,6 +271,7 @@ void Sinkhorn::iterate_log_domain(const kernels::EntropicBatch& problems) {
 void Sinkhorn::iterate_scaling(const kernels::EntropicBatch& problems) {
   const kernels::Queue& queue = context_->queue();
   const SinkhornOptions& options = options_[0];
+  const int64_t iterations = options.iterations - descent_;
   kernels::SinkhornState* states = states_of(states_);
   const bool ladder = options.storage == SinkhornStorage::kLadder;
   const auto type = ladder ? kernels::DensityType::kBfloat16 : kernels::DensityType::kFloat;
@@ -278,10 +324,10 @@ void Sinkhorn::iterate_scaling(const kernels::EntropicBatch& problems) {
   rows.scratch = columns.scratch = absorb.scratch = scaling.scratch = scratch;
 
   // From here on densities are fine, whatever their tolerance has decided.
-  const int64_t refine_at = ladder ? std::max<int64_t>(options.iterations - kFineIterations, 1) : 0;
+  const int64_t refine_at = ladder ? std::max<int64_t>(iterations - kFineIterations, 1) : 0;
   const int period = kernels::recovery_period(queue.backend);
-  for (int64_t iteration = 0; iteration < options.iterations; ++iteration) {
-    const bool last = iteration + 1 == options.iterations;
+  for (int64_t iteration = 0; iteration < iterations; ++iteration) {
+    const bool last = iteration + 1 == iterations;
     if (iteration > 0) {
       scaling.tolerance = looks(iteration) ? options.tolerance : -1.0;
       scaling.relaxation = relaxation(iteration);
@@ -302,7 +348,7 @@ void Sinkhorn::iterate_scaling(const kernels::EntropicBatch& problems) {
     sinkhorn_column_update(queue, columns);
     if (!last) sinkhorn_absorb(queue, absorb);
   }
-  if (options.iterations > 1) {
+  if (iterations > 1) {
     fold.all = true;
     sinkhorn_fold(queue, fold);
   }

@@ -19,6 +19,7 @@ struct KlotOptions {
   int64_t check_every = 5;
   Symmetrize symmetrize = Symmetrize::kYes;  ///< as the authors' code does
   double relaxation = 1.0;                   ///< this and the following as in SinkhornOptions
+  double epsilon_scaling = 1.0;
   SinkhornForm form = SinkhornForm::kAuto;
   SinkhornStorage storage = SinkhornStorage::kFloat;
 };

@@ -46,6 +46,9 @@ struct SinkhornOptions {
   /// to 1.7 converge in fewer iterations where plain Sinkhorn is slow (small epsilon). The first iteration
   /// and those that precede a look at the error or the end are plain, so that column sums are exact then.
   double relaxation = 1.0;
+  /// Above 1: epsilon scaling. The solve begins with this multiple of epsilon and halves it (about) every 5
+  /// iterations, in the log domain; they count as iterations. A start is taken for the largest epsilon.
+  double epsilon_scaling = 1.0;
   SinkhornForm form = SinkhornForm::kAuto;
   SinkhornStorage storage = SinkhornStorage::kFloat;
   bool operator==(const SinkhornOptions&) const = default;
@@ -104,6 +107,7 @@ class Sinkhorn {
   friend class Klot;
   void check(ConstMatrixF affinity) const;
   bool scaling_form() const;
+  void descend(const kernels::EntropicBatch& problems);
   double relaxation(int64_t iteration) const;
   bool looks(int64_t iteration) const;
   void iterate_scaling(const kernels::EntropicBatch& problems);
@@ -113,7 +117,9 @@ class Sinkhorn {
   Context* context_;
   int64_t rows_, cols_;
   std::vector<SinkhornOptions> options_;
+  int64_t descent_ = 0;            // iterations of epsilon scaling
   Buffer<float> inverse_epsilon_;  // [batch]
+  Buffer<float> stages_;           // [stages, batch], the same with larger epsilons
   Buffer<double> log_a_, log_b_;   // [batch, rows], [batch, cols]
   Buffer<double> u_, v_;           // [batch, rows], [batch, cols]
   Buffer<double> start_;           // [batch, cols], the v of the next start
