@@ -9,6 +9,7 @@
 #include "kernels/sinkhorn_iteration.h"
 #include "kernels/sinkhorn_plan.h"
 #include "kernels/sinkhorn_update.h"
+#include "ot/strips.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign {
@@ -126,22 +127,29 @@ void Sinkhorn::check(ConstMatrixF affinity) const {
                                       cols_, affinity.rows, affinity.cols));
 }
 
-kernels::EntropicBatch Sinkhorn::problems(ConstMatrixF affinity) const {
-  return {.affinity = affinity.data,
+kernels::EntropicBatch Sinkhorn::problems(ConstMatrixF strip, int64_t strip_begin,
+                                          int64_t strip_height) const {
+  return {.affinity = strip.data,
           .batch = batch(),
           .rows = rows_,
           .cols = cols_,
-          .row_stride = affinity.stride,
-          .problem_stride = affinity.stride * rows_,
+          .row_stride = strip.stride,
+          .problem_stride = strip.stride * rows_,
           .inverse_epsilon = inverse_epsilon_.data(),
           .log_a = log_a_.data(),
-          .log_b = log_b_.data()};
+          .log_b = log_b_.data(),
+          .strip_height = strip_height,
+          .strip_begin = strip_begin};
 }
 
 void Sinkhorn::solve(ConstMatrixF affinity) {
   check(affinity);
+  solve(detail::StoredStrips(affinity, rows_));
+}
+
+void Sinkhorn::solve(const detail::Strips& strips) {
   const kernels::Queue& queue = context_->queue();
-  const kernels::EntropicBatch batch_of_problems = problems(affinity);
+  const kernels::EntropicBatch batch_of_problems = problems({}, 0, strips.height());
   kernels::SinkhornState* states = states_of(states_);
   context_->copy_on_device(states, fresh_states_.data(), static_cast<size_t>(states_.size()));
   context_->copy_on_device(v_.data(), start_.data(), static_cast<size_t>(start_.size()) * sizeof(double));
@@ -154,31 +162,51 @@ void Sinkhorn::solve(ConstMatrixF affinity) {
       .problems = batch_of_problems, .states = states, .u = u_.data(), .v = v_.data()};
   kernels::SinkhornMarginals marginals{
       .problems = batch_of_problems, .u = u_.data(), .v = v_.data(), .states = states};
-  // These run one after the other and share their scratch memory.
+  // Sweeps run one after the other and share their scratch memory; row updates take turns with the others.
   Workspace workspace(*context_);
-  void* scratch = workspace.take<unsigned char>(static_cast<int64_t>(std::max(
-      {sinkhorn_iteration_scratch(queue, fused), sinkhorn_row_update_scratch(queue, rows),
-       sinkhorn_column_update_scratch(queue, columns), sinkhorn_marginals_scratch(queue, marginals)})));
-  fused.scratch = rows.scratch = columns.scratch = marginals.scratch = scratch;
+  void* scratch = workspace.take<unsigned char>(static_cast<int64_t>(
+      std::max({sinkhorn_iteration_scratch(queue, fused), sinkhorn_column_update_scratch(queue, columns),
+                sinkhorn_marginals_scratch(queue, marginals)})));
+  fused.scratch = columns.scratch = marginals.scratch = scratch;
+  rows.scratch =
+      workspace.take<unsigned char>(static_cast<int64_t>(sinkhorn_row_update_scratch(queue, rows)));
+  const auto sweep = [&](const auto& visit) {
+    strips.for_each([&](ConstMatrixF strip, int64_t begin) {
+      fused.problems = rows.problems = columns.problems = marginals.problems =
+          problems(strip, begin, strips.height());
+      visit();
+    });
+  };
 
   // What each problem needs in an iteration is decided on the device: the fused step, or, where its flag says
-  // so, the two log-domain updates, or nothing once it has converged. The host only queues.
+  // so, the two log-domain updates, or nothing once it has converged. The host only queues, unless strips are
+  // made: that costs more than waiting for the decision.
   const SinkhornOptions& options = options_[0];
   for (int64_t iteration = 0; iteration < options.iterations; ++iteration) {
+    bool log_domain = true;
     if (iteration > 0) {
       const bool look = options.tolerance > 0 && iteration % options.check_every == 0;
       fused.tolerance = look ? options.tolerance : -1.0;
-      sinkhorn_iteration(queue, fused);
+      sweep([&] { sinkhorn_iteration(queue, fused); });
+      if (!strips.stored()) {
+        kernels::SinkhornState state;
+        context_->copy_to_host(&state, states, sizeof(state));
+        if (!state.active) break;
+        log_domain = state.use_log_domain != 0;
+      }
     }
-    sinkhorn_row_update(queue, rows);
-    sinkhorn_column_update(queue, columns);
+    if (log_domain)
+      sweep([&] {
+        sinkhorn_row_update(queue, rows);
+        sinkhorn_column_update(queue, columns);
+      });
   }
-  if (options.symmetrize == Symmetrize::kYes) {
-    rows.states = nullptr;
-    rows.blend = 0.5;
-    sinkhorn_row_update(queue, rows);
-  }
-  sinkhorn_marginals(queue, marginals);
+  rows.states = nullptr;
+  rows.blend = 0.5;
+  sweep([&] {
+    if (options.symmetrize == Symmetrize::kYes) sinkhorn_row_update(queue, rows);
+    sinkhorn_marginals(queue, marginals);
+  });
 }
 
 std::vector<SinkhornResult> Sinkhorn::results() const {
