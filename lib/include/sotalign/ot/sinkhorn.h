@@ -11,12 +11,17 @@
 
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
+#include "sotalign/ot/embeddings.h"
 
 namespace sotalign {
 
 namespace kernels {
 struct EntropicBatch;
+struct SinkhornState;
 }  // namespace kernels
+namespace detail {
+class Strips;
+}
 
 /// After the last iteration, replace each potential by the mean of itself and of one further update from the
 /// other. As the column update came last, v is a fixed point of that and only u changes.
@@ -91,6 +96,11 @@ class Sinkhorn {
   /// Solves all problems. affinity: [batch * rows, cols] with any stride, finite. Queued, not waited for.
   void solve(ConstMatrixF affinity);
 
+  /// The same for K = x y', of which only a strip of rows is in memory at a time: each iteration costs the
+  /// product once. For a solver of one problem. Waits in every iteration, as strips that are not needed are
+  /// not to be made.
+  void solve(const Embeddings& embeddings);
+
   /// Of the last solve. These wait for it.
   std::vector<SinkhornResult> results() const;
   std::vector<double> row_potentials(int64_t problem) const;
@@ -98,6 +108,11 @@ class Sinkhorn {
 
   /// Writes the plans of the last solve, [batch * rows, cols] like the affinity, which they may overwrite.
   void plan(ConstMatrixF affinity, MatrixF plan);
+  /// Rows [first_row, first_row + plan.rows) of the plan.
+  void plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan);
+
+  /// What a solver and solve(embeddings) take of the context's memory besides the embeddings.
+  static int64_t memory_bytes(const Context& context, int64_t rows, int64_t cols);
 
   int64_t batch() const { return static_cast<int64_t>(options_.size()); }
   int64_t rows() const { return rows_; }
@@ -105,14 +120,25 @@ class Sinkhorn {
 
  private:
   friend class Klot;
+  friend class StreamedKlot;
   void check(ConstMatrixF affinity) const;
-  bool scaling_form() const;
-  void descend(const kernels::EntropicBatch& problems);
-  double relaxation(int64_t iteration) const;
-  bool looks(int64_t iteration) const;
+  void check(const Embeddings& embeddings) const;
+  static int64_t vector_bytes(int64_t rows, int64_t cols);
+  static int64_t scratch_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows);
+  /// From a strip of the affinity that begins at row `strip_begin`; strip_height 0: all of it.
+  kernels::EntropicBatch problems(ConstMatrixF strip, int64_t strip_begin = 0,
+                                  int64_t strip_height = 0) const;
+  kernels::SinkhornState* states() const;
+
+  // The parts of a solve, in sinkhorn_solve.cpp.
+  void solve(const detail::Strips& strips);
+  void descend(const detail::Strips& strips);
+  void iterate_log_domain(const detail::Strips& strips);
   void iterate_scaling(const kernels::EntropicBatch& problems);
-  void iterate_log_domain(const kernels::EntropicBatch& problems);
-  kernels::EntropicBatch problems(ConstMatrixF affinity) const;
+  void finish(const detail::Strips& strips);
+  bool scaling_form() const;
+  bool looks(int64_t iteration) const;
+  double relaxation(int64_t iteration) const;
 
   Context* context_;
   int64_t rows_, cols_;
