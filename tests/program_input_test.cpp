@@ -212,6 +212,10 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
                  {"storage"});
   expect_refused({"sinkhorn", "--affinity", path("square.npy"), "--epsilon", "0"},
                  {"epsilon", "> 0", "found 0"});
+  expect_refused({"sinkhorn", "--affinity", path("square.npy"), "--repeat", "0"},
+                 {"--repeat", ">= 1", "found 0"});
+  expect_refused({"klot", "--student", path("square.npy"), "--teacher", path("square.npy"), "--repeat", "-2"},
+                 {"--repeat", ">= 1", "found -2"});
 }
 
 TEST_F(ProgramInput, Weights) {
