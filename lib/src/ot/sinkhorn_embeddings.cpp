@@ -21,9 +21,10 @@ void Sinkhorn::check(const Embeddings& embeddings) const {
   detail::check_embeddings("affinity", embeddings, rows_, cols_);
 }
 
-void Sinkhorn::solve(const Embeddings& embeddings) {
+void Sinkhorn::solve(const Embeddings& embeddings, int64_t strip_rows) {
   check(embeddings);
-  const int64_t height = detail::strip_height(*context_, rows_, cols_, detail::StripOrigin::kProduct);
+  const int64_t height =
+      detail::strip_height(*context_, rows_, cols_, detail::StripOrigin::kProduct, strip_rows);
   Workspace workspace(*context_);
   solve(ProductStrips(*context_, embeddings, height, workspace.take<float>(height * cols_)));
 }
@@ -58,8 +59,8 @@ int64_t Sinkhorn::scratch_bytes(const Context& context, int64_t rows, int64_t co
                               sinkhorn_row_update_scratch(queue, {.problems = p}));
 }
 
-int64_t Sinkhorn::memory_bytes(const Context& context, int64_t rows, int64_t cols) {
-  const int64_t height = detail::strip_height(context, rows, cols, detail::StripOrigin::kProduct);
+int64_t Sinkhorn::memory_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows) {
+  const int64_t height = detail::strip_height(context, rows, cols, detail::StripOrigin::kProduct, strip_rows);
   return scratch_bytes(context, rows, cols, height) + vector_bytes(rows, cols) +
          height * cols * static_cast<int64_t>(sizeof(float));
 }

@@ -23,18 +23,22 @@ void check_gradient(const char* name, MatrixF gradient, ConstMatrixF x) {
                                       gradient.rows, gradient.cols));
 }
 
-int64_t height_of(const Context& context, int64_t rows, int64_t cols, KlotMemory memory) {
+int64_t height_of(const Context& context, int64_t rows, int64_t cols, KlotMemory memory, int64_t strip_rows) {
   if (memory == KlotMemory::kStored) return rows;
   return detail::strip_height(
       context, rows, cols,
-      memory == KlotMemory::kStreamed ? detail::StripOrigin::kProduct : detail::StripOrigin::kFixedPoint);
+      memory == KlotMemory::kStreamed ? detail::StripOrigin::kProduct : detail::StripOrigin::kFixedPoint,
+      strip_rows);
 }
 
 }  // namespace
 
 StreamedKlot::StreamedKlot(Context& context, int64_t rows, int64_t cols, const KlotOptions& options,
-                           KlotMemory memory)
-    : context_(&context), memory_(memory), klot_(context, rows, cols, options) {
+                           KlotMemory memory, int64_t strip_rows)
+    : context_(&context),
+      memory_(memory),
+      height_(height_of(context, rows, cols, memory, strip_rows)),
+      klot_(context, rows, cols, options) {
   if (memory == KlotMemory::kStored) {
     student_ = Matrix<float>(context, rows, cols, "student affinity");
     teacher_ = Matrix<float>(context, rows, cols, "teacher affinity");
@@ -51,16 +55,15 @@ void StreamedKlot::run(const Embeddings& student, const Embeddings& teacher, Mat
   check_gradient("dx", dx, student.x);
   check_gradient("dy", dy, student.y);
   Context& context = *context_;
-  const int64_t height = height_of(context, rows(), cols(), memory_);
   Workspace workspace(context);
   const bool stored = memory_ == KlotMemory::kStored;
-  float* student_strip = stored ? student_.data() : workspace.take<float>(height * cols());
-  float* teacher_strip = stored ? teacher_.data() : workspace.take<float>(height * cols());
-  const ProductStrips student_product(context, student, height, student_strip),
-      teacher_product(context, teacher, height, teacher_strip);
+  float* student_strip = stored ? student_.data() : workspace.take<float>(height_ * cols());
+  float* teacher_strip = stored ? teacher_.data() : workspace.take<float>(height_ * cols());
+  const ProductStrips student_product(context, student, height_, student_strip),
+      teacher_product(context, teacher, height_, teacher_strip);
   // The gradient takes the place of the student's strip.
   const auto gradient_strip = [&](int64_t begin) {
-    return MatrixF(student_strip, std::min(height, rows() - begin), cols());
+    return MatrixF(student_strip, std::min(height_, rows() - begin), cols());
   };
   const auto add_gradients = [&](MatrixF g, int64_t begin) {
     gemm(context, Op::kNone, Op::kNone, 1.0f, g, student.y, 0.0f, dx.row_range(begin, g.rows));
@@ -82,8 +85,8 @@ void StreamedKlot::run(const Embeddings& student, const Embeddings& teacher, Mat
     case KlotMemory::kFixed16:
       encode(context, student_product, fixed_student_);
       encode(context, teacher_product, fixed_teacher_);
-      run_strips(FixedPointStrips(context, fixed_student_, height, student_strip),
-                 FixedPointStrips(context, fixed_teacher_, height, teacher_strip));
+      run_strips(FixedPointStrips(context, fixed_student_, height_, student_strip),
+                 FixedPointStrips(context, fixed_teacher_, height_, teacher_strip));
       break;
     case KlotMemory::kStreamed:
       run_strips(student_product, teacher_product);
@@ -91,8 +94,9 @@ void StreamedKlot::run(const Embeddings& student, const Embeddings& teacher, Mat
   }
 }
 
-int64_t StreamedKlot::memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory) {
-  const int64_t height = height_of(context, rows, cols, memory);
+int64_t StreamedKlot::memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory,
+                                   int64_t strip_rows) {
+  const int64_t height = height_of(context, rows, cols, memory, strip_rows);
   const kernels::EntropicBatch p{.rows = rows, .cols = cols, .strip_height = height};
   const int64_t gradient_scratch =
       static_cast<int64_t>(klot_gradient_scratch(context.queue(), {.student = p, .teacher = p}));

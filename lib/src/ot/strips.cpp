@@ -48,7 +48,9 @@ void encode(Context& context, const Strips& strips, MatrixView<int16_t> q) {
   });
 }
 
-int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOrigin origin) {
+int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOrigin origin, int64_t asked) {
+  if (asked < 0) throw InvalidArgument(fmt::format("strip_rows: expected >= 0, found {}", asked));
+  if (asked > 0) return std::min(rows, asked);
   const int64_t bytes = context.device().kind == DeviceKind::kCpu ? kCpuBytes : kCudaBytes;
   const int64_t least = origin == StripOrigin::kProduct ? kLeastProductRows : kLeastDecodedRows;
   return std::min(rows, std::max(least, bytes / (cols * static_cast<int64_t>(sizeof(float)))));

@@ -80,8 +80,9 @@ void encode(Context& context, const Strips& strips, MatrixView<int16_t> q);
 
 /// How many rows a strip has. A decoded strip shall stay in cache; a product shall have rows enough that
 /// reading the right factor costs little beside the arithmetic, and has them where a strip is not in cache.
+/// `asked` rows, unless it is 0.
 enum class StripOrigin { kProduct, kFixedPoint };
-int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOrigin origin);
+int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOrigin origin, int64_t asked);
 
 /// Throws InvalidArgument unless x and y give an affinity [rows, cols].
 void check_embeddings(const char* name, const Embeddings& embeddings, int64_t rows, int64_t cols);

@@ -98,8 +98,8 @@ class Sinkhorn {
 
   /// The same for K = x y', of which only a strip of rows is in memory at a time: each iteration costs the
   /// product once. For a solver of one problem. Waits in every iteration, as strips that are not needed are
-  /// not to be made.
-  void solve(const Embeddings& embeddings);
+  /// not to be made. strip_rows: of each strip; 0: as suits the device.
+  void solve(const Embeddings& embeddings, int64_t strip_rows = 0);
 
   /// Of the last solve. These wait for it.
   std::vector<SinkhornResult> results() const;
@@ -112,7 +112,7 @@ class Sinkhorn {
   void plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan);
 
   /// What a solver and solve(embeddings) take of the context's memory besides the embeddings.
-  static int64_t memory_bytes(const Context& context, int64_t rows, int64_t cols);
+  static int64_t memory_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows = 0);
 
   int64_t batch() const { return static_cast<int64_t>(options_.size()); }
   int64_t rows() const { return rows_; }

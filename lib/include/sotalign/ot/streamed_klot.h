@@ -14,9 +14,9 @@ namespace sotalign {
 class StreamedKlot {
  public:
   /// Affinities [rows, cols]. Fixed point holds entries in [-1, 1], the cosines of unit rows; others are
-  /// clamped to that.
+  /// clamped to that. strip_rows: of each strip; 0: as suits the device.
   StreamedKlot(Context& context, int64_t rows, int64_t cols, const KlotOptions& options,
-               KlotMemory memory = KlotMemory::kStreamed);
+               KlotMemory memory = KlotMemory::kStreamed, int64_t strip_rows = 0);
 
   /// See Klot::set_weights.
   void set_weights(const std::vector<double>& a, const std::vector<double>& b) { klot_.set_weights(a, b); }
@@ -30,7 +30,8 @@ class StreamedKlot {
 
   KlotMemory memory() const { return memory_; }
   /// See klot_memory_bytes.
-  static int64_t memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory);
+  static int64_t memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory,
+                              int64_t strip_rows = 0);
 
  private:
   int64_t rows() const { return klot_.student_.rows(); }
@@ -38,6 +39,7 @@ class StreamedKlot {
 
   Context* context_;
   KlotMemory memory_;
+  int64_t height_;  // of a strip
   Klot klot_;
   Matrix<float> student_, teacher_;                // kStored
   Matrix<int16_t> fixed_student_, fixed_teacher_;  // kFixed16
