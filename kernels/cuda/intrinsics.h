@@ -52,4 +52,11 @@ __device__ __forceinline__ void copy_wait() {
 #endif
 }
 
+/// The same value, of which the compiler knows nothing: what it has worked out from it, it works out anew.
+__device__ __forceinline__ void make_opaque([[maybe_unused]] uint32_t& value) {
+#ifdef __CUDACC__
+  asm volatile("" : "+r"(value));
+#endif
+}
+
 }  // namespace sotalign::kernels::cuda

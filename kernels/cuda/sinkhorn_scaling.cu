@@ -29,8 +29,8 @@ constexpr int kRowWarps = 8;
 
 // How rows are processed for a number of columns: `packets` a thread, `rows` to a barrier, and how many of
 // these rows are `ahead` on their way. All are made for 128 registers a thread, that is for 512 threads on a
-// multiprocessor. A column takes a register for its sum and one (bfloat16: half of one) for each row; what is
-// left of 128 is some 96. Within that:
+// multiprocessor. A column takes a register for its sum and one (bfloat16: half of one) for each row; what
+// else there is leaves 80 to 96 for these. Within that:
 //   * blocks are no larger than the columns need, so that several share a multiprocessor and one computes
 //     while another waits at its barrier;
 //   * several rows to a barrier, which also share one read of the column factors;
@@ -231,6 +231,15 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
     for (int offset = kWarps / 2; offset > 0; offset /= 2) sum += __shfl_xor_sync(kFullMask, sum, offset);
     if (warp == 0 && lane % kWarps == 0 && has_row) s.row_sums[at] = sum;
     const float weight = weight_of(mass, factor, sum, args.relaxation);
+    // Or the compiler would keep what it has unpacked, twice as many registers as there are.
+    if constexpr (kEntries > 4) {
+#pragma unroll
+      for (int r = 0; r < kRows; ++r)
+#pragma unroll
+        for (int k = 0; k < kPackets; ++k)
+#pragma unroll
+          for (uint32_t& word : e[r][k].words) make_opaque(word);
+    }
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       const float w = __shfl_sync(kFullMask, weight, r * kWarps);
