@@ -56,6 +56,7 @@ constexpr int64_t iteration_chunks(const EntropicBatch& p) {
 
 struct Scratch {
   int32_t *run, *rows_bad, *columns_bad;  // [batch]
+  SinkhornState* entry;                   // [batch], the states at entry
   double* shift;                          // [batch]
   Row* rows;                              // [batch, rows], the weight is a_i
   float* v;                               // [batch, cols], centred
@@ -70,6 +71,7 @@ Scratch carve(Carver& carver, const EntropicBatch& p) {
   s.run = carver.take<int32_t>(p.batch);
   s.rows_bad = carver.take<int32_t>(p.batch);
   s.columns_bad = carver.take<int32_t>(p.batch);
+  s.entry = carver.take<SinkhornState>(p.batch);
   s.shift = carver.take<double>(p.batch);
   s.rows = carver.take<Row>(p.batch * p.rows);
   s.v = carver.take<float>(p.batch * p.cols);
@@ -90,6 +92,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
     args.states[b].use_log_domain = 0;
     s.run[b] = active;
     s.rows_bad[b] = s.columns_bad[b] = 0;
+    s.entry[b] = args.states[b];
   }
   if (!active) return;  // the whole block
   const double shift = centre_of(args.v + b * p.cols, p.cols);
@@ -98,11 +101,27 @@ __global__ void __launch_bounds__(kPrepareThreads)
   if (i < p.rows) {
     const int64_t at = b * p.rows + i;
     const double log_a = p.log_a[at];
-    // A row without mass has a weight of 0, whatever its exponentials are.
-    s.rows[at] = std::isinf(log_a)
-                     ? Row{0.0f, 0.0f}
-                     : Row{static_cast<float>(args.u[at] + shift - log_a), static_cast<float>(exp(log_a))};
+    // A row without mass has a weight of 0, whatever its exponentials are. A relaxed weight keeps a part of
+    // what rounding the offset has left.
+    if (std::isinf(log_a)) {
+      s.rows[at] = {0.0f, 0.0f};
+    } else {
+      const double exponent = args.u[at] + shift - log_a;
+      const float offset = static_cast<float>(exponent);
+      const double rest =
+          args.relaxation == 1.0 ? 0.0 : (1.0 - args.relaxation) * (exponent - static_cast<double>(offset));
+      s.rows[at] = {offset, static_cast<float>(exp(log_a + rest))};
+    }
   }
+}
+
+// The mass of a row over its sum, to the power of the relaxation.
+__device__ __forceinline__ float relaxed_weight(float weight, float sum, double relaxation) {
+  if (relaxation == 1.0) return weight / sum;
+  return weight * exp2_approx(-static_cast<float>(relaxation) * log2f(sum));
+}
+__device__ __forceinline__ double relaxed(double old, double plain, double relaxation) {
+  return relaxation == 1.0 ? plain : old + relaxation * (plain - old);
 }
 
 template <int kThreads, int kColumns, int kRows>
@@ -166,7 +185,7 @@ __global__ void __launch_bounds__(kThreads, 1024 / kThreads)
       } else {
         sum = warp_sum(lane < kWarps ? sums[buffer][r][lane] : 0.0f);
       }
-      const float weight = (r < rows_left ? s.rows[at + r].weight : 0.0f) / sum;
+      const float weight = relaxed_weight(r < rows_left ? s.rows[at + r].weight : 0.0f, sum, args.relaxation);
 #pragma unroll
       for (int k = 0; k < kColumns; ++k) columns[k] = fmaf(weight, e[r][k], columns[k]);
       if (t == r && r < rows_left) s.u[at + r] = static_cast<double>(sum);
@@ -207,7 +226,7 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize) wide_rows_kernel(Sinkhor
   sum = warp_sum(sum);
   if (lane == 0) {
     s.u[at] = sum;
-    s.rows[at].weight /= static_cast<float>(sum);  // a_i / r_i
+    s.rows[at].weight = relaxed_weight(s.rows[at].weight, static_cast<float>(sum), args.relaxation);
   }
 }
 
@@ -255,7 +274,7 @@ __global__ void __launch_bounds__(kSumThreads)
     } else if (i < p.rows) {
       const double log_a = p.log_a[at], offset = static_cast<double>(s.rows[at].offset), sum = s.u[at];
       if (!trustworthy(sum)) atomicMax(&s.rows_bad[b], 1);
-      s.u[at] = offset - shift + log_a - log(sum);
+      s.u[at] = relaxed(args.u[at], offset - shift + log_a - log(sum), args.relaxation);
       // The row's mass under the potentials at entry, which are not quite `offset`.
       error = exp(log_a) * fabs(sum * exp(args.u[at] + shift - log_a - offset) - 1.0);
     }
@@ -277,7 +296,8 @@ __global__ void __launch_bounds__(kSumThreads)
       return;
     }
     if (!trustworthy(sum * exp(-log_b))) atomicMax(&s.columns_bad[b], 1);
-    s.new_v[at] = static_cast<double>(s.v[at]) + shift + log_b - log(sum);
+    s.new_v[at] =
+        relaxed(args.v[at], static_cast<double>(s.v[at]) + shift + log_b - log(sum), args.relaxation);
   }
 }
 
@@ -293,23 +313,17 @@ __global__ void __launch_bounds__(kCommitThreads)
     error += s.block_error[b * row_blocks + row_block];
   error = block_sum(error, scratch);
 
-  const bool converged = s.rows_bad[b] == 0 && error <= args.tolerance;
-  const bool bad = s.rows_bad[b] != 0 || s.columns_bad[b] != 0;
+  SinkhornState state = s.entry[b];
+  const bool commit = conclude(state, {.row_error = error,
+                                       .rows_bad = s.rows_bad[b] != 0,
+                                       .columns_bad = s.columns_bad[b] != 0,
+                                       .tolerance = args.tolerance});
   const int64_t i = block * kCommitThreads + threadIdx.x;
-  if (!converged && !bad) {
+  if (commit) {
     if (i < p.rows) args.u[b * p.rows + i] = s.u[b * p.rows + i];
     if (i < p.cols) args.v[b * p.cols + i] = s.new_v[b * p.cols + i];
   }
-  if (i == 0) {
-    SinkhornState& state = args.states[b];
-    state.row_error = error;
-    if (converged) {
-      state.active = 0;
-    } else {
-      state.use_log_domain = bad;
-      ++state.iterations;
-    }
-  }
+  if (i == 0) args.states[b] = state;
 }
 
 // Launches the layout that layout_of found; the comparison is with the index of each instantiation.

@@ -307,6 +307,9 @@ void Scheduler::run_thread() {
   bool failed = false;
   try {
     body_(arguments_);
+    if (current->copies.first != current->copies.end)
+      throw Error("simt: kernel " + std::string(running->name) +
+                  ": a thread has ended that did not wait for its asynchronous copies");
   } catch (const std::exception& error) {
     const sanitizers::Unobserved unobserved;
     error_ = error.what();
@@ -340,6 +343,7 @@ void Scheduler::start(Fiber& fiber) {
   fiber.index = {number % block.x, number / block.x % block.y, number / (block.x * block.y)};
   fiber.block = block_;
   fiber.lane = number % kWarp;
+  fiber.copies.first = fiber.copies.end = fiber.copies.group = 0;
   fiber_of_[number] = &fiber;
 }
 

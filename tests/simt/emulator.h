@@ -74,11 +74,25 @@ std::vector<std::string> live_objects();
 
 namespace detail {
 
+/// The asynchronous copies of a thread that have not arrived, oldest first, in groups.
+struct Copies {
+  static constexpr unsigned kMost = 128;
+  struct Copy {
+    void* to;
+    const void* from;
+    unsigned group;
+  };
+  Copy pending[kMost];
+  unsigned first = 0, end = 0;  ///< of `pending`, modulo kMost
+  unsigned group = 0;           ///< the one that is still open
+};
+
 /// What a kernel sees of its own thread.
 struct Thread {
   uint3 index{};
   uint3 block{};
   unsigned lane = 0;  ///< its place in the warp
+  Copies copies;
 };
 /// The thread that is running; null outside kernels.
 extern Thread* current;

@@ -66,6 +66,31 @@ T atomic_update(T* address, Change change) {
 
 }  // namespace simt::detail
 
+namespace simt {
+
+// Copies arrive when their thread waits for them and not before.
+
+inline void copy_async(void* to, const void* from, detail::Location where = detail::Location::current()) {
+  detail::Copies& copies = detail::current->copies;
+  if (reinterpret_cast<uintptr_t>(to) % 16 != 0 || reinterpret_cast<uintptr_t>(from) % 16 != 0)
+    detail::fail("an asynchronous copy of 16 bytes from or to an address that is no multiple of 16", where);
+  if (copies.end - copies.first == detail::Copies::kMost)
+    detail::fail("a thread waits for more asynchronous copies than the emulator keeps", where);
+  copies.pending[copies.end++ % detail::Copies::kMost] = {to, from, copies.group};
+}
+inline void copy_commit() { ++detail::current->copies.group; }
+/// Until all groups but the `pending` last ones have arrived; the open one is not waited for.
+inline void copy_wait(unsigned pending) {
+  detail::Copies& copies = detail::current->copies;
+  for (; copies.first != copies.end; ++copies.first) {
+    const detail::Copies::Copy& copy = copies.pending[copies.first % detail::Copies::kMost];
+    if (copy.group + pending >= copies.group) return;
+    std::memcpy(copy.to, copy.from, 16);
+  }
+}
+
+}  // namespace simt
+
 constexpr int warpSize = 32;
 
 // --- barriers ---

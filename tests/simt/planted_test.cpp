@@ -183,6 +183,30 @@ TEST_F(PlantedTest, BarriersThatNotAllThreadsReach) {
   }
 }
 
+// --- asynchronous copies ---
+
+__global__ void unaligned_copy_kernel(const float* from) {
+  copy_async(simt::dynamic_shared<float>(), from + 1);
+}
+__global__ void copy_that_nobody_awaits_kernel(const float* from) {
+  copy_async(simt::dynamic_shared<float>(), from);
+  copy_commit();
+  copy_wait(1);
+}
+__global__ void too_many_copies_kernel(const float* from) {
+  for (;;) copy_async(simt::dynamic_shared<float>(), from);
+}
+
+TEST_F(PlantedTest, MisuseOfAsynchronousCopies) {
+  const Array<float> from(8);
+  const auto error = [&](void (*kernel)(const float*)) {
+    return launch_error(kernel, 1, 32, 32, static_cast<const float*>(from.data()));
+  };
+  EXPECT_CONTAINS(error(unaligned_copy_kernel), "an address that is no multiple of 16");
+  EXPECT_CONTAINS(error(copy_that_nobody_awaits_kernel), "did not wait for its asynchronous copies");
+  EXPECT_CONTAINS(error(too_many_copies_kernel), "more asynchronous copies than the emulator keeps");
+}
+
 __global__ void mask_without_caller_kernel() { __syncwarp(threadIdx.x < 16 ? kFull : 0xffffu); }
 __global__ void lane_that_ended_kernel() {
   if (threadIdx.x == 31) return;

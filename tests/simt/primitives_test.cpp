@@ -399,6 +399,81 @@ TEST_P(PrimitivesTest, LastBlockSumsUp) {
   EXPECT_EQ(total.download(stream)[0], 55);
 }
 
+// --- asynchronous copies ---
+
+constexpr int kSeen = 5;
+
+// What a thread finds in its place of shared memory: before it waits, after its first group, with a copy that
+// belongs to no group yet, at the end, and after a second copy to the same place.
+__global__ void copies_kernel(const float4* from, float* seen) {
+  float4* places = simt::dynamic_shared<float4>() + 2 * threadIdx.x;
+  const float4* mine = from + 2 * threadIdx.x;
+  seen += kSeen * threadIdx.x;
+  places[0] = places[1] = make_float4(-1, -1, -1, -1);
+  copy_async(&places[0], &mine[0]);
+  copy_commit();
+  copy_commit();  // an empty group
+  copy_async(&places[1], &mine[1]);
+  copy_commit();
+  seen[0] = places[0].x + places[1].w;
+  copy_wait(2);
+  seen[1] = places[0].x + places[1].w;
+  copy_wait(0);
+  seen[2] = places[0].x + places[1].w;
+  copy_async(&places[0], &mine[1]);
+  copy_wait(0);
+  seen[3] = places[0].x + places[1].w;
+  copy_commit();
+  copy_wait(0);
+  seen[4] = places[0].x + places[1].w;
+}
+
+TEST_P(PrimitivesTest, CopiesArriveWhenWaitedFor) {
+  const unsigned threads = 96;
+  std::vector<float4> from;
+  for (unsigned i = 0; i < 2 * threads; ++i) {
+    const float x = static_cast<float>(10 * i);
+    from.push_back(make_float4(x, x + 1, x + 2, x + 3));
+  }
+  const Array<float4> array(stream, from);
+  const Array<float> result(kSeen * threads);
+  launch("copies", copies_kernel, 1, threads, 2 * threads * sizeof(float4), stream, array.data(),
+         result.data());
+  const std::vector<float> seen = result.download(stream);
+  for (unsigned t = 0; t < threads; ++t) {
+    const float4 a = from[2 * t], b = from[2 * t + 1];
+    EXPECT_EQ(std::vector<float>(seen.begin() + kSeen * t, seen.begin() + kSeen * (t + 1)),
+              (std::vector<float>{-2, a.x - 1, a.x + b.w, a.x + b.w, b.x + b.w}))
+        << t;
+  }
+}
+
+// More copies than the emulator keeps at a time, a few of them on their way.
+__global__ void long_copy_kernel(const float4* from, float* sum, int count) {
+  float4* places = simt::dynamic_shared<float4>();
+  for (int i = 0; i < 3; ++i) {
+    copy_async(&places[i], &from[i]);
+    copy_commit();
+  }
+  *sum = 0;
+  for (int i = 0; i < count; ++i) {
+    copy_wait(2);
+    *sum += places[i % 3].y;
+    if (i + 3 < count) copy_async(&places[i % 3], &from[i + 3]);
+    copy_commit();
+  }
+}
+
+TEST_P(PrimitivesTest, CopiesInARing) {
+  const int count = 1000;
+  std::vector<float4> from(count, make_float4(0, 0, 0, 0));
+  for (int i = 0; i < count; ++i) from[static_cast<size_t>(i)].y = static_cast<float>(i);
+  const Array<float4> array(stream, from);
+  const Array<float> sum(1);
+  launch("ring", long_copy_kernel, 1, 1, 3 * sizeof(float4), stream, array.data(), sum.data(), count);
+  EXPECT_EQ(sum.download(stream)[0], 499500.0f);
+}
+
 // --- memory and mathematics ---
 
 __global__ void functions_kernel(float* x) {

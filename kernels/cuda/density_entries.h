@@ -1,0 +1,50 @@
+// How the kernels of the scaling form read a density (kernels/density.h): 16 bytes at a time.
+#pragma once
+
+#include <type_traits>
+
+#include "kernels/bfloat16.h"
+#include "kernels/cuda/simt.h"
+#include "kernels/density.h"
+
+namespace sotalign::kernels::cuda {
+
+struct alignas(16) Packet {
+  uint32_t words[4];
+};
+
+/// Adjacent entries in a packet. T is float, or uint16_t for bfloat16.
+template <class T>
+inline constexpr int kPacketEntries = 16 / static_cast<int>(sizeof(T));
+
+__device__ __forceinline__ float to_float(float entry) { return entry; }
+__device__ __forceinline__ float to_float(uint16_t entry) { return from_bfloat16(entry); }
+template <class T>
+__device__ __forceinline__ float entry_of(const Packet& packet, int index) {
+  if constexpr (std::is_same_v<T, float>) {
+    return __uint_as_float(packet.words[index]);
+  } else {
+    const uint32_t pair = packet.words[index / 2];
+    return __uint_as_float(index % 2 == 0 ? pair << 16 : pair & 0xffff0000u);
+  }
+}
+
+/// The factors of a packet's columns. They are read once for each group of rows, by every block of a
+/// problem, and stay in the first-level cache, which copy_async leaves alone.
+template <class T>
+struct Factors {
+  float values[kPacketEntries<T>];
+};
+template <class T>
+__device__ __forceinline__ Factors<T> load_factors(const float4* factors, int64_t packet) {
+  Factors<T> f;
+#pragma unroll
+  for (int q = 0; q < kPacketEntries<T> / 4; ++q) {
+    const float4 four = __ldg(factors + packet * (kPacketEntries<T> / 4) + q);
+    f.values[4 * q] = four.x, f.values[4 * q + 1] = four.y;
+    f.values[4 * q + 2] = four.z, f.values[4 * q + 3] = four.w;
+  }
+  return f;
+}
+
+}  // namespace sotalign::kernels::cuda

@@ -1,0 +1,432 @@
+// Two launches. The first reads the density, for the row sums, the new row factors and each chunk's column
+// sums; the second adds the chunks' sums, and its last block decides. New factors go into the copy that is
+// not current, so that nothing is committed until every sum has been found trustworthy.
+//
+// Rows: a block owns a chunk of rows and ALL columns, a thread the packets t, t + kThreads, ... of 16 bytes
+// for the whole kernel. It takes its packets of kRows rows into registers, multiplies them by the column
+// factors, and its share of the row sums crosses threads at the one barrier for those rows; then the row
+// factors are known to every thread, and the packets, still in registers, are added to the column sums,
+// registers, too. Meanwhile the next rows are on their way into shared memory: each thread copies the packets
+// that it will read itself, so that this needs no barrier, and refills a place as soon as it has read it. So
+// memory is busy while the block adds, waits at its barrier or writes. A row is summed in single precision,
+// as a tree but for the few columns of a thread; the new factor and the weight take the same sum, so its
+// rounding does not reach the column sums.
+//
+// Matrices wider than registers hold take two reads: a warp sums each row, and then tiles (entropic.h) sum
+// the columns.
+#include "kernels/sinkhorn_scaling.h"
+
+#include "kernels/cuda/density_entries.h"
+#include "kernels/cuda/entropic.h"
+#include "kernels/cuda/launch.h"
+
+namespace sotalign::kernels::cuda {
+
+namespace {
+
+/// The two-read path: a warp takes a row.
+constexpr int kRowWarps = 8;
+
+// How rows are processed for a number of columns: `packets` a thread, `rows` to a barrier, and how many of
+// these rows are `ahead` on their way. All are made for 128 registers a thread, that is for 512 threads on a
+// multiprocessor. A column takes a register for its sum and one (bfloat16: half of one) for each row; what
+// else there is leaves 80 to 96 for these. Within that:
+//   * blocks are no larger than the columns need, so that several share a multiprocessor and one computes
+//     while another waits at its barrier;
+//   * several rows to a barrier, which also share one read of the column factors;
+//   * 64 KiB and more on their way for each multiprocessor, where rows are long enough (a H200 needs about
+//     40), but never more than 96 KiB for a block: every device has these, so that one mapping does for all.
+struct Layout {
+  int threads, packets, rows, ahead;
+  constexpr size_t shared_bytes() const { return size_t{16} * threads * packets * ahead; }
+};
+template <class T>
+struct Layouts;
+template <>
+struct Layouts<float> {
+  static constexpr Layout kAll[] = {{128, 1, 4, 4},    // 512 columns: 4 blocks of 8 KiB
+                                    {128, 2, 4, 4},    // 1,024: 4 of 16 KiB
+                                    {128, 4, 2, 2},    // 2,048: 4 of 16 KiB
+                                    {256, 4, 2, 2},    // 4,096: 2 of 32 KiB
+                                    {256, 8, 1, 1},    // 8,192: 2 of 32 KiB
+                                    {512, 8, 1, 1},    // 16,384: 1 of 64 KiB
+                                    {512, 12, 1, 1}};  // 24,576: 1 of 96 KiB
+};
+template <>
+struct Layouts<uint16_t> {
+  static constexpr Layout kAll[] = {{128, 1, 4, 4},   // 1,024 columns: 4 blocks of 8 KiB
+                                    {128, 2, 4, 4},   // 2,048: 4 of 16 KiB
+                                    {128, 4, 2, 2},   // 4,096: 4 of 16 KiB
+                                    {256, 4, 2, 2},   // 8,192: 2 of 32 KiB
+                                    {512, 4, 2, 2},   // 16,384: 1 of 64 KiB
+                                    {512, 6, 2, 2},   // 24,576: 1 of 96 KiB
+                                    {512, 8, 1, 1}};  // 32,768: 1 of 64 KiB
+};
+template <class T>
+constexpr int kWide = sizeof(Layouts<T>::kAll) / sizeof(Layout);  // the index that stands for two reads
+
+template <class T>
+constexpr int layout_of(int64_t cols) {
+  int index = 0;
+  while (index < kWide<T> && cols > int64_t{kPacketEntries<T>} * Layouts<T>::kAll[index].threads *
+                                        Layouts<T>::kAll[index].packets)
+    ++index;
+  return index;
+}
+
+// A multiprocessor holds 512 / threads blocks. One wave of blocks on the 132 multiprocessors of a H100 or
+// H200, or two where a block fills a multiprocessor by itself, so that one does not end long after the
+// others.
+template <class T>
+constexpr int64_t scaling_chunks(int64_t rows, int64_t cols) {
+  const int layout = layout_of<T>(cols);
+  if (layout == kWide<T>) return tiles_of(rows, cols).chunks;
+  const int64_t wave = 132 * 512 / Layouts<T>::kAll[layout].threads;
+  return chunk_count(rows, wave > 264 ? wave : 264);
+}
+
+// What the blocks of the second launch tell the last of them.
+struct Tally {
+  unsigned blocks;  // that have finished
+  int32_t rows_bad, columns_bad, drifted;
+};
+struct Scratch {
+  Tally* tallies;        // [batch]
+  float* row_sums;       // [batch, rows]
+  double* block_errors;  // [batch, row blocks]
+  float* chunk_columns;  // [batch, chunks, width]
+};
+// What follows from the shape.
+struct Sizes {
+  int64_t chunks, row_blocks;
+  int64_t width;   // of factors and column sums
+  int64_t stride;  // of a density's row, in entries
+};
+template <class T>
+Sizes sizes_of(const SinkhornScaling& args) {
+  const EntropicBatch& p = args.problems;
+  return {scaling_chunks<T>(p.rows, p.cols), blocks_for(p.rows, kSumThreads),
+          density_stride(p.cols, DensityType::kFloat), density_stride(p.cols, args.type)};
+}
+Scratch carve(Carver& carver, const EntropicBatch& p, const Sizes& n) {
+  Scratch s{};
+  s.tallies = carver.take<Tally>(p.batch);
+  s.row_sums = carver.take<float>(p.batch * p.rows);
+  s.block_errors = carver.take<double>(p.batch * n.row_blocks);
+  s.chunk_columns = carver.take<float>(p.batch * n.chunks * n.width);
+  return s;
+}
+
+// Only the very last block of an iteration changes what this depends on.
+__device__ __forceinline__ bool wanted(const SinkhornScaling& args, int64_t b) {
+  const SinkhornState& state = args.states[b];
+  return state.active && !state.use_log_domain && (state.coarse == 0) == (args.type == DensityType::kFloat);
+}
+
+// The factors of a problem that are current, and the others.
+__device__ __forceinline__ int64_t old_factors(const SinkhornScaling& args, int64_t b) {
+  return 2 * b + args.states[b].current;
+}
+__device__ __forceinline__ int64_t new_factors(const SinkhornScaling& args, int64_t b) {
+  return 2 * b + 1 - args.states[b].current;
+}
+template <class T>
+__device__ __forceinline__ const T* density_of(const SinkhornScaling& args, int64_t b) {
+  return reinterpret_cast<const T*>(static_cast<const char*>(args.density) + b * args.density_stride_bytes);
+}
+
+// What the update makes of a factor; `sum` is that of the row, or of the column in units of its mass. A power
+// by way of logarithms needs few registers, and an error in it is no more than a slightly other relaxation.
+template <class Real>
+__device__ __forceinline__ float updated(float factor, Real sum, double relaxation) {
+  if (relaxation == 1.0) return static_cast<float>(1 / sum);
+  return factor * exp2_approx(-static_cast<float>(relaxation) * log2f(factor * static_cast<float>(sum)));
+}
+// a_i s_i of a row. Both launches work s_i out, from the same sum to the same bit.
+__device__ __forceinline__ float weight_of(float mass, float factor, float sum, double relaxation) {
+  return mass > 0 ? mass * updated(factor, sum, relaxation) : 0.0f;
+}
+
+template <class T, int kThreads, int kPackets, int kRows, int kAhead>
+__global__ void __launch_bounds__(kThreads, 512 / kThreads)
+    rows_kernel(SinkhornScaling args, Scratch s, Sizes n) {
+  constexpr int kWarps = kThreads / kWarpSize, kEntries = kPacketEntries<T>;
+  constexpr int kParts = 4 / kRows;  // of a thread's sum for a row, as additions that wait for each other
+  static_assert(kRows * kWarps <= kWarpSize && kRows % kAhead == 0 && kParts >= 1);
+  SOTALIGN_SHARED(float, sums, [2][kRows * kWarps]);
+  const int64_t b = blockIdx.x / n.chunks, chunk = blockIdx.x % n.chunks;
+  if (!wanted(args, b)) return;  // the whole block
+  if (chunk == 0 && threadIdx.x == 0) s.tallies[b] = Tally{};
+  const int t = static_cast<int>(threadIdx.x), lane = t % kWarpSize, warp = t / kWarpSize;
+  // Packets that the thread has: those of the columns, which zeros complete.
+  const int across = static_cast<int>((args.problems.cols + kEntries - 1) / kEntries);
+  const int packets = (across - t + kThreads - 1) / kThreads;
+  const int64_t begin = chunk_begin(args.problems.rows, n.chunks, chunk);
+  const int count = static_cast<int>(chunk_begin(args.problems.rows, n.chunks, chunk + 1) - begin);
+
+  // What is never copied is zero: packets beyond the columns, and rows that the chunk does not have.
+  Packet* stage = simt::dynamic_shared<Packet>() + t;
+  const Packet* next = reinterpret_cast<const Packet*>(density_of<T>(args, b) + begin * n.stride) + t;
+  const int64_t row_packets = n.stride / kEntries;
+#pragma unroll
+  for (int r = 0; r < kAhead; ++r) {
+#pragma unroll
+    for (int k = 0; k < kPackets; ++k) {
+      Packet* place = stage + (r * kPackets + k) * kThreads;
+      if (k < packets && r < count)
+        copy_async(place, next + k * kThreads);
+      else
+        *place = Packet{};
+    }
+    copy_commit();
+    next += row_packets;
+  }
+
+  float columns[kPackets][kEntries] = {};
+  // In the sum across warps a lane has the part of one warp for one row.
+  const int my_row = lane / kWarps;
+  int64_t at = b * args.problems.rows + begin + my_row;
+  const int64_t factor_at = (old_factors(args, b) - b) * args.problems.rows;  // from there
+  const float4* factors = reinterpret_cast<const float4*>(args.column_scale + old_factors(args, b) * n.width);
+  int buffer = 0;
+  for (int left = count; left > 0; left -= kRows, at += kRows, buffer ^= 1) {
+    const bool has_row = my_row < kRows && my_row < left;
+    const float mass = has_row ? args.row_mass[at] : 0.0f,
+                factor = has_row ? args.row_scale[at + factor_at] : 1.0f;
+    Packet e[kRows][kPackets];
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      copy_wait<kAhead - 1>();
+      Packet* places = stage + r % kAhead * kPackets * kThreads;
+#pragma unroll
+      for (int k = 0; k < kPackets; ++k) e[r][k] = places[k * kThreads];
+#pragma unroll
+      for (int k = 0; k < kPackets; ++k)
+        if (k < packets && r + kAhead < left) copy_async(places + k * kThreads, next + k * kThreads);
+      copy_commit();
+      next += row_packets;
+    }
+    float parts[kRows][kParts] = {};
+#pragma unroll
+    for (int k = 0; k < kPackets; ++k) {
+      const Factors<T> t_k = k < packets ? load_factors<T>(factors, t + k * kThreads) : Factors<T>{};
+#pragma unroll
+      for (int r = 0; r < kRows; ++r)
+#pragma unroll
+        for (int i = 0; i < kEntries; ++i)
+          parts[r][i % kParts] = fmaf(entry_of<T>(e[r][k], i), t_k.values[i], parts[r][i % kParts]);
+    }
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+#pragma unroll
+      for (int i = 1; i < kParts; ++i) parts[r][0] += parts[r][i];
+      const float sum = warp_sum(parts[r][0]);
+      if (lane == 0) sums[buffer][r * kWarps + warp] = sum;
+    }
+    // One barrier is enough: who writes into this buffer again has passed the next one, and all have read by
+    // then.
+    __syncthreads();
+    float sum = lane < kRows * kWarps ? sums[buffer][lane] : 0.0f;
+#pragma unroll
+    for (int offset = kWarps / 2; offset > 0; offset /= 2) sum += __shfl_xor_sync(kFullMask, sum, offset);
+    if (warp == 0 && lane % kWarps == 0 && has_row) s.row_sums[at] = sum;
+    const float weight = weight_of(mass, factor, sum, args.relaxation);
+    // Or the compiler would keep what it has unpacked, twice as many registers as there are.
+    if constexpr (kEntries > 4) {
+#pragma unroll
+      for (int r = 0; r < kRows; ++r)
+#pragma unroll
+        for (int k = 0; k < kPackets; ++k)
+#pragma unroll
+          for (uint32_t& word : e[r][k].words) make_opaque(word);
+    }
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const float w = __shfl_sync(kFullMask, weight, r * kWarps);
+#pragma unroll
+      for (int k = 0; k < kPackets; ++k)
+#pragma unroll
+        for (int i = 0; i < kEntries; ++i) columns[k][i] = fmaf(w, entry_of<T>(e[r][k], i), columns[k][i]);
+    }
+  }
+
+  float4* partial = reinterpret_cast<float4*>(s.chunk_columns + (b * n.chunks + chunk) * n.width);
+#pragma unroll
+  for (int k = 0; k < kPackets; ++k)
+#pragma unroll
+    for (int i = 0; i < kEntries; i += 4)
+      if (k < packets)
+        partial[(t + k * kThreads) * (kEntries / 4) + i / 4] =
+            make_float4(columns[k][i], columns[k][i + 1], columns[k][i + 2], columns[k][i + 3]);
+}
+
+// Two reads, the first: a warp takes a row.
+template <class T>
+__global__ void __launch_bounds__(kRowWarps* kWarpSize)
+    wide_rows_kernel(SinkhornScaling args, Scratch s, Sizes n) {
+  constexpr int kAtOnce = 4;  // packets a lane has on their way
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int64_t rows = args.problems.rows;
+  const int64_t at = static_cast<int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / kWarpSize, b = at / rows;
+  if (b >= args.problems.batch || !wanted(args, b)) return;  // the whole warp, and there is no barrier
+  if (at % rows == 0 && lane == 0) s.tallies[b] = Tally{};
+  const int64_t across = (args.problems.cols + kPacketEntries<T> - 1) / kPacketEntries<T>;
+  const Packet* row = reinterpret_cast<const Packet*>(density_of<T>(args, b) + at % rows * n.stride);
+  const float4* factors = reinterpret_cast<const float4*>(args.column_scale + old_factors(args, b) * n.width);
+  double sum = 0;
+  for (int64_t j = lane; j < across; j += kAtOnce * kWarpSize) {
+    Packet packets[kAtOnce];
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k)
+      packets[k] = j + k * kWarpSize < across ? row[j + k * kWarpSize] : Packet{};
+    float part = 0;
+#pragma unroll
+    for (int k = 0; k < kAtOnce; ++k) {
+      const int64_t packet = j + k * kWarpSize < across ? j + k * kWarpSize : j;
+      const Factors<T> factor = load_factors<T>(factors, packet);
+#pragma unroll
+      for (int e = 0; e < kPacketEntries<T>; ++e)
+        part = fmaf(entry_of<T>(packets[k], e), factor.values[e], part);
+    }
+    sum += static_cast<double>(part);
+  }
+  sum = warp_sum(sum);
+  if (lane == 0) s.row_sums[at] = static_cast<float>(sum);
+}
+
+// Two reads, the second: tiles.
+template <class T>
+__global__ void __launch_bounds__(kTileThreads)
+    wide_columns_kernel(SinkhornScaling args, Scratch s, Sizes n, Tiles tiles) {
+  const Tile tile = tile_of_block(tiles, args.problems.rows);
+  const int64_t b = tile.problem, j = tile.column;
+  if (!wanted(args, b) || j >= args.problems.cols) return;  // no barrier follows
+  const T* density = density_of<T>(args, b) + j;
+  const float* mass = args.row_mass + b * args.problems.rows;
+  const float* factors = args.row_scale + old_factors(args, b) * args.problems.rows;
+  const float* sums = s.row_sums + b * args.problems.rows;
+  float column = 0;
+  for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
+    T entries[kTileRows];
+#pragma unroll
+    for (int r = 0; r < kTileRows; ++r) entries[r] = i + r < tile.end ? density[(i + r) * n.stride] : T{};
+#pragma unroll
+    for (int r = 0; r < kTileRows; ++r) {
+      const int64_t row = i + r < tile.end ? i + r : i;  // whose entry is zero
+      column =
+          fmaf(weight_of(mass[row], factors[row], sums[row], args.relaxation), to_float(entries[r]), column);
+    }
+  }
+  s.chunk_columns[(b * tiles.chunks + tile.chunk) * n.width + j] = column;
+}
+
+// The new factors. The first blocks of a problem take rows, a thread each, and leave their shares of the
+// marginal error; the others add the column sums of the chunks (entropic.h). Whichever block is the last to
+// finish decides; what it adds up then comes in a fixed order.
+__global__ void __launch_bounds__(kSumThreads)
+    finish_kernel(SinkhornScaling args, Scratch s, Sizes n, int64_t blocks) {
+  SOTALIGN_SHARED(double, errors, [kMaxWarps]);
+  SOTALIGN_SHARED(double, columns, [kGroups][kWarpSize]);
+  SOTALIGN_SHARED(bool, last, );
+  const EntropicBatch& p = args.problems;
+  const int64_t b = blockIdx.x / blocks, block = blockIdx.x % blocks;
+  if (!wanted(args, b)) return;  // the whole block
+  Tally& tally = s.tallies[b];
+  const auto update = [&](float mass, float factor, auto sum, int32_t& bad) {
+    if (!(mass > 0)) return factor;
+    const float next = updated(factor, sum, args.relaxation);
+    if (!trustworthy(static_cast<double>(sum))) atomicMax(&bad, 1);
+    if (drifted(next)) atomicMax(&tally.drifted, 1);
+    return next;
+  };
+  if (block < n.row_blocks) {
+    const int64_t i = block * kSumThreads + threadIdx.x;
+    double error = 0;
+    if (i < p.rows) {
+      const float mass = args.row_mass[b * p.rows + i], sum = s.row_sums[b * p.rows + i],
+                  factor = args.row_scale[old_factors(args, b) * p.rows + i];
+      args.row_scale[new_factors(args, b) * p.rows + i] = update(mass, factor, sum, tally.rows_bad);
+      error = static_cast<double>(mass) * fabs(static_cast<double>(factor) * static_cast<double>(sum) - 1.0);
+    }
+    error = block_sum(error, errors);
+    if (threadIdx.x == 0) s.block_errors[b * n.row_blocks + block] = error;
+  } else {
+    const int64_t j = (block - n.row_blocks) * kWarpSize + sum_column();
+    const double sum = sum_chunks(s.chunk_columns + b * n.chunks * n.width, n.chunks, n.width, j, columns);
+    if (sum_group() == 0 && j < p.cols) {
+      const float mass = args.column_mass[b * p.cols + j],
+                  factor = args.column_scale[old_factors(args, b) * n.width + j];
+      args.column_scale[new_factors(args, b) * n.width + j] =
+          update(mass, factor, sum / static_cast<double>(mass), tally.columns_bad);
+    }
+  }
+
+  __threadfence();
+  __syncthreads();
+  if (threadIdx.x == 0) last = atomicAdd(&tally.blocks, 1u) == blocks - 1;
+  __syncthreads();
+  if (!last) return;  // the whole block
+  __threadfence();
+  double error = 0;
+  for (int64_t i = threadIdx.x; i < n.row_blocks; i += kSumThreads)
+    error += __ldcg(&s.block_errors[b * n.row_blocks + i]);
+  error = block_sum(error, errors);
+  if (threadIdx.x != 0) return;
+  SinkhornState& state = args.states[b];
+  if (conclude(state, {.row_error = error,
+                       .rows_bad = __ldcg(&tally.rows_bad) != 0,
+                       .columns_bad = __ldcg(&tally.columns_bad) != 0,
+                       .tolerance = args.tolerance})) {
+    state.current ^= 1;
+    state.absorb = __ldcg(&tally.drifted);
+  }
+}
+
+// Launches the layout that layout_of found; the comparison is with the index of each instantiation.
+template <class T, int kLayout = 0>
+void launch_rows(const Queue& queue, const SinkhornScaling& args, const Scratch& s, const Sizes& n) {
+  const EntropicBatch& p = args.problems;
+  if constexpr (kLayout < kWide<T>) {
+    if (kLayout != layout_of<T>(p.cols)) return launch_rows<T, kLayout + 1>(queue, args, s, n);
+    constexpr Layout layout = Layouts<T>::kAll[kLayout];
+    launch(queue, "sinkhorn_scaling",
+           rows_kernel<T, layout.threads, layout.packets, layout.rows, layout.ahead>,
+           static_cast<unsigned>(p.batch * n.chunks), layout.threads, layout.shared_bytes(), args, s, n);
+  } else {
+    launch(queue, "sinkhorn_scaling", wide_rows_kernel<T>, blocks_for(p.batch * p.rows, kRowWarps),
+           kRowWarps * kWarpSize, 0, args, s, n);
+    const Tiles tiles = tiles_of(p.rows, p.cols);
+    launch(queue, "sinkhorn_scaling", wide_columns_kernel<T>,
+           static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, n, tiles);
+  }
+}
+
+template <class T>
+void iterate(const Queue& queue, const SinkhornScaling& args) {
+  const EntropicBatch& p = args.problems;
+  const Sizes n = sizes_of<T>(args);
+  Carver carver(args.scratch);
+  const Scratch s = carve(carver, p, n);
+  launch_rows<T>(queue, args, s, n);
+  const int64_t blocks = n.row_blocks + blocks_for(p.cols, kWarpSize);
+  launch(queue, "sinkhorn_scaling", finish_kernel, static_cast<unsigned>(p.batch * blocks), kSumThreads, 0,
+         args, s, n, blocks);
+}
+
+}  // namespace
+
+size_t sinkhorn_scaling_scratch(const Queue&, const SinkhornScaling& args) {
+  Carver carver;
+  carve(carver, args.problems,
+        args.type == DensityType::kFloat ? sizes_of<float>(args) : sizes_of<uint16_t>(args));
+  return carver.used();
+}
+
+void sinkhorn_scaling(const Queue& queue, const SinkhornScaling& args) {
+  if (args.type == DensityType::kFloat)
+    iterate<float>(queue, args);
+  else
+    iterate<uint16_t>(queue, args);
+}
+
+}  // namespace sotalign::kernels::cuda
