@@ -50,8 +50,8 @@ def parse_arguments():
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), metavar="PEER",
                         help=f"of {', '.join(PEERS)}; default: all")
-    parser.add_argument("--form", nargs="+", default=[None], help="handed to ours; the first is the measure of all")
-    parser.add_argument("--storage", nargs="+", default=[None], help="likewise")
+    parser.add_argument("--sinkhorn-form", nargs="+", default=[None], help="handed to ours; the first is the measure of all")
+    parser.add_argument("--sinkhorn-storage", nargs="+", default=[None], help="likewise")
     parser.add_argument("--klot-sizes", type=int, nargs="*", help="default: those of --sizes; none: no KLOT")
     parser.add_argument("--program", default="build/release/apps/sotalign/sotalign")
     parser.add_argument("--out", help="write the figures as JSON")
@@ -157,11 +157,11 @@ PEERS = {
 
 
 class Ours:
-    """`sotalign` with one choice of --form and --storage."""
+    """`sotalign` with one choice of --sinkhorn-form and --sinkhorn-storage."""
 
     def __init__(self, arguments, form, storage):
         self.options = ["--threads", str(arguments.threads), "--device", arguments.device]
-        for flag, value in (("--form", form), ("--storage", storage)):
+        for flag, value in (("--sinkhorn-form", form), ("--sinkhorn-storage", storage)):
             self.options += [flag, value] if value else []
         self.name = " ".join(["sotalign", *filter(None, (form, storage))])
         self.program = arguments.program
@@ -357,7 +357,7 @@ def main():
     import torch
     torch.set_num_threads(arguments.threads)
     torch.set_grad_enabled(False)
-    variants = [Ours(arguments, *choice) for choice in itertools.product(arguments.form, arguments.storage)]
+    variants = [Ours(arguments, *choice) for choice in itertools.product(arguments.sinkhorn_form, arguments.sinkhorn_storage)]
     arguments.peers, skipped = installed(arguments.peers, arguments.device)
     found = versions()
     report = {
