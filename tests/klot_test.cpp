@@ -73,8 +73,8 @@ TEST_P(KlotTest, GoldenVectors) {
     EXPECT_WITHIN(std::abs(result.teacher.row_error - double(entry["marginal_error_teacher"]) * double(n)),
                   5e-6);
 
-    klot.student().plan(dk, dk);
-    klot.teacher().plan(dt, dt);
+    klot.solver().plan(0, dk, dk);
+    klot.solver().plan(1, dt, dt);
     EXPECT_WITHIN(
         relative_l1(dk.download(), testing::read_golden(folder + name + ".plan_student.npy").values), 2e-5);
     EXPECT_WITHIN(

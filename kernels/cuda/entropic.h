@@ -80,25 +80,28 @@ inline constexpr int kTileRows = 8;
 struct Tiles {
   int64_t chunks, across;
 };
+constexpr Tiles tiles_of(int64_t rows, int64_t cols, int per_thread = 1) {
+  const int64_t width = int64_t{kTileThreads} * per_thread, across = (cols + width - 1) / width;
+  return {chunk_count(rows, 2112 / across > 64 ? 2112 / across : 64), across};
+}
 constexpr Tiles tiles_of(const EntropicBatch& p, int per_thread = 1) {
-  const int64_t width = int64_t{kTileThreads} * per_thread, across = (p.cols + width - 1) / width;
-  return {chunk_count(strip_height(p), 2112 / across > 64 ? 2112 / across : 64), across};
+  return tiles_of(strip_height(p), p.cols, per_thread);
 }
 
 /// Where a block of a grid over problems, chunks and tiles across works. Neighbouring blocks read
 /// neighbouring columns.
 struct Tile {
-  int64_t problem, chunk, begin, end;  ///< rows [begin, end) of the strip
+  int64_t problem, chunk, begin, end;  ///< rows [begin, end) of the strip, if there are several
   int64_t across, column;              ///< the tile's place in its row of tiles; the thread's first column
 };
-__device__ __forceinline__ Tile tile_of_block(const Tiles& tiles, const Strip& strip, int per_thread = 1) {
+__device__ __forceinline__ Tile tile_of_block(const Tiles& tiles, int64_t rows, int per_thread = 1) {
   const int64_t above = static_cast<int64_t>(blockIdx.x) / tiles.across;
   Tile tile{};
   tile.across = static_cast<int64_t>(blockIdx.x) % tiles.across;
   tile.problem = above / tiles.chunks;
   tile.chunk = above % tiles.chunks;
-  tile.begin = chunk_begin(strip.rows, tiles.chunks, tile.chunk);
-  tile.end = chunk_begin(strip.rows, tiles.chunks, tile.chunk + 1);
+  tile.begin = chunk_begin(rows, tiles.chunks, tile.chunk);
+  tile.end = chunk_begin(rows, tiles.chunks, tile.chunk + 1);
   tile.column = tile.across * kTileThreads * per_thread + threadIdx.x;
   return tile;
 }

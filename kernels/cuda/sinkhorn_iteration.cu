@@ -235,7 +235,7 @@ __global__ void __launch_bounds__(kTileThreads)
     wide_columns_kernel(SinkhornIteration args, Scratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
   const Strip strip = strip_of(p);
-  const Tile tile = tile_of_block(tiles, strip);
+  const Tile tile = tile_of_block(tiles, strip.rows);
   const int64_t b = tile.problem, j = tile.column;
   if (!s.run[b] || j >= p.cols) return;  // no barrier follows
   const float c = p.inverse_epsilon[b], v = s.v[b * p.cols + j];

@@ -67,7 +67,7 @@ void launch_prepare(const Queue& queue, const char* name, const EntropicBatch& p
 __global__ void __launch_bounds__(kTileThreads) plan_kernel(SinkhornPlan args, Potentials s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
   const Strip strip = strip_of(p);
-  const Tile tile = tile_of_block(tiles, strip);
+  const Tile tile = tile_of_block(tiles, strip.rows);
   const int64_t b = tile.problem, j = tile.column;
   if (j >= p.cols) return;  // there is no barrier
   const float c = p.inverse_epsilon[b], v = s.v[b * p.cols + j];
@@ -91,7 +91,7 @@ __global__ void __launch_bounds__(kTileThreads)
     marginals_kernel(SinkhornMarginals args, MarginalScratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
   const Strip strip = strip_of(p);
-  const Tile tile = tile_of_block(tiles, strip, kColumns);
+  const Tile tile = tile_of_block(tiles, strip.rows, kColumns);
   const int64_t b = tile.problem, left = p.cols - tile.column;  // from the thread's first column
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const float c = p.inverse_epsilon[b];

@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(kTileThreads)
     tiles_kernel(SinkhornColumnUpdate args, ColumnScratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
   const Strip strip = strip_of(p);
-  const Tile tile = tile_of_block(tiles, strip);
+  const Tile tile = tile_of_block(tiles, strip.rows);
   const int64_t b = tile.problem, j = tile.column;
   if (!wanted(args.states, b) || j >= p.cols) return;  // there is no barrier
   const float c = p.inverse_epsilon[b];

@@ -20,39 +20,63 @@ SinkhornOptions solve_options(const KlotOptions& o, double epsilon) {
           .form = o.form,
           .storage = o.storage};
 }
+
+/// Entries of an affinity up to which both problems are solved together: small ones leave a device idle, and
+/// what every launch and every meeting of threads costs is then paid once. Large ones gain nothing, and
+/// taking turns they need the memory for one density only.
+int64_t together_up_to(kernels::Backend backend) {
+  return backend == kernels::Backend::kCpu ? int64_t{1} << 20 : int64_t{1} << 26;
+}
+
+/// From one matrix to another one in the same memory, though not of one array.
+int64_t elements_apart(const float* from, const float* to) {
+  return (reinterpret_cast<intptr_t>(to) - reinterpret_cast<intptr_t>(from)) /
+         static_cast<int64_t>(sizeof(float));
+}
+
 }  // namespace
 
 Klot::Klot(Context& context, int64_t rows, int64_t cols, const KlotOptions& options)
     : context_(&context),
-      student_(context, rows, cols, solve_options(options, options.epsilon_student)),
-      teacher_(context, rows, cols, solve_options(options, options.epsilon_teacher)),
+      solver_(
+          context, rows, cols,
+          {solve_options(options, options.epsilon_student), solve_options(options, options.epsilon_teacher)}),
       value_(context, 1) {}
 
 void Klot::set_weights(const std::vector<double>& a, const std::vector<double>& b) {
-  student_.set_weights(0, a, b);
-  teacher_.set_weights(0, a, b);
+  for (const int64_t problem : {0, 1}) solver_.set_weights(problem, a, b);
 }
 
 void Klot::run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double gradient_scale) {
-  if (gradient.data != nullptr && (gradient.rows != student_.rows() || gradient.cols != student_.cols()))
-    throw InvalidArgument(fmt::format("gradient: expected [{}, {}], found [{}, {}]", student_.rows(),
-                                      student_.cols(), gradient.rows, gradient.cols));
-  student_.solve(student);
-  teacher_.solve(teacher);
+  const int64_t rows = solver_.rows(), cols = solver_.cols();
+  for (const auto& [name, matrix] : {std::pair{"student", student}, std::pair{"teacher", teacher}})
+    if (matrix.rows != rows || matrix.cols != cols)
+      throw InvalidArgument(fmt::format("{} affinity: expected [{}, {}], found [{}, {}]", name, rows, cols,
+                                        matrix.rows, matrix.cols));
+  if (gradient.data != nullptr && (gradient.rows != rows || gradient.cols != cols))
+    throw InvalidArgument(
+        fmt::format("gradient: expected [{}, {}], found [{}, {}]", rows, cols, gradient.rows, gradient.cols));
+  const int64_t apart = elements_apart(student.data, teacher.data);
+  if (rows * cols <= together_up_to(context_->queue().backend) && student.stride == teacher.stride) {
+    solver_.solve(detail::StoredStrips(student, apart), {0, 2});
+  } else {
+    solver_.solve(detail::StoredStrips(student), {0, 1});
+    solver_.solve(detail::StoredStrips(teacher), {1, 1});
+  }
   differentiate(
-      detail::StoredStrips(student, student_.rows()), detail::StoredStrips(teacher, teacher_.rows()),
-      gradient_scale, [&](int64_t) { return gradient; }, [](MatrixF, int64_t) {});
+      detail::StoredStrips(student), detail::StoredStrips(teacher), gradient_scale,
+      [&](int64_t) { return gradient; }, [](MatrixF, int64_t) {});
 }
 
 void Klot::differentiate(const detail::Strips& student, const detail::Strips& teacher, double gradient_scale,
                          const std::function<MatrixF(int64_t)>& memory,
                          const std::function<void(MatrixF, int64_t)>& use) {
-  kernels::KlotGradient args{.student = student_.problems({}, 0, student.height()),
-                             .u_student = student_.u_.data(),
-                             .v_student = student_.v_.data(),
-                             .teacher = teacher_.problems({}, 0, teacher.height()),
-                             .u_teacher = teacher_.u_.data(),
-                             .v_teacher = teacher_.v_.data(),
+  kernels::KlotGradient args{.student = solver_.problems({0, 1}, {}, 0, 0, student.height()),
+                             .u_student = solver_.u_.data(),
+                             .v_student = solver_.v_.data(),
+                             .teacher = solver_.problems({1, 1}, {}, 0, 0, teacher.height()),
+                             .u_teacher = solver_.u_.data() + solver_.rows(),
+                             .v_teacher = solver_.v_.data() + solver_.cols(),
                              .gradient_scale = static_cast<float>(gradient_scale),
                              .value = value_.data()};
   Workspace workspace(*context_);
@@ -60,8 +84,8 @@ void Klot::differentiate(const detail::Strips& student, const detail::Strips& te
       workspace.take<unsigned char>(static_cast<int64_t>(klot_gradient_scratch(context_->queue(), args)));
   student.for_each([&](ConstMatrixF strip, int64_t begin) {
     const MatrixF gradient = memory(begin);
-    args.student = student_.problems(strip, begin, student.height());
-    args.teacher = teacher_.problems(teacher.strip(begin), begin, teacher.height());
+    args.student = solver_.problems({0, 1}, strip, 0, begin, student.height());
+    args.teacher = solver_.problems({1, 1}, teacher.strip(begin), 0, begin, teacher.height());
     args.gradient = gradient.data;
     args.gradient_stride = gradient.stride;
     klot_gradient(context_->queue(), args);
@@ -70,7 +94,8 @@ void Klot::differentiate(const detail::Strips& student, const detail::Strips& te
 }
 
 KlotResult Klot::result() const {
-  KlotResult result{.student = student_.results()[0], .teacher = teacher_.results()[0]};
+  const std::vector<SinkhornResult> solves = solver_.results();
+  KlotResult result{.student = solves[0], .teacher = solves[1]};
   context_->copy_to_host(&result.value, value_.data(), sizeof(double));
   return result;
 }

@@ -135,29 +135,29 @@ void Sinkhorn::set_start(int64_t problem, const std::vector<double>& v) {
   context_->copy_to_device(start_.data() + problem * cols_, v.data(), v.size() * sizeof(double));
 }
 
-void Sinkhorn::check(ConstMatrixF affinity) const {
-  if (affinity.rows != batch() * rows_ || affinity.cols != cols_)
-    throw InvalidArgument(fmt::format("affinity: expected [{} x {}, {}], found [{}, {}]", batch(), rows_,
+void Sinkhorn::check(ConstMatrixF affinity, int64_t problems) const {
+  if (affinity.rows != problems * rows_ || affinity.cols != cols_)
+    throw InvalidArgument(fmt::format("affinity: expected [{} x {}, {}], found [{}, {}]", problems, rows_,
                                       cols_, affinity.rows, affinity.cols));
 }
 
-kernels::EntropicBatch Sinkhorn::problems(ConstMatrixF strip, int64_t strip_begin,
-                                          int64_t strip_height) const {
+kernels::EntropicBatch Sinkhorn::problems(Group group, ConstMatrixF strip, int64_t problem_stride,
+                                          int64_t strip_begin, int64_t strip_height) const {
   return {.affinity = strip.data,
-          .batch = batch(),
+          .batch = group.count,
           .rows = rows_,
           .cols = cols_,
           .row_stride = strip.stride,
-          .problem_stride = strip.stride * rows_,
-          .inverse_epsilon = inverse_epsilon_.data(),
-          .log_a = log_a_.data(),
-          .log_b = log_b_.data(),
+          .problem_stride = problem_stride,
+          .inverse_epsilon = inverse_epsilon_.data() + group.first,
+          .log_a = log_a_.data() + group.first * rows_,
+          .log_b = log_b_.data() + group.first * cols_,
           .strip_height = strip_height,
           .strip_begin = strip_begin};
 }
 
-kernels::SinkhornState* Sinkhorn::states() const {
-  return reinterpret_cast<kernels::SinkhornState*>(const_cast<unsigned char*>(states_.data()));
+kernels::SinkhornState* Sinkhorn::states(int64_t problem) const {
+  return reinterpret_cast<kernels::SinkhornState*>(const_cast<unsigned char*>(states_.data())) + problem;
 }
 
 std::vector<SinkhornResult> Sinkhorn::results() const {
@@ -192,14 +192,24 @@ std::vector<double> Sinkhorn::column_potentials(int64_t problem) const {
   return v;
 }
 
-void Sinkhorn::plan(ConstMatrixF affinity, MatrixF plan) {
-  check(affinity);
-  check(plan);
+void Sinkhorn::plan(ConstMatrixF affinity, MatrixF plan) { this->plan(all(), affinity, plan); }
+
+void Sinkhorn::plan(int64_t problem, ConstMatrixF affinity, MatrixF plan) {
+  if (problem < 0 || problem >= batch())
+    throw InvalidArgument(fmt::format("problem: expected one of {}, found {}", batch(), problem));
+  this->plan(Group{problem, 1}, affinity, plan);
+}
+
+void Sinkhorn::plan(Group group, ConstMatrixF affinity, MatrixF plan) {
+  check(affinity, group.count);
+  check(plan, group.count);
   if (plan.stride != affinity.stride)
     throw InvalidArgument(
         fmt::format("plan: expected the affinity's stride {}, found {}", affinity.stride, plan.stride));
-  kernels::SinkhornPlan args{
-      .problems = problems(affinity), .u = u_.data(), .v = v_.data(), .plan = plan.data};
+  kernels::SinkhornPlan args{.problems = problems(group, affinity, affinity.stride * rows_),
+                             .u = u_.data() + group.first * rows_,
+                             .v = v_.data() + group.first * cols_,
+                             .plan = plan.data};
   Workspace workspace(*context_);
   args.scratch =
       workspace.take<unsigned char>(static_cast<int64_t>(sinkhorn_plan_scratch(context_->queue(), args)));

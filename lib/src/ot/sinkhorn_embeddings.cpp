@@ -26,7 +26,7 @@ void Sinkhorn::solve(const Embeddings& embeddings, int64_t strip_rows) {
   const int64_t height =
       detail::strip_height(*context_, rows_, cols_, detail::StripOrigin::kProduct, strip_rows);
   Workspace workspace(*context_);
-  solve(ProductStrips(*context_, embeddings, height, workspace.take<float>(height * cols_)));
+  solve(ProductStrips(*context_, embeddings, height, workspace.take<float>(height * cols_)), all());
 }
 
 void Sinkhorn::plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan) {
@@ -38,8 +38,10 @@ void Sinkhorn::plan(const Embeddings& embeddings, int64_t first_row, MatrixF pla
   if (plan.empty()) return;
   const Embeddings part{embeddings.x.row_range(first_row, plan.rows), embeddings.y};
   gemm(*context_, Op::kNone, Op::kTranspose, 1.0f, part.x, part.y, 0.0f, plan);
-  kernels::SinkhornPlan args{
-      .problems = problems(plan, first_row, plan.rows), .u = u_.data(), .v = v_.data(), .plan = plan.data};
+  kernels::SinkhornPlan args{.problems = problems(all(), plan, 0, first_row, plan.rows),
+                             .u = u_.data(),
+                             .v = v_.data(),
+                             .plan = plan.data};
   Workspace workspace(*context_);
   args.scratch =
       workspace.take<unsigned char>(static_cast<int64_t>(sinkhorn_plan_scratch(context_->queue(), args)));

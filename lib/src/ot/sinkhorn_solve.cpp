@@ -30,55 +30,88 @@ void* take_scratch(Workspace& workspace, std::initializer_list<size_t> bytes) {
 
 }  // namespace
 
+// One solve of a group of problems: views of what the solver holds of them, and the parts of the solve.
+class Sinkhorn::Solve {
+ public:
+  Solve(Sinkhorn& solver, const detail::Strips& strips, Group group)
+      : solver_(solver),
+        context_(solver.context_),
+        strips_(strips),
+        group_(group),
+        options_(solver.options_[0]),
+        states_(solver.states(group.first)),
+        u_(solver.u_.data() + group.first * solver.rows_),
+        v_(solver.v_.data() + group.first * solver.cols_),
+        rows_(solver.rows_),
+        cols_(solver.cols_),
+        iterations_(options_.iterations - solver.descent_) {}
+
+  void run() {
+    const size_t states = static_cast<size_t>(group_.count) * sizeof(kernels::SinkhornState);
+    context_->copy_on_device(states_, solver_.fresh_states_.data(), states);
+    context_->copy_on_device(v_, solver_.start_.data() + group_.first * cols_,
+                             static_cast<size_t>(group_.count * cols_) * sizeof(double));
+    descend();
+    const bool worth_density = options_.form == SinkhornForm::kAuto && iterations_ >= kWorthDensity;
+    if (strips_.stored() && (worth_density || options_.form == SinkhornForm::kScaling))
+      iterate_scaling();
+    else
+      iterate_log_domain();
+    finish();
+  }
+
+ private:
+  kernels::EntropicBatch problems(ConstMatrixF strip, int64_t begin) const {
+    return solver_.problems(group_, strip, strips_.problem_stride(), begin, strips_.height());
+  }
+  bool looks(int64_t iteration) const {
+    return options_.tolerance > 0 && iteration > 0 && iteration % options_.check_every == 0;
+  }
+  double relaxation(int64_t iteration) const {
+    const bool plain = iteration + 1 == iterations_ || looks(iteration + 1);
+    return plain ? 1.0 : options_.relaxation;
+  }
+  void descend();
+  void iterate_log_domain();
+  void iterate_scaling();
+  void finish();
+
+  Sinkhorn& solver_;
+  Context* context_;
+  const detail::Strips& strips_;
+  Group group_;
+  const SinkhornOptions& options_;  // but for epsilon, those of all problems
+  kernels::SinkhornState* states_;  // [count]
+  double *u_, *v_;                  // [count, rows], [count, cols]
+  int64_t rows_, cols_;
+  int64_t iterations_;  // without those of epsilon scaling
+};
+
 void Sinkhorn::solve(ConstMatrixF affinity) {
-  check(affinity);
-  solve(detail::StoredStrips(affinity, rows_));
+  check(affinity, batch());
+  solve(detail::StoredStrips(affinity.row_range(0, rows_), affinity.stride * rows_), all());
 }
 
-void Sinkhorn::solve(const detail::Strips& strips) {
-  context_->copy_on_device(states(), fresh_states_.data(), static_cast<size_t>(states_.size()));
-  context_->copy_on_device(v_.data(), start_.data(), static_cast<size_t>(start_.size()) * sizeof(double));
-  descend(strips);
-  if (strips.stored() && scaling_form())
-    iterate_scaling(problems(strips.strip(0)));
-  else
-    iterate_log_domain(strips);
-  finish(strips);
-}
-
-bool Sinkhorn::scaling_form() const {
-  const SinkhornOptions& o = options_[0];
-  return o.form == SinkhornForm::kScaling ||
-         (o.form == SinkhornForm::kAuto && o.iterations - descent_ >= kWorthDensity);
-}
-
-bool Sinkhorn::looks(int64_t iteration) const {
-  return options_[0].tolerance > 0 && iteration > 0 && iteration % options_[0].check_every == 0;
-}
-
-double Sinkhorn::relaxation(int64_t iteration) const {
-  const bool plain = iteration + 1 == options_[0].iterations - descent_ || looks(iteration + 1);
-  return plain ? 1.0 : options_[0].relaxation;
-}
+void Sinkhorn::solve(const detail::Strips& strips, Group group) { Solve(*this, strips, group).run(); }
 
 // Epsilon scaling. The last update of a stage leaves potentials for the next one's epsilon.
-void Sinkhorn::descend(const detail::Strips& strips) {
-  const int64_t stages = descent_ / kStageIterations;
+void Sinkhorn::Solve::descend() {
+  const int64_t stages = solver_.descent_ / kStageIterations;
   if (stages == 0) return;
   const kernels::Queue& queue = context_->queue();
-  kernels::SinkhornRowUpdate rows{
-      .problems = problems({}, 0, strips.height()), .v = v_.data(), .u = u_.data()};
-  kernels::SinkhornColumnUpdate columns{.problems = rows.problems, .u = u_.data(), .v = v_.data()};
+  kernels::SinkhornRowUpdate rows{.problems = problems({}, 0), .v = v_, .u = u_};
+  kernels::SinkhornColumnUpdate columns{.problems = rows.problems, .u = u_, .v = v_};
   Workspace workspace(*context_);
   rows.scratch = take_scratch(workspace, {sinkhorn_row_update_scratch(queue, rows)});
   columns.scratch = take_scratch(workspace, {sinkhorn_column_update_scratch(queue, columns)});
-  for (int64_t iteration = 0; iteration < descent_; ++iteration) {
+  for (int64_t iteration = 0; iteration < solver_.descent_; ++iteration) {
     columns.factor = (iteration + 1) % kStageIterations == 0
-                         ? std::pow(options_[0].epsilon_scaling, 1.0 / static_cast<double>(stages))
+                         ? std::pow(options_.epsilon_scaling, 1.0 / static_cast<double>(stages))
                          : 1.0;
-    strips.for_each([&](ConstMatrixF strip, int64_t begin) {
-      rows.problems = problems(strip, begin, strips.height());
-      rows.problems.inverse_epsilon = stages_.data() + iteration / kStageIterations * batch();
+    strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
+      rows.problems = problems(strip, begin);
+      rows.problems.inverse_epsilon =
+          solver_.stages_.data() + group_.first + iteration / kStageIterations * solver_.batch();
       columns.problems = rows.problems;
       sinkhorn_row_update(queue, rows);
       sinkhorn_column_update(queue, columns);
@@ -87,38 +120,36 @@ void Sinkhorn::descend(const detail::Strips& strips) {
 }
 
 // The fused step, or, where the state says so, the two log-domain updates, or nothing once it has converged.
-void Sinkhorn::iterate_log_domain(const detail::Strips& strips) {
+void Sinkhorn::Solve::iterate_log_domain() {
   const kernels::Queue& queue = context_->queue();
-  const kernels::EntropicBatch whole = problems({}, 0, strips.height());
-  kernels::SinkhornIteration fused{.problems = whole, .states = states(), .u = u_.data(), .v = v_.data()};
-  kernels::SinkhornRowUpdate rows{.problems = whole, .states = states(), .v = v_.data(), .u = u_.data()};
-  kernels::SinkhornColumnUpdate columns{
-      .problems = whole, .states = states(), .u = u_.data(), .v = v_.data()};
+  const kernels::EntropicBatch whole = problems({}, 0);
+  kernels::SinkhornIteration fused{.problems = whole, .states = states_, .u = u_, .v = v_};
+  kernels::SinkhornRowUpdate rows{.problems = whole, .states = states_, .v = v_, .u = u_};
+  kernels::SinkhornColumnUpdate columns{.problems = whole, .states = states_, .u = u_, .v = v_};
   Workspace workspace(*context_);
   // Row and column updates take turns on the strips.
   fused.scratch = columns.scratch = take_scratch(
       workspace, {sinkhorn_iteration_scratch(queue, fused), sinkhorn_column_update_scratch(queue, columns)});
   rows.scratch = take_scratch(workspace, {sinkhorn_row_update_scratch(queue, rows)});
-  const int64_t iterations = options_[0].iterations - descent_;
-  for (int64_t iteration = 0; iteration < iterations; ++iteration) {
+  for (int64_t iteration = 0; iteration < iterations_; ++iteration) {
     bool log_domain = true;
     if (iteration > 0) {
-      fused.tolerance = looks(iteration) ? options_[0].tolerance : -1.0;
+      fused.tolerance = looks(iteration) ? options_.tolerance : -1.0;
       fused.relaxation = relaxation(iteration);
-      strips.for_each([&](ConstMatrixF strip, int64_t begin) {
-        fused.problems = problems(strip, begin, strips.height());
+      strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
+        fused.problems = problems(strip, begin);
         sinkhorn_iteration(queue, fused);
       });
-      if (!strips.stored()) {
+      if (!strips_.stored()) {
         kernels::SinkhornState state;
-        context_->copy_to_host(&state, states(), sizeof(state));
+        context_->copy_to_host(&state, states_, sizeof(state));
         if (!state.active) break;
         log_domain = state.use_log_domain != 0;
       }
     }
     if (!log_domain) continue;
-    strips.for_each([&](ConstMatrixF strip, int64_t begin) {
-      rows.problems = columns.problems = problems(strip, begin, strips.height());
+    strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
+      rows.problems = columns.problems = problems(strip, begin);
       sinkhorn_row_update(queue, rows);
       sinkhorn_column_update(queue, columns);
     });
@@ -127,34 +158,32 @@ void Sinkhorn::iterate_log_domain(const detail::Strips& strips) {
 
 // The same, with the scaling form for the fused step. The updates and the making of densities are offered at
 // the iterations that are likely to ask for them; a problem that does at another one waits.
-void Sinkhorn::iterate_scaling(const kernels::EntropicBatch& problems) {
+void Sinkhorn::Solve::iterate_scaling() {
+  const kernels::EntropicBatch problems = this->problems(strips_.strip(0), 0);
   const kernels::Queue& queue = context_->queue();
-  const SinkhornOptions& options = options_[0];
-  const int64_t iterations = options.iterations - descent_;
-  const bool ladder = options.storage == SinkhornStorage::kLadder;
+  const bool ladder = options_.storage == SinkhornStorage::kLadder;
   const auto type = ladder ? kernels::DensityType::kBfloat16 : kernels::DensityType::kFloat;
   const int64_t width = kernels::density_stride(cols_, kernels::DensityType::kFloat);
 
   Workspace workspace(*context_);
-  float* row_scale = workspace.take<float>(batch() * 2 * rows_);
-  float* column_scale = workspace.take<float>(batch() * 2 * width);
-  float* row_mass = workspace.take<float>(batch() * rows_);
-  float* column_mass = workspace.take<float>(batch() * cols_);
+  float* row_scale = workspace.take<float>(group_.count * 2 * rows_);
+  float* column_scale = workspace.take<float>(group_.count * 2 * width);
+  float* row_mass = workspace.take<float>(group_.count * rows_);
+  float* column_mass = workspace.take<float>(group_.count * cols_);
   const int64_t density_bytes = kernels::density_bytes(1, rows_, cols_, kernels::DensityType::kFloat);
-  void* density = workspace.take<unsigned char>(batch() * density_bytes);
-  kernels::SinkhornRowUpdate rows{.problems = problems, .states = states(), .v = v_.data(), .u = u_.data()};
-  kernels::SinkhornColumnUpdate columns{
-      .problems = problems, .states = states(), .u = u_.data(), .v = v_.data()};
+  void* density = workspace.take<unsigned char>(group_.count * density_bytes);
+  kernels::SinkhornRowUpdate rows{.problems = problems, .states = states_, .v = v_, .u = u_};
+  kernels::SinkhornColumnUpdate columns{.problems = problems, .states = states_, .u = u_, .v = v_};
   kernels::SinkhornFold fold{.problems = problems,
-                             .states = states(),
+                             .states = states_,
                              .row_scale = row_scale,
                              .column_scale = column_scale,
-                             .u = u_.data(),
-                             .v = v_.data()};
+                             .u = u_,
+                             .v = v_};
   kernels::SinkhornAbsorb absorb{.problems = problems,
-                                 .states = states(),
-                                 .u = u_.data(),
-                                 .v = v_.data(),
+                                 .states = states_,
+                                 .u = u_,
+                                 .v = v_,
                                  .density = density,
                                  .density_stride_bytes = density_bytes,
                                  .row_scale = row_scale,
@@ -162,7 +191,7 @@ void Sinkhorn::iterate_scaling(const kernels::EntropicBatch& problems) {
                                  .row_mass = row_mass,
                                  .column_mass = column_mass};
   kernels::SinkhornScaling scaling{.problems = problems,
-                                   .states = states(),
+                                   .states = states_,
                                    .type = type,
                                    .density = density,
                                    .density_stride_bytes = density_bytes,
@@ -182,17 +211,17 @@ void Sinkhorn::iterate_scaling(const kernels::EntropicBatch& problems) {
   rows.scratch = columns.scratch = absorb.scratch = scaling.scratch = scratch;
 
   // From here on densities are fine, whatever their tolerance has decided.
-  const int64_t refine_at = ladder ? std::max<int64_t>(iterations - kFineIterations, 1) : 0;
+  const int64_t refine_at = ladder ? std::max<int64_t>(iterations_ - kFineIterations, 1) : 0;
   const int period = kernels::recovery_period(queue.backend);
-  for (int64_t iteration = 0; iteration < iterations; ++iteration) {
-    const bool last = iteration + 1 == iterations;
+  for (int64_t iteration = 0; iteration < iterations_; ++iteration) {
+    const bool last = iteration + 1 == iterations_;
     if (iteration > 0) {
-      scaling.tolerance = looks(iteration) ? options.tolerance : -1.0;
+      scaling.tolerance = looks(iteration) ? options_.tolerance : -1.0;
       scaling.relaxation = relaxation(iteration);
       // With a tolerance, some problems of a batch may be fine already.
       for (const auto t : {kernels::DensityType::kBfloat16, kernels::DensityType::kFloat}) {
         const bool possible = t == kernels::DensityType::kFloat
-                                  ? !ladder || options.tolerance > 0 || iteration >= refine_at
+                                  ? !ladder || options_.tolerance > 0 || iteration >= refine_at
                                   : ladder && iteration < refine_at;
         scaling.type = t;
         if (possible) sinkhorn_scaling(queue, scaling);
@@ -206,24 +235,24 @@ void Sinkhorn::iterate_scaling(const kernels::EntropicBatch& problems) {
     sinkhorn_column_update(queue, columns);
     if (!last) sinkhorn_absorb(queue, absorb);
   }
-  if (iterations > 1) {
+  if (iterations_ > 1) {
     fold.all = true;
     sinkhorn_fold(queue, fold);
   }
 }
 
 // Symmetrisation and marginal errors.
-void Sinkhorn::finish(const detail::Strips& strips) {
+void Sinkhorn::Solve::finish() {
   const kernels::Queue& queue = context_->queue();
-  const kernels::EntropicBatch whole = problems({}, 0, strips.height());
-  kernels::SinkhornRowUpdate rows{.problems = whole, .v = v_.data(), .u = u_.data(), .blend = 0.5};
-  kernels::SinkhornMarginals marginals{.problems = whole, .u = u_.data(), .v = v_.data(), .states = states()};
+  const kernels::EntropicBatch whole = problems({}, 0);
+  kernels::SinkhornRowUpdate rows{.problems = whole, .v = v_, .u = u_, .blend = 0.5};
+  kernels::SinkhornMarginals marginals{.problems = whole, .u = u_, .v = v_, .states = states_};
   Workspace workspace(*context_);
   rows.scratch = take_scratch(workspace, {sinkhorn_row_update_scratch(queue, rows)});
   marginals.scratch = take_scratch(workspace, {sinkhorn_marginals_scratch(queue, marginals)});
-  strips.for_each([&](ConstMatrixF strip, int64_t begin) {
-    rows.problems = marginals.problems = problems(strip, begin, strips.height());
-    if (options_[0].symmetrize == Symmetrize::kYes) sinkhorn_row_update(queue, rows);
+  strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
+    rows.problems = marginals.problems = problems(strip, begin);
+    if (options_.symmetrize == Symmetrize::kYes) sinkhorn_row_update(queue, rows);
     sinkhorn_marginals(queue, marginals);
   });
 }

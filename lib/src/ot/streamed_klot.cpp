@@ -71,8 +71,8 @@ void StreamedKlot::run(const Embeddings& student, const Embeddings& teacher, Mat
          begin == 0 ? 0.0f : 1.0f, dy);
   };
   const auto run_strips = [&](const Strips& k, const Strips& k_teacher) {
-    klot_.student_.solve(k);
-    klot_.teacher_.solve(k_teacher);
+    klot_.solver_.solve(k, {0, 1});
+    klot_.solver_.solve(k_teacher, {1, 1});
     klot_.differentiate(k, k_teacher, gradient_scale, gradient_strip, add_gradients);
   };
   switch (memory_) {

@@ -20,6 +20,8 @@ class Strips {
   int64_t height() const { return height_; }
   /// Whether strips cost nothing.
   virtual bool stored() const { return false; }
+  /// Elements from one problem's affinity to the next, where there are several.
+  virtual int64_t problem_stride() const { return 0; }
   /// Rows [begin, begin + rows of the strip), until the next call.
   virtual ConstMatrixF strip(int64_t begin) const = 0;
 
@@ -36,15 +38,18 @@ class Strips {
   int64_t rows_, height_;
 };
 
-/// A whole batch of affinities is one strip.
+/// The affinities of a group of problems are one strip, each as large as `affinity`, the first one.
 class StoredStrips final : public Strips {
  public:
-  StoredStrips(ConstMatrixF affinity, int64_t rows) : Strips(rows, rows), affinity_(affinity) {}
+  explicit StoredStrips(ConstMatrixF affinity, int64_t problem_stride = 0)
+      : Strips(affinity.rows, affinity.rows), affinity_(affinity), problem_stride_(problem_stride) {}
   bool stored() const override { return true; }
+  int64_t problem_stride() const override { return problem_stride_; }
   ConstMatrixF strip(int64_t) const override { return affinity_; }
 
  private:
   ConstMatrixF affinity_;
+  int64_t problem_stride_;
 };
 
 /// K = x y'.

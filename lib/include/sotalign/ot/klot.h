@@ -47,8 +47,8 @@ class Klot {
   /// Of the last run; waits for it.
   KlotResult result() const;
 
-  Sinkhorn& student() { return student_; }
-  Sinkhorn& teacher() { return teacher_; }
+  /// Problem 0 is the student's, problem 1 the teacher's.
+  Sinkhorn& solver() { return solver_; }
 
  private:
   friend class StreamedKlot;
@@ -59,7 +59,7 @@ class Klot {
                      const std::function<void(MatrixF, int64_t)>& use);
 
   Context* context_;
-  Sinkhorn student_, teacher_;
+  Sinkhorn solver_;
   Buffer<double> value_;
 };
 

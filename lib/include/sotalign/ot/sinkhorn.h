@@ -108,6 +108,8 @@ class Sinkhorn {
 
   /// Writes the plans of the last solve, [batch * rows, cols] like the affinity, which they may overwrite.
   void plan(ConstMatrixF affinity, MatrixF plan);
+  /// The plan of one problem, [rows, cols] like its affinity.
+  void plan(int64_t problem, ConstMatrixF affinity, MatrixF plan);
   /// Rows [first_row, first_row + plan.rows) of the plan.
   void plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan);
 
@@ -121,24 +123,23 @@ class Sinkhorn {
  private:
   friend class Klot;
   friend class StreamedKlot;
-  void check(ConstMatrixF affinity) const;
+  void check(ConstMatrixF affinity, int64_t problems) const;
   void check(const Embeddings& embeddings) const;
   static int64_t vector_bytes(int64_t rows, int64_t cols);
   static int64_t scratch_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows);
-  /// From a strip of the affinity that begins at row `strip_begin`; strip_height 0: all of it.
-  kernels::EntropicBatch problems(ConstMatrixF strip, int64_t strip_begin = 0,
-                                  int64_t strip_height = 0) const;
-  kernels::SinkhornState* states() const;
-
-  // The parts of a solve, in sinkhorn_solve.cpp.
-  void solve(const detail::Strips& strips);
-  void descend(const detail::Strips& strips);
-  void iterate_log_domain(const detail::Strips& strips);
-  void iterate_scaling(const kernels::EntropicBatch& problems);
-  void finish(const detail::Strips& strips);
-  bool scaling_form() const;
-  bool looks(int64_t iteration) const;
-  double relaxation(int64_t iteration) const;
+  /// Neighbouring problems of the batch, solved together.
+  struct Group {
+    int64_t first, count;
+  };
+  Group all() const { return {0, batch()}; }
+  /// From a strip of the affinity that begins at row `strip_begin`; strip_height 0: all of it. The affinities
+  /// of a group are `problem_stride` elements apart.
+  kernels::EntropicBatch problems(Group group, ConstMatrixF strip, int64_t problem_stride,
+                                  int64_t strip_begin = 0, int64_t strip_height = 0) const;
+  kernels::SinkhornState* states(int64_t problem = 0) const;
+  void plan(Group group, ConstMatrixF affinity, MatrixF plan);
+  class Solve;  // in sinkhorn_solve.cpp
+  void solve(const detail::Strips& strips, Group group);
 
   Context* context_;
   int64_t rows_, cols_;

@@ -34,8 +34,8 @@ class StreamedKlot {
                               int64_t strip_rows = 0);
 
  private:
-  int64_t rows() const { return klot_.student_.rows(); }
-  int64_t cols() const { return klot_.student_.cols(); }
+  int64_t rows() const { return klot_.solver_.rows(); }
+  int64_t cols() const { return klot_.solver_.cols(); }
 
   Context* context_;
   KlotMemory memory_;
