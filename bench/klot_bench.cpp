@@ -1,16 +1,26 @@
-// Time of a KLOT step (value and gradient) and of a Sinkhorn iteration, for affinities [n, n] of random
-// unit vectors, on the CPU and on the first CUDA device if there is one; beside them the rate at which the
-// device copies a matrix of that size, the measure for both. The counter bytes is the affinity read once per
-// iteration, the traffic that cannot be avoided; for the copy it is what is read and written.
+// Time of a Sinkhorn iteration and of a KLOT step (value and gradient), for affinities [n, n] of random unit
+// vectors, on the CPU and on the first CUDA device if there is one. An iteration is the difference of two
+// solves, so that what a solve does once cancels. Beside each time:
+//   GB_per_s     of what must be moved at the least: one read of the matrix per iteration
+//   percent      of the rate at which the device moved a matrix as large, measured just before: a read
+//                on the CPU, a copy (read and written bytes together) on CUDA
+//   ns_per_entry of the matrix and of an iteration
+// at the median of the samples; the column Time is their mean. What does not fit into memory is skipped with
+// a message.
 //
-//   build/release/bench/klot_bench --benchmark_filter='klot/cpu/4096' --benchmark_repetitions=5
+//   build/release/bench/klot_bench --benchmark_filter='sinkhorn/cpu/n:(1024|4096)/batch:1'
 #include <benchmark/benchmark.h>
+#include <fmt/format.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <fstream>
 #include <random>
 #include <string>
 #include <vector>
 
+#include "sotalign/core/error.h"
 #include "sotalign/linalg/gemm.h"
 #include "sotalign/ot/klot.h"
 
@@ -19,83 +29,200 @@ namespace {
 using namespace sotalign;
 
 // Cosines of clustered vectors, as trained embeddings have: a common part for rows and columns, and noise.
-Matrix<float> cosines(Context& context, int64_t n, unsigned seed) {
+Matrix<float> cosines(Context& context, int64_t rows, int64_t cols, unsigned seed) {
   constexpr int64_t kDim = 64;
   std::mt19937 engine(seed);
   std::normal_distribution<float> normal;
-  std::vector<float> x(static_cast<size_t>(n * kDim)), y(x.size());
-  for (int64_t i = 0; i < n; ++i) {
-    float nx = 0, ny = 0;
-    for (int64_t d = 0; d < kDim; ++d) {
-      const float common = normal(engine);
-      x[i * kDim + d] = common + normal(engine), y[i * kDim + d] = common + normal(engine);
-      nx += x[i * kDim + d] * x[i * kDim + d], ny += y[i * kDim + d] * y[i * kDim + d];
+  const auto unit_rows = [&](int64_t count, const std::vector<float>* common) {
+    std::vector<float> x(static_cast<size_t>(count * kDim));
+    for (size_t i = 0; i < x.size(); ++i)
+      x[i] = normal(engine) + (common == nullptr ? 0.0f : (*common)[i % common->size()]);
+    for (auto row = x.begin(); row != x.end(); row += kDim) {
+      float norm = 0;
+      for (int64_t d = 0; d < kDim; ++d) norm += row[d] * row[d];
+      for (int64_t d = 0; d < kDim; ++d) row[d] /= std::sqrt(norm);
     }
-    for (int64_t d = 0; d < kDim; ++d) x[i * kDim + d] /= std::sqrt(nx), y[i * kDim + d] /= std::sqrt(ny);
-  }
-  const Matrix<float> dx(context, x.data(), n, kDim), dy(context, y.data(), n, kDim);
-  Matrix<float> k(context, n, n);
+    return x;
+  };
+  // The common part is of the length that the noise has.
+  std::vector<float> common = unit_rows(cols, nullptr);
+  for (float& value : common) value *= std::sqrt(static_cast<float>(kDim));
+  const std::vector<float> x = unit_rows(rows, &common), y = unit_rows(cols, &common);
+  const Matrix<float> dx(context, x.data(), rows, kDim), dy(context, y.data(), cols, kDim);
+  Matrix<float> k(context, rows, cols);
   gemm(context, Op::kNone, Op::kTranspose, 1.0f, dx, dy, 0.0f, k);
   return k;
 }
 
-benchmark::Counter rate(double bytes) {
-  return benchmark::Counter(bytes, benchmark::Counter::kIsRate, benchmark::Counter::OneK::kIs1000);
+template <class Run>
+double seconds_of(Context& context, Run&& run) {
+  const auto start = std::chrono::steady_clock::now();
+  run();
+  context.synchronize();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void copy(benchmark::State& state, Device device) {
-  const int64_t n = state.range(0);
-  Context context(device);
-  const Matrix<float> from(context, n, n);
-  Matrix<float> to(context, n, n);
-  const size_t bytes = static_cast<size_t>(n * n) * sizeof(float);
-  for (auto _ : state) {
-    context.copy_on_device(to.data(), from.data(), bytes);
-    context.synchronize();
+// Several accumulators, so that the loop waits for memory and not for the last addition.
+float sum_of(const float* data, int64_t count, [[maybe_unused]] int threads) {
+  constexpr int64_t kLanes = 32;
+  float total = 0;
+#pragma omp parallel num_threads(threads) reduction(+ : total)
+  {
+    float sums[kLanes] = {};
+#pragma omp for
+    for (int64_t i = 0; i < count / kLanes; ++i)
+#pragma omp simd
+      for (int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += data[i * kLanes + lane];
+    for (const float sum : sums) total += sum;
   }
-  state.counters["bytes"] = rate(2.0 * static_cast<double>(bytes) * static_cast<double>(state.iterations()));
+  return total;
 }
 
-void sinkhorn(benchmark::State& state, Device device) {
-  const int64_t n = state.range(0), iterations = 20;
-  Context context(device);
-  const Matrix<float> k = cosines(context, n, 1);
-  Sinkhorn solver(context, n, n, SinkhornOptions{.epsilon = 0.05, .iterations = iterations});
+// Bytes a second, the median of several.
+double bandwidth(Context& context, const Matrix<float>& matrix) {
+  constexpr int kSamples = 11;
+  const bool cpu = context.device().kind == DeviceKind::kCpu;
+  const double bytes = static_cast<double>(matrix.size()) * sizeof(float);
+  Matrix<float> copy;
+  if (!cpu) copy = Matrix<float>(context, matrix.rows(), matrix.cols(), "copy");
+  // Copies of small matrices end before the next is launched; a few at a time hide that.
+  const int at_once = cpu ? 1 : 8;
+  std::vector<double> seconds;
+  for (int sample = 0; sample < kSamples; ++sample)
+    seconds.push_back(seconds_of(context, [&] {
+      for (int i = 0; i < at_once; ++i) {
+        if (cpu)
+          benchmark::DoNotOptimize(sum_of(matrix.data(), matrix.size(), context.threads()));
+        else
+          context.copy_on_device(copy.data(), matrix.data(), static_cast<size_t>(bytes));
+      }
+    }));
+  std::nth_element(seconds.begin(), seconds.begin() + kSamples / 2, seconds.end());
+  return (cpu ? 1.0 : 2.0) * at_once * bytes / seconds[kSamples / 2];
+}
+
+// Samples measure(), which takes so many Sinkhorn iterations on so many entries and must move so many bytes.
+template <class Measure>
+void report(benchmark::State& state, double bandwidth, double bytes, double iterations, double entries,
+            Measure&& measure) {
+  std::vector<double> samples;
   for (auto _ : state) {
-    solver.solve(k);
-    context.synchronize();
+    samples.push_back(measure());
+    state.SetIterationTime(samples.back());
   }
-  const double done = static_cast<double>(state.iterations() * iterations);
-  state.counters["per_iteration"] =
-      benchmark::Counter(done, benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
-  state.counters["bytes"] = rate(done * static_cast<double>(n * n) * 4.0);
+  std::sort(samples.begin(), samples.end());
+  const auto percentile = [&](size_t percent) {
+    return samples[((samples.size() - 1) * percent + 50) / 100];
+  };
+  const double median = percentile(50);
+  state.counters["p10_ms"] = 1e3 * percentile(10);
+  state.counters["median_ms"] = 1e3 * median;
+  state.counters["p90_ms"] = 1e3 * percentile(90);
+  state.counters["GB_per_s"] = 1e-9 * bytes / median;
+  state.counters["percent"] = 100.0 * bytes / median / bandwidth;
+  state.counters["ns_per_entry"] = 1e9 * median / (iterations * entries);
 }
 
-void klot(benchmark::State& state, Device device) {
-  const int64_t n = state.range(0);
+// A CPU hands out more memory than it has, and ends the process when it is used. CUDA says so.
+void require_memory(const Context& context, double bytes) {
+  if (context.device().kind != DeviceKind::kCpu) return;
+  std::ifstream info("/proc/meminfo");
+  for (std::string key, unit; info >> key;) {
+    double available = 0;
+    if (key == "MemAvailable:" && info >> available && bytes > 1024 * available)
+      throw OutOfMemory(fmt::format("{:.1f} GB needed, {:.1f} GB free", bytes / 1e9, 1.024e-6 * available));
+    std::getline(info, unit);
+  }
+}
+
+void sinkhorn(benchmark::State& state, Device device, SinkhornOptions options) {
+  // More than the iterations that end a ladder, so that the difference has none of these.
+  constexpr int64_t kLow = 30, kHigh = 70;
+  const int64_t n = state.range(0), batch = state.range(1);
+  const double entries = static_cast<double>(batch * n) * static_cast<double>(n);
   Context context(device);
-  const Matrix<float> student = cosines(context, n, 1), teacher = cosines(context, n, 2);
+  require_memory(context, 3 * entries * sizeof(float));
+  const Matrix<float> k = cosines(context, batch * n, n, 1);
+  const double most = bandwidth(context, k);
+  const auto solver = [&](int64_t iterations) {
+    options.iterations = iterations;
+    return Sinkhorn(context, n, n, std::vector<SinkhornOptions>(static_cast<size_t>(batch), options));
+  };
+  Sinkhorn low = solver(kLow), high = solver(kHigh);
+  low.solve(k), high.solve(k);  // what is allocated once
+  context.synchronize();
+  const double entry_bytes = options.storage == SinkhornStorage::kLadder ? 2 : 4;
+  report(state, most, entries * entry_bytes, 1.0, entries, [&] {
+    const double less = seconds_of(context, [&] { low.solve(k); });
+    const double more = seconds_of(context, [&] { high.solve(k); });
+    return (more - less) / static_cast<double>(kHigh - kLow);
+  });
+}
+
+void klot(benchmark::State& state, Device device, KlotOptions options) {
+  const int64_t n = state.range(0);
+  const double entries = static_cast<double>(n) * static_cast<double>(n);
+  Context context(device);
+  require_memory(context, 5 * entries * sizeof(float));
+  const Matrix<float> student = cosines(context, n, n, 1), teacher = cosines(context, n, n, 2);
+  const double most = bandwidth(context, student);
   Matrix<float> gradient(context, n, n);
-  Klot divergence(context, n, n, {});
-  for (auto _ : state) {
-    divergence.run(student, teacher, gradient);
-    context.synchronize();
-  }
+  Klot divergence(context, n, n, options);
+  divergence.run(student, teacher, gradient);
+  context.synchronize();
+  // One read for each iteration; the pass for the gradient reads both matrices and writes one.
+  const double iterations = 2.0 * static_cast<double>(options.iterations);
+  report(state, most, (iterations + 3.0) * entries * sizeof(float), iterations, entries,
+         [&] { return seconds_of(context, [&] { divergence.run(student, teacher, gradient); }); });
 }
+
+// A benchmark that says itself how long it took.
+template <class Function>
+benchmark::internal::Benchmark* add(const std::string& name, int64_t samples, Function function) {
+  const auto guarded = [function](benchmark::State& state) {
+    try {
+      function(state);
+    } catch (const Error& error) {
+      state.SkipWithError(error.what());
+    }
+  };
+  return benchmark::RegisterBenchmark(name.c_str(), guarded)
+      ->Unit(benchmark::kMillisecond)
+      ->UseManualTime()
+      ->Iterations(samples);
+}
+
+struct Way {
+  const char* name;
+  SinkhornForm form;
+  SinkhornStorage storage;
+};
+constexpr Way kWays[] = {{"scaling", SinkhornForm::kScaling, SinkhornStorage::kFloat},
+                         {"ladder", SinkhornForm::kScaling, SinkhornStorage::kLadder},
+                         {"log_domain", SinkhornForm::kLogDomain, SinkhornStorage::kFloat}};
 
 void register_benchmarks(const Device& device) {
   const bool cpu = device.kind == DeviceKind::kCpu;
-  const auto add = [&](const char* name, void (*function)(benchmark::State&, Device), int64_t largest) {
-    benchmark::internal::Benchmark* entry =
-        benchmark::RegisterBenchmark((std::string(name) + (cpu ? "/cpu" : "/cuda")).c_str(),
-                                     [=](benchmark::State& state) { function(state, device); });
-    for (int64_t n = 256; n <= largest; n *= 2) entry->Arg(n);
-    if (!cpu) entry->Arg(22000);  // the paper's batch
-    entry->Unit(benchmark::kMillisecond)->UseRealTime();
-  };
-  add("copy", copy, 8192);
-  add("sinkhorn", sinkhorn, cpu ? 8192 : 32768);
-  add("klot", klot, cpu ? 4096 : 32768);
+  const std::string where = cpu ? "/cpu" : "/cuda";
+  std::vector<int64_t> sizes;
+  for (int64_t n = 256; n <= 32768; n *= 2) sizes.push_back(n);
+  if (!cpu) sizes.push_back(22000);  // the paper's batch
+  for (const int64_t n : sizes) {
+    const int64_t samples = cpu && n > 4096 ? 5 : 30;  // these take seconds each
+    for (const Way& way : kWays) {
+      const std::string name = where + "/" + way.name;
+      for (const int64_t batch : {1, 2, 8})
+        if (batch == 1 || n <= 4096)
+          add("sinkhorn" + name, samples,
+              [=](auto& state) { sinkhorn(state, device, {.form = way.form, .storage = way.storage}); })
+              ->ArgNames({"n", "batch"})
+              ->Args({n, batch});
+      add("klot" + name, samples,
+          [=](auto& state) { klot(state, device, {.form = way.form, .storage = way.storage}); })
+          ->ArgNames({"n"})
+          ->Args({n});
+    }
+  }
 }
 
 }  // namespace

@@ -4,6 +4,11 @@
 // Conventions (natural logarithms throughout): K is an affinity, so log P_ij = K_ij / epsilon + u_i + v_j.
 // Potentials are double. They are vectors, so that costs nothing, and at small epsilon they reach several
 // hundred, where the spacing of float alone would move the plan by 1e-5.
+//
+// K need not be in memory as a whole. An operation may be called once for each strip of rows, from the first
+// to the last, with the same scratch memory, in which it keeps what strips leave for each other; what it
+// computes of the whole is there after the last strip. Chunks of rows are laid out within a strip, so results
+// depend on the height of the strips, in rounding alone.
 #pragma once
 
 #include <cstdint>
@@ -11,13 +16,15 @@
 namespace sotalign::kernels {
 
 struct EntropicBatch {
-  const float* affinity = nullptr;  ///< K [batch, rows, cols]
+  const float* affinity = nullptr;  ///< K [batch, rows, cols], or a strip of its rows
   int64_t batch = 1, rows = 0, cols = 0;
   int64_t row_stride = 0;                  ///< elements from one row to the next
   int64_t problem_stride = 0;              ///< elements from one problem to the next
   const float* inverse_epsilon = nullptr;  ///< [batch], 1 / epsilon
   const double* log_a = nullptr;  ///< [batch, rows], log of the row weights; -inf where a weight is 0
   const double* log_b = nullptr;  ///< [batch, cols], log of the column weights
+  int64_t strip_height = 0;  ///< rows of each strip, of which the last may have fewer; 0: one strip, all rows
+  int64_t strip_begin = 0;   ///< first row of this strip. Several strips: batch is 1
 };
 
 struct SinkhornState {

@@ -18,6 +18,12 @@ inline constexpr float kLowestExponent = -86.0f, kHighestExponent = 88.0f;
 /// beyond e^88; between these bounds what is lost is below 1e-20 of a sum. A NaN is not to be trusted.
 constexpr bool trustworthy(double sum) { return sum >= 1e-12 && sum <= 1e12; }
 
+/// A weight as the scaling form holds it: 0 means none, so that a weight below what float holds is not 0.
+constexpr float mass_of(double weight) {
+  constexpr double kLeast = 1.2e-38;
+  return static_cast<float>(weight > 0 && weight < kLeast ? kLeast : weight);
+}
+
 /// Factors of the scaling form beyond these bounds call for a new density.
 constexpr bool drifted(float factor) { return !(factor >= 4.5e-5f && factor <= 2.2e4f); }  // e^-10, e^10
 
@@ -29,10 +35,9 @@ struct Iteration {
   bool rows_bad = false, columns_bad = false;
   double tolerance = -1.0;  ///< negative: no look at the error
 };
-/// A look in which the error is no longer below kGain times the best one found nothing; kPatience of them in
-/// a row end a solve: at its precision's limit, the error goes up and down.
-inline constexpr double kGain = 0.99;
-inline constexpr int kPatience = 4;
+/// So many looks in a row without a new least error end a solve: at the limit of its precision the error goes
+/// up and down, however slowly it fell before.
+inline constexpr int kPatience = 6;
 /// A coarse density is as good as its plan is far from the true one: more than this is left to the fine one.
 inline constexpr double kCoarseTolerance = 1e-4;
 
@@ -42,7 +47,7 @@ constexpr bool conclude(SinkhornState& state, const Iteration& it) {
     const bool coarse = state.coarse == 1;
     const bool met =
         it.row_error <= (coarse && it.tolerance < kCoarseTolerance ? kCoarseTolerance : it.tolerance);
-    const bool gained = state.best_error < 0 || it.row_error < kGain * state.best_error;
+    const bool gained = state.best_error < 0 || it.row_error < state.best_error;
     if (gained) state.best_error = it.row_error;
     state.looks_without_gain = gained ? 0 : state.looks_without_gain + 1;
     const bool stuck = !met && state.looks_without_gain >= kPatience;
@@ -67,6 +72,19 @@ constexpr bool wants_density(const SinkhornState& state, bool refine) {
   return state.active && (state.absorb || state.use_log_domain || state.coarse > (refine ? 0 : 1));
 }
 constexpr bool stays_coarse(const SinkhornState& state, bool refine) { return state.coarse == 1 && !refine; }
+
+/// The rows of K that an operation finds in `affinity`.
+struct Strip {
+  int64_t begin, rows;
+  bool first, last;
+};
+constexpr int64_t strip_height(const EntropicBatch& p) {
+  return p.strip_height > 0 && p.strip_height < p.rows ? p.strip_height : p.rows;
+}
+constexpr Strip strip_of(const EntropicBatch& p) {
+  const int64_t height = strip_height(p), left = p.rows - p.strip_begin;
+  return {p.strip_begin, left < height ? left : height, p.strip_begin == 0, left <= height};
+}
 
 /// The first row of chunk `index` of `chunks`; the chunks differ by one row at most.
 constexpr int64_t chunk_begin(int64_t rows, int64_t chunks, int64_t index) { return rows * index / chunks; }

@@ -10,7 +10,8 @@
 
 namespace sotalign::kernels {
 
-/// Student and teacher are single problems (batch = 1) of one shape with the same weights a and b.
+/// Student and teacher are single problems (batch = 1) of one shape with the same weights a and b, and in the
+/// same strips.
 struct KlotGradient {
   EntropicBatch student;
   const double* u_student = nullptr;  ///< [rows]
@@ -18,7 +19,8 @@ struct KlotGradient {
   EntropicBatch teacher;
   const double* u_teacher = nullptr;  ///< [rows]
   const double* v_teacher = nullptr;  ///< [cols]
-  float* gradient = nullptr;  ///< [rows, cols], or null; may be the student's or the teacher's affinity
+  float* gradient =
+      nullptr;  ///< of the strip, [rows, cols], or null; may be the student's or the teacher's affinity
   int64_t gradient_stride = 0;
   float gradient_scale = 1.0f;  ///< multiplies the gradient, not the value
   double* value = nullptr;      ///< [1]; 0 log 0 counts as 0

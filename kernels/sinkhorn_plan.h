@@ -8,12 +8,13 @@
 
 namespace sotalign::kernels {
 
-/// P_ij = exp(K_ij / epsilon + u_i + v_j), and exactly 0 in rows and columns of weight 0. One pass.
+/// P_ij = exp(K_ij / epsilon + u_i + v_j), and exactly 0 in rows and columns of weight 0. One pass. Strips in
+/// any order.
 struct SinkhornPlan {
   EntropicBatch problems;
   const double* u = nullptr;  ///< [batch, rows]
   const double* v = nullptr;  ///< [batch, cols]
-  float* plan = nullptr;      ///< [batch, rows, cols] with the strides of the affinity; may be the affinity
+  float* plan = nullptr;      ///< of the strip, with the strides of the affinity; may be the affinity
   void* scratch = nullptr;    ///< sinkhorn_plan_scratch() bytes
 };
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_plan, SinkhornPlan)

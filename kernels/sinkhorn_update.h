@@ -31,6 +31,7 @@ struct SinkhornColumnUpdate {
   const SinkhornState* states = nullptr;  ///< as above
   const double* u = nullptr;              ///< [batch, rows]
   double* v = nullptr;                    ///< [batch, cols]
+  double factor = 1.0;                    ///< v is multiplied by it: to go on with epsilon divided by as much
   void* scratch = nullptr;                ///< sinkhorn_column_update_scratch() bytes
 };
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_column_update, SinkhornColumnUpdate)

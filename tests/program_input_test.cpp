@@ -206,8 +206,16 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
   expect_refused(
       {"klot", "--student", path("square.npy"), "--teacher", path("square.npy"), "--epsilon-student", "0"},
       {"--epsilon-student", "> 0", "found 0"});
+  expect_refused({"sinkhorn", "--affinity", path("square.npy"), "--relaxation", "2"}, {"relaxation", "2"});
+  expect_refused({"sinkhorn", "--affinity", path("square.npy"), "--sinkhorn-form", "log_domain",
+                  "--sinkhorn-storage", "ladder"},
+                 {"storage"});
   expect_refused({"sinkhorn", "--affinity", path("square.npy"), "--epsilon", "0"},
                  {"epsilon", "> 0", "found 0"});
+  expect_refused({"sinkhorn", "--affinity", path("square.npy"), "--repeat", "0"},
+                 {"--repeat", ">= 1", "found 0"});
+  expect_refused({"klot", "--student", path("square.npy"), "--teacher", path("square.npy"), "--repeat", "-2"},
+                 {"--repeat", ">= 1", "found -2"});
 }
 
 TEST_F(ProgramInput, Weights) {

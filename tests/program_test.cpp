@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -124,6 +125,28 @@ TEST(Program, SinkhornWritesPlanAndPotentials) {
   const Json json = Json::parse(result.out);
   EXPECT_EQ(json["status"], "converged");
   EXPECT_LE(json["iterations"].get<int64_t>(), 2);
+}
+
+TEST(Program, RepeatsSayTheSameAndTheMedianOfTheirTimes) {
+  const std::string k = kGolden + "klot_1.k_student.npy", k_teacher = kGolden + "klot_1.k_teacher.npy";
+  for (const std::vector<std::string>& once : std::vector<std::vector<std::string>>{
+           {"sinkhorn", "--affinity", k}, {"klot", "--student", k, "--teacher", k_teacher}}) {
+    std::vector<std::string> often = once;
+    often.insert(often.end(), {"--repeat", "4"});
+    const ProgramResult single = run_program(once), repeated = run_program(often);
+    ASSERT_EQ(single.exit_code, 0) << single.err;
+    ASSERT_EQ(repeated.exit_code, 0) << repeated.err;
+    Json json = Json::parse(single.out), repeats = Json::parse(repeated.out);
+    EXPECT_FALSE(json.contains("repeats"));
+    auto seconds = repeats["repeats"].get<std::vector<double>>();
+    ASSERT_EQ(seconds.size(), 4u);
+    std::sort(seconds.begin(), seconds.end());
+    EXPECT_GT(seconds[0], 0);
+    EXPECT_DOUBLE_EQ(repeats["seconds"].get<double>(), (seconds[1] + seconds[2]) / 2);
+    repeats.erase("repeats");
+    json.erase("seconds"), repeats.erase("seconds");
+    EXPECT_EQ(json, repeats);
+  }
 }
 
 TEST(Program, StopAndResumeGiveTheSameBits) {
@@ -283,6 +306,10 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
                                                                     {"--tolerance", "0.01"},
                                                                     {"--check-every", "1"},
                                                                     {"--symmetrize", "false"},
+                                                                    {"--relaxation", "1.3"},
+                                                                    {"--epsilon-scaling", "4"},
+                                                                    {"--sinkhorn-form", "log_domain"},
+                                                                    {"--sinkhorn-storage", "ladder"},
                                                                     {"--seed", "1"},
                                                                     {"--validate-every", "1"}};
   const auto outcome = [&](const std::string& run, const std::vector<std::string>& more) {

@@ -1,12 +1,12 @@
 // sotalign klot: the divergence of two affinity matrices as one JSON object.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
 
 #include "command.h"
 #include "files.h"
 #include "options.h"
+#include "repeat.h"
 #include "report.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
@@ -21,12 +21,14 @@ struct Arguments {
   std::string student, teacher, a, b, gradient;
   KlotOptions klot;
   Machine machine;
+  int64_t repeat = 1;
 };
 
 int run(const Arguments& arguments) {
   require(arguments.student, "student");
   require(arguments.teacher, "teacher");
   check_epsilons(arguments.klot);
+  check_repeat(arguments.repeat);
   const HostMatrix student = read_matrix(arguments.student), teacher = read_matrix(arguments.teacher);
   const int64_t n = student.rows(), m = student.cols();
   if (teacher.rows() != n || teacher.cols() != m)
@@ -43,25 +45,26 @@ int run(const Arguments& arguments) {
   Matrix<float> gradient;
   if (!arguments.gradient.empty()) gradient = Matrix<float>(context, n, m, "gradient");
 
-  const auto start = std::chrono::steady_clock::now();
-  klot.run(k, k_teacher, gradient.size() > 0 ? gradient.view() : MatrixF());
-  const KlotResult result = klot.result();
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  KlotResult result;
+  const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
+    klot.run(k, k_teacher, gradient.size() > 0 ? gradient.view() : MatrixF());
+    result = klot.result();
+  });
 
-  const nlohmann::ordered_json json = {{"value", result.value},
-                                       {"n", n},
-                                       {"m", m},
-                                       {"epsilon_student", arguments.klot.epsilon_student},
-                                       {"epsilon_teacher", arguments.klot.epsilon_teacher},
-                                       {"symmetrize", arguments.klot.symmetrize == Symmetrize::kYes},
-                                       {"iterations", {result.student.iterations, result.teacher.iterations}},
-                                       {"marginal_error_student", result.student.marginal_error},
-                                       {"marginal_error_teacher", result.teacher.marginal_error},
-                                       {"status_student", to_string(result.student.status)},
-                                       {"status_teacher", to_string(result.teacher.status)},
-                                       {"student", to_json(result.student)},
-                                       {"teacher", to_json(result.teacher)},
-                                       {"seconds", seconds.count()}};
+  nlohmann::ordered_json json = {{"value", result.value},
+                                 {"n", n},
+                                 {"m", m},
+                                 {"epsilon_student", arguments.klot.epsilon_student},
+                                 {"epsilon_teacher", arguments.klot.epsilon_teacher},
+                                 {"symmetrize", arguments.klot.symmetrize == Symmetrize::kYes},
+                                 {"iterations", {result.student.iterations, result.teacher.iterations}},
+                                 {"marginal_error_student", result.student.marginal_error},
+                                 {"marginal_error_teacher", result.teacher.marginal_error},
+                                 {"status_student", to_string(result.student.status)},
+                                 {"status_teacher", to_string(result.teacher.status)},
+                                 {"student", to_json(result.student)},
+                                 {"teacher", to_json(result.teacher)}};
+  add_seconds(json, seconds);
   require_finite(json);
   if (gradient.size() > 0) write_npy(arguments.gradient, HostMatrix(gradient.download(), n, m).view());
   if (!arguments.machine.quiet) write_json("-", json);
@@ -81,6 +84,7 @@ Action add_klot(CLI::App& app) {
   table.add("gradient", &arguments->gradient, "Write dKLOT/dK here, .npy [n, m] float32", Role::kPath);
   add_klot_options(table, arguments->klot);
   add_machine_options(table, arguments->machine);
+  add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };
 }
 

@@ -1,12 +1,12 @@
 // sotalign sinkhorn: one entropic optimal transport problem, with the plan and the potentials if asked for.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <memory>
 
 #include "command.h"
 #include "files.h"
 #include "options.h"
+#include "repeat.h"
 #include "report.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
@@ -22,6 +22,7 @@ struct Arguments {
   std::string affinity, a, b, start, plan, potentials;
   SinkhornOptions sinkhorn;
   Machine machine;
+  int64_t repeat = 1;
 };
 
 std::vector<double> read_start(const std::string& path, int64_t cols) {
@@ -36,6 +37,7 @@ std::vector<double> read_start(const std::string& path, int64_t cols) {
 
 int run(const Arguments& arguments) {
   require(arguments.affinity, "affinity");
+  check_repeat(arguments.repeat);
   const HostMatrix affinity = read_matrix(arguments.affinity);
   const int64_t n = affinity.rows(), m = affinity.cols();
   const std::vector<double> a = read_weights(arguments.a, n), b = read_weights(arguments.b, m);
@@ -46,14 +48,15 @@ int run(const Arguments& arguments) {
   if (!arguments.start.empty()) solver.set_start(0, read_start(arguments.start, m));
   Matrix<float> k(context, affinity.data(), n, m, "affinity");
 
-  const auto start = std::chrono::steady_clock::now();
-  solver.solve(k);
-  const SinkhornResult result = solver.results()[0];
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  SinkhornResult result;
+  const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
+    solver.solve(k);
+    result = solver.results()[0];
+  });
 
   nlohmann::ordered_json json = {{"n", n}, {"m", m}, {"epsilon", arguments.sinkhorn.epsilon}};
   json.update(to_json(result));
-  json["seconds"] = seconds.count();
+  add_seconds(json, seconds);
   require_finite(json);
   if (!arguments.potentials.empty()) {
     const std::vector<double> u = solver.row_potentials(0), v = solver.column_potentials(0);
@@ -86,11 +89,9 @@ Action add_sinkhorn(CLI::App& app) {
             Role::kPath);
   table.section("Optimal transport");
   table.add("epsilon", &options.epsilon, "Entropic regularisation");
-  table.add("iterations", &options.iterations, "With a tolerance, the most there may be");
-  table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
-  table.add("check_every", &options.check_every, "Iterations between two looks at that error");
-  table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
+  add_solver_options(table, options);
   add_machine_options(table, arguments->machine);
+  add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };
 }
 

@@ -104,19 +104,20 @@ int run(int argc, char** argv, std::string& name) {
   return action();
 }
 
-/// OpenMP threads spin while they wait for each other unless told otherwise before the program starts. Where
-/// something else runs on the same cores that costs several times the run time, and saves little where
-/// nothing does. So, unless the user has chosen, the program starts itself again with passive waiting; if
-/// that fails, it goes on as it is.
-void wait_passively(char** argv) {
+/// OpenMP threads spin while they wait for each other, for seconds unless told otherwise before the program
+/// starts. Where something else runs on the same cores that costs several times the run time; not to spin at
+/// all costs as much where nothing does, as threads that sleep take longer to wake than a small iteration
+/// lasts. So, unless the user has chosen, the program starts itself again with a few microseconds of
+/// spinning; if that fails, it goes on as it is.
+void wait_briefly(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
-  if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0) execv("/proc/self/exe", argv);
+  if (setenv("GOMP_SPINCOUNT", "1000", 1) == 0) execv("/proc/self/exe", argv);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  wait_passively(argv);
+  wait_briefly(argv);
   std::string name = "sotalign", message;
   try {
     const int code = run(argc, argv, name);

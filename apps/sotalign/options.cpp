@@ -41,10 +41,7 @@ void add_klot_options(OptionTable& table, KlotOptions& options) {
   table.section("Optimal transport");
   table.add("epsilon_student", &options.epsilon_student, "Entropic regularisation of the student's plan");
   table.add("epsilon_teacher", &options.epsilon_teacher, "The same of the teacher's");
-  table.add("iterations", &options.iterations, "Sinkhorn iterations; with a tolerance, the most");
-  table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
-  table.add("check_every", &options.check_every, "Iterations between two looks at that error");
-  table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
+  add_solver_options(table, options);
 }
 
 void add_method_options(OptionTable& table, TrainOptions& train) {

@@ -40,6 +40,28 @@ void add_method_options(OptionTable& table, TrainOptions& options);
 void add_train_options(OptionTable& table, TrainConfig& config);
 void add_projection_option(OptionTable& table, Projection& projection);
 
+/// How plans are computed: what SinkhornOptions and KlotOptions have in common.
+template <class Options>
+void add_solver_options(OptionTable& table, Options& options) {
+  table.add("iterations", &options.iterations, "Sinkhorn iterations; with a tolerance, the most");
+  table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
+  table.add("check_every", &options.check_every, "Iterations between two looks at that error");
+  table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
+  table.add("relaxation", &options.relaxation,
+            "Over-relaxation of the updates, in (0, 2); 1: plain Sinkhorn");
+  table.add("epsilon_scaling", &options.epsilon_scaling,
+            "Start with this multiple of epsilon and halve it every 5 iterations; 1: do not");
+  table.add("sinkhorn_form",
+            choice(&options.form, {{"auto", SinkhornForm::kAuto},
+                                   {"scaling", SinkhornForm::kScaling},
+                                   {"log_domain", SinkhornForm::kLogDomain}}),
+            "scaling: faster, and needs memory for one more matrix");
+  table.add(
+      "sinkhorn_storage",
+      choice(&options.storage, {{"float", SinkhornStorage::kFloat}, {"ladder", SinkhornStorage::kLadder}}),
+      "Of that matrix; ladder: bfloat16 until the last iterations");
+}
+
 /// Throws InvalidArgument for a device or a number of threads that there is not.
 Context make_context(const Machine& machine);
 

@@ -59,7 +59,7 @@ void sinkhorn_absorb(const Queue& queue, const SinkhornAbsorb& args) {
     const double shift = centre(v, scratch.v, p.cols);
     for (int64_t j = 0; j < p.cols; ++j) {
       const double log_b = p.log_b[b * p.cols + j];
-      args.column_mass[b * p.cols + j] = static_cast<float>(std::exp(log_b));
+      args.column_mass[b * p.cols + j] = mass_of(std::exp(log_b));
       t[j] = 1.0f;
       if (std::isinf(log_b)) continue;
       const double rounded = static_cast<double>(scratch.v[j]) + shift;
@@ -76,7 +76,7 @@ void sinkhorn_absorb(const Queue& queue, const SinkhornAbsorb& args) {
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
     for (int64_t i = 0; i < p.rows; ++i) {
       const double log_a = p.log_a[b * p.rows + i];
-      args.row_mass[b * p.rows + i] = static_cast<float>(std::exp(log_a));
+      args.row_mass[b * p.rows + i] = mass_of(std::exp(log_a));
       s[i] = 1.0f;
       float* row = coarse ? scratch.rows + omp_get_thread_num() * p.cols
                           : reinterpret_cast<float*>(density) + i * stride;

@@ -14,7 +14,12 @@ namespace sotalign::kernels::cpu {
 /// Rows are processed in chunks with column sums of their own, which are then added in a fixed order. The
 /// number of chunks depends on the shape alone, so results do not depend on the number of threads. 64 rows or
 /// more keep the traffic for the partial sums below 2 % of that for K; 64 chunks are enough for any CPU.
-inline int64_t chunk_count(int64_t rows) { return std::clamp<int64_t>(rows / 64, 1, 64); }
+/// Strips may have as few as 64 rows and must still be enough for several threads: chunks of 8 rows, whose
+/// sums stay in cache.
+inline int64_t chunk_count(const EntropicBatch& p) {
+  const int64_t height = strip_height(p);
+  return std::clamp<int64_t>(height / (height < p.rows ? 8 : 64), 1, 64);
+}
 
 /// Rows whose exponentials are kept at the same time, so that the column sums are read and written once for
 /// all of them. Four rows of 8192 columns fill 128 KiB; beyond that fewer, to stay within a core's L2 cache.

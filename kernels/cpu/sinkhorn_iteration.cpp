@@ -1,7 +1,7 @@
 // A task is a chunk of rows of one problem (sinkhorn_common.h). It reads each row once, keeps the
 // exponentials of up to four rows in L2 and adds them to the chunk's column sums; a second loop adds the
-// chunks' sums column by column, in double. Nothing is committed until both loops have found every sum
-// trustworthy.
+// chunks' sums column by column, in double, to those of the strips before. Nothing is committed until every
+// sum has been found trustworthy.
 #include "kernels/sinkhorn_iteration.h"
 
 #include <omp.h>
@@ -28,7 +28,7 @@ struct Scratch {
 constexpr int64_t kColumnBlock = 512;
 
 Scratch carve(Carver& carver, const Queue& queue, const EntropicBatch& p) {
-  const int64_t chunks = chunk_count(p.rows), blocks = (p.cols + kColumnBlock - 1) / kColumnBlock;
+  const int64_t chunks = chunk_count(p), blocks = (p.cols + kColumnBlock - 1) / kColumnBlock;
   Scratch s{};
   s.v = carver.take<float>(p.batch * p.cols);
   s.shift = carver.take<double>(p.batch);
@@ -46,15 +46,18 @@ double relaxed(double old, double plain, double relaxation) {
   return relaxation == 1.0 ? plain : old + relaxation * (plain - old);
 }
 
-// Rows [begin, end) of problem b: new u, the chunk's column sums and its share of the marginal error.
+// The strip's rows of a chunk of problem b: new u, the chunk's column sums and its share of the marginal
+// error.
 void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t b, int64_t chunk,
                    float* exponentials) {
   const EntropicBatch& p = args.problems;
-  const int64_t chunks = chunk_count(p.rows), end = chunk_begin(p.rows, chunks, chunk + 1);
+  const Strip strip = strip_of(p);
+  const int64_t chunks = chunk_count(p), end = chunk_begin(strip.rows, chunks, chunk + 1);
   const float c = p.inverse_epsilon[b];
   const float* v = s.v + b * p.cols;
   const double shift = s.shift[b];
-  const double *u = args.u + b * p.rows, *log_a = p.log_a + b * p.rows;
+  const int64_t first_row = b * p.rows + strip.begin;
+  const double *u = args.u + first_row, *log_a = p.log_a + first_row;
   float* columns = s.chunk_columns + (b * chunks + chunk) * p.cols;
   std::fill(columns, columns + p.cols, 0.0f);
   const int at_once = rows_at_once(p.cols);
@@ -62,9 +65,9 @@ void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t b, i
   int filled = 0;
   double error = 0;
   bool bad = false;
-  for (int64_t i = chunk_begin(p.rows, chunks, chunk); i < end; ++i) {
+  for (int64_t i = chunk_begin(strip.rows, chunks, chunk); i < end; ++i) {
     const double log_ai = log_a[i];
-    double& u_new = s.u[b * p.rows + i];
+    double& u_new = s.u[first_row + i];
     if (std::isinf(log_ai)) {
       u_new = u[i];
     } else {
@@ -85,8 +88,10 @@ void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t b, i
       filled = 0;
     }
   }
-  s.chunk_error[b * chunks + chunk] = error;
-  s.chunk_bad[b * chunks + chunk] = bad;
+  double& chunk_error = s.chunk_error[b * chunks + chunk];
+  int32_t& chunk_bad = s.chunk_bad[b * chunks + chunk];
+  chunk_error = strip.first ? error : chunk_error + error;
+  chunk_bad = strip.first ? bad : chunk_bad | bad;
 }
 
 }  // namespace
@@ -101,8 +106,9 @@ void sinkhorn_iteration(const Queue& queue, const SinkhornIteration& args) {
   const EntropicBatch& p = args.problems;
   Carver carver(args.scratch);
   const Scratch s = carve(carver, queue, p);
-  const int64_t chunks = chunk_count(p.rows), blocks = (p.cols + kColumnBlock - 1) / kColumnBlock;
-  for (int64_t b = 0; b < p.batch; ++b) {
+  const Strip strip = strip_of(p);
+  const int64_t chunks = chunk_count(p), blocks = (p.cols + kColumnBlock - 1) / kColumnBlock;
+  for (int64_t b = 0; b < p.batch && strip.first; ++b) {
     args.states[b].use_log_domain = 0;
     if (args.states[b].active) s.shift[b] = centre(args.v + b * p.cols, s.v + b * p.cols, p.cols);
   }
@@ -121,11 +127,12 @@ void sinkhorn_iteration(const Queue& queue, const SinkhornIteration& args) {
       if (!args.states[b].active) continue;
       const int64_t end = std::min(begin + kColumnBlock, p.cols);
       double* column = s.column + b * p.cols;
-      std::fill(column + begin, column + end, 0.0);
+      if (strip.first) std::fill(column + begin, column + end, 0.0);
       for (int64_t chunk = 0; chunk < chunks; ++chunk) {
         const float* partial = s.chunk_columns + (b * chunks + chunk) * p.cols;
         for (int64_t j = begin; j < end; ++j) column[j] += static_cast<double>(partial[j]);
       }
+      if (!strip.last) continue;
       bool bad = false;
       for (int64_t j = begin; j < end; ++j) {
         const double log_b = p.log_b[b * p.cols + j];
@@ -143,7 +150,7 @@ void sinkhorn_iteration(const Queue& queue, const SinkhornIteration& args) {
     }
   }
 
-  for (int64_t b = 0; b < p.batch; ++b) {
+  for (int64_t b = 0; b < p.batch && strip.last; ++b) {
     SinkhornState& state = args.states[b];
     if (!state.active) continue;
     Iteration result{.tolerance = args.tolerance};

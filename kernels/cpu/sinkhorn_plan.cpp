@@ -1,5 +1,5 @@
 // Tasks are single rows for the plan, and chunks of rows (sinkhorn_common.h) for the marginals, whose column
-// sums are then added in fixed order.
+// sums are then added in fixed order, strip by strip.
 #include "kernels/sinkhorn_plan.h"
 
 #include <omp.h>
@@ -14,14 +14,16 @@ namespace {
 struct MarginalScratch {
   float* v;              // [cols]
   double* chunk_error;   // [chunks]
+  double* column;        // [cols], of this strip and those before
   float* chunk_columns;  // [chunks, cols]
   float* rows;           // [threads, cols]
 };
 MarginalScratch carve(Carver& carver, const Queue& queue, const EntropicBatch& p) {
   MarginalScratch s{};
   s.v = carver.take<float>(p.cols);
-  s.chunk_error = carver.take<double>(chunk_count(p.rows));
-  s.chunk_columns = carver.take<float>(chunk_count(p.rows) * p.cols);
+  s.chunk_error = carver.take<double>(chunk_count(p));
+  s.column = carver.take<double>(p.cols);
+  s.chunk_columns = carver.take<float>(chunk_count(p) * p.cols);
   s.rows = carver.take<float>(queue.threads * p.cols);
   return s;
 }
@@ -34,13 +36,14 @@ size_t sinkhorn_plan_scratch(const Queue&, const SinkhornPlan& args) {
 
 void sinkhorn_plan(const Queue& queue, const SinkhornPlan& args) {
   const EntropicBatch& p = args.problems;
+  const Strip strip = strip_of(p);
   float* v = static_cast<float*>(args.scratch);
   for (int64_t b = 0; b < p.batch; ++b) {
     const double shift = centre(args.v + b * p.cols, v, p.cols);
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
-    for (int64_t i = 0; i < p.rows; ++i) {
-      const int64_t at = b * p.problem_stride + i * p.row_stride;
-      const RowPotential row = split(args.u[b * p.rows + i] + shift, p.log_a[b * p.rows + i]);
+    for (int64_t i = 0; i < strip.rows; ++i) {
+      const int64_t at = b * p.problem_stride + i * p.row_stride, of_row = b * p.rows + strip.begin + i;
+      const RowPotential row = split(args.u[of_row] + shift, p.log_a[of_row]);
       plan_row(p.affinity + at, v, p.inverse_epsilon[b], row.offset, static_cast<float>(row.weight),
                args.plan + at, p.cols);
     }
@@ -57,7 +60,8 @@ void sinkhorn_marginals(const Queue& queue, const SinkhornMarginals& args) {
   const EntropicBatch& p = args.problems;
   Carver carver(args.scratch);
   const MarginalScratch s = carve(carver, queue, p);
-  const int64_t chunks = chunk_count(p.rows);
+  const Strip strip = strip_of(p);
+  const int64_t chunks = chunk_count(p);
   for (int64_t b = 0; b < p.batch; ++b) {
     const double shift = centre(args.v + b * p.cols, s.v, p.cols);
 #pragma omp parallel for num_threads(queue.threads) schedule(dynamic)
@@ -66,27 +70,33 @@ void sinkhorn_marginals(const Queue& queue, const SinkhornMarginals& args) {
       float* plan = s.rows + omp_get_thread_num() * p.cols;
       std::fill(columns, columns + p.cols, 0.0f);
       double error = 0;
-      for (int64_t i = chunk_begin(p.rows, chunks, chunk); i < chunk_begin(p.rows, chunks, chunk + 1); ++i) {
-        const double log_a = p.log_a[b * p.rows + i];
-        const RowPotential row = split(args.u[b * p.rows + i] + shift, log_a);
+      const int64_t end = chunk_begin(strip.rows, chunks, chunk + 1);
+      for (int64_t i = chunk_begin(strip.rows, chunks, chunk); i < end; ++i) {
+        const int64_t of_row = b * p.rows + strip.begin + i;
+        const double log_a = p.log_a[of_row];
+        const RowPotential row = split(args.u[of_row] + shift, log_a);
         const double sum = plan_row(p.affinity + b * p.problem_stride + i * p.row_stride, s.v,
                                     p.inverse_epsilon[b], row.offset, 1.0f, plan, p.cols);
         const float weight = static_cast<float>(row.weight);
         add_weighted_rows(plan, p.cols, &weight, 1, columns, p.cols);
         error += std::abs(sum * row.weight - std::exp(log_a));
       }
-      s.chunk_error[chunk] = error;
+      s.chunk_error[chunk] = strip.first ? error : s.chunk_error[chunk] + error;
     }
+#pragma omp parallel for num_threads(queue.threads) schedule(static)
+    for (int64_t j = 0; j < p.cols; ++j) {
+      double sum = strip.first ? 0.0 : s.column[j];
+      for (int64_t chunk = 0; chunk < chunks; ++chunk)
+        sum += static_cast<double>(s.chunk_columns[chunk * p.cols + j]);
+      s.column[j] = sum;
+    }
+    if (!strip.last) continue;
     SinkhornState& state = args.states[b];
     state.row_error = 0;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) state.row_error += s.chunk_error[chunk];
     state.column_error = 0;
-    for (int64_t j = 0; j < p.cols; ++j) {
-      double sum = 0;
-      for (int64_t chunk = 0; chunk < chunks; ++chunk)
-        sum += static_cast<double>(s.chunk_columns[chunk * p.cols + j]);
-      state.column_error += std::abs(sum - std::exp(p.log_b[b * p.cols + j]));
-    }
+    for (int64_t j = 0; j < p.cols; ++j)
+      state.column_error += std::abs(s.column[j] - std::exp(p.log_b[b * p.cols + j]));
   }
 }
 

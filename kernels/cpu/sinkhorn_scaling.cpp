@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kColumnBlock = 512;
 /// Entries of a batch below which the threads' meeting costs more than it saves.
-constexpr int64_t kWorthThreads = int64_t{1} << 17;
+constexpr int64_t kWorthThreads = int64_t{1} << 19;
 /// Two groups of rows stay in a core's second-level cache.
 int rows_of_group(int64_t cols) { return cols <= 16384 ? 4 : cols <= 32768 ? 2 : 1; }
 
@@ -34,7 +34,7 @@ struct Sizes {
   int64_t padded;  // columns in whole lines of floats
 };
 Sizes sizes_of(const EntropicBatch& p) {
-  return {chunk_count(p.rows), (p.cols + kColumnBlock - 1) / kColumnBlock,
+  return {chunk_count(p), (p.cols + kColumnBlock - 1) / kColumnBlock,
           density_stride(p.cols, DensityType::kFloat), (p.cols + 15) / 16 * 16};
 }
 Scratch carve(Carver& carver, const EntropicBatch& p) {

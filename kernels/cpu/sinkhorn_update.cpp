@@ -1,6 +1,7 @@
 // Log-domain half-iterations. Rows: a task is one row, read twice while in cache (maximum, then sum).
 // Columns: a task is a chunk of rows; one sweep for the column maxima and one for the sums, each followed by
-// a reduction of the chunks' results in fixed order.
+// a reduction of the chunks' results in fixed order. With each strip the sums so far are brought to the new
+// maxima.
 #include "kernels/sinkhorn_update.h"
 
 #include <limits>
@@ -16,43 +17,61 @@ bool wanted(const SinkhornState* states, int64_t b) {
   return states == nullptr || (states[b].active && states[b].use_log_domain);
 }
 
+struct RowScratch {
+  float* v;       // [cols], centred
+  double* shift;  // [1]
+};
+RowScratch carve_row(Carver& carver, const EntropicBatch& p) {
+  RowScratch s{};
+  s.v = carver.take<float>(p.cols);
+  s.shift = carver.take<double>(1);
+  return s;
+}
+
 struct ColumnScratch {
-  RowPotential* rows;  // [rows]
-  float* maxima;       // [cols]
+  RowPotential* rows;  // [strip height]
+  float* maxima;       // [cols], of this strip and those before
+  double* sums;        // [cols], relative to them
   float* partial;      // [chunks, cols]: maxima, then sums
 };
 ColumnScratch carve(Carver& carver, const EntropicBatch& p) {
   ColumnScratch s{};
-  s.rows = carver.take<RowPotential>(p.rows);
+  s.rows = carver.take<RowPotential>(strip_height(p));
   s.maxima = carver.take<float>(p.cols);
-  s.partial = carver.take<float>(chunk_count(p.rows) * p.cols);
+  s.sums = carver.take<double>(p.cols);
+  s.partial = carver.take<float>(chunk_count(p) * p.cols);
   return s;
 }
 
 }  // namespace
 
 size_t sinkhorn_row_update_scratch(const Queue&, const SinkhornRowUpdate& args) {
-  return static_cast<size_t>(args.problems.cols) * sizeof(float);
+  Carver carver;
+  carve_row(carver, args.problems);
+  return carver.used();
 }
 
 void sinkhorn_row_update(const Queue& queue, const SinkhornRowUpdate& args) {
   const EntropicBatch& p = args.problems;
-  float* v = static_cast<float*>(args.scratch);
+  const Strip strip = strip_of(p);
+  Carver carver(args.scratch);
+  const RowScratch s = carve_row(carver, p);
   for (int64_t b = 0; b < p.batch; ++b) {
     if (!wanted(args.states, b)) continue;
-    const double shift = centre(args.v + b * p.cols, v, p.cols);
+    if (strip.first) *s.shift = centre(args.v + b * p.cols, s.v, p.cols);
+    const double shift = *s.shift;
     const float c = p.inverse_epsilon[b];
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
-    for (int64_t i = 0; i < p.rows; ++i) {
-      double& u = args.u[b * p.rows + i];
-      const double log_a = p.log_a[b * p.rows + i];
+    for (int64_t i = 0; i < strip.rows; ++i) {
+      double& u = args.u[b * p.rows + strip.begin + i];
+      const double log_a = p.log_a[b * p.rows + strip.begin + i];
       if (std::isinf(log_a)) {
         u = log_a;
         continue;
       }
       const float* k = p.affinity + b * p.problem_stride + i * p.row_stride;
-      const float maximum = max_row(k, v, c, p.cols);
-      const double sum = exp_row(k, v, c, -maximum, nullptr, p.cols);
+      const float maximum = max_row(k, s.v, c, p.cols);
+      const double sum = exp_row(k, s.v, c, -maximum, nullptr, p.cols);
       const double next = log_a - (static_cast<double>(maximum) + std::log(sum)) - shift;
       u = args.blend == 1.0 ? next : u + args.blend * (next - u);
     }
@@ -69,44 +88,58 @@ void sinkhorn_column_update(const Queue& queue, const SinkhornColumnUpdate& args
   const EntropicBatch& p = args.problems;
   Carver carver(args.scratch);
   const ColumnScratch s = carve(carver, p);
-  const int64_t chunks = chunk_count(p.rows);
+  const Strip strip = strip_of(p);
+  const int64_t chunks = chunk_count(p);
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
   for (int64_t b = 0; b < p.batch; ++b) {
     if (!wanted(args.states, b)) continue;
     const float c = p.inverse_epsilon[b];
     const float* affinity = p.affinity + b * p.problem_stride;
     // The weight stays inside the exponent here: a row of weight 1e-40 may still be all that a column has.
-    for (int64_t i = 0; i < p.rows; ++i)
-      s.rows[i] = std::isinf(p.log_a[b * p.rows + i]) ? RowPotential{} : split(args.u[b * p.rows + i], 0.0);
+    const int64_t first_row = b * p.rows + strip.begin;
+    for (int64_t i = 0; i < strip.rows; ++i)
+      s.rows[i] = std::isinf(p.log_a[first_row + i]) ? RowPotential{} : split(args.u[first_row + i], 0.0);
 
     // Starts each chunk's partial results at `start`, then visit(row of K, its potential, partial) for its
-    // rows.
+    // rows in the strip.
     const auto sweep = [&](float start, auto&& visit) {
 #pragma omp parallel for num_threads(queue.threads) schedule(dynamic)
       for (int64_t chunk = 0; chunk < chunks; ++chunk) {
         float* partial = s.partial + chunk * p.cols;
         std::fill(partial, partial + p.cols, start);
-        for (int64_t i = chunk_begin(p.rows, chunks, chunk); i < chunk_begin(p.rows, chunks, chunk + 1); ++i)
+        const int64_t end = chunk_begin(strip.rows, chunks, chunk + 1);
+        for (int64_t i = chunk_begin(strip.rows, chunks, chunk); i < end; ++i)
           if (s.rows[i].weight > 0) visit(affinity + i * p.row_stride, s.rows[i], partial);
       }
     };
-    sweep(-std::numeric_limits<float>::infinity(),
-          [&](const float* k, const RowPotential& row, float* partial) {
-            max_into_columns(k, c, row.offset, partial, p.cols);
-          });
-    std::copy_n(s.partial, p.cols, s.maxima);
-    for (int64_t chunk = 1; chunk < chunks; ++chunk)
-      for (int64_t j = 0; j < p.cols; ++j) s.maxima[j] = std::max(s.maxima[j], s.partial[chunk * p.cols + j]);
+    sweep(kNone, [&](const float* k, const RowPotential& row, float* partial) {
+      max_into_columns(k, c, row.offset, partial, p.cols);
+    });
+#pragma omp parallel for num_threads(queue.threads) schedule(static)
+    for (int64_t j = 0; j < p.cols; ++j) {
+      const float before = strip.first ? kNone : s.maxima[j];
+      float maximum = before;
+      for (int64_t chunk = 0; chunk < chunks; ++chunk)
+        maximum = std::max(maximum, s.partial[chunk * p.cols + j]);
+      s.maxima[j] = maximum;
+      if (strip.first)
+        s.sums[j] = 0;
+      else if (before < maximum)  // equal ones may be -inf
+        s.sums[j] *= std::exp(static_cast<double>(before) - static_cast<double>(maximum));
+    }
     sweep(0.0f, [&](const float* k, const RowPotential& row, float* partial) {
       add_exp_to_columns(k, s.maxima, c, row.offset, static_cast<float>(row.weight), partial, p.cols);
     });
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
     for (int64_t j = 0; j < p.cols; ++j) {
-      const double log_b = p.log_b[b * p.cols + j];
-      double sum = 0;
+      double& sum = s.sums[j];
       for (int64_t chunk = 0; chunk < chunks; ++chunk)
         sum += static_cast<double>(s.partial[chunk * p.cols + j]);
+      if (!strip.last) continue;
+      const double log_b = p.log_b[b * p.cols + j];
       args.v[b * p.cols + j] =
-          std::isinf(log_b) ? log_b : log_b - (static_cast<double>(s.maxima[j]) + std::log(sum));
+          std::isinf(log_b) ? log_b
+                            : args.factor * (log_b - (static_cast<double>(s.maxima[j]) + std::log(sum)));
     }
   }
 }

@@ -74,31 +74,31 @@ inline constexpr int kTileThreads = 256;
 /// Rows that a thread of a tile reads at a time.
 inline constexpr int kTileRows = 8;
 
-/// The tiles of a problem, each of kTileThreads * per_thread columns and a chunk of rows. Some 2000 blocks
+/// The tiles of a strip, each of kTileThreads * per_thread columns and a chunk of rows. Some 2000 blocks
 /// are two waves on the largest devices, at 8 blocks to a multiprocessor; 64 chunks and more keep wide
 /// matrices balanced, where fewer would do.
 struct Tiles {
   int64_t chunks, across;
 };
-constexpr Tiles tiles_of(int64_t rows, int64_t cols, int per_thread = 1) {
-  const int64_t width = int64_t{kTileThreads} * per_thread, across = (cols + width - 1) / width;
-  return {chunk_count(rows, 2112 / across > 64 ? 2112 / across : 64), across};
+constexpr Tiles tiles_of(const EntropicBatch& p, int per_thread = 1) {
+  const int64_t width = int64_t{kTileThreads} * per_thread, across = (p.cols + width - 1) / width;
+  return {chunk_count(strip_height(p), 2112 / across > 64 ? 2112 / across : 64), across};
 }
 
 /// Where a block of a grid over problems, chunks and tiles across works. Neighbouring blocks read
 /// neighbouring columns.
 struct Tile {
-  int64_t problem, chunk, begin, end;  ///< rows [begin, end)
+  int64_t problem, chunk, begin, end;  ///< rows [begin, end) of the strip
   int64_t across, column;              ///< the tile's place in its row of tiles; the thread's first column
 };
-__device__ __forceinline__ Tile tile_of_block(const Tiles& tiles, int64_t rows, int per_thread = 1) {
+__device__ __forceinline__ Tile tile_of_block(const Tiles& tiles, const Strip& strip, int per_thread = 1) {
   const int64_t above = static_cast<int64_t>(blockIdx.x) / tiles.across;
   Tile tile{};
   tile.across = static_cast<int64_t>(blockIdx.x) % tiles.across;
   tile.problem = above / tiles.chunks;
   tile.chunk = above % tiles.chunks;
-  tile.begin = chunk_begin(rows, tiles.chunks, tile.chunk);
-  tile.end = chunk_begin(rows, tiles.chunks, tile.chunk + 1);
+  tile.begin = chunk_begin(strip.rows, tiles.chunks, tile.chunk);
+  tile.end = chunk_begin(strip.rows, tiles.chunks, tile.chunk + 1);
   tile.column = tile.across * kTileThreads * per_thread + threadIdx.x;
   return tile;
 }

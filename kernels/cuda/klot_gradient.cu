@@ -22,15 +22,15 @@ struct Scratch {
   KlotRow* rows;         // [rows]
   float *v, *teacher_v;  // [cols], centred
   double* v_difference;  // [cols], v*_j - v_j, 0 in columns without mass
-  double* block_values;  // [chunks, tiles across]
+  double* block_values;  // [chunks, tiles across], of this strip and those before
 };
-Scratch carve(Carver& carver, int64_t rows, int64_t cols) {
-  const Tiles tiles = tiles_of(rows, cols);
+Scratch carve(Carver& carver, const EntropicBatch& p) {
+  const Tiles tiles = tiles_of(p);
   Scratch s{};
-  s.rows = carver.take<KlotRow>(rows);
-  s.v = carver.take<float>(cols);
-  s.teacher_v = carver.take<float>(cols);
-  s.v_difference = carver.take<double>(cols);
+  s.rows = carver.take<KlotRow>(p.rows);
+  s.v = carver.take<float>(p.cols);
+  s.teacher_v = carver.take<float>(p.cols);
+  s.v_difference = carver.take<double>(p.cols);
   s.block_values = carver.take<double>(tiles.chunks * tiles.across);
   return s;
 }
@@ -54,7 +54,8 @@ __global__ void __launch_bounds__(kPrepareThreads) prepare_kernel(KlotGradient a
 
 __global__ void __launch_bounds__(kTileThreads) klot_kernel(KlotGradient args, Scratch s, Tiles tiles) {
   SOTALIGN_SHARED(double, scratch, [kMaxWarps]);
-  const Tile tile = tile_of_block(tiles, args.student.rows);
+  const Strip strip = strip_of(args.student);
+  const Tile tile = tile_of_block(tiles, strip);
   const int64_t j = tile.column, stride = args.student.row_stride, teacher_stride = args.teacher.row_stride;
   const bool inside = j < args.student.cols;
   const float c = args.student.inverse_epsilon[0], teacher_c = args.teacher.inverse_epsilon[0];
@@ -75,7 +76,7 @@ __global__ void __launch_bounds__(kTileThreads) klot_kernel(KlotGradient args, S
 #pragma unroll
     for (int r = 0; r < kRowsAtOnce; ++r) {
       if (i + r >= tile.end) continue;
-      const KlotRow row = s.rows[i + r];
+      const KlotRow row = s.rows[strip.begin + i + r];
       const float p = plan_entry(fmaf(c, k[r], row.student.offset) + v, row.student.weight);
       const float q =
           plan_entry(fmaf(teacher_c, teacher_k[r], row.teacher.offset) + teacher_v, row.teacher.weight);
@@ -86,7 +87,7 @@ __global__ void __launch_bounds__(kTileThreads) klot_kernel(KlotGradient args, S
     }
   }
   value = block_sum(value, scratch);
-  if (threadIdx.x == 0) s.block_values[blockIdx.x] = value;
+  if (threadIdx.x == 0) s.block_values[blockIdx.x] = strip.first ? value : s.block_values[blockIdx.x] + value;
 }
 
 __global__ void __launch_bounds__(kValueThreads)
@@ -102,20 +103,23 @@ __global__ void __launch_bounds__(kValueThreads)
 
 size_t klot_gradient_scratch(const Queue&, const KlotGradient& args) {
   Carver carver;
-  carve(carver, args.student.rows, args.student.cols);
+  carve(carver, args.student);
   return carver.used();
 }
 
 void klot_gradient(const Queue& queue, const KlotGradient& args) {
   const int64_t rows = args.student.rows, cols = args.student.cols;
   Carver carver(args.scratch);
-  const Scratch s = carve(carver, rows, cols);
-  const Tiles tiles = tiles_of(rows, cols);
+  const Scratch s = carve(carver, args.student);
+  const Strip strip = strip_of(args.student);
+  const Tiles tiles = tiles_of(args.student);
   const int64_t blocks = tiles.chunks * tiles.across;
-  launch(queue, "klot_gradient", prepare_kernel, static_cast<unsigned>(prepare_blocks(rows, cols)),
-         kPrepareThreads, 0, args, s);
+  if (strip.first)
+    launch(queue, "klot_gradient", prepare_kernel, static_cast<unsigned>(prepare_blocks(rows, cols)),
+           kPrepareThreads, 0, args, s);
   launch(queue, "klot_gradient", klot_kernel, static_cast<unsigned>(blocks), kTileThreads, 0, args, s, tiles);
-  launch(queue, "klot_gradient", value_kernel, 1, kValueThreads, 0, args.value, s.block_values, blocks);
+  if (strip.last)
+    launch(queue, "klot_gradient", value_kernel, 1, kValueThreads, 0, args.value, s.block_values, blocks);
 }
 
 }  // namespace sotalign::kernels::cuda

@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
     s.rows[at] = std::isinf(log_a)
                      ? Row{-INFINITY, 0.0f}
                      : Row{offset, static_cast<float>(exp(exponent - static_cast<double>(offset)))};
-    args.row_mass[at] = static_cast<float>(exp(log_a));
+    args.row_mass[at] = mass_of(exp(log_a));
     args.row_scale[copy * p.rows + i] = 1.0f;
   }
   if (i < p.cols) {
@@ -74,7 +74,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
     const double v = args.v[at], log_b = p.log_b[at];
     const float rounded = std::isinf(log_b) ? -INFINITY : static_cast<float>(v - shift);
     s.v[at] = rounded;
-    args.column_mass[at] = static_cast<float>(exp(log_b));
+    args.column_mass[at] = mass_of(exp(log_b));
     args.column_scale[copy * width + i] =
         std::isinf(rounded) ? 1.0f : static_cast<float>(exp(v - (static_cast<double>(rounded) + shift)));
   } else if (i < width) {  // in both copies, where they stay

@@ -47,11 +47,11 @@ constexpr int layout_of(int64_t cols) {
 // A multiprocessor holds 1024 / threads blocks. One wave of blocks on the 132 multiprocessors of a H100 or
 // H200, or two where a block fills a multiprocessor by itself, so that one does not end long after the
 // others. For n = 22,000 that is 83 rows a chunk: the chunks' column sums add 2 % to the traffic.
-constexpr int64_t iteration_chunks(int64_t rows, int64_t cols) {
-  const int layout = layout_of(cols);
-  if (layout == kWide) return tiles_of(rows, cols).chunks;
+constexpr int64_t iteration_chunks(const EntropicBatch& p) {
+  const int layout = layout_of(p.cols);
+  if (layout == kWide) return tiles_of(p).chunks;
   const int64_t wave = 132 * 1024 / kLayouts[layout].threads;
-  return chunk_count(rows, wave > 264 ? wave : 264);
+  return chunk_count(strip_height(p), wave > 264 ? wave : 264);
 }
 
 struct Scratch {
@@ -61,12 +61,12 @@ struct Scratch {
   Row* rows;                              // [batch, rows], the weight is a_i
   float* v;                               // [batch, cols], centred
   double* u;                              // [batch, rows], the row sums, then the new row potentials
-  double* new_v;                          // [batch, cols], the new column potentials
+  double* new_v;                          // [batch, cols], the column sums, then the new column potentials
   double* block_error;                    // [batch, row blocks]
   float* chunk_columns;                   // [batch, chunks, cols]
 };
 Scratch carve(Carver& carver, const EntropicBatch& p) {
-  const int64_t chunks = iteration_chunks(p.rows, p.cols);
+  const int64_t chunks = iteration_chunks(p);
   Scratch s{};
   s.run = carver.take<int32_t>(p.batch);
   s.rows_bad = carver.take<int32_t>(p.batch);
@@ -146,10 +146,11 @@ __global__ void __launch_bounds__(kThreads, 1024 / kThreads)
     columns[k] = 0.0f;
   }
 
-  const int64_t begin = chunk_begin(p.rows, chunks, chunk);
-  const int count = static_cast<int>(chunk_begin(p.rows, chunks, chunk + 1) - begin);
+  const Strip strip = strip_of(p);
+  const int64_t begin = chunk_begin(strip.rows, chunks, chunk);
+  const int count = static_cast<int>(chunk_begin(strip.rows, chunks, chunk + 1) - begin);
   const float* affinity = p.affinity + b * p.problem_stride + begin * p.row_stride + t;
-  int64_t at = b * p.rows + begin;  // of the next row in the batch
+  int64_t at = b * p.rows + strip.begin + begin;  // of the next row in the batch
   int buffer = 0;
   for (int rows_left = count; rows_left > 0; rows_left -= kRows, at += kRows, buffer ^= 1) {
     float e[kRows][kColumns];
@@ -202,10 +203,12 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize) wide_rows_kernel(Sinkhor
   constexpr int kAtOnce = 8;  // entries a lane has on their way
   const EntropicBatch& p = args.problems;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const int64_t at = static_cast<int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / kWarpSize, b = at / p.rows;
+  const Strip strip = strip_of(p);
+  const int64_t warp = static_cast<int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / kWarpSize;
+  const int64_t b = warp / strip.rows, i = warp % strip.rows, at = b * p.rows + strip.begin + i;
   if (b >= p.batch || !s.run[b]) return;  // the whole warp, and there is no barrier
   const float c = p.inverse_epsilon[b], offset = s.rows[at].offset;
-  const float* affinity = p.affinity + b * p.problem_stride + at % p.rows * p.row_stride;
+  const float* affinity = p.affinity + b * p.problem_stride + i * p.row_stride;
   const float* v = s.v + b * p.cols;
   double sum = 0;
   for (int64_t j = lane; j < p.cols; j += kAtOnce * kWarpSize) {
@@ -231,12 +234,13 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize) wide_rows_kernel(Sinkhor
 __global__ void __launch_bounds__(kTileThreads)
     wide_columns_kernel(SinkhornIteration args, Scratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Tile tile = tile_of_block(tiles, p.rows);
+  const Strip strip = strip_of(p);
+  const Tile tile = tile_of_block(tiles, strip);
   const int64_t b = tile.problem, j = tile.column;
   if (!s.run[b] || j >= p.cols) return;  // no barrier follows
   const float c = p.inverse_epsilon[b], v = s.v[b * p.cols + j];
   const float* affinity = p.affinity + b * p.problem_stride + j;
-  const Row* rows = s.rows + b * p.rows;
+  const Row* rows = s.rows + b * p.rows + strip.begin;
   float column = 0;
   for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
     float k[kTileRows];
@@ -252,7 +256,8 @@ __global__ void __launch_bounds__(kTileThreads)
 }
 
 // The new potentials. The first blocks of a problem take rows, a thread each, and leave their shares of the
-// marginal error; the others add the column sums of the chunks (entropic.h).
+// marginal error; the others add the column sums of the chunks (entropic.h) to those of the strips before.
+// Before the last strip there is nothing to do for rows, and row_blocks is 0.
 __global__ void __launch_bounds__(kSumThreads)
     finish_kernel(SinkhornIteration args, Scratch s, int64_t chunks, int64_t row_blocks, int64_t blocks) {
   SOTALIGN_SHARED(double, errors, [kMaxWarps]);
@@ -277,8 +282,14 @@ __global__ void __launch_bounds__(kSumThreads)
     if (threadIdx.x == 0) s.block_error[b * row_blocks + block] = error;
   } else {
     const int64_t j = (block - row_blocks) * kWarpSize + sum_column(), at = b * p.cols + j;
-    const double sum = sum_chunks(s.chunk_columns + b * chunks * p.cols, chunks, p.cols, j, columns);
+    const Strip strip = strip_of(p);
+    double sum = sum_chunks(s.chunk_columns + b * chunks * p.cols, chunks, p.cols, j, columns);
     if (sum_group() != 0 || j >= p.cols) return;  // no barrier follows
+    if (!strip.first) sum += s.new_v[at];
+    if (!strip.last) {
+      s.new_v[at] = sum;
+      return;
+    }
     const double log_b = p.log_b[at];
     if (std::isinf(log_b)) {
       s.new_v[at] = log_b;
@@ -326,9 +337,9 @@ void launch_rows(const Queue& queue, const SinkhornIteration& args, const Scratc
            sizeof(float) * layout.threads * layout.columns, args, s, chunks);
   } else {
     launch(queue, "sinkhorn_iteration", wide_rows_kernel,
-           blocks_for(args.problems.batch * args.problems.rows, kRowWarps), kRowWarps * kWarpSize, 0, args,
-           s);
-    const Tiles tiles = tiles_of(args.problems.rows, args.problems.cols);
+           blocks_for(args.problems.batch * strip_of(args.problems).rows, kRowWarps), kRowWarps * kWarpSize,
+           0, args, s);
+    const Tiles tiles = tiles_of(args.problems);
     launch(queue, "sinkhorn_iteration", wide_columns_kernel,
            static_cast<unsigned>(args.problems.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s,
            tiles);
@@ -347,18 +358,21 @@ void sinkhorn_iteration(const Queue& queue, const SinkhornIteration& args) {
   const EntropicBatch& p = args.problems;
   Carver carver(args.scratch);
   const Scratch s = carve(carver, p);
-  const int64_t chunks = iteration_chunks(p.rows, p.cols);
-  const int64_t row_blocks = blocks_for(p.rows, kSumThreads),
+  const Strip strip = strip_of(p);
+  const int64_t chunks = iteration_chunks(p);
+  const int64_t row_blocks = strip.last ? blocks_for(p.rows, kSumThreads) : 0,
                 finish_blocks = row_blocks + blocks_for(p.cols, kWarpSize),
                 commit_blocks = blocks_for(p.rows > p.cols ? p.rows : p.cols, kCommitThreads);
   const int64_t prepared = prepare_blocks(p.rows, p.cols);
-  launch(queue, "sinkhorn_iteration", prepare_kernel, static_cast<unsigned>(p.batch * prepared),
-         kPrepareThreads, 0, args, s, prepared);
+  if (strip.first)
+    launch(queue, "sinkhorn_iteration", prepare_kernel, static_cast<unsigned>(p.batch * prepared),
+           kPrepareThreads, 0, args, s, prepared);
   launch_rows(queue, args, s, chunks);
   launch(queue, "sinkhorn_iteration", finish_kernel, static_cast<unsigned>(p.batch * finish_blocks),
          kSumThreads, 0, args, s, chunks, row_blocks, finish_blocks);
-  launch(queue, "sinkhorn_iteration", commit_kernel, static_cast<unsigned>(p.batch * commit_blocks),
-         kCommitThreads, 0, args, s, row_blocks, commit_blocks);
+  if (strip.last)
+    launch(queue, "sinkhorn_iteration", commit_kernel, static_cast<unsigned>(p.batch * commit_blocks),
+           kCommitThreads, 0, args, s, row_blocks, commit_blocks);
 }
 
 }  // namespace sotalign::kernels::cuda

@@ -1,6 +1,7 @@
 // Both operations walk over tiles (entropic.h), once. For the plan a thread has one column. For the marginals
 // it has four, so that the row sums' way across the warp is shared by 128 entries; a warp's row sums are
-// written, [warps across, rows], and added like the chunks' column sums, in double and in fixed order.
+// written, [warps across, rows], and added like the chunks' column sums, in double and in fixed order. Rows
+// are complete with their strip, columns with the last one.
 #include "kernels/sinkhorn_plan.h"
 
 #include "kernels/cuda/entropic.h"
@@ -26,21 +27,23 @@ Potentials carve_potentials(Carver& carver, const EntropicBatch& p) {
   return s;
 }
 
-// The errors of rows are added in blocks of 32 rows, those of columns in blocks of 32 columns.
+// The errors of rows are added in blocks of 32 rows of a strip, those of columns in blocks of 32 columns.
 struct MarginalScratch {
   Potentials potentials;
-  float* warp_rows;       // [batch, warps across, rows]
+  float* warp_rows;       // [batch, warps across, strip rows]
   float* chunk_columns;   // [batch, chunks, cols]
+  double* columns;        // [batch, cols], of this strip and those before
   double* row_errors;     // [batch, blocks of rows]
   double* column_errors;  // [batch, blocks of columns]
 };
 MarginalScratch carve(Carver& carver, const EntropicBatch& p) {
-  const Tiles tiles = tiles_of(p.rows, p.cols, kColumns);
+  const Tiles tiles = tiles_of(p, kColumns);
   MarginalScratch s{};
   s.potentials = carve_potentials(carver, p);
-  s.warp_rows = carver.take<float>(p.batch * tiles.across * kTileWarps * p.rows);
+  s.warp_rows = carver.take<float>(p.batch * tiles.across * kTileWarps * strip_height(p));
   s.chunk_columns = carver.take<float>(p.batch * tiles.chunks * p.cols);
-  s.row_errors = carver.take<double>(p.batch * blocks_for(p.rows, kWarpSize));
+  s.columns = carver.take<double>(p.batch * p.cols);
+  s.row_errors = carver.take<double>(p.batch * blocks_for(strip_height(p), kWarpSize));
   s.column_errors = carver.take<double>(p.batch * blocks_for(p.cols, kWarpSize));
   return s;
 }
@@ -50,24 +53,27 @@ __global__ void __launch_bounds__(kPrepareThreads)
   const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kPrepareThreads + threadIdx.x;
   const double shift = centre_of(v + b * p.cols, p.cols);
   if (i < p.cols) s.v[b * p.cols + i] = static_cast<float>(v[b * p.cols + i] - shift);
-  if (i < p.rows) s.rows[b * p.rows + i] = split(u[b * p.rows + i] + shift, p.log_a[b * p.rows + i]);
+  const Strip strip = strip_of(p);
+  const int64_t row = b * p.rows + strip.begin + i;
+  if (i < strip.rows) s.rows[row] = split(u[row] + shift, p.log_a[row]);
 }
 void launch_prepare(const Queue& queue, const char* name, const EntropicBatch& p, const double* u,
                     const double* v, const Potentials& s) {
-  const int64_t blocks = prepare_blocks(p.rows, p.cols);
+  const int64_t blocks = prepare_blocks(strip_of(p).rows, p.cols);
   launch(queue, name, prepare_kernel, static_cast<unsigned>(p.batch * blocks), kPrepareThreads, 0, p, u, v, s,
          blocks);
 }
 
 __global__ void __launch_bounds__(kTileThreads) plan_kernel(SinkhornPlan args, Potentials s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Tile tile = tile_of_block(tiles, p.rows);
+  const Strip strip = strip_of(p);
+  const Tile tile = tile_of_block(tiles, strip);
   const int64_t b = tile.problem, j = tile.column;
   if (j >= p.cols) return;  // there is no barrier
   const float c = p.inverse_epsilon[b], v = s.v[b * p.cols + j];
   const float* affinity = p.affinity + b * p.problem_stride + j;
   float* plan = args.plan + b * p.problem_stride + j;
-  const Row* rows = s.rows + b * p.rows;
+  const Row* rows = s.rows + b * p.rows + strip.begin;
   for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
     float k[kTileRows];
 #pragma unroll
@@ -84,14 +90,15 @@ __global__ void __launch_bounds__(kTileThreads) plan_kernel(SinkhornPlan args, P
 __global__ void __launch_bounds__(kTileThreads)
     marginals_kernel(SinkhornMarginals args, MarginalScratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Tile tile = tile_of_block(tiles, p.rows, kColumns);
+  const Strip strip = strip_of(p);
+  const Tile tile = tile_of_block(tiles, strip, kColumns);
   const int64_t b = tile.problem, left = p.cols - tile.column;  // from the thread's first column
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const float c = p.inverse_epsilon[b];
   const float* affinity = p.affinity + b * p.problem_stride + tile.column;
-  const Row* rows = s.potentials.rows + b * p.rows;
+  const Row* rows = s.potentials.rows + b * p.rows + strip.begin;
   const int64_t warp = (b * tiles.across + tile.across) * kTileWarps + threadIdx.x / kWarpSize;
-  float* warp_rows = s.warp_rows + warp * p.rows;
+  float* warp_rows = s.warp_rows + warp * strip.rows;
   float v[kColumns], columns[kColumns];
 #pragma unroll
   for (int k = 0; k < kColumns; ++k) {
@@ -127,16 +134,32 @@ __global__ void __launch_bounds__(kTileThreads)
     if (k * kTileThreads < left) partial[k * kTileThreads] = columns[k];
 }
 
-// Sums over parts (entropic.h), and how far they are from the weights: one error for 32 items.
+// Sums over parts (entropic.h), and how far they are from the weights: one error for 32 rows.
 __global__ void __launch_bounds__(kSumThreads)
-    errors_kernel(const float* partial, int64_t parts, int64_t count, const double* log_weights,
-                  double* errors, int64_t blocks) {
+    row_errors_kernel(SinkhornMarginals args, MarginalScratch s, int64_t parts, int64_t blocks) {
   SOTALIGN_SHARED(double, shared, [kGroups][kWarpSize]);
-  const int64_t b = blockIdx.x / blocks, j = blockIdx.x % blocks * kWarpSize + sum_column();
-  const double sum = sum_chunks(partial + b * parts * count, parts, count, j, shared);
+  const Strip strip = strip_of(args.problems);
+  const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kWarpSize + sum_column();
+  const double sum = sum_chunks(s.warp_rows + b * parts * strip.rows, parts, strip.rows, i, shared);
   if (sum_group() != 0) return;  // whole warps, and no barrier follows
-  const double error = warp_sum(j < count ? fabs(sum - exp(log_weights[b * count + j])) : 0.0);
-  if (sum_column() == 0) errors[blockIdx.x] = error;
+  const double* log_a = args.problems.log_a + b * args.problems.rows + strip.begin;
+  const double error = warp_sum(i < strip.rows ? fabs(sum - exp(log_a[i])) : 0.0);
+  if (sum_column() == 0) s.row_errors[blockIdx.x] = strip.first ? error : s.row_errors[blockIdx.x] + error;
+}
+
+// The same for 32 columns, with the last strip.
+__global__ void __launch_bounds__(kSumThreads)
+    column_errors_kernel(SinkhornMarginals args, MarginalScratch s, int64_t chunks, int64_t blocks) {
+  SOTALIGN_SHARED(double, shared, [kGroups][kWarpSize]);
+  const Strip strip = strip_of(args.problems);
+  const int64_t cols = args.problems.cols, b = blockIdx.x / blocks;
+  const int64_t j = blockIdx.x % blocks * kWarpSize + sum_column(), at = b * cols + j;
+  double sum = sum_chunks(s.chunk_columns + b * chunks * cols, chunks, cols, j, shared);
+  if (sum_group() != 0) return;  // whole warps, and no barrier follows
+  if (j < cols && !strip.first) sum += s.columns[at];
+  if (j < cols && !strip.last) s.columns[at] = sum;
+  const double error = warp_sum(j < cols ? fabs(sum - exp(args.problems.log_b[at])) : 0.0);
+  if (sum_column() == 0) s.column_errors[blockIdx.x] = error;
 }
 
 // A block per problem.
@@ -169,7 +192,7 @@ void sinkhorn_plan(const Queue& queue, const SinkhornPlan& args) {
   const EntropicBatch& p = args.problems;
   Carver carver(args.scratch);
   const Potentials s = carve_potentials(carver, p);
-  const Tiles tiles = tiles_of(p.rows, p.cols);
+  const Tiles tiles = tiles_of(p);
   launch_prepare(queue, "sinkhorn_plan", p, args.u, args.v, s);
   launch(queue, "sinkhorn_plan", plan_kernel, static_cast<unsigned>(p.batch * tiles.chunks * tiles.across),
          kTileThreads, 0, args, s, tiles);
@@ -185,17 +208,19 @@ void sinkhorn_marginals(const Queue& queue, const SinkhornMarginals& args) {
   const EntropicBatch& p = args.problems;
   Carver carver(args.scratch);
   const MarginalScratch s = carve(carver, p);
-  const Tiles tiles = tiles_of(p.rows, p.cols, kColumns);
-  const int64_t row_blocks = blocks_for(p.rows, kWarpSize), column_blocks = blocks_for(p.cols, kWarpSize);
+  const Strip strip = strip_of(p);
+  const Tiles tiles = tiles_of(p, kColumns);
+  const int64_t row_blocks = blocks_for(strip.rows, kWarpSize), column_blocks = blocks_for(p.cols, kWarpSize);
   launch_prepare(queue, "sinkhorn_marginals", p, args.u, args.v, s.potentials);
   launch(queue, "sinkhorn_marginals", marginals_kernel,
          static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, tiles);
-  launch(queue, "sinkhorn_marginals", errors_kernel, static_cast<unsigned>(p.batch * row_blocks), kSumThreads,
-         0, s.warp_rows, tiles.across * kTileWarps, p.rows, p.log_a, s.row_errors, row_blocks);
-  launch(queue, "sinkhorn_marginals", errors_kernel, static_cast<unsigned>(p.batch * column_blocks),
-         kSumThreads, 0, s.chunk_columns, tiles.chunks, p.cols, p.log_b, s.column_errors, column_blocks);
-  launch(queue, "sinkhorn_marginals", states_kernel, static_cast<unsigned>(p.batch), kFinalThreads, 0,
-         args.states, s, row_blocks, column_blocks);
+  launch(queue, "sinkhorn_marginals", row_errors_kernel, static_cast<unsigned>(p.batch * row_blocks),
+         kSumThreads, 0, args, s, tiles.across * kTileWarps, row_blocks);
+  launch(queue, "sinkhorn_marginals", column_errors_kernel, static_cast<unsigned>(p.batch * column_blocks),
+         kSumThreads, 0, args, s, tiles.chunks, column_blocks);
+  if (strip.last)
+    launch(queue, "sinkhorn_marginals", states_kernel, static_cast<unsigned>(p.batch), kFinalThreads, 0,
+           args.states, s, static_cast<int64_t>(blocks_for(strip_height(p), kWarpSize)), column_blocks);
 }
 
 }  // namespace sotalign::kernels::cuda

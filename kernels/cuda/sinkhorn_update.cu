@@ -4,8 +4,9 @@
 // A maximum is a reference alone and its rounding harmless: the exponents are taken relative to the rounded
 // one, with the large terms cancelling inside the fused multiply-add.
 //
-// Rows: a warp takes a row. Columns: tiles (entropic.h); what is left of their chunks is combined by a second
-// kernel. Problems that are not wanted cost a launch whose blocks return at once.
+// Rows: a warp takes a row. Columns: tiles (entropic.h); what is left of their chunks, and of the strips
+// before, is combined by a second kernel. Problems that are not wanted cost a launch whose blocks return at
+// once.
 #include "kernels/sinkhorn_update.h"
 
 #include "kernels/cuda/entropic.h"
@@ -38,13 +39,17 @@ RowScratch carve_rows(Carver& carver, const EntropicBatch& p) {
 struct ColumnScratch {
   Row* rows;             // [batch, rows]
   float *maxima, *sums;  // [batch, chunks, cols]
+  float* maximum;        // [batch, cols], of this strip and those before
+  double* sum;           // [batch, cols], relative to it
 };
 ColumnScratch carve_columns(Carver& carver, const EntropicBatch& p) {
-  const int64_t chunks = tiles_of(p.rows, p.cols).chunks;
+  const int64_t chunks = tiles_of(p).chunks;
   ColumnScratch s{};
   s.rows = carver.take<Row>(p.batch * p.rows);
   s.maxima = carver.take<float>(p.batch * chunks * p.cols);
   s.sums = carver.take<float>(p.batch * chunks * p.cols);
+  s.maximum = carver.take<float>(p.batch * p.cols);
+  s.sum = carver.take<double>(p.batch * p.cols);
   return s;
 }
 
@@ -61,7 +66,9 @@ __global__ void __launch_bounds__(kPrepareThreads)
 __global__ void __launch_bounds__(kRowWarps* kWarpSize) rows_kernel(SinkhornRowUpdate args, RowScratch s) {
   const EntropicBatch& p = args.problems;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const int64_t at = static_cast<int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / kWarpSize, b = at / p.rows;
+  const Strip strip = strip_of(p);
+  const int64_t warp = static_cast<int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / kWarpSize;
+  const int64_t b = warp / strip.rows, i = warp % strip.rows, at = b * p.rows + strip.begin + i;
   if (b >= p.batch || !wanted(args.states, b)) return;  // the whole warp, and there is no barrier
   const double log_a = p.log_a[at];
   if (std::isinf(log_a)) {  // the whole warp
@@ -69,7 +76,7 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize) rows_kernel(SinkhornRowU
     return;
   }
   const float c = p.inverse_epsilon[b];
-  const float* affinity = p.affinity + b * p.problem_stride + at % p.rows * p.row_stride;
+  const float* affinity = p.affinity + b * p.problem_stride + i * p.row_stride;
   const float* v = s.v + b * p.cols;
   float maximum = kNoMaximum;
   double sum = 0;
@@ -102,21 +109,23 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize) rows_kernel(SinkhornRowU
 // row's `weight` is only what rounding u_i has left.
 __global__ void __launch_bounds__(kPrepareThreads)
     prepare_columns_kernel(SinkhornColumnUpdate args, ColumnScratch s, int64_t blocks) {
-  const int64_t rows = args.problems.rows, b = blockIdx.x / blocks;
-  const int64_t i = blockIdx.x % blocks * kPrepareThreads + threadIdx.x, at = b * rows + i;
-  if (i < rows && wanted(args.states, b))
+  const Strip strip = strip_of(args.problems);
+  const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kPrepareThreads + threadIdx.x;
+  const int64_t at = b * args.problems.rows + strip.begin + i;
+  if (i < strip.rows && wanted(args.states, b))
     s.rows[at] = std::isinf(args.problems.log_a[at]) ? Row{-INFINITY, 0.0f} : split(args.u[at], 0.0);
 }
 
 __global__ void __launch_bounds__(kTileThreads)
     tiles_kernel(SinkhornColumnUpdate args, ColumnScratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Tile tile = tile_of_block(tiles, p.rows);
+  const Strip strip = strip_of(p);
+  const Tile tile = tile_of_block(tiles, strip);
   const int64_t b = tile.problem, j = tile.column;
   if (!wanted(args.states, b) || j >= p.cols) return;  // there is no barrier
   const float c = p.inverse_epsilon[b];
   const float* affinity = p.affinity + b * p.problem_stride + j;
-  const Row* rows = s.rows + b * p.rows;
+  const Row* rows = s.rows + b * p.rows + strip.begin;
   float maximum = kNoMaximum;
   double sum = 0;
   for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
@@ -142,7 +151,7 @@ __global__ void __launch_bounds__(kTileThreads)
   s.sums[at] = static_cast<float>(sum);
 }
 
-// Sums over chunks (entropic.h), each relative to a maximum of its own.
+// Sums over chunks (entropic.h) and the strips before, each relative to a maximum of its own.
 __global__ void __launch_bounds__(kSumThreads)
     combine_kernel(SinkhornColumnUpdate args, ColumnScratch s, int64_t chunks, int64_t blocks) {
   SOTALIGN_SHARED(float, maxima, [kGroups][kWarpSize]);
@@ -150,19 +159,27 @@ __global__ void __launch_bounds__(kSumThreads)
   const int64_t cols = args.problems.cols, b = blockIdx.x / blocks;
   const int64_t j = blockIdx.x % blocks * kWarpSize + sum_column();
   if (!wanted(args.states, b)) return;  // the whole block
-  const int64_t mine = j < cols ? chunks : 0, at = b * chunks * cols + j;
+  const Strip strip = strip_of(args.problems);
+  const int64_t mine = j < cols ? chunks : 0, at = b * chunks * cols + j, column = b * cols + j;
+  const float before = strip.first || j >= cols ? kNoMaximum : s.maximum[column];
   float maximum = kNoMaximum;
   for (int64_t chunk = sum_group(); chunk < mine; chunk += kGroups)
     maximum = fmaxf(maximum, s.maxima[at + chunk * cols]);
-  maximum = combine_groups(maximum, maxima, Maximum{});
+  maximum = fmaxf(combine_groups(maximum, maxima, Maximum{}), before);
   double sum = 0;
   for (int64_t chunk = sum_group(); chunk < mine; chunk += kGroups)
     sum += static_cast<double>(s.sums[at + chunk * cols]) *
            static_cast<double>(exp_clamped(s.maxima[at + chunk * cols] - maximum));
   sum = combine_groups(sum, sums, Plus{});
-  if (sum_group() == 0 && j < cols) {
-    const double log_b = args.problems.log_b[b * cols + j];
-    args.v[b * cols + j] = std::isinf(log_b) ? log_b : log_b - (static_cast<double>(maximum) + log(sum));
+  if (sum_group() != 0 || j >= cols) return;  // no barrier follows
+  if (!strip.first) sum += s.sum[column] * static_cast<double>(exp_clamped(before - maximum));
+  if (strip.last) {
+    const double log_b = args.problems.log_b[column];
+    args.v[column] =
+        std::isinf(log_b) ? log_b : args.factor * (log_b - (static_cast<double>(maximum) + log(sum)));
+  } else {
+    s.maximum[column] = maximum;
+    s.sum[column] = sum;
   }
 }
 
@@ -179,9 +196,11 @@ void sinkhorn_row_update(const Queue& queue, const SinkhornRowUpdate& args) {
   Carver carver(args.scratch);
   const RowScratch s = carve_rows(carver, p);
   const int64_t blocks = blocks_for(p.cols, kPrepareThreads);
-  launch(queue, "sinkhorn_row_update", prepare_rows_kernel, static_cast<unsigned>(p.batch * blocks),
-         kPrepareThreads, 0, args, s, blocks);
-  launch(queue, "sinkhorn_row_update", rows_kernel, blocks_for(p.batch * p.rows, kRowWarps),
+  const Strip strip = strip_of(p);
+  if (strip.first)
+    launch(queue, "sinkhorn_row_update", prepare_rows_kernel, static_cast<unsigned>(p.batch * blocks),
+           kPrepareThreads, 0, args, s, blocks);
+  launch(queue, "sinkhorn_row_update", rows_kernel, blocks_for(p.batch * strip.rows, kRowWarps),
          kRowWarps * kWarpSize, 0, args, s);
 }
 
@@ -195,8 +214,8 @@ void sinkhorn_column_update(const Queue& queue, const SinkhornColumnUpdate& args
   const EntropicBatch& p = args.problems;
   Carver carver(args.scratch);
   const ColumnScratch s = carve_columns(carver, p);
-  const Tiles tiles = tiles_of(p.rows, p.cols);
-  const int64_t row_blocks = blocks_for(p.rows, kPrepareThreads),
+  const Tiles tiles = tiles_of(p);
+  const int64_t row_blocks = blocks_for(strip_of(p).rows, kPrepareThreads),
                 column_blocks = blocks_for(p.cols, kWarpSize);
   launch(queue, "sinkhorn_column_update", prepare_columns_kernel, static_cast<unsigned>(p.batch * row_blocks),
          kPrepareThreads, 0, args, s, row_blocks);

@@ -34,12 +34,15 @@ struct EntropicOracle {
     for (int64_t i = 0; i < n; ++i) x[i] = l[i * m + j] + u[i];
     return b[j] > 0 ? std::log(b[j]) - log_sum_exp(x) : -std::numeric_limits<double>::infinity();
   }
-  EntropicOracle& solve(int64_t iterations, bool symmetrize) {
-    for (int64_t j = 0; j < m; ++j) v[j] = b[j] > 0 ? 0 : -std::numeric_limits<double>::infinity();
+  void iterate(int64_t iterations) {
     for (int64_t it = 0; it < iterations; ++it) {
       for (int64_t i = 0; i < n; ++i) u[i] = row_update(i);
       for (int64_t j = 0; j < m; ++j) v[j] = column_update(j);
     }
+  }
+  EntropicOracle& solve(int64_t iterations, bool symmetrize) {
+    for (int64_t j = 0; j < m; ++j) v[j] = b[j] > 0 ? 0 : -std::numeric_limits<double>::infinity();
+    iterate(iterations);
     if (symmetrize)
       for (int64_t i = 0; i < n; ++i)
         if (a[i] > 0) u[i] = 0.5 * (u[i] + row_update(i));

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "kernels/klot_gradient.h"
+#include "ot/strips.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign {
@@ -15,6 +16,7 @@ SinkhornOptions solve_options(const KlotOptions& o, double epsilon) {
           .check_every = o.check_every,
           .symmetrize = o.symmetrize,
           .relaxation = o.relaxation,
+          .epsilon_scaling = o.epsilon_scaling,
           .form = o.form,
           .storage = o.storage};
 }
@@ -37,20 +39,34 @@ void Klot::run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, dou
                                       student_.cols(), gradient.rows, gradient.cols));
   student_.solve(student);
   teacher_.solve(teacher);
-  kernels::KlotGradient args{.student = student_.problems(student),
+  differentiate(
+      detail::StoredStrips(student, student_.rows()), detail::StoredStrips(teacher, teacher_.rows()),
+      gradient_scale, [&](int64_t) { return gradient; }, [](MatrixF, int64_t) {});
+}
+
+void Klot::differentiate(const detail::Strips& student, const detail::Strips& teacher, double gradient_scale,
+                         const std::function<MatrixF(int64_t)>& memory,
+                         const std::function<void(MatrixF, int64_t)>& use) {
+  kernels::KlotGradient args{.student = student_.problems({}, 0, student.height()),
                              .u_student = student_.u_.data(),
                              .v_student = student_.v_.data(),
-                             .teacher = teacher_.problems(teacher),
+                             .teacher = teacher_.problems({}, 0, teacher.height()),
                              .u_teacher = teacher_.u_.data(),
                              .v_teacher = teacher_.v_.data(),
-                             .gradient = gradient.data,
-                             .gradient_stride = gradient.stride,
                              .gradient_scale = static_cast<float>(gradient_scale),
                              .value = value_.data()};
   Workspace workspace(*context_);
   args.scratch =
       workspace.take<unsigned char>(static_cast<int64_t>(klot_gradient_scratch(context_->queue(), args)));
-  klot_gradient(context_->queue(), args);
+  student.for_each([&](ConstMatrixF strip, int64_t begin) {
+    const MatrixF gradient = memory(begin);
+    args.student = student_.problems(strip, begin, student.height());
+    args.teacher = teacher_.problems(teacher.strip(begin), begin, teacher.height());
+    args.gradient = gradient.data;
+    args.gradient_stride = gradient.stride;
+    klot_gradient(context_->queue(), args);
+    use(gradient, begin);
+  });
 }
 
 KlotResult Klot::result() const {

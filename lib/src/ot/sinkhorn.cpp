@@ -6,11 +6,8 @@
 #include <cmath>
 #include <limits>
 
-#include "kernels/sinkhorn_absorb.h"
-#include "kernels/sinkhorn_iteration.h"
 #include "kernels/sinkhorn_plan.h"
-#include "kernels/sinkhorn_scaling.h"
-#include "kernels/sinkhorn_update.h"
+#include "ot/epsilon_stages.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign {
@@ -30,6 +27,12 @@ void validate(const SinkhornOptions& o) {
     throw InvalidArgument(fmt::format("check_every: expected >= 1, found {}", o.check_every));
   if (!(o.relaxation > 0 && o.relaxation < 2))
     throw InvalidArgument(fmt::format("relaxation: expected a number in (0, 2), found {}", o.relaxation));
+  if (!(o.epsilon_scaling >= 1) || !std::isfinite(o.epsilon_scaling))
+    throw InvalidArgument(
+        fmt::format("epsilon_scaling: expected a number >= 1, found {}", o.epsilon_scaling));
+  if (const int64_t descent = stage_count(o) * kStageIterations; o.iterations <= descent)
+    throw InvalidArgument(
+        fmt::format("iterations: epsilon scaling takes {}, expected more, found {}", descent, o.iterations));
   if (o.form == SinkhornForm::kLogDomain && o.storage == SinkhornStorage::kLadder)
     throw InvalidArgument("storage: the log domain stores no matrix of its own, expected float");
 }
@@ -52,22 +55,6 @@ std::vector<double> log_weights(const char* name, const std::vector<double>& wei
   std::vector<double> logs(weights.size());
   for (size_t i = 0; i < weights.size(); ++i) logs[i] = std::log(weights[i] / sum);
   return logs;
-}
-
-/// Iterations that a ladder does with the fine density at least: they take the error that bfloat16 leaves,
-/// 1e-3, to 2e-5 or less at any epsilon from 0.005.
-constexpr int64_t kFineIterations = 20;
-
-/// Making a density costs about as much as two log-domain iterations, and each further one saves half.
-constexpr int64_t kWorthDensity = 6;
-
-/// Of operations that run one after the other.
-void* take_scratch(Workspace& workspace, std::initializer_list<size_t> bytes) {
-  return workspace.take<unsigned char>(static_cast<int64_t>(std::max(bytes)));
-}
-
-kernels::SinkhornState* states_of(Buffer<unsigned char>& bytes) {
-  return reinterpret_cast<kernels::SinkhornState*>(bytes.data());
 }
 
 }  // namespace
@@ -102,9 +89,17 @@ Sinkhorn::Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vect
     inverse_epsilon.push_back(static_cast<float>(1.0 / o.epsilon));
   }
   inverse_epsilon_ = Buffer<float>(context, inverse_epsilon);
+  std::vector<float> stages;
+  for (int64_t stage = 0; stage < stage_count(options[0]); ++stage) {
+    const double left = 1.0 - static_cast<double>(stage) / static_cast<double>(stage_count(options[0]));
+    for (const SinkhornOptions& o : options)
+      stages.push_back(static_cast<float>(1.0 / (o.epsilon * std::pow(o.epsilon_scaling, left))));
+  }
+  if (!stages.empty()) stages_ = Buffer<float>(context, stages);
+  descent_ = stage_count(options[0]) * kStageIterations;
   // The first iteration is done in the log domain, whatever the start.
   const std::vector<kernels::SinkhornState> fresh(
-      options.size(), {.iterations = 1, .coarse = options[0].storage == SinkhornStorage::kLadder});
+      options.size(), {.iterations = descent_ + 1, .coarse = options[0].storage == SinkhornStorage::kLadder});
   const size_t bytes = fresh.size() * sizeof(kernels::SinkhornState);
   states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
   fresh_states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
@@ -146,166 +141,23 @@ void Sinkhorn::check(ConstMatrixF affinity) const {
                                       cols_, affinity.rows, affinity.cols));
 }
 
-kernels::EntropicBatch Sinkhorn::problems(ConstMatrixF affinity) const {
-  return {.affinity = affinity.data,
+kernels::EntropicBatch Sinkhorn::problems(ConstMatrixF strip, int64_t strip_begin,
+                                          int64_t strip_height) const {
+  return {.affinity = strip.data,
           .batch = batch(),
           .rows = rows_,
           .cols = cols_,
-          .row_stride = affinity.stride,
-          .problem_stride = affinity.stride * rows_,
+          .row_stride = strip.stride,
+          .problem_stride = strip.stride * rows_,
           .inverse_epsilon = inverse_epsilon_.data(),
           .log_a = log_a_.data(),
-          .log_b = log_b_.data()};
+          .log_b = log_b_.data(),
+          .strip_height = strip_height,
+          .strip_begin = strip_begin};
 }
 
-void Sinkhorn::solve(ConstMatrixF affinity) {
-  check(affinity);
-  const kernels::Queue& queue = context_->queue();
-  const kernels::EntropicBatch batch_of_problems = problems(affinity);
-  kernels::SinkhornState* states = states_of(states_);
-  context_->copy_on_device(states, fresh_states_.data(), static_cast<size_t>(states_.size()));
-  context_->copy_on_device(v_.data(), start_.data(), static_cast<size_t>(start_.size()) * sizeof(double));
-  if (scaling_form())
-    iterate_scaling(batch_of_problems);
-  else
-    iterate_log_domain(batch_of_problems);
-
-  kernels::SinkhornRowUpdate rows{
-      .problems = batch_of_problems, .v = v_.data(), .u = u_.data(), .blend = 0.5};
-  kernels::SinkhornMarginals marginals{
-      .problems = batch_of_problems, .u = u_.data(), .v = v_.data(), .states = states};
-  Workspace workspace(*context_);
-  void* scratch = take_scratch(
-      workspace, {sinkhorn_row_update_scratch(queue, rows), sinkhorn_marginals_scratch(queue, marginals)});
-  rows.scratch = marginals.scratch = scratch;
-  if (options_[0].symmetrize == Symmetrize::kYes) sinkhorn_row_update(queue, rows);
-  sinkhorn_marginals(queue, marginals);
-}
-
-bool Sinkhorn::scaling_form() const {
-  const SinkhornOptions& o = options_[0];
-  return o.form == SinkhornForm::kScaling || (o.form == SinkhornForm::kAuto && o.iterations >= kWorthDensity);
-}
-
-bool Sinkhorn::looks(int64_t iteration) const {
-  return options_[0].tolerance > 0 && iteration > 0 && iteration % options_[0].check_every == 0;
-}
-
-double Sinkhorn::relaxation(int64_t iteration) const {
-  const bool plain = iteration + 1 == options_[0].iterations || looks(iteration + 1);
-  return plain ? 1.0 : options_[0].relaxation;
-}
-
-// What each problem needs in an iteration is decided on the device: the fused step, or, where its flag says
-// so, the two log-domain updates, or nothing once it has converged. The host only queues.
-void Sinkhorn::iterate_log_domain(const kernels::EntropicBatch& problems) {
-  const kernels::Queue& queue = context_->queue();
-  kernels::SinkhornState* states = states_of(states_);
-  kernels::SinkhornIteration fused{.problems = problems, .states = states, .u = u_.data(), .v = v_.data()};
-  kernels::SinkhornRowUpdate rows{.problems = problems, .states = states, .v = v_.data(), .u = u_.data()};
-  kernels::SinkhornColumnUpdate columns{
-      .problems = problems, .states = states, .u = u_.data(), .v = v_.data()};
-  Workspace workspace(*context_);
-  void* scratch = take_scratch(
-      workspace, {sinkhorn_iteration_scratch(queue, fused), sinkhorn_row_update_scratch(queue, rows),
-                  sinkhorn_column_update_scratch(queue, columns)});
-  fused.scratch = rows.scratch = columns.scratch = scratch;
-  for (int64_t iteration = 0; iteration < options_[0].iterations; ++iteration) {
-    if (iteration > 0) {
-      fused.tolerance = looks(iteration) ? options_[0].tolerance : -1.0;
-      fused.relaxation = relaxation(iteration);
-      sinkhorn_iteration(queue, fused);
-    }
-    sinkhorn_row_update(queue, rows);
-    sinkhorn_column_update(queue, columns);
-  }
-}
-
-// The same, with the scaling form for the fused step. The updates and the making of densities are offered at
-// the iterations that are likely to ask for them; a problem that does at another one waits.
-void Sinkhorn::iterate_scaling(const kernels::EntropicBatch& problems) {
-  const kernels::Queue& queue = context_->queue();
-  const SinkhornOptions& options = options_[0];
-  kernels::SinkhornState* states = states_of(states_);
-  const bool ladder = options.storage == SinkhornStorage::kLadder;
-  const auto type = ladder ? kernels::DensityType::kBfloat16 : kernels::DensityType::kFloat;
-  const int64_t width = kernels::density_stride(cols_, kernels::DensityType::kFloat);
-
-  Workspace workspace(*context_);
-  float* row_scale = workspace.take<float>(batch() * 2 * rows_);
-  float* column_scale = workspace.take<float>(batch() * 2 * width);
-  float* row_mass = workspace.take<float>(batch() * rows_);
-  float* column_mass = workspace.take<float>(batch() * cols_);
-  const int64_t density_bytes = kernels::density_bytes(1, rows_, cols_, kernels::DensityType::kFloat);
-  void* density = workspace.take<unsigned char>(batch() * density_bytes);
-  kernels::SinkhornRowUpdate rows{.problems = problems, .states = states, .v = v_.data(), .u = u_.data()};
-  kernels::SinkhornColumnUpdate columns{
-      .problems = problems, .states = states, .u = u_.data(), .v = v_.data()};
-  kernels::SinkhornFold fold{.problems = problems,
-                             .states = states,
-                             .row_scale = row_scale,
-                             .column_scale = column_scale,
-                             .u = u_.data(),
-                             .v = v_.data()};
-  kernels::SinkhornAbsorb absorb{.problems = problems,
-                                 .states = states,
-                                 .u = u_.data(),
-                                 .v = v_.data(),
-                                 .density = density,
-                                 .density_stride_bytes = density_bytes,
-                                 .row_scale = row_scale,
-                                 .column_scale = column_scale,
-                                 .row_mass = row_mass,
-                                 .column_mass = column_mass};
-  kernels::SinkhornScaling scaling{.problems = problems,
-                                   .states = states,
-                                   .type = type,
-                                   .density = density,
-                                   .density_stride_bytes = density_bytes,
-                                   .row_mass = row_mass,
-                                   .column_mass = column_mass,
-                                   .row_scale = row_scale,
-                                   .column_scale = column_scale};
-  // These run one after the other and share their scratch memory.
-  size_t most_scaling = 0;
-  for (const auto t : {kernels::DensityType::kFloat, kernels::DensityType::kBfloat16}) {
-    scaling.type = t;
-    most_scaling = std::max(most_scaling, sinkhorn_scaling_scratch(queue, scaling));
-  }
-  void* scratch = take_scratch(
-      workspace, {sinkhorn_row_update_scratch(queue, rows), sinkhorn_column_update_scratch(queue, columns),
-                  sinkhorn_absorb_scratch(queue, absorb), most_scaling});
-  rows.scratch = columns.scratch = absorb.scratch = scaling.scratch = scratch;
-
-  // From here on densities are fine, whatever their tolerance has decided.
-  const int64_t refine_at = ladder ? std::max<int64_t>(options.iterations - kFineIterations, 1) : 0;
-  const int period = kernels::recovery_period(queue.backend);
-  for (int64_t iteration = 0; iteration < options.iterations; ++iteration) {
-    const bool last = iteration + 1 == options.iterations;
-    if (iteration > 0) {
-      scaling.tolerance = looks(iteration) ? options.tolerance : -1.0;
-      scaling.relaxation = relaxation(iteration);
-      // With a tolerance, some problems of a batch may be fine already.
-      for (const auto t : {kernels::DensityType::kBfloat16, kernels::DensityType::kFloat}) {
-        const bool possible = t == kernels::DensityType::kFloat
-                                  ? !ladder || options.tolerance > 0 || iteration >= refine_at
-                                  : ladder && iteration < refine_at;
-        scaling.type = t;
-        if (possible) sinkhorn_scaling(queue, scaling);
-      }
-    }
-    const bool refine = ladder && iteration + 1 == refine_at;
-    if (iteration >= 4 && iteration % period != 0 && !looks(iteration) && !refine && !last) continue;
-    fold.refine = absorb.refine = refine;
-    if (iteration > 0) sinkhorn_fold(queue, fold);
-    sinkhorn_row_update(queue, rows);
-    sinkhorn_column_update(queue, columns);
-    if (!last) sinkhorn_absorb(queue, absorb);
-  }
-  if (options.iterations > 1) {
-    fold.all = true;
-    sinkhorn_fold(queue, fold);
-  }
+kernels::SinkhornState* Sinkhorn::states() const {
+  return reinterpret_cast<kernels::SinkhornState*>(const_cast<unsigned char*>(states_.data()));
 }
 
 std::vector<SinkhornResult> Sinkhorn::results() const {

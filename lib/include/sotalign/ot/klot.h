@@ -7,6 +7,8 @@
 // Plans have total mass 1. The paper's text lets rows sum to 1: its values and gradients are n times ours.
 #pragma once
 
+#include <functional>
+
 #include "sotalign/ot/sinkhorn.h"
 
 namespace sotalign {
@@ -19,6 +21,7 @@ struct KlotOptions {
   int64_t check_every = 5;
   Symmetrize symmetrize = Symmetrize::kYes;  ///< as the authors' code does
   double relaxation = 1.0;                   ///< this and the following as in SinkhornOptions
+  double epsilon_scaling = 1.0;
   SinkhornForm form = SinkhornForm::kAuto;
   SinkhornStorage storage = SinkhornStorage::kFloat;
 };
@@ -48,6 +51,13 @@ class Klot {
   Sinkhorn& teacher() { return teacher_; }
 
  private:
+  friend class StreamedKlot;
+  /// Value and gradient from the potentials of both solves. `memory(begin)` is where the strip from row
+  /// `begin` goes, and `use(gradient, begin)` is called when it is there.
+  void differentiate(const detail::Strips& student, const detail::Strips& teacher, double gradient_scale,
+                     const std::function<MatrixF(int64_t)>& memory,
+                     const std::function<void(MatrixF, int64_t)>& use);
+
   Context* context_;
   Sinkhorn student_, teacher_;
   Buffer<double> value_;

@@ -11,12 +11,17 @@
 
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
+#include "sotalign/ot/embeddings.h"
 
 namespace sotalign {
 
 namespace kernels {
 struct EntropicBatch;
+struct SinkhornState;
 }  // namespace kernels
+namespace detail {
+class Strips;
+}
 
 /// After the last iteration, replace each potential by the mean of itself and of one further update from the
 /// other. As the column update came last, v is a fixed point of that and only u changes.
@@ -46,6 +51,9 @@ struct SinkhornOptions {
   /// to 1.7 converge in fewer iterations where plain Sinkhorn is slow (small epsilon). The first iteration
   /// and those that precede a look at the error or the end are plain, so that column sums are exact then.
   double relaxation = 1.0;
+  /// Above 1: epsilon scaling. The solve begins with this multiple of epsilon and halves it (about) every 5
+  /// iterations, in the log domain; they count as iterations. A start is taken for the largest epsilon.
+  double epsilon_scaling = 1.0;
   SinkhornForm form = SinkhornForm::kAuto;
   SinkhornStorage storage = SinkhornStorage::kFloat;
   bool operator==(const SinkhornOptions&) const = default;
@@ -88,6 +96,11 @@ class Sinkhorn {
   /// Solves all problems. affinity: [batch * rows, cols] with any stride, finite. Queued, not waited for.
   void solve(ConstMatrixF affinity);
 
+  /// The same for K = x y', of which only a strip of rows is in memory at a time: each iteration costs the
+  /// product once. For a solver of one problem. Waits in every iteration, as strips that are not needed are
+  /// not to be made. strip_rows: of each strip; 0: as suits the device.
+  void solve(const Embeddings& embeddings, int64_t strip_rows = 0);
+
   /// Of the last solve. These wait for it.
   std::vector<SinkhornResult> results() const;
   std::vector<double> row_potentials(int64_t problem) const;
@@ -95,6 +108,11 @@ class Sinkhorn {
 
   /// Writes the plans of the last solve, [batch * rows, cols] like the affinity, which they may overwrite.
   void plan(ConstMatrixF affinity, MatrixF plan);
+  /// Rows [first_row, first_row + plan.rows) of the plan.
+  void plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan);
+
+  /// What a solver and solve(embeddings) take of the context's memory besides the embeddings.
+  static int64_t memory_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows = 0);
 
   int64_t batch() const { return static_cast<int64_t>(options_.size()); }
   int64_t rows() const { return rows_; }
@@ -102,18 +120,32 @@ class Sinkhorn {
 
  private:
   friend class Klot;
+  friend class StreamedKlot;
   void check(ConstMatrixF affinity) const;
-  bool scaling_form() const;
-  double relaxation(int64_t iteration) const;
-  bool looks(int64_t iteration) const;
+  void check(const Embeddings& embeddings) const;
+  static int64_t vector_bytes(int64_t rows, int64_t cols);
+  static int64_t scratch_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows);
+  /// From a strip of the affinity that begins at row `strip_begin`; strip_height 0: all of it.
+  kernels::EntropicBatch problems(ConstMatrixF strip, int64_t strip_begin = 0,
+                                  int64_t strip_height = 0) const;
+  kernels::SinkhornState* states() const;
+
+  // The parts of a solve, in sinkhorn_solve.cpp.
+  void solve(const detail::Strips& strips);
+  void descend(const detail::Strips& strips);
+  void iterate_log_domain(const detail::Strips& strips);
   void iterate_scaling(const kernels::EntropicBatch& problems);
-  void iterate_log_domain(const kernels::EntropicBatch& problems);
-  kernels::EntropicBatch problems(ConstMatrixF affinity) const;
+  void finish(const detail::Strips& strips);
+  bool scaling_form() const;
+  bool looks(int64_t iteration) const;
+  double relaxation(int64_t iteration) const;
 
   Context* context_;
   int64_t rows_, cols_;
   std::vector<SinkhornOptions> options_;
+  int64_t descent_ = 0;            // iterations of epsilon scaling
   Buffer<float> inverse_epsilon_;  // [batch]
+  Buffer<float> stages_;           // [stages, batch], the same with larger epsilons
   Buffer<double> log_a_, log_b_;   // [batch, rows], [batch, cols]
   Buffer<double> u_, v_;           // [batch, rows], [batch, cols]
   Buffer<double> start_;           // [batch, cols], the v of the next start

@@ -1,0 +1,58 @@
+// A thread owns whole rows. Highway compiles the rows once per instruction set; decoding is part of every
+// sweep over an affinity, encoding is not, and is left to the compiler.
+#include "kernels/fixed_point.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/cpu/fixed_point.cpp"
+#include <hwy/foreach_target.h>  // must come before highway.h
+#include <hwy/highway.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace sotalign::kernels::cpu::HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+void DecodeRow(const int16_t* HWY_RESTRICT q, float step, float* HWY_RESTRICT x, int64_t count) {
+  const hn::ScalableTag<float> floats;
+  const hn::RebindToSigned<decltype(floats)> integers;
+  const hn::Rebind<int16_t, decltype(floats)> halves;
+  const auto factor = hn::Set(floats, step);
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(floats));
+  int64_t j = 0;
+  for (; j + lanes <= count; j += lanes)
+    hn::StoreU(hn::Mul(factor, hn::ConvertTo(floats, hn::PromoteTo(integers, hn::LoadU(halves, q + j)))),
+               floats, x + j);
+  for (; j < count; ++j) x[j] = step * static_cast<float>(q[j]);
+}
+
+}  // namespace sotalign::kernels::cpu::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace sotalign::kernels::cpu {
+
+HWY_EXPORT(DecodeRow);
+
+void encode_fixed_point(const Queue& queue, const EncodeFixedPoint& args) {
+  const float scale = kFixedPointLimit / args.bound;
+#pragma omp parallel for num_threads(queue.threads) schedule(static)
+  for (int64_t i = 0; i < args.rows; ++i) {
+    const float* x = args.x + i * args.x_stride;
+    int16_t* q = args.q + i * args.q_stride;
+    for (int64_t j = 0; j < args.cols; ++j) {
+      float y = x[j] * scale;
+      y = y < kFixedPointLimit ? y : kFixedPointLimit;
+      y = y > -kFixedPointLimit ? y : -kFixedPointLimit;
+      q[j] = static_cast<int16_t>(static_cast<int32_t>(y + (y < 0 ? -0.5f : 0.5f)));
+    }
+  }
+}
+
+void decode_fixed_point(const Queue& queue, const DecodeFixedPoint& args) {
+  const float step = args.bound / kFixedPointLimit;
+#pragma omp parallel for num_threads(queue.threads) schedule(static)
+  for (int64_t i = 0; i < args.rows; ++i)
+    HWY_DYNAMIC_DISPATCH(DecodeRow)(args.q + i * args.q_stride, step, args.x + i * args.x_stride, args.cols);
+}
+
+}  // namespace sotalign::kernels::cpu
+#endif

@@ -1,0 +1,32 @@
+// How the affinities of KLOT are held, and which way fits into memory.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "sotalign/core/context.h"
+
+namespace sotalign {
+
+enum class KlotMemory {
+  kStored,   ///< both in float32: 8 bytes for each pair of rows
+  kFixed16,  ///< both in 16-bit fixed point, decoded strip by strip: 4 bytes; entries are off by up to 1.5e-5
+  kStreamed,  ///< neither: strips of rows are computed anew in each iteration, at the cost of the product
+};
+std::string to_string(KlotMemory memory);
+
+/// What StreamedKlot takes of the context's memory for affinities [rows, cols], besides the embeddings and
+/// their gradients.
+int64_t klot_memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory);
+
+struct KlotMemoryPlan {
+  KlotMemory memory = KlotMemory::kStored;
+  int64_t bytes = 0;   ///< klot_memory_bytes of it
+  std::string reason;  ///< "stored: 11.0 MiB of 20.0 GiB"
+};
+
+/// The fastest way that takes at most `available` bytes: stored, else fixed16, else streamed, which takes the
+/// least there is and is the answer even where that is more. Negative `available`: not known, stored.
+KlotMemoryPlan plan_klot_memory(const Context& context, int64_t rows, int64_t cols, int64_t available);
+
+}  // namespace sotalign

@@ -1,0 +1,68 @@
+// Sinkhorn on an affinity that is never stored, in strips of its rows.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kernels/sinkhorn_iteration.h"
+#include "kernels/sinkhorn_plan.h"
+#include "kernels/sinkhorn_update.h"
+#include "ot/strips.h"
+#include "sotalign/core/error.h"
+#include "sotalign/linalg/gemm.h"
+#include "sotalign/ot/sinkhorn.h"
+
+namespace sotalign {
+
+using detail::ProductStrips;
+
+void Sinkhorn::check(const Embeddings& embeddings) const {
+  if (batch() != 1)
+    throw InvalidArgument(fmt::format("embeddings: expected a solver for one problem, found {}", batch()));
+  detail::check_embeddings("affinity", embeddings, rows_, cols_);
+}
+
+void Sinkhorn::solve(const Embeddings& embeddings, int64_t strip_rows) {
+  check(embeddings);
+  const int64_t height =
+      detail::strip_height(*context_, rows_, cols_, detail::StripOrigin::kProduct, strip_rows);
+  Workspace workspace(*context_);
+  solve(ProductStrips(*context_, embeddings, height, workspace.take<float>(height * cols_)));
+}
+
+void Sinkhorn::plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan) {
+  check(embeddings);
+  if (first_row < 0 || plan.rows < 0 || first_row + plan.rows > rows_ || plan.cols != cols_)
+    throw InvalidArgument(
+        fmt::format("plan: expected rows of [{}, {}], found {} rows of {} columns from row {}", rows_, cols_,
+                    plan.rows, plan.cols, first_row));
+  if (plan.empty()) return;
+  const Embeddings part{embeddings.x.row_range(first_row, plan.rows), embeddings.y};
+  gemm(*context_, Op::kNone, Op::kTranspose, 1.0f, part.x, part.y, 0.0f, plan);
+  kernels::SinkhornPlan args{
+      .problems = problems(plan, first_row, plan.rows), .u = u_.data(), .v = v_.data(), .plan = plan.data};
+  Workspace workspace(*context_);
+  args.scratch =
+      workspace.take<unsigned char>(static_cast<int64_t>(sinkhorn_plan_scratch(context_->queue(), args)));
+  sinkhorn_plan(context_->queue(), args);
+}
+
+int64_t Sinkhorn::vector_bytes(int64_t rows, int64_t cols) {
+  return (2 * rows + 3 * cols) * static_cast<int64_t>(sizeof(double));
+}
+
+int64_t Sinkhorn::scratch_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows) {
+  const kernels::Queue& queue = context.queue();
+  const kernels::EntropicBatch p{.rows = rows, .cols = cols, .strip_height = strip_rows};
+  return static_cast<int64_t>(std::max({sinkhorn_iteration_scratch(queue, {.problems = p}),
+                                        sinkhorn_column_update_scratch(queue, {.problems = p}),
+                                        sinkhorn_marginals_scratch(queue, {.problems = p})}) +
+                              sinkhorn_row_update_scratch(queue, {.problems = p}));
+}
+
+int64_t Sinkhorn::memory_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows) {
+  const int64_t height = detail::strip_height(context, rows, cols, detail::StripOrigin::kProduct, strip_rows);
+  return scratch_bytes(context, rows, cols, height) + vector_bytes(rows, cols) +
+         height * cols * static_cast<int64_t>(sizeof(float));
+}
+
+}  // namespace sotalign

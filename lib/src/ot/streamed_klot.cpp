@@ -1,0 +1,110 @@
+#include "sotalign/ot/streamed_klot.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "kernels/klot_gradient.h"
+#include "ot/strips.h"
+#include "sotalign/core/error.h"
+#include "sotalign/linalg/gemm.h"
+
+namespace sotalign {
+
+using detail::FixedPointStrips;
+using detail::ProductStrips;
+using detail::Strips;
+
+namespace {
+
+void check_gradient(const char* name, MatrixF gradient, ConstMatrixF x) {
+  if (gradient.rows != x.rows || gradient.cols != x.cols)
+    throw InvalidArgument(fmt::format("{}: expected [{}, {}], found [{}, {}]", name, x.rows, x.cols,
+                                      gradient.rows, gradient.cols));
+}
+
+int64_t height_of(const Context& context, int64_t rows, int64_t cols, KlotMemory memory, int64_t strip_rows) {
+  if (memory == KlotMemory::kStored) return rows;
+  return detail::strip_height(
+      context, rows, cols,
+      memory == KlotMemory::kStreamed ? detail::StripOrigin::kProduct : detail::StripOrigin::kFixedPoint,
+      strip_rows);
+}
+
+}  // namespace
+
+StreamedKlot::StreamedKlot(Context& context, int64_t rows, int64_t cols, const KlotOptions& options,
+                           KlotMemory memory, int64_t strip_rows)
+    : context_(&context),
+      memory_(memory),
+      height_(height_of(context, rows, cols, memory, strip_rows)),
+      klot_(context, rows, cols, options) {
+  if (memory == KlotMemory::kStored) {
+    student_ = Matrix<float>(context, rows, cols, "student affinity");
+    teacher_ = Matrix<float>(context, rows, cols, "teacher affinity");
+  } else if (memory == KlotMemory::kFixed16) {
+    fixed_student_ = Matrix<int16_t>(context, rows, cols, "student affinity in 16 bits");
+    fixed_teacher_ = Matrix<int16_t>(context, rows, cols, "teacher affinity in 16 bits");
+  }
+}
+
+void StreamedKlot::run(const Embeddings& student, const Embeddings& teacher, MatrixF dx, MatrixF dy,
+                       double gradient_scale) {
+  detail::check_embeddings("student", student, rows(), cols());
+  detail::check_embeddings("teacher", teacher, rows(), cols());
+  check_gradient("dx", dx, student.x);
+  check_gradient("dy", dy, student.y);
+  Context& context = *context_;
+  Workspace workspace(context);
+  const bool stored = memory_ == KlotMemory::kStored;
+  float* student_strip = stored ? student_.data() : workspace.take<float>(height_ * cols());
+  float* teacher_strip = stored ? teacher_.data() : workspace.take<float>(height_ * cols());
+  const ProductStrips student_product(context, student, height_, student_strip),
+      teacher_product(context, teacher, height_, teacher_strip);
+  // The gradient takes the place of the student's strip.
+  const auto gradient_strip = [&](int64_t begin) {
+    return MatrixF(student_strip, std::min(height_, rows() - begin), cols());
+  };
+  const auto add_gradients = [&](MatrixF g, int64_t begin) {
+    gemm(context, Op::kNone, Op::kNone, 1.0f, g, student.y, 0.0f, dx.row_range(begin, g.rows));
+    gemm(context, Op::kTranspose, Op::kNone, 1.0f, g, student.x.row_range(begin, g.rows),
+         begin == 0 ? 0.0f : 1.0f, dy);
+  };
+  const auto run_strips = [&](const Strips& k, const Strips& k_teacher) {
+    klot_.student_.solve(k);
+    klot_.teacher_.solve(k_teacher);
+    klot_.differentiate(k, k_teacher, gradient_scale, gradient_strip, add_gradients);
+  };
+  switch (memory_) {
+    case KlotMemory::kStored:
+      student_product.strip(0);
+      teacher_product.strip(0);
+      klot_.run(student_, teacher_, student_, gradient_scale);
+      add_gradients(student_, 0);
+      break;
+    case KlotMemory::kFixed16:
+      encode(context, student_product, fixed_student_);
+      encode(context, teacher_product, fixed_teacher_);
+      run_strips(FixedPointStrips(context, fixed_student_, height_, student_strip),
+                 FixedPointStrips(context, fixed_teacher_, height_, teacher_strip));
+      break;
+    case KlotMemory::kStreamed:
+      run_strips(student_product, teacher_product);
+      break;
+  }
+}
+
+int64_t StreamedKlot::memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory,
+                                   int64_t strip_rows) {
+  const int64_t height = height_of(context, rows, cols, memory, strip_rows);
+  const kernels::EntropicBatch p{.rows = rows, .cols = cols, .strip_height = height};
+  const int64_t gradient_scratch =
+      static_cast<int64_t>(klot_gradient_scratch(context.queue(), {.student = p, .teacher = p}));
+  const int64_t scratch = std::max(Sinkhorn::scratch_bytes(context, rows, cols, height), gradient_scratch);
+  const int64_t strips = 2 * height * cols * static_cast<int64_t>(sizeof(float));
+  const int64_t fixed =
+      memory == KlotMemory::kFixed16 ? 2 * rows * cols * static_cast<int64_t>(sizeof(int16_t)) : 0;
+  return strips + fixed + scratch + 2 * Sinkhorn::vector_bytes(rows, cols);
+}
+
+}  // namespace sotalign

@@ -1,0 +1,66 @@
+#include "ot/strips.h"
+
+#include <fmt/format.h>
+
+#include "kernels/fixed_point.h"
+#include "sotalign/core/error.h"
+#include "sotalign/linalg/gemm.h"
+
+namespace sotalign::detail {
+
+namespace {
+// Of a strip: what leaves room for the rest in the cache of a core and its neighbours, and in the L2 cache of
+// a data centre GPU (40 MiB and more), where a strip must also be enough work for all multiprocessors.
+constexpr int64_t kCpuBytes = int64_t{8} << 20, kCudaBytes = int64_t{32} << 20;
+constexpr int64_t kLeastDecodedRows = 64, kLeastProductRows = 256;
+
+constexpr float kFixedPointBound = 1.0f;  // of cosines
+}  // namespace
+
+ConstMatrixF ProductStrips::strip(int64_t begin) const {
+  const MatrixF strip(buffer_, rows_at(begin), embeddings_.y.rows);
+  gemm(*context_, Op::kNone, Op::kTranspose, 1.0f, embeddings_.x.row_range(begin, strip.rows), embeddings_.y,
+       0.0f, strip);
+  return strip;
+}
+
+ConstMatrixF FixedPointStrips::strip(int64_t begin) const {
+  const MatrixF strip(buffer_, rows_at(begin), q_.cols);
+  kernels::decode_fixed_point(context_->queue(), {.q = q_.row(begin),
+                                                  .q_stride = q_.stride,
+                                                  .bound = kFixedPointBound,
+                                                  .x = strip.data,
+                                                  .x_stride = strip.stride,
+                                                  .rows = strip.rows,
+                                                  .cols = strip.cols});
+  return strip;
+}
+
+void encode(Context& context, const Strips& strips, MatrixView<int16_t> q) {
+  strips.for_each([&](ConstMatrixF strip, int64_t begin) {
+    kernels::encode_fixed_point(context.queue(), {.x = strip.data,
+                                                  .x_stride = strip.stride,
+                                                  .bound = kFixedPointBound,
+                                                  .q = q.row(begin),
+                                                  .q_stride = q.stride,
+                                                  .rows = strip.rows,
+                                                  .cols = strip.cols});
+  });
+}
+
+int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOrigin origin, int64_t asked) {
+  if (asked < 0) throw InvalidArgument(fmt::format("strip_rows: expected >= 0, found {}", asked));
+  if (asked > 0) return std::min(rows, asked);
+  const int64_t bytes = context.device().kind == DeviceKind::kCpu ? kCpuBytes : kCudaBytes;
+  const int64_t least = origin == StripOrigin::kProduct ? kLeastProductRows : kLeastDecodedRows;
+  return std::min(rows, std::max(least, bytes / (cols * static_cast<int64_t>(sizeof(float)))));
+}
+
+void check_embeddings(const char* name, const Embeddings& e, int64_t rows, int64_t cols) {
+  if (e.x.rows != rows || e.y.rows != cols || e.x.cols != e.y.cols)
+    throw InvalidArgument(
+        fmt::format("{} embeddings: expected [{}, d] and [{}, d], found [{}, {}] and [{}, {}]", name, rows,
+                    cols, e.x.rows, e.x.cols, e.y.rows, e.y.cols));
+}
+
+}  // namespace sotalign::detail

@@ -1,0 +1,90 @@
+// Where the rows of an affinity come from. The solver and the last pass of KLOT are written over strips of
+// rows; an affinity in memory is one strip that is everything, others make their strips when asked, in a
+// buffer that the next one overwrites.
+#pragma once
+
+#include <algorithm>
+
+#include "sotalign/core/context.h"
+#include "sotalign/core/matrix_view.h"
+#include "sotalign/ot/embeddings.h"
+
+namespace sotalign::detail {
+
+class Strips {
+ public:
+  Strips(int64_t rows, int64_t height) : rows_(rows), height_(height) {}
+  virtual ~Strips() = default;
+
+  /// Rows of each strip, of which the last may have fewer.
+  int64_t height() const { return height_; }
+  /// Whether strips cost nothing.
+  virtual bool stored() const { return false; }
+  /// Rows [begin, begin + rows of the strip), until the next call.
+  virtual ConstMatrixF strip(int64_t begin) const = 0;
+
+  /// visit(strip, its first row) for all of them, in order.
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    for (int64_t begin = 0; begin < rows_; begin += height_) visit(strip(begin), begin);
+  }
+
+ protected:
+  int64_t rows_at(int64_t begin) const { return std::min(height_, rows_ - begin); }
+
+ private:
+  int64_t rows_, height_;
+};
+
+/// A whole batch of affinities is one strip.
+class StoredStrips final : public Strips {
+ public:
+  StoredStrips(ConstMatrixF affinity, int64_t rows) : Strips(rows, rows), affinity_(affinity) {}
+  bool stored() const override { return true; }
+  ConstMatrixF strip(int64_t) const override { return affinity_; }
+
+ private:
+  ConstMatrixF affinity_;
+};
+
+/// K = x y'.
+class ProductStrips final : public Strips {
+ public:
+  /// `buffer` holds [height, y.rows].
+  ProductStrips(Context& context, const Embeddings& embeddings, int64_t height, float* buffer)
+      : Strips(embeddings.x.rows, height), context_(&context), embeddings_(embeddings), buffer_(buffer) {}
+  ConstMatrixF strip(int64_t begin) const override;
+
+ private:
+  Context* context_;
+  Embeddings embeddings_;
+  float* buffer_;
+};
+
+/// Kept in fixed point (kernels/fixed_point.h), for entries in [-1, 1].
+class FixedPointStrips final : public Strips {
+ public:
+  /// `buffer` holds [height, q.cols].
+  FixedPointStrips(Context& context, MatrixView<const int16_t> q, int64_t height, float* buffer)
+      : Strips(q.rows, height), context_(&context), q_(q), buffer_(buffer) {}
+  ConstMatrixF strip(int64_t begin) const override;
+
+ private:
+  Context* context_;
+  MatrixView<const int16_t> q_;
+  float* buffer_;
+};
+
+/// Stores all strips in fixed point.
+void encode(Context& context, const Strips& strips, MatrixView<int16_t> q);
+
+/// How many rows a strip has. A decoded strip shall stay in cache; a product shall have rows enough that
+/// reading the right factor costs little beside the arithmetic, and has them where a strip is not in cache.
+/// `asked` rows, unless it is 0.
+enum class StripOrigin { kProduct, kFixedPoint };
+int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOrigin origin, int64_t asked);
+
+/// Throws InvalidArgument unless x and y give an affinity [rows, cols].
+void check_embeddings(const char* name, const Embeddings& embeddings, int64_t rows, int64_t cols);
+
+}  // namespace sotalign::detail
