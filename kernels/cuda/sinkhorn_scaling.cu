@@ -19,6 +19,7 @@
 #include "kernels/cuda/density_entries.h"
 #include "kernels/cuda/entropic.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/scaling_layout.h"
 
 namespace sotalign::kernels::cuda {
 
@@ -26,64 +27,6 @@ namespace {
 
 /// The two-read path: a warp takes a row.
 constexpr int kRowWarps = 8;
-
-// How rows are processed for a number of columns: `packets` a thread, `rows` to a barrier, and how many of
-// these rows are `ahead` on their way. All are made for 128 registers a thread, that is for 512 threads on a
-// multiprocessor. A column takes a register for its sum and one (bfloat16: half of one) for each row; what
-// else there is leaves 80 to 96 for these. Within that:
-//   * blocks are no larger than the columns need, so that several share a multiprocessor and one computes
-//     while another waits at its barrier;
-//   * several rows to a barrier, which also share one read of the column factors;
-//   * 64 KiB and more on their way for each multiprocessor, where rows are long enough (a H200 needs about
-//     40), but never more than 96 KiB for a block: every device has these, so that one mapping does for all.
-struct Layout {
-  int threads, packets, rows, ahead;
-  constexpr size_t shared_bytes() const { return size_t{16} * threads * packets * ahead; }
-};
-template <class T>
-struct Layouts;
-template <>
-struct Layouts<float> {
-  static constexpr Layout kAll[] = {{128, 1, 4, 4},    // 512 columns: 4 blocks of 8 KiB
-                                    {128, 2, 4, 4},    // 1,024: 4 of 16 KiB
-                                    {128, 4, 2, 2},    // 2,048: 4 of 16 KiB
-                                    {256, 4, 2, 2},    // 4,096: 2 of 32 KiB
-                                    {256, 8, 1, 1},    // 8,192: 2 of 32 KiB
-                                    {512, 8, 1, 1},    // 16,384: 1 of 64 KiB
-                                    {512, 12, 1, 1}};  // 24,576: 1 of 96 KiB
-};
-template <>
-struct Layouts<uint16_t> {
-  static constexpr Layout kAll[] = {{128, 1, 4, 4},   // 1,024 columns: 4 blocks of 8 KiB
-                                    {128, 2, 4, 4},   // 2,048: 4 of 16 KiB
-                                    {128, 4, 2, 2},   // 4,096: 4 of 16 KiB
-                                    {256, 4, 2, 2},   // 8,192: 2 of 32 KiB
-                                    {512, 4, 2, 2},   // 16,384: 1 of 64 KiB
-                                    {512, 6, 2, 2},   // 24,576: 1 of 96 KiB
-                                    {512, 8, 1, 1}};  // 32,768: 1 of 64 KiB
-};
-template <class T>
-constexpr int kWide = sizeof(Layouts<T>::kAll) / sizeof(Layout);  // the index that stands for two reads
-
-template <class T>
-constexpr int layout_of(int64_t cols) {
-  int index = 0;
-  while (index < kWide<T> && cols > int64_t{kPacketEntries<T>} * Layouts<T>::kAll[index].threads *
-                                        Layouts<T>::kAll[index].packets)
-    ++index;
-  return index;
-}
-
-// A multiprocessor holds 512 / threads blocks. One wave of blocks on the 132 multiprocessors of a H100 or
-// H200, or two where a block fills a multiprocessor by itself, so that one does not end long after the
-// others.
-template <class T>
-constexpr int64_t scaling_chunks(int64_t rows, int64_t cols) {
-  const int layout = layout_of<T>(cols);
-  if (layout == kWide<T>) return tiles_of(rows, cols).chunks;
-  const int64_t wave = 132 * 512 / Layouts<T>::kAll[layout].threads;
-  return chunk_count(rows, wave > 264 ? wave : 264);
-}
 
 // What the blocks of the second launch tell the last of them.
 struct Tally {
