@@ -46,4 +46,15 @@ constexpr int recovery_period(Backend backend) { return backend == Backend::kCpu
 
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_scaling, SinkhornScaling)
 
+/// How an iteration is mapped to the machine; depends on backend, type and shape, not on the device.
+struct ScalingMapping {
+  int reads = 1;            ///< of the density
+  int64_t chunks = 1;       ///< of rows, with column sums of their own
+  int rows_at_once = 1;     ///< between two meetings of the threads; CPU: of a group that stays in cache
+  int threads = 0;          ///< CUDA: of a block; 0 on the CPU, where a thread takes a chunk
+  int columns = 0;          ///< CUDA: that a thread keeps in registers
+  int64_t ahead_bytes = 0;  ///< CUDA: on their way to shared memory for each block
+};
+SOTALIGN_DECLARE_FUNCTION(ScalingMapping, sinkhorn_scaling_mapping, SinkhornScaling)
+
 }  // namespace sotalign::kernels

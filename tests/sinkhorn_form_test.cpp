@@ -8,6 +8,7 @@
 #include "support/compare.h"
 #include "support/devices.h"
 #include "support/entropic_oracle.h"
+#include "support/temporary_directory.h"
 
 namespace sotalign {
 namespace {
@@ -205,6 +206,19 @@ TEST_P(SinkhornFormTest, KlotPassesOptionsOn) {
     EXPECT_NE(gradient, usual);
     EXPECT_WITHIN(relative_l1(gradient, std::vector<double>(usual.begin(), usual.end())), 1e-3);
   }
+}
+
+TEST_P(SinkhornFormTest, TellsItsFormAndWhy) {
+  const auto line = [&](int64_t cols, const SinkhornOptions& options) {
+    return Sinkhorn(context, 8, cols, options).describe();
+  };
+  EXPECT_CONTAINS(line(8, {}), "scaling form (up to 100 iterations repay a density), float");
+  EXPECT_CONTAINS(line(8, {.form = SinkhornForm::kScaling}), "scaling form (chosen)");
+  EXPECT_CONTAINS(line(8, {.iterations = 5}), "log domain (so few iterations");
+  EXPECT_CONTAINS(line(8, {.form = SinkhornForm::kLogDomain}), "log domain (chosen)");
+  EXPECT_CONTAINS(line(8, {.storage = SinkhornStorage::kLadder}), "bfloat16, then float density");
+  EXPECT_CONTAINS(line(70000, {}),
+                  context.device().kind == DeviceKind::kCpu ? "groups of 1 rows" : "two reads");
 }
 
 TEST_P(SinkhornFormTest, RejectsWhatItCannotDo) {

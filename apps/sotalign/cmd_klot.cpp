@@ -64,6 +64,7 @@ int run(const Arguments& arguments) {
                                  {"status_teacher", to_string(result.teacher.status)},
                                  {"student", to_json(result.student)},
                                  {"teacher", to_json(result.teacher)}};
+  json["solver"] = klot.solver().describe();
   add_seconds(json, seconds);
   require_finite(json);
   if (gradient.size() > 0) write_npy(arguments.gradient, HostMatrix(gradient.download(), n, m).view());

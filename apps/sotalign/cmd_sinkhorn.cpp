@@ -56,6 +56,7 @@ int run(const Arguments& arguments) {
 
   nlohmann::ordered_json json = {{"n", n}, {"m", m}, {"epsilon", arguments.sinkhorn.epsilon}};
   json.update(to_json(result));
+  json["solver"] = solver.describe();
   add_seconds(json, seconds);
   require_finite(json);
   if (!arguments.potentials.empty()) {

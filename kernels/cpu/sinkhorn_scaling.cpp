@@ -103,6 +103,10 @@ size_t sinkhorn_scaling_scratch(const Queue&, const SinkhornScaling& args) {
   return carver.used();
 }
 
+ScalingMapping sinkhorn_scaling_mapping(const Queue&, const SinkhornScaling& args) {
+  return {.chunks = sizes_of(args.problems).chunks, .rows_at_once = rows_of_group(args.problems.cols)};
+}
+
 void sinkhorn_scaling(const Queue& queue, const SinkhornScaling& args) {
   const EntropicBatch& p = args.problems;
   const Sizes n = sizes_of(p);

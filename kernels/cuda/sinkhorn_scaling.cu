@@ -356,7 +356,24 @@ void iterate(const Queue& queue, const SinkhornScaling& args) {
          args, s, n, blocks);
 }
 
+template <class T>
+ScalingMapping mapping_of(const SinkhornScaling& args) {
+  const int64_t chunks = sizes_of<T>(args).chunks;
+  const int index = layout_of<T>(args.problems.cols);
+  if (index == kWide<T>) return {.reads = 2, .chunks = chunks, .threads = kTileThreads};
+  const Layout& layout = Layouts<T>::kAll[index];
+  return {.chunks = chunks,
+          .rows_at_once = layout.rows,
+          .threads = layout.threads,
+          .columns = layout.packets * kPacketEntries<T>,
+          .ahead_bytes = static_cast<int64_t>(layout.shared_bytes())};
+}
+
 }  // namespace
+
+ScalingMapping sinkhorn_scaling_mapping(const Queue&, const SinkhornScaling& args) {
+  return args.type == DensityType::kFloat ? mapping_of<float>(args) : mapping_of<uint16_t>(args);
+}
 
 size_t sinkhorn_scaling_scratch(const Queue&, const SinkhornScaling& args) {
   Carver carver;

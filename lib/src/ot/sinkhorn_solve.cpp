@@ -20,9 +20,6 @@ namespace {
 /// 1e-3, to 2e-5 or less at any epsilon from 0.005.
 constexpr int64_t kFineIterations = 20;
 
-/// Making a density costs about as much as two log-domain iterations, and each further one saves half.
-constexpr int64_t kWorthDensity = 6;
-
 /// Of operations that run one after the other.
 void* take_scratch(Workspace& workspace, std::initializer_list<size_t> bytes) {
   return workspace.take<unsigned char>(static_cast<int64_t>(std::max(bytes)));
@@ -52,8 +49,7 @@ class Sinkhorn::Solve {
     context_->copy_on_device(v_, solver_.start_.data() + group_.first * cols_,
                              static_cast<size_t>(group_.count * cols_) * sizeof(double));
     descend();
-    const bool worth_density = options_.form == SinkhornForm::kAuto && iterations_ >= kWorthDensity;
-    if (strips_.stored() && (worth_density || options_.form == SinkhornForm::kScaling))
+    if (strips_.stored() && solver_.scaling_form())
       iterate_scaling();
     else
       iterate_log_domain();

@@ -116,6 +116,10 @@ class Sinkhorn {
   /// What a solver and solve(embeddings) take of the context's memory besides the embeddings.
   static int64_t memory_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows = 0);
 
+  /// One line: the form of the next solve of stored affinities and why, its memory, and how an iteration is
+  /// mapped to the machine.
+  std::string describe() const;
+
   int64_t batch() const { return static_cast<int64_t>(options_.size()); }
   int64_t rows() const { return rows_; }
   int64_t cols() const { return cols_; }
@@ -137,6 +141,7 @@ class Sinkhorn {
   kernels::EntropicBatch problems(Group group, ConstMatrixF strip, int64_t problem_stride,
                                   int64_t strip_begin = 0, int64_t strip_height = 0) const;
   kernels::SinkhornState* states(int64_t problem = 0) const;
+  bool scaling_form() const;
   void plan(Group group, ConstMatrixF affinity, MatrixF plan);
   class Solve;  // in sinkhorn_solve.cpp
   void solve(const detail::Strips& strips, Group group);
