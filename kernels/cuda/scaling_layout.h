@@ -59,11 +59,11 @@ constexpr int layout_of(int64_t cols) {
 // H200, or two where a block fills a multiprocessor by itself, so that one does not end long after the
 // others.
 template <class T>
-constexpr int64_t scaling_chunks(int64_t rows, int64_t cols) {
-  const int layout = layout_of<T>(cols);
-  if (layout == kWide<T>) return tiles_of(rows, cols).chunks;
+constexpr int64_t scaling_chunks(const EntropicBatch& p) {
+  const int layout = layout_of<T>(p.cols);
+  if (layout == kWide<T>) return tiles_of(p).chunks;
   const int64_t wave = 132 * 512 / Layouts<T>::kAll[layout].threads;
-  return chunk_count(rows, wave > 264 ? wave : 264);
+  return chunk_count(p.rows, wave > 264 ? wave : 264);
 }
 
 }  // namespace sotalign::kernels::cuda

@@ -114,7 +114,7 @@ __device__ __forceinline__ void write_tile(const SinkhornAbsorb& args, const Scr
 
 __global__ void __launch_bounds__(kTileThreads) density_kernel(SinkhornAbsorb args, Scratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Tile tile = tile_of_block(tiles, p.rows);
+  const Tile tile = tile_of_block(tiles, strip_of(p));
   const int64_t b = tile.problem, j = tile.column;
   const Wanted wanted = s.wanted[b];
   if (wanted == Wanted::kNothing) return;  // there is no barrier
@@ -155,7 +155,9 @@ void sinkhorn_absorb(const Queue& queue, const SinkhornAbsorb& args) {
   const int64_t blocks = prepare_blocks(p.rows, width);
   launch(queue, "sinkhorn_absorb", prepare_kernel, static_cast<unsigned>(p.batch * blocks), kPrepareThreads,
          0, args, s, width, blocks);
-  const Tiles tiles = tiles_of(p.rows, width > coarse_width ? width : coarse_width);
+  EntropicBatch padded = p;
+  padded.cols = width > coarse_width ? width : coarse_width;
+  const Tiles tiles = tiles_of(padded);
   launch(queue, "sinkhorn_absorb", density_kernel,
          static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, tiles);
 }

@@ -48,8 +48,8 @@ struct Sizes {
 template <class T>
 Sizes sizes_of(const SinkhornScaling& args) {
   const EntropicBatch& p = args.problems;
-  return {scaling_chunks<T>(p.rows, p.cols), blocks_for(p.rows, kSumThreads),
-          density_stride(p.cols, DensityType::kFloat), density_stride(p.cols, args.type)};
+  return {scaling_chunks<T>(p), blocks_for(p.rows, kSumThreads), density_stride(p.cols, DensityType::kFloat),
+          density_stride(p.cols, args.type)};
 }
 Scratch carve(Carver& carver, const EntropicBatch& p, const Sizes& n) {
   Scratch s{};
@@ -241,7 +241,7 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize)
 template <class T>
 __global__ void __launch_bounds__(kTileThreads)
     wide_columns_kernel(SinkhornScaling args, Scratch s, Sizes n, Tiles tiles) {
-  const Tile tile = tile_of_block(tiles, args.problems.rows);
+  const Tile tile = tile_of_block(tiles, strip_of(args.problems));
   const int64_t b = tile.problem, j = tile.column;
   if (!wanted(args, b) || j >= args.problems.cols) return;  // no barrier follows
   const T* density = density_of<T>(args, b) + j;
@@ -338,7 +338,7 @@ void launch_rows(const Queue& queue, const SinkhornScaling& args, const Scratch&
   } else {
     launch(queue, "sinkhorn_scaling", wide_rows_kernel<T>, blocks_for(p.batch * p.rows, kRowWarps),
            kRowWarps * kWarpSize, 0, args, s, n);
-    const Tiles tiles = tiles_of(p.rows, p.cols);
+    const Tiles tiles = tiles_of(p);
     launch(queue, "sinkhorn_scaling", wide_columns_kernel<T>,
            static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, n, tiles);
   }
