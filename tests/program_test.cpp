@@ -135,6 +135,7 @@ TEST(Program, StopAndResumeGiveTheSameBits) {
   stopped.insert(stopped.end(), {"--stop-after", "5"});
   const ProgramResult first = files.train("parts", stopped);
   ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_CONTAINS(first.out, "klot      affinities stored: ");
   EXPECT_CONTAINS(first.out, "--resume");
   EXPECT_FALSE(std::ifstream(files / "parts/model.safetensors").good());
   const ProgramResult second = run_program({"train", "--out", files / "parts", "--resume"});
@@ -325,6 +326,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
   EXPECT_EQ(outcome("little_memory", {"--klot-memory-mib", "0.001"}), unchanged);
   EXPECT_EQ(memory("little_memory"), "streamed");
   EXPECT_EQ(memory("base"), "stored");
+  EXPECT_EQ(memory("with--klot-memory"), "fixed16");
   tested.insert("klot_memory_mib");
 
   // A new option has to join this test. These are about files and the machine:

@@ -47,9 +47,8 @@ const TrainOptions& check_options(const TrainOptions& o) {
     throw InvalidArgument(fmt::format("batch_unpaired: expected at least 1, found {}", o.batch_unpaired));
   if (!(o.klot_weight >= 0) || !std::isfinite(o.klot_weight))
     throw InvalidArgument(fmt::format("klot_weight: expected a number >= 0, found {}", o.klot_weight));
-  if (!(o.klot_memory_mib >= 0) || !std::isfinite(o.klot_memory_mib))
-    throw InvalidArgument(
-        fmt::format("klot_memory_mib: expected a number >= 0, found {}", o.klot_memory_mib));
+  if (!(o.klot_memory_mib >= 0 && o.klot_memory_mib <= 1e9))
+    throw InvalidArgument(fmt::format("klot_memory_mib: expected 0 to 1e9, found {}", o.klot_memory_mib));
   learning_rate(o.schedule, 0, o.steps);  // throws for a bad schedule
   return o;
 }
@@ -200,10 +199,7 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
 }
 
 KlotMemoryPlan Trainer::plan_memory(int64_t rows, int64_t cols) const {
-  if (options_.klot_memory) {
-    const KlotMemory memory = *options_.klot_memory;
-    return {memory, klot_memory_bytes(*context_, rows, cols, memory), to_string(memory) + ": as asked"};
-  }
+  if (options_.klot_memory) return plan_klot_memory(*context_, rows, cols, *options_.klot_memory);
   if (options_.klot_memory_mib > 0)
     return plan_klot_memory(*context_, rows, cols,
                             static_cast<int64_t>(options_.klot_memory_mib * (1 << 20)));

@@ -28,5 +28,7 @@ struct KlotMemoryPlan {
 /// The fastest way that takes at most `available` bytes: stored, else fixed16, else streamed, which takes the
 /// least there is and is the answer even where that is more. Negative `available`: not known, stored.
 KlotMemoryPlan plan_klot_memory(const Context& context, int64_t rows, int64_t cols, int64_t available);
+/// The way that was asked for.
+KlotMemoryPlan plan_klot_memory(const Context& context, int64_t rows, int64_t cols, KlotMemory memory);
 
 }  // namespace sotalign
