@@ -158,6 +158,7 @@ TEST(Program, StopAndResumeGiveTheSameBits) {
   stopped.insert(stopped.end(), {"--stop-after", "5"});
   const ProgramResult first = files.train("parts", stopped);
   ASSERT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_CONTAINS(first.out, "klot      affinities stored: ");
   EXPECT_CONTAINS(first.out, "--resume");
   EXPECT_FALSE(std::ifstream(files / "parts/model.safetensors").good());
   const ProgramResult second = run_program({"train", "--out", files / "parts", "--resume"});
@@ -300,6 +301,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
                                                                     {"--batch-pairs", "21"},
                                                                     {"--batch-unpaired", "23"},
                                                                     {"--klot-weight", "1"},
+                                                                    {"--klot-memory", "fixed16"},
                                                                     {"--epsilon-student", "0.2"},
                                                                     {"--epsilon-teacher", "0.1"},
                                                                     {"--iterations", "3"},
@@ -343,6 +345,16 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
 
   EXPECT_NE(outcome("teacher_start", {"--hidden", "", "--dim", "0"}),
             outcome("random_start", {"--hidden", "", "--dim", "0", "--initialization", "random"}));
+
+  // In one strip, what is streamed is what is stored, to the bit.
+  const auto memory = [&](const std::string& run) {
+    return Json::parse(read_file(files / (run + "/config.json")))["klot_memory"].get<std::string>();
+  };
+  EXPECT_EQ(outcome("little_memory", {"--klot-memory-mib", "0.001"}), unchanged);
+  EXPECT_EQ(memory("little_memory"), "streamed");
+  EXPECT_EQ(memory("base"), "stored");
+  EXPECT_EQ(memory("with--klot-memory"), "fixed16");
+  tested.insert("klot_memory_mib");
 
   // A new option has to join this test. These are about files and the machine:
   const std::set<std::string> without_effect = {

@@ -240,7 +240,7 @@ TEST_P(StreamedKlotTest, TakesTheMemoryItAnnounces) {
       const OnDevice d(fresh, data);
       Matrix<float> dx(fresh, 300, 3), dy(fresh, 280, 3);
       const int64_t before = fresh.bytes_in_use();
-      StreamedKlot klot(fresh, 300, 280, {.iterations = 3}, memory, strip_rows);
+      StreamedKlot klot(fresh, 300, 280, {.iterations = 6}, memory, strip_rows);
       // What the workspace takes first it keeps, in pieces of a mebibyte or more.
       klot.run(d.student(), d.teacher(), dx, dy);
       const int64_t taken = fresh.bytes_in_use() - before,
@@ -253,7 +253,7 @@ TEST_P(StreamedKlotTest, TakesTheMemoryItAnnounces) {
     }
   const auto bytes = [&](KlotMemory memory) { return klot_memory_bytes(context, 100000, 100000, memory); };
   const double entries = 1e10;
-  EXPECT_NEAR(double(bytes(KlotMemory::kStored)) / entries, 8.0, 0.1);
+  EXPECT_NEAR(double(bytes(KlotMemory::kStored)) / entries, 12.0, 0.1);  // K, K* and one density
   EXPECT_NEAR(double(bytes(KlotMemory::kFixed16)) / entries, 4.0, 0.1);
   EXPECT_LE(bytes(KlotMemory::kStreamed), int64_t{500} << 20);
 }
@@ -273,7 +273,7 @@ TEST_P(StreamedKlotTest, PlansByMemory) {
   EXPECT_EQ(plan(bytes(KlotMemory::kFixed16) - 1).memory, KlotMemory::kStreamed);
   EXPECT_EQ(plan(0).memory, KlotMemory::kStreamed);
   EXPECT_EQ(plan(-1).memory, KlotMemory::kStored);
-  EXPECT_CONTAINS(plan(int64_t{2} << 30).reason, "of 2.0 GiB, stored would be 3.0 GiB");
+  EXPECT_CONTAINS(plan(int64_t{2} << 30).reason, "of 2.0 GiB, stored would be 4.5 GiB");
 }
 
 TEST_P(StreamedKlotTest, SinkhornOfEmbeddings) {

@@ -164,6 +164,36 @@ TEST_P(TrainerTest, StepsAllocateNothingAndNeverWait) {
   EXPECT_EQ(context.synchronizations(), waits);
 }
 
+TEST_P(TrainerTest, AffinitiesNeedNotBeStored) {
+  Trainer stored(context, data(), options());
+  EXPECT_EQ(stored.options().klot_memory, KlotMemory::kStored);
+  train(stored, 4);
+  for (const KlotMemory memory : {KlotMemory::kFixed16, KlotMemory::kStreamed}) {
+    TrainOptions o = options();
+    o.klot_memory = memory;
+    Trainer trainer(context, data(), o), resumed(context, data(), o);
+    EXPECT_EQ(trainer.klot_memory()->memory, memory);
+    train(trainer, 2);
+    const std::string path = temporary("memory");
+    trainer.save_checkpoint(path);
+    EXPECT_THROW(stored.load_checkpoint(path), IoError);
+    resumed.load_checkpoint(path);
+    const int64_t allocations = context.allocations();
+    train(trainer, 2);
+    EXPECT_EQ(context.allocations(), allocations);
+    train(resumed, 2);
+    EXPECT_EQ(values(trainer), values(resumed));
+    EXPECT_WITHIN(std::abs(trainer.metrics().klot->value - stored.metrics().klot->value),
+                  1e-3 * stored.metrics().klot->value);
+    std::filesystem::remove(path);
+  }
+  TrainOptions o = options();
+  o.klot_memory_mib = 1e-3;
+  EXPECT_EQ(Trainer(context, data(), o).options().klot_memory, KlotMemory::kStreamed);
+  o.klot_weight = 0;
+  EXPECT_FALSE(Trainer(context, data(), o).klot_memory().has_value());
+}
+
 TEST_P(TrainerTest, SailNeedsNoUnpairedRowsAndIgnoresThem) {
   TrainOptions o = options();
   o.klot_weight = 0;

@@ -49,7 +49,7 @@ std::string percent(double fraction) { return fmt::format("{:.1f}", 100 * fracti
 
 class Training {
  public:
-  Training(const Arguments& arguments, Context& context, const Dataset& data)
+  Training(Arguments& arguments, Context& context, const Dataset& data)
       : arguments_(arguments),
         config_(arguments.config),
         run_(config_.out),
@@ -64,6 +64,8 @@ class Training {
       throw InvalidArgument(
           fmt::format("--stop-after: expected more than the {} steps already done, found {}",
                       trainer_.steps_done(), arguments_.stop_after));
+    // What was chosen for `auto` here is the choice wherever the run is continued.
+    arguments_.config.train.klot_memory = trainer_.options().klot_memory;
     if (!arguments_.resume) run_.create(arguments_.table.values());
     print_header();
     metrics_ = std::make_unique<MetricsFile>(run_.metrics(), trainer_.steps_done());
@@ -113,6 +115,7 @@ class Training {
         "model     {} parameters, {} dimensions; {}", model.parameters.size(), model.dim(Projection::kHeads),
         config_.train.klot_weight > 0 ? fmt::format("klot weight {}", config_.train.klot_weight)
                                       : "SAIL (klot weight 0)"));
+    if (trainer_.klot_memory()) progress_.print("klot      affinities " + trainer_.klot_memory()->reason);
     if (arguments_.resume)
       progress_.print(
           fmt::format("resume    {} of {} steps are done", trainer_.steps_done(), config_.train.steps));
@@ -188,7 +191,7 @@ class Training {
         "next      sotalign eval --model {} --images TEST_IMAGES.npy --texts TEST_TEXTS.npy", run_.model()));
   }
 
-  const Arguments& arguments_;
+  Arguments& arguments_;
   const TrainConfig& config_;
   RunDirectory run_;
   Context& context_;

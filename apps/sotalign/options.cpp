@@ -88,6 +88,15 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
   table.add("klot_weight", &train.klot_weight,
             "Weight of KLOT; 0 is SAIL, the supervised baseline. Plans have total mass 1\n"
             "here and rows of mass 1 in the paper: its alpha times the unpaired batch");
+  table.add("klot_memory",
+            choice(&train.klot_memory, {{"auto", std::nullopt},
+                                        {"stored", KlotMemory::kStored},
+                                        {"fixed16", KlotMemory::kFixed16},
+                                        {"streamed", KlotMemory::kStreamed}}),
+            "How KLOT holds its affinities: in float32, in 16-bit fixed point, or\n"
+            "computed anew in each iteration; auto: the first of these that fits");
+  table.add("klot_memory_mib", &train.klot_memory_mib,
+            "Memory, in MiB, that auto may take; 0: most of what is free");
 }
 
 void add_train_options(OptionTable& table, TrainConfig& config) {

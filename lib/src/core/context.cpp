@@ -70,6 +70,7 @@ int64_t Context::host_copies() const { return impl_->host_copies; }
 int64_t Context::synchronizations() const { return impl_->synchronizations; }
 int64_t Context::bytes_in_use() const { return impl_->bytes_in_use; }
 int64_t Context::peak_bytes() const { return impl_->peak_bytes; }
+int64_t Context::available_bytes() const { return impl_->runtime->free_bytes(); }
 
 void* Context::allocate(size_t bytes, const char* purpose) {
   if (bytes == 0) return nullptr;

@@ -1,6 +1,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "core/host_memory.h"
 #include "core/runtime.h"
 
 namespace sotalign::detail {
@@ -17,7 +18,7 @@ class CpuRuntime final : public Runtime {
     return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
   }
   void deallocate(void* pointer) noexcept override { std::free(pointer); }
-  int64_t free_bytes() const override { return -1; }
+  int64_t free_bytes() const override { return available_host_bytes(); }
   void copy_to_device(void* destination, const void* source, size_t bytes) override {
     std::memcpy(destination, source, bytes);
   }

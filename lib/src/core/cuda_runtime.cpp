@@ -66,6 +66,7 @@ class CudaRuntime final : public Runtime {
   }
   int64_t free_bytes() const override {
     size_t free = 0, total = 0;
+    if (cudaSetDevice(queue.device) != cudaSuccess) return -1;
     return cudaMemGetInfo(&free, &total) == cudaSuccess ? static_cast<int64_t>(free) : -1;
   }
   void copy_to_device(void* destination, const void* source, size_t bytes) override {

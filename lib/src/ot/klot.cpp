@@ -21,13 +21,6 @@ SinkhornOptions solve_options(const KlotOptions& o, double epsilon) {
           .storage = o.storage};
 }
 
-/// Entries of an affinity up to which both problems are solved together: small ones leave a device idle, and
-/// what every launch and every meeting of threads costs is then paid once. Large ones gain nothing, and
-/// taking turns they need the memory for one density only.
-int64_t together_up_to(kernels::Backend backend) {
-  return backend == kernels::Backend::kCpu ? int64_t{1} << 20 : int64_t{1} << 26;
-}
-
 /// From one matrix to another one in the same memory, though not of one array.
 int64_t elements_apart(const float* from, const float* to) {
   return (reinterpret_cast<intptr_t>(to) - reinterpret_cast<intptr_t>(from)) /
@@ -43,6 +36,13 @@ Klot::Klot(Context& context, int64_t rows, int64_t cols, const KlotOptions& opti
           {solve_options(options, options.epsilon_student), solve_options(options, options.epsilon_teacher)}),
       value_(context, 1) {}
 
+// Small problems leave a device idle, and what every launch and every meeting of threads costs is then paid
+// once. Large ones gain nothing, and taking turns they need the memory for one density only.
+int64_t Klot::solved_at_once(const Context& context, int64_t rows, int64_t cols) {
+  const bool cpu = context.queue().backend == kernels::Backend::kCpu;
+  return rows * cols <= (cpu ? int64_t{1} << 20 : int64_t{1} << 26) ? 2 : 1;
+}
+
 void Klot::set_weights(const std::vector<double>& a, const std::vector<double>& b) {
   for (const int64_t problem : {0, 1}) solver_.set_weights(problem, a, b);
 }
@@ -57,7 +57,7 @@ void Klot::run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, dou
     throw InvalidArgument(
         fmt::format("gradient: expected [{}, {}], found [{}, {}]", rows, cols, gradient.rows, gradient.cols));
   const int64_t apart = elements_apart(student.data, teacher.data);
-  if (rows * cols <= together_up_to(context_->queue().backend) && student.stride == teacher.stride) {
+  if (solved_at_once(*context_, rows, cols) == 2 && student.stride == teacher.stride) {
     solver_.solve(detail::StoredStrips(student, apart), {0, 2});
   } else {
     solver_.solve(detail::StoredStrips(student), {0, 1});

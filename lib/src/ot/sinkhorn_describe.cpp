@@ -34,6 +34,10 @@ bool Sinkhorn::scaling_form() const {
          (o.form == SinkhornForm::kAuto && o.iterations - descent_ >= kWorthDensity);
 }
 
+int64_t Sinkhorn::density_bytes(int64_t rows, int64_t cols) {
+  return kernels::density_bytes(1, rows, cols, kernels::DensityType::kFloat);
+}
+
 std::string Sinkhorn::describe() const {
   const bool chosen = options_[0].form != SinkhornForm::kAuto;
   if (!scaling_form())
@@ -47,8 +51,7 @@ std::string Sinkhorn::describe() const {
       "scaling form ({}), {} density in {:.1f} MiB: {}",
       chosen ? "chosen" : fmt::format("up to {} iterations repay a density", options_[0].iterations),
       ladder ? "bfloat16, then float" : "float",
-      static_cast<double>(kernels::density_bytes(batch(), rows_, cols_, kernels::DensityType::kFloat)) /
-          (1 << 20),
+      static_cast<double>(batch() * density_bytes(rows_, cols_)) / (1 << 20),
       sotalign::describe(sinkhorn_scaling_mapping(context_->queue(), scaling)));
 }
 

@@ -18,6 +18,7 @@ using detail::ProductStrips;
 void Sinkhorn::check(const Embeddings& embeddings) const {
   if (batch() != 1)
     throw InvalidArgument(fmt::format("embeddings: expected a solver for one problem, found {}", batch()));
+  detail::check_form(options_[0].form, options_[0].storage);
   detail::check_embeddings("affinity", embeddings, rows_, cols_);
 }
 

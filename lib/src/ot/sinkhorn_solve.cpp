@@ -25,6 +25,16 @@ void* take_scratch(Workspace& workspace, std::initializer_list<size_t> bytes) {
   return workspace.take<unsigned char>(static_cast<int64_t>(std::max(bytes)));
 }
 
+// The operations of the scaling form run one after the other and share their scratch memory.
+size_t scaling_scratch(const kernels::Queue& queue, const kernels::EntropicBatch& p) {
+  return std::max(
+      {sinkhorn_row_update_scratch(queue, {.problems = p}),
+       sinkhorn_column_update_scratch(queue, {.problems = p}),
+       sinkhorn_absorb_scratch(queue, {.problems = p}),
+       sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kFloat}),
+       sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kBfloat16})});
+}
+
 }  // namespace
 
 // One solve of a group of problems: views of what the solver holds of them, and the parts of the solve.
@@ -166,7 +176,7 @@ void Sinkhorn::Solve::iterate_scaling() {
   float* column_scale = workspace.take<float>(group_.count * 2 * width);
   float* row_mass = workspace.take<float>(group_.count * rows_);
   float* column_mass = workspace.take<float>(group_.count * cols_);
-  const int64_t density_bytes = kernels::density_bytes(1, rows_, cols_, kernels::DensityType::kFloat);
+  const int64_t density_bytes = Sinkhorn::density_bytes(rows_, cols_);
   void* density = workspace.take<unsigned char>(group_.count * density_bytes);
   kernels::SinkhornRowUpdate rows{.problems = problems, .states = states_, .v = v_, .u = u_};
   kernels::SinkhornColumnUpdate columns{.problems = problems, .states = states_, .u = u_, .v = v_};
@@ -195,16 +205,8 @@ void Sinkhorn::Solve::iterate_scaling() {
                                    .column_mass = column_mass,
                                    .row_scale = row_scale,
                                    .column_scale = column_scale};
-  // These run one after the other and share their scratch memory.
-  size_t most_scaling = 0;
-  for (const auto t : {kernels::DensityType::kFloat, kernels::DensityType::kBfloat16}) {
-    scaling.type = t;
-    most_scaling = std::max(most_scaling, sinkhorn_scaling_scratch(queue, scaling));
-  }
-  void* scratch = take_scratch(
-      workspace, {sinkhorn_row_update_scratch(queue, rows), sinkhorn_column_update_scratch(queue, columns),
-                  sinkhorn_absorb_scratch(queue, absorb), most_scaling});
-  rows.scratch = columns.scratch = absorb.scratch = scaling.scratch = scratch;
+  rows.scratch = columns.scratch = absorb.scratch = scaling.scratch =
+      take_scratch(workspace, {scaling_scratch(queue, problems)});
 
   // From here on densities are fine, whatever their tolerance has decided.
   const int64_t refine_at = ladder ? std::max<int64_t>(iterations_ - kFineIterations, 1) : 0;
@@ -235,6 +237,12 @@ void Sinkhorn::Solve::iterate_scaling() {
     fold.all = true;
     sinkhorn_fold(queue, fold);
   }
+}
+
+int64_t Sinkhorn::scaling_bytes(const Context& context, int64_t rows, int64_t cols, int64_t count) {
+  const int64_t factors = 3 * rows + cols + 2 * kernels::density_stride(cols, kernels::DensityType::kFloat);
+  return count * (density_bytes(rows, cols) + factors * static_cast<int64_t>(sizeof(float))) +
+         static_cast<int64_t>(scaling_scratch(context.queue(), {.batch = count, .rows = rows, .cols = cols}));
 }
 
 // Symmetrisation and marginal errors.

@@ -39,6 +39,7 @@ StreamedKlot::StreamedKlot(Context& context, int64_t rows, int64_t cols, const K
       memory_(memory),
       height_(height_of(context, rows, cols, memory, strip_rows)),
       klot_(context, rows, cols, options) {
+  if (memory != KlotMemory::kStored) detail::check_form(options.form, options.storage);
   if (memory == KlotMemory::kStored) {
     student_ = Matrix<float>(context, rows, cols, "student affinity");
     teacher_ = Matrix<float>(context, rows, cols, "teacher affinity");
@@ -100,7 +101,10 @@ int64_t StreamedKlot::memory_bytes(const Context& context, int64_t rows, int64_t
   const kernels::EntropicBatch p{.rows = rows, .cols = cols, .strip_height = height};
   const int64_t gradient_scratch =
       static_cast<int64_t>(klot_gradient_scratch(context.queue(), {.student = p, .teacher = p}));
-  const int64_t scratch = std::max(Sinkhorn::scratch_bytes(context, rows, cols, height), gradient_scratch);
+  int64_t scratch = std::max(Sinkhorn::scratch_bytes(context, rows, cols, height), gradient_scratch);
+  if (memory == KlotMemory::kStored)
+    scratch = std::max(
+        scratch, Sinkhorn::scaling_bytes(context, rows, cols, Klot::solved_at_once(context, rows, cols)));
   const int64_t strips = 2 * height * cols * static_cast<int64_t>(sizeof(float));
   const int64_t fixed =
       memory == KlotMemory::kFixed16 ? 2 * rows * cols * static_cast<int64_t>(sizeof(int16_t)) : 0;

@@ -8,6 +8,7 @@
 #include "sotalign/core/context.h"
 #include "sotalign/core/matrix_view.h"
 #include "sotalign/ot/embeddings.h"
+#include "sotalign/ot/sinkhorn.h"
 
 namespace sotalign::detail {
 
@@ -88,6 +89,9 @@ void encode(Context& context, const Strips& strips, MatrixView<int16_t> q);
 /// `asked` rows, unless it is 0.
 enum class StripOrigin { kProduct, kFixedPoint };
 int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOrigin origin, int64_t asked);
+
+/// Throws InvalidArgument for what needs an affinity that is stored.
+void check_form(SinkhornForm form, SinkhornStorage storage);
 
 /// Throws InvalidArgument unless x and y give an affinity [rows, cols].
 void check_embeddings(const char* name, const Embeddings& embeddings, int64_t rows, int64_t cols);

@@ -47,6 +47,8 @@ const TrainOptions& check_options(const TrainOptions& o) {
     throw InvalidArgument(fmt::format("batch_unpaired: expected at least 1, found {}", o.batch_unpaired));
   if (!(o.klot_weight >= 0) || !std::isfinite(o.klot_weight))
     throw InvalidArgument(fmt::format("klot_weight: expected a number >= 0, found {}", o.klot_weight));
+  if (!(o.klot_memory_mib >= 0 && o.klot_memory_mib <= 1e9))
+    throw InvalidArgument(fmt::format("klot_memory_mib: expected 0 to 1e9, found {}", o.klot_memory_mib));
   learning_rate(o.schedule, 0, o.steps);  // throws for a bad schedule
   return o;
 }
@@ -187,13 +189,22 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
   teacher_texts_ = Matrix<float>(context, texts_.rows(), teacher.dim(), "teacher's projections of the texts");
   teacher.project(context, Side::kX, images_, teacher_images_);
   teacher.project(context, Side::kY, texts_, teacher_texts_);
-  klot_.emplace(context, n, m, options.klot);
   image_index_ = Buffer<int64_t>(context, n);
   text_index_ = Buffer<int64_t>(context, m);
   teacher_image_batch_ = Matrix<float>(context, n, teacher.dim(), "batch of projections");
   teacher_text_batch_ = Matrix<float>(context, m, teacher.dim(), "batch of projections");
-  affinity_ = Matrix<float>(context, n, m, "student affinity");
-  teacher_affinity_ = Matrix<float>(context, n, m, "teacher affinity");
+  klot_memory_ = plan_memory(n, m);
+  options_.klot_memory = klot_memory_->memory;
+  klot_.emplace(context, n, m, options.klot, klot_memory_->memory);
+}
+
+KlotMemoryPlan Trainer::plan_memory(int64_t rows, int64_t cols) const {
+  if (options_.klot_memory) return plan_klot_memory(*context_, rows, cols, *options_.klot_memory);
+  if (options_.klot_memory_mib > 0)
+    return plan_klot_memory(*context_, rows, cols,
+                            static_cast<int64_t>(options_.klot_memory_mib * (1 << 20)));
+  const int64_t available = context_->available_bytes();
+  return plan_klot_memory(*context_, rows, cols, available < 0 ? available : available / 8 * 7);
 }
 
 Model Trainer::build_model() {
@@ -267,11 +278,8 @@ void Trainer::klot_step(ConstMatrixF f, ConstMatrixF g) {
   Context& context = *context_;
   gather(context, teacher_images_, image_index_.data(), teacher_image_batch_);
   gather(context, teacher_texts_, text_index_.data(), teacher_text_batch_);
-  cosines(context, f, g, affinity_);
-  cosines(context, teacher_image_batch_, teacher_text_batch_, teacher_affinity_);
-  klot_->run(affinity_, teacher_affinity_, affinity_, options_.klot_weight);
-  cosines_backward(context, f, g, affinity_, d_image_.view().row_range(0, f.rows),
-                   d_text_.view().row_range(0, g.rows));
+  klot_->run({f, g}, {teacher_image_batch_, teacher_text_batch_}, d_image_.view().row_range(0, f.rows),
+             d_text_.view().row_range(0, g.rows), options_.klot_weight);
 }
 
 StepMetrics Trainer::metrics() const {

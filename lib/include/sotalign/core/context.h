@@ -48,6 +48,8 @@ class Context {
   /// Bytes now allocated and the most there ever were.
   int64_t bytes_in_use() const;
   int64_t peak_bytes() const;
+  /// Memory that can still be had now, of the device or of this process's share of the host; -1: not known.
+  int64_t available_bytes() const;
 
  private:
   friend class Workspace;

@@ -52,6 +52,8 @@ class Klot {
 
  private:
   friend class StreamedKlot;
+  /// Problems whose affinities are stored are solved as a batch of two if they are small, else in turn.
+  static int64_t solved_at_once(const Context& context, int64_t rows, int64_t cols);
   /// Value and gradient from the potentials of both solves. `memory(begin)` is where the strip from row
   /// `begin` goes, and `use(gradient, begin)` is called when it is there.
   void differentiate(const detail::Strips& student, const detail::Strips& teacher, double gradient_scale,

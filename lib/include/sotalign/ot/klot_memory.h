@@ -9,7 +9,7 @@
 namespace sotalign {
 
 enum class KlotMemory {
-  kStored,   ///< both in float32: 8 bytes for each pair of rows
+  kStored,   ///< both in float32, and one density of the scaling form: 12 bytes a pair of rows
   kFixed16,  ///< both in 16-bit fixed point, decoded strip by strip: 4 bytes; entries are off by up to 1.5e-5
   kStreamed,  ///< neither: strips of rows are computed anew in each iteration, at the cost of the product
 };
@@ -28,5 +28,7 @@ struct KlotMemoryPlan {
 /// The fastest way that takes at most `available` bytes: stored, else fixed16, else streamed, which takes the
 /// least there is and is the answer even where that is more. Negative `available`: not known, stored.
 KlotMemoryPlan plan_klot_memory(const Context& context, int64_t rows, int64_t cols, int64_t available);
+/// The way that was asked for.
+KlotMemoryPlan plan_klot_memory(const Context& context, int64_t rows, int64_t cols, KlotMemory memory);
 
 }  // namespace sotalign

@@ -131,6 +131,9 @@ class Sinkhorn {
   void check(const Embeddings& embeddings) const;
   static int64_t vector_bytes(int64_t rows, int64_t cols);
   static int64_t scratch_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows);
+  static int64_t density_bytes(int64_t rows, int64_t cols);
+  /// What a solve of `count` problems in the scaling form takes.
+  static int64_t scaling_bytes(const Context& context, int64_t rows, int64_t cols, int64_t count);
   /// Neighbouring problems of the batch, solved together.
   struct Group {
     int64_t first, count;

@@ -9,7 +9,7 @@
 #include "sotalign/eval/retrieval.h"
 #include "sotalign/optim/optimizer.h"
 #include "sotalign/optim/schedule.h"
-#include "sotalign/ot/klot.h"
+#include "sotalign/ot/streamed_klot.h"
 #include "sotalign/train/model.h"
 #include "sotalign/train/sampler.h"
 
@@ -51,6 +51,9 @@ struct TrainOptions {
   /// and 1e-5 with 22,000 rows are 22, 2.2 and 0.22.
   double klot_weight = 30.0;
   KlotOptions klot = {.epsilon_student = 0.1, .epsilon_teacher = 0.02, .tolerance = 1e-3};
+  /// How its affinities are held. None: the fastest way that fits into klot_memory_mib.
+  std::optional<KlotMemory> klot_memory = std::nullopt;
+  double klot_memory_mib = 0;  ///< 0: seven eighths of what is free when the trainer is made
   uint64_t seed = 0;
 };
 
@@ -72,7 +75,8 @@ class Trainer {
   int64_t steps_done() const { return step_; }
   bool finished() const { return step_ >= options_.steps; }
 
-  /// One step; allocates nothing and waits for nothing after the first.
+  /// One step; allocates nothing after the first, and waits for nothing unless KLOT's affinities come in
+  /// strips (see StreamedKlot).
   void train_step();
   /// Of the last step; waits for it.
   StepMetrics metrics() const;
@@ -94,11 +98,15 @@ class Trainer {
   void save_checkpoint(const std::string& path);
   void load_checkpoint(const std::string& path);
 
-  /// As given, with `initialization` and `dim` resolved.
+  /// How KLOT's affinities are held, and why; none without KLOT.
+  const std::optional<KlotMemoryPlan>& klot_memory() const { return klot_memory_; }
+
+  /// As given, with `initialization`, `dim` and `klot_memory` resolved.
   const TrainOptions& options() const { return options_; }
 
  private:
   Model build_model();
+  KlotMemoryPlan plan_memory(int64_t rows, int64_t cols) const;
   void klot_step(ConstMatrixF f, ConstMatrixF g);
   void siglip_step(ConstMatrixF f, ConstMatrixF g);
   std::string fingerprint() const;
@@ -115,13 +123,14 @@ class Trainer {
   Optimizer optimizer_;
   BatchSampler pair_sampler_;
   std::optional<BatchSampler> image_sampler_, text_sampler_;  // absent without KLOT
-  std::optional<Klot> klot_;
+  std::optional<KlotMemoryPlan> klot_memory_;
+  std::optional<StreamedKlot> klot_;
 
   // Of one step. Rows of a batch: first the unpaired ones, then the pairs.
   Buffer<int64_t> image_index_, text_index_, pair_index_;
   Matrix<float> image_batch_, text_batch_, teacher_image_batch_, teacher_text_batch_;
   Activations image_activations_, text_activations_;
-  Matrix<float> affinity_, teacher_affinity_, pair_affinity_;
+  Matrix<float> pair_affinity_;
   Matrix<float> d_image_, d_text_;
   Buffer<double> siglip_value_;
 
