@@ -124,8 +124,14 @@ def fold(n, m):
     return [launch("sinkhorn_absorb.cu", "fold_kernel", 256, blocks_for(max(n, m), 256), 24 * (n + m))]
 
 
+def density_stride(cols, entry):
+    """kernels/density.h"""
+    lines = blocks_for(cols, 64 // entry)
+    return (lines + (lines % 64 == 0)) * (64 // entry)
+
+
 def absorb(n, m, entry=4):
-    chunks, across = tiles_of(n, m)
+    chunks, across = tiles_of(n, max(density_stride(m, 4), density_stride(m, 2)))
     return [launch("sinkhorn_absorb.cu", "prepare_kernel", 512, blocks_for(max(n, m), 512), 32 * n + 28 * m,
                    trips=centre_trips(m)),
             launch("sinkhorn_absorb.cu", "density_kernel", 256, chunks * across, (4.0 + entry) * n * m, entries=n * m)]
