@@ -40,9 +40,13 @@ struct SinkhornScaling {
   double relaxation = 1.0;
   void* scratch = nullptr;  ///< sinkhorn_scaling_scratch() bytes
 };
-/// A solve offers the log-domain updates and sinkhorn_absorb once in so many iterations. On CUDA they are
-/// launches that nearly always find nothing to do, and would outweigh the iteration itself.
-constexpr int recovery_period(Backend backend) { return backend == Backend::kCpu ? 1 : 4; }
+/// Whether a solve offers the log-domain updates and sinkhorn_absorb after this iteration. On CUDA they are
+/// launches that nearly always find nothing to do and would outweigh the iteration of a small problem. What
+/// an iteration moves the potentials by never grows; where it is so much that single precision cannot hold
+/// the factors, that shows early. A problem that needs the updates later waits, and does fewer iterations.
+constexpr bool offers_recovery(Backend backend, int64_t iteration) {
+  return backend == Backend::kCpu || iteration < 32 || iteration % 4 == 0;
+}
 
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_scaling, SinkhornScaling)
 

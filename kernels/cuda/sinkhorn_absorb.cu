@@ -114,7 +114,7 @@ __device__ __forceinline__ void write_tile(const SinkhornAbsorb& args, const Scr
 
 __global__ void __launch_bounds__(kTileThreads) density_kernel(SinkhornAbsorb args, Scratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Tile tile = tile_of_block(tiles, strip_of(p));
+  const Tile tile = tile_of_block(tiles, p.rows);
   const int64_t b = tile.problem, j = tile.column;
   const Wanted wanted = s.wanted[b];
   if (wanted == Wanted::kNothing) return;  // there is no barrier

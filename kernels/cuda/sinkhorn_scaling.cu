@@ -241,7 +241,7 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize)
 template <class T>
 __global__ void __launch_bounds__(kTileThreads)
     wide_columns_kernel(SinkhornScaling args, Scratch s, Sizes n, Tiles tiles) {
-  const Tile tile = tile_of_block(tiles, strip_of(args.problems));
+  const Tile tile = tile_of_block(tiles, args.problems.rows);
   const int64_t b = tile.problem, j = tile.column;
   if (!wanted(args, b) || j >= args.problems.cols) return;  // no barrier follows
   const T* density = density_of<T>(args, b) + j;

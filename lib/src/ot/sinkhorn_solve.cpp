@@ -210,7 +210,6 @@ void Sinkhorn::Solve::iterate_scaling() {
 
   // From here on densities are fine, whatever their tolerance has decided.
   const int64_t refine_at = ladder ? std::max<int64_t>(iterations_ - kFineIterations, 1) : 0;
-  const int period = kernels::recovery_period(queue.backend);
   for (int64_t iteration = 0; iteration < iterations_; ++iteration) {
     const bool last = iteration + 1 == iterations_;
     if (iteration > 0) {
@@ -226,7 +225,9 @@ void Sinkhorn::Solve::iterate_scaling() {
       }
     }
     const bool refine = ladder && iteration + 1 == refine_at;
-    if (iteration >= 4 && iteration % period != 0 && !looks(iteration) && !refine && !last) continue;
+    const bool offers =
+        kernels::offers_recovery(queue.backend, iteration) || looks(iteration) || refine || last;
+    if (!offers) continue;
     fold.refine = absorb.refine = refine;
     if (iteration > 0) sinkhorn_fold(queue, fold);
     sinkhorn_row_update(queue, rows);
