@@ -350,7 +350,9 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
   const auto memory = [&](const std::string& run) {
     return Json::parse(read_file(files / (run + "/config.json")))["klot_memory"].get<std::string>();
   };
-  EXPECT_EQ(outcome("little_memory", {"--klot-memory-mib", "0.001"}), unchanged);
+  const std::vector<std::string> log_domain = {"--sinkhorn-form", "log_domain"};
+  EXPECT_EQ(outcome("little_memory", {"--sinkhorn-form", "log_domain", "--klot-memory-mib", "0.001"}),
+            outcome("log_domain", {"--sinkhorn-form", "log_domain"}));
   EXPECT_EQ(memory("little_memory"), "streamed");
   EXPECT_EQ(memory("base"), "stored");
   EXPECT_EQ(memory("with--klot-memory"), "fixed16");

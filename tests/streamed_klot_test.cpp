@@ -299,6 +299,42 @@ TEST_P(StreamedKlotTest, SinkhornOfEmbeddings) {
   EXPECT_LE(Sinkhorn::memory_bytes(context, 100000, 100000), int64_t{400} << 20);
 }
 
+// What is not needed is not made: a wait for each iteration, and none after the last.
+TEST_P(StreamedKlotTest, NoIterationFollowsConvergence) {
+  const Data data(40, 30);
+  const OnDevice d(context, data);
+  Sinkhorn solver(context, 40, 30,
+                  SinkhornOptions{.epsilon = 0.2, .iterations = 100, .tolerance = 1e-3, .check_every = 2});
+  const int64_t before = context.host_copies();
+  solver.solve(d.student(), 16);
+  const int64_t waits = context.host_copies() - before;
+  EXPECT_EQ(waits, solver.results()[0].iterations);
+  EXPECT_LT(waits, 50);
+}
+
+// A row whose only close column has hardly any weight: its sum falls below what the fused step trusts, and
+// the log-domain updates do the second iteration.
+TEST_P(StreamedKlotTest, LogDomainUpdatesTakeOverLater) {
+  const int64_t n = 12, m = 10;
+  std::vector<float> x, y;
+  for (int64_t i = 0; i < n; ++i) x.insert(x.end(), {i == 0 ? 1.0f : 0.1f, i == 0 ? 0.0f : 0.9f});
+  for (int64_t j = 0; j < m; ++j) y.insert(y.end(), {j == 0 ? 1.0f : -1.0f, 0.1f * float(j)});
+  const Matrix<float> dx(context, x.data(), n, 2), dy(context, y.data(), m, 2);
+  std::vector<double> b(m, 1.0);
+  b[0] = 1e-15;
+  EntropicOracle oracle = oracle_of(product(x, y, 2), n, m, 0.05);
+  double sum = 0;
+  for (const double weight : b) sum += weight;
+  for (int64_t j = 0; j < m; ++j) oracle.b[j] = b[j] / sum;
+  oracle.solve(3, false);
+  Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = 0.05, .iterations = 3});
+  solver.set_weights(0, {}, b);
+  solver.solve(Embeddings{dx, dy}, 5);
+  Matrix<float> plan(context, n, m);
+  solver.plan(Embeddings{dx, dy}, 0, plan);
+  EXPECT_WITHIN(relative_l1(plan.download(), oracle.plan()), 2e-5);
+}
+
 // A start for which the fused step cannot hold its bounds: the log-domain updates take over.
 TEST_P(StreamedKlotTest, WildStartsAreSafe) {
   const Data data(64, 96);

@@ -54,6 +54,13 @@ size_t extent(const Stored& matrix, int stride, size_t element) {
          element;
 }
 
+/// The terms that BLAS is asked to add: some of OpenBLAS's kernels read factors that a zero alpha leaves
+/// unread.
+template <class T>
+int terms(int k, T alpha) {
+  return alpha == T{0} ? 0 : k;
+}
+
 /// Checks C = alpha op(A) op(B) + beta C; `run` computes it.
 template <class T, class Run>
 cublasStatus_t gemm(const char* name, cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b,
@@ -171,8 +178,8 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t op_a, cubla
   return gemm("cublasGemmEx", handle, op_a, op_b, m, n, k, static_cast<const float*>(alpha), fa, lda, fb, ldb,
               static_cast<const float*>(beta), fc, ldc, [=](float factor, float keep) {
                 if (bits == 24 || factor == 0) {
-                  cblas_sgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, k, factor, fa, lda, fb, ldb,
-                              keep, fc, ldc);
+                  cblas_sgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, terms(k, factor), factor, fa,
+                              lda, fb, ldb, keep, fc, ldc);
                   return;
                 }
                 const std::vector<float> ra = rounded(fa, Stored(op_a, m, k), lda, bits);
@@ -187,8 +194,8 @@ cublasStatus_t cublasDgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cub
                               int ldb, const double* beta, double* c, int ldc) {
   return gemm("cublasDgemm", handle, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc,
               [=](double factor, double keep) {
-                cblas_dgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, k, factor, a, lda, b, ldb, keep, c,
-                            ldc);
+                cblas_dgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, terms(k, factor), factor, a, lda,
+                            b, ldb, keep, c, ldc);
               });
 }
 
