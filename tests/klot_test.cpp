@@ -309,5 +309,17 @@ TEST_P(KlotTest, RejectsWhatDoesNotFit) {
   EXPECT_THROW(klot.run(right, right, wrong), InvalidArgument);
 }
 
+// K, K* and one density: the gradient takes the place of K, and the problems take turns.
+TEST(KlotMemory, PeaksAtThreeMatrices) {
+  const int64_t n = 1100;
+  Context context;
+  const auto values = random_uniform(n * n, 20);
+  Matrix<float> student(context, values.data(), n, n), teacher(context, values.data(), n, n);
+  Klot klot(context, n, n, {.iterations = 8});
+  klot.run(student, teacher, student);
+  EXPECT_EQ(klot.result().student.iterations, 8);
+  EXPECT_LE(double(context.peak_bytes()), 3.5 * double(n * n) * sizeof(float));
+}
+
 }  // namespace
 }  // namespace sotalign
