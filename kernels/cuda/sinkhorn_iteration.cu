@@ -116,9 +116,9 @@ __global__ void __launch_bounds__(kPrepareThreads)
 }
 
 // The mass of a row over its sum, to the power of the relaxation.
-__device__ __forceinline__ float relaxed_weight(float weight, float sum, double relaxation) {
-  if (relaxation == 1.0) return weight / sum;
-  return weight * exp2_approx(-static_cast<float>(relaxation) * log2f(sum));
+__device__ __forceinline__ float relaxed_weight(float weight, float sum, float relaxation) {
+  if (relaxation == 1.0f) return weight / sum;
+  return weight * exp2_approx(-relaxation * log2_approx(sum));
 }
 __device__ __forceinline__ double relaxed(double old, double plain, double relaxation) {
   return relaxation == 1.0 ? plain : old + relaxation * (plain - old);
@@ -150,20 +150,23 @@ __global__ void __launch_bounds__(kThreads, 1024 / kThreads)
   const int64_t begin = chunk_begin(strip.rows, chunks, chunk);
   const int count = static_cast<int>(chunk_begin(strip.rows, chunks, chunk + 1) - begin);
   const float* affinity = p.affinity + b * p.problem_stride + begin * p.row_stride + t;
-  int64_t at = b * p.rows + strip.begin + begin;  // of the next row in the batch
+  const Row* rows = s.rows + b * p.rows + strip.begin + begin;
+  double* u = s.u + b * p.rows + strip.begin + begin;
+  const float relaxation = static_cast<float>(args.relaxation);
   int buffer = 0;
-  for (int rows_left = count; rows_left > 0; rows_left -= kRows, at += kRows, buffer ^= 1) {
+  for (int rows_left = count; rows_left > 0; rows_left -= kRows, buffer ^= 1) {
+    const auto there = [&](int r) { return kRows == 1 || r < rows_left; };
     float e[kRows][kColumns];
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
 #pragma unroll
       for (int k = 0; k < kColumns; ++k)
-        e[r][k] = r < rows_left && k * kThreads < left ? affinity[k * kThreads] : 0.0f;
+        e[r][k] = there(r) && k * kThreads < left ? affinity[k * kThreads] : 0.0f;
       affinity += p.row_stride;
     }
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
-      const float offset = r < rows_left ? s.rows[at + r].offset : 0.0f;
+      const float offset = there(r) ? rows[r].offset : 0.0f;
       float sum = 0;
 #pragma unroll
       for (int k = 0; k < kColumns; ++k) {
@@ -185,11 +188,13 @@ __global__ void __launch_bounds__(kThreads, 1024 / kThreads)
       } else {
         sum = warp_sum(lane < kWarps ? sums[buffer][r][lane] : 0.0f);
       }
-      const float weight = relaxed_weight(r < rows_left ? s.rows[at + r].weight : 0.0f, sum, args.relaxation);
+      const float weight = relaxed_weight(there(r) ? rows[r].weight : 0.0f, sum, relaxation);
 #pragma unroll
       for (int k = 0; k < kColumns; ++k) columns[k] = fmaf(weight, e[r][k], columns[k]);
-      if (t == r && r < rows_left) s.u[at + r] = static_cast<double>(sum);
+      if (t == r && there(r)) u[r] = static_cast<double>(sum);
     }
+    rows += kRows;
+    u += kRows;
   }
 
   float* partial = s.chunk_columns + (b * chunks + chunk) * p.cols + t;
@@ -226,7 +231,8 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize) wide_rows_kernel(Sinkhor
   sum = warp_sum(sum);
   if (lane == 0) {
     s.u[at] = sum;
-    s.rows[at].weight = relaxed_weight(s.rows[at].weight, static_cast<float>(sum), args.relaxation);
+    s.rows[at].weight =
+        relaxed_weight(s.rows[at].weight, static_cast<float>(sum), static_cast<float>(args.relaxation));
   }
 }
 
