@@ -1,5 +1,5 @@
-// Matrices in 16-bit fixed point: x_ij = q_ij bound / 32767, q in [-32767, 32767]. Entries between -bound and
-// bound are off by half a step at most, bound / 65534; others become the nearer of the two.
+// Matrices in 16-bit fixed point, each row in its own range: x_ij = centre_i + step_i q_ij, q in
+// [-32767, 32767]. An entry is off by half a step at most, that is by 1 / 131068 of what its row spans.
 #pragma once
 
 #include "kernels/queue.h"
@@ -9,11 +9,11 @@ namespace sotalign::kernels {
 inline constexpr float kFixedPointLimit = 32767.0f;
 
 struct EncodeFixedPoint {
-  const float* x = nullptr;  ///< [rows, cols]
+  const float* x = nullptr;  ///< [rows, cols], finite
   int64_t x_stride = 0;
-  float bound = 1.0f;    ///< > 0
   int16_t* q = nullptr;  ///< [rows, cols]
   int64_t q_stride = 0;
+  float *centre = nullptr, *step = nullptr;  ///< [rows], written; step 0 where all entries of a row are equal
   int64_t rows = 0, cols = 0;
 };
 SOTALIGN_DECLARE_OPERATION(encode_fixed_point, EncodeFixedPoint)
@@ -21,8 +21,8 @@ SOTALIGN_DECLARE_OPERATION(encode_fixed_point, EncodeFixedPoint)
 struct DecodeFixedPoint {
   const int16_t* q = nullptr;  ///< [rows, cols]
   int64_t q_stride = 0;
-  float bound = 1.0f;  ///< that of the encoding
-  float* x = nullptr;  ///< [rows, cols]
+  const float *centre = nullptr, *step = nullptr;  ///< [rows]
+  float* x = nullptr;                              ///< [rows, cols]
   int64_t x_stride = 0;
   int64_t rows = 0, cols = 0;
 };

@@ -1,8 +1,9 @@
-// 16-bit fixed point: half a step of error within the bound, clamped beyond it.
+// 16-bit fixed point: half a step of error within the range of each row, whose ends are exact.
 #include "kernels/fixed_point.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "support/compare.h"
@@ -20,60 +21,80 @@ class FixedPointTest : public testing::DeviceTest {
  protected:
   struct Result {
     std::vector<int16_t> q;
-    std::vector<float> x;
+    std::vector<float> centre, step, x;
   };
-  Result round_trip(const std::vector<float>& x, int64_t rows, int64_t cols, float bound, Layout layout,
-                    Layout fixed_layout) {
+  Result round_trip(const std::vector<float>& x, int64_t rows, int64_t cols, Layout layout = {},
+                    Layout fixed_layout = {}) {
     const Strided<float> source(context, x, rows, cols, layout);
     Strided<int16_t> q(context, rows, cols, fixed_layout, int16_t{12345});
+    Buffer<float> centre(context, rows), step(context, rows);
     encode_fixed_point(context.queue(), {.x = source.data(),
                                          .x_stride = source.stride(),
-                                         .bound = bound,
                                          .q = q.data(),
                                          .q_stride = q.stride(),
+                                         .centre = centre.data(),
+                                         .step = step.data(),
                                          .rows = rows,
                                          .cols = cols});
     Strided<float> decoded(context, rows, cols, testing::wider(layout));
     decode_fixed_point(context.queue(), {.q = q.data(),
                                          .q_stride = q.stride(),
-                                         .bound = bound,
+                                         .centre = centre.data(),
+                                         .step = step.data(),
                                          .x = decoded.data(),
                                          .x_stride = decoded.stride(),
                                          .rows = rows,
                                          .cols = cols});
-    return {q.download(), decoded.download()};
+    return {q.download(), centre.download(), step.download(), decoded.download()};
   }
 };
 SOTALIGN_ON_EVERY_DEVICE(FixedPointTest);
 
-TEST_P(FixedPointTest, EntriesAreOffByHalfAStepAtMost) {
+// Rows of very different ranges and centres, some of them far from zero.
+TEST_P(FixedPointTest, EntriesAreOffByHalfAStepOfTheirRowAtMost) {
   for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{
-           {1, 1}, {2, 1}, {1, 2}, {31, 33}, {33, 31}, {127, 8}, {2, 257}, {3, 1030}, {1100, 3}})
-    for (const float bound : {1.0f, 0.3f, 20.0f}) {
-      const std::vector<float> x = random_uniform(rows * cols, 1 + rows, -bound, bound);
-      const std::vector<Layout> floats = testing::layouts(cols), fixed = {{0, 0}, {8, 16 - cols % 8}, {3, 2}};
-      for (size_t l = 0; l < floats.size(); ++l) {
-        const Result result = round_trip(x, rows, cols, bound, floats[l], fixed[l]);
-        const double step = double(bound) / 32767;
-        for (size_t i = 0; i < x.size(); ++i) {
-          // Beside a tie, single precision may decide for the other neighbour.
-          EXPECT_WITHIN(std::abs(double(x[i]) / step - result.q[i]), 0.504) << i;
-          EXPECT_WITHIN(std::abs(double(result.x[i]) - result.q[i] * step), 1.2e-7 * double(bound)) << i;
+           {1, 1}, {2, 1}, {1, 2}, {31, 33}, {33, 31}, {127, 8}, {2, 257}, {3, 1030}, {600, 3}}) {
+    std::vector<float> x = random_uniform(rows * cols, 1 + rows, -1, 1);
+    for (int64_t i = 0; i < rows; ++i)
+      for (int64_t j = 0; j < cols; ++j)
+        x[i * cols + j] = std::ldexp(x[i * cols + j], int(i % 7) - 4) + float(i % 5 - 2) * 0.25f;
+    const std::vector<Layout> floats = testing::layouts(cols), fixed = {{0, 0}, {8, 16 - cols % 8}, {3, 2}};
+    for (size_t l = 0; l < floats.size(); ++l) {
+      const Result result = round_trip(x, rows, cols, floats[l], fixed[l]);
+      for (int64_t i = 0; i < rows; ++i) {
+        const auto row = x.begin() + i * cols;
+        const double lowest = *std::min_element(row, row + cols),
+                     highest = *std::max_element(row, row + cols);
+        // Single precision rounds the centre, and what is subtracted from it and added to it.
+        const double half = (highest - lowest) / 2,
+                     rounding = 2.4e-7 * std::max(std::abs(lowest), std::abs(highest));
+        EXPECT_WITHIN(std::abs(double(result.step[i]) - half / 32767), 1e-6 * half / 32767);
+        EXPECT_WITHIN(std::abs(double(result.centre[i]) - (lowest + highest) / 2), rounding);
+        for (int64_t j = 0; j < cols; ++j) {
+          const double error = std::abs(double(result.x[i * cols + j]) - double(row[j]));
+          EXPECT_WITHIN(error, 0.504 * half / 32767 + rounding) << i << ", " << j;
+          const double decoded = double(result.centre[i]) + double(result.step[i]) * result.q[i * cols + j];
+          EXPECT_WITHIN(std::abs(double(result.x[i * cols + j]) - decoded), rounding) << i << ", " << j;
         }
       }
     }
+  }
 }
 
-TEST_P(FixedPointTest, EndsAndBeyond) {
-  const std::vector<float> x = {0.0f,   -0.0f, 1.0f,  -1.0f, 1.0000001f, -1.0000001f, 1e30f,
-                                -1e30f, 0.5f,  -0.5f, 1e-5f, -1e-5f,     2e-5f,       -2e-5f};
-  const std::vector<int16_t> q = {0,      0,     32767,  -32767, 32767, -32767, 32767,
-                                  -32767, 16384, -16384, 0,      0,     1,      -1};
-  const Result result = round_trip(x, 1, static_cast<int64_t>(x.size()), 1.0f, {}, {});
-  EXPECT_EQ(result.q, q);
-  EXPECT_EQ(result.x[2], 1.0f);
-  EXPECT_EQ(result.x[3], -1.0f);
-  EXPECT_EQ(result.x[0], 0.0f);
+TEST_P(FixedPointTest, EndsAndEqualEntries) {
+  const Result result = round_trip({-1.0f, 0.0f, 1.0f, 0.5f,       //
+                                    3.25f, 3.25f, 3.25f, 3.25f,    //
+                                    -2e38f, 2e38f, 3e38f, -3e38f,  //
+                                    1.0f, 1.0f, 1.0f, std::nextafter(1.0f, 2.0f)},
+                                   4, 4);
+  EXPECT_EQ(std::vector<int16_t>(result.q.begin(), result.q.begin() + 4),
+            (std::vector<int16_t>{-32767, 0, 32767, 16384}));
+  EXPECT_EQ(std::vector<float>(result.x.begin(), result.x.begin() + 3), (std::vector<float>{-1, 0, 1}));
+  for (int j = 0; j < 4; ++j) EXPECT_EQ(result.x[4 + j], 3.25f);
+  EXPECT_EQ(result.step[1], 0.0f);
+  EXPECT_WITHIN(std::abs(result.x[10] / 3e38f - 1), 1e-6f);
+  EXPECT_WITHIN(std::abs(result.x[11] / 3e38f + 1), 1e-6f);
+  for (int j = 0; j < 4; ++j) EXPECT_WITHIN(std::abs(result.x[12 + j] - 1), 1.2e-7f);
 }
 
 }  // namespace

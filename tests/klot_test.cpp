@@ -38,6 +38,32 @@ class KlotTest : public testing::DeviceTest {
 };
 SOTALIGN_ON_EVERY_DEVICE(KlotTest);
 
+// Strips of a few rows, of which the last has fewer, would need matrices too large for a test:
+// StreamedKlotTest has them. This is about what rounding to 16 bits costs.
+TEST_P(KlotTest, FixedPointIsWithinOnePerMilleOfGoldenVectors) {
+  for (const auto& [name, epsilon, epsilon_teacher, iterations] :
+       {std::tuple{"klot_0", 0.05, 0.01, 100}, {"klot_1", 0.05, 0.01, 100}, {"klot_3", 0.1, 0.1, 100}}) {
+    SCOPED_TRACE(name);
+    const std::string path = std::string(SOTALIGN_TEST_DATA "/golden/") + name;
+    const testing::GoldenArray k = testing::read_golden(path + ".k_student.npy"),
+                               t = testing::read_golden(path + ".k_teacher.npy");
+    const int64_t n = k.shape[0], m = k.shape[1];
+    FixedPointMatrix student(context, n, m, "student"), teacher(context, n, m, "teacher");
+    const Matrix<float> dk(context, k.as_float().data(), n, m), dt(context, t.as_float().data(), n, m);
+    student.encode(context, dk.view().row_range(0, n / 2));
+    student.encode(context, dk.view().row_range(n / 2, n - n / 2), n / 2);
+    teacher.encode(context, dt);
+    Matrix<float> gradient(context, n, m);
+    Klot klot(context, n, m,
+              {.epsilon_student = epsilon, .epsilon_teacher = epsilon_teacher, .iterations = iterations});
+    klot.run(student, teacher, gradient);
+    EXPECT_WITHIN(relative_l1(gradient.download(), testing::read_golden(path + ".grad.npy").values), 1e-3);
+    const double value = klot.result().value;
+    klot.run(student, teacher, {});  // the value alone
+    EXPECT_EQ(klot.result().value, value);
+  }
+}
+
 // The small cases are in the repository. The whole set is read where it is at hand.
 TEST_P(KlotTest, GoldenVectors) {
   std::string folder = SOTALIGN_SHARED_DATA "/golden/";
@@ -307,6 +333,11 @@ TEST_P(KlotTest, RejectsWhatDoesNotFit) {
   Matrix<float> right(context, 3, 3), wrong(context, 3, 4);
   EXPECT_THROW(klot.run(right, wrong, right), InvalidArgument);
   EXPECT_THROW(klot.run(right, right, wrong), InvalidArgument);
+  FixedPointMatrix fixed(context, 3, 3, "right"), wide(context, 3, 4, "wrong");
+  EXPECT_THROW(klot.run(fixed, wide, right), InvalidArgument);
+  EXPECT_THROW(klot.run(fixed, fixed, wrong), InvalidArgument);
+  EXPECT_THROW(fixed.encode(context, wrong), InvalidArgument);
+  EXPECT_THROW(fixed.encode(context, right, 1), InvalidArgument);
 }
 
 // K, K* and one density: the gradient takes the place of K, and the problems take turns.

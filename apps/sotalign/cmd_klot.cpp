@@ -11,6 +11,7 @@
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
 #include "sotalign/io/npy.h"
+#include "sotalign/ot/klot_memory.h"
 #include "weights.h"
 
 namespace sotalign::app {
@@ -20,6 +21,7 @@ namespace {
 struct Arguments {
   std::string student, teacher, a, b, gradient;
   KlotOptions klot;
+  KlotMemory memory = KlotMemory::kStored;
   Machine machine;
   int64_t repeat = 1;
 };
@@ -42,12 +44,24 @@ int run(const Arguments& arguments) {
   klot.set_weights(a, b);
   const Matrix<float> k(context, student.data(), n, m, "student affinity");
   const Matrix<float> k_teacher(context, teacher.data(), n, m, "teacher affinity");
+  FixedPointMatrix fixed, fixed_teacher;
+  const bool stored = arguments.memory == KlotMemory::kStored;
+  if (!stored) {
+    fixed = FixedPointMatrix(context, n, m, "student affinity in 16 bits");
+    fixed_teacher = FixedPointMatrix(context, n, m, "teacher affinity in 16 bits");
+    fixed.encode(context, k);
+    fixed_teacher.encode(context, k_teacher);
+  }
   Matrix<float> gradient;
   if (!arguments.gradient.empty()) gradient = Matrix<float>(context, n, m, "gradient");
 
   KlotResult result;
   const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
-    klot.run(k, k_teacher, gradient.size() > 0 ? gradient.view() : MatrixF());
+    const MatrixF g = gradient.size() > 0 ? gradient.view() : MatrixF();
+    if (stored)
+      klot.run(k, k_teacher, g);
+    else
+      klot.run(fixed, fixed_teacher, g);
     result = klot.result();
   });
 
@@ -64,7 +78,7 @@ int run(const Arguments& arguments) {
                                  {"status_teacher", to_string(result.teacher.status)},
                                  {"student", to_json(result.student)},
                                  {"teacher", to_json(result.teacher)}};
-  json["solver"] = klot.solver().describe();
+  json["solver"] = stored ? klot.solver().describe() : "log domain, affinities in 16-bit fixed point";
   add_seconds(json, seconds);
   require_finite(json);
   if (gradient.size() > 0) write_npy(arguments.gradient, HostMatrix(gradient.download(), n, m).view());
@@ -84,6 +98,9 @@ Action add_klot(CLI::App& app) {
   table.add("b", &arguments->b, "Weights of the columns, .npy [m]", Role::kPath);
   table.add("gradient", &arguments->gradient, "Write dKLOT/dK here, .npy [n, m] float32", Role::kPath);
   add_klot_options(table, arguments->klot);
+  table.add("klot_memory",
+            choice(&arguments->memory, {{"stored", KlotMemory::kStored}, {"fixed16", KlotMemory::kFixed16}}),
+            "Solve with the affinities in float32, or rounded to 16-bit fixed point");
   add_machine_options(table, arguments->machine);
   add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };

@@ -2,6 +2,11 @@
 // sweep over an affinity, encoding is not, and is left to the compiler.
 #include "kernels/fixed_point.h"
 
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/fixed_point_range.h"
+
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/fixed_point.cpp"
 #include <hwy/foreach_target.h>  // must come before highway.h
@@ -11,17 +16,19 @@ HWY_BEFORE_NAMESPACE();
 namespace sotalign::kernels::cpu::HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-void DecodeRow(const int16_t* HWY_RESTRICT q, float step, float* HWY_RESTRICT x, int64_t count) {
+void DecodeRow(const int16_t* HWY_RESTRICT q, float centre, float step, float* HWY_RESTRICT x,
+               int64_t count) {
   const hn::ScalableTag<float> floats;
   const hn::RebindToSigned<decltype(floats)> integers;
   const hn::Rebind<int16_t, decltype(floats)> halves;
-  const auto factor = hn::Set(floats, step);
+  const auto factor = hn::Set(floats, step), middle = hn::Set(floats, centre);
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(floats));
   int64_t j = 0;
   for (; j + lanes <= count; j += lanes)
-    hn::StoreU(hn::Mul(factor, hn::ConvertTo(floats, hn::PromoteTo(integers, hn::LoadU(halves, q + j)))),
-               floats, x + j);
-  for (; j < count; ++j) x[j] = step * static_cast<float>(q[j]);
+    hn::StoreU(
+        hn::MulAdd(factor, hn::ConvertTo(floats, hn::PromoteTo(integers, hn::LoadU(halves, q + j))), middle),
+        floats, x + j);
+  for (; j < count; ++j) x[j] = std::fma(step, static_cast<float>(q[j]), centre);
 }
 
 }  // namespace sotalign::kernels::cpu::HWY_NAMESPACE
@@ -33,25 +40,23 @@ namespace sotalign::kernels::cpu {
 HWY_EXPORT(DecodeRow);
 
 void encode_fixed_point(const Queue& queue, const EncodeFixedPoint& args) {
-  const float scale = kFixedPointLimit / args.bound;
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
   for (int64_t i = 0; i < args.rows; ++i) {
     const float* x = args.x + i * args.x_stride;
     int16_t* q = args.q + i * args.q_stride;
-    for (int64_t j = 0; j < args.cols; ++j) {
-      float y = x[j] * scale;
-      y = y < kFixedPointLimit ? y : kFixedPointLimit;
-      y = y > -kFixedPointLimit ? y : -kFixedPointLimit;
-      q[j] = static_cast<int16_t>(static_cast<int32_t>(y + (y < 0 ? -0.5f : 0.5f)));
-    }
+    const auto [lowest, highest] = std::minmax_element(x, x + args.cols);
+    const FixedPointRange range = fixed_point_range(*lowest, *highest);
+    args.centre[i] = range.centre;
+    args.step[i] = range.step;
+    for (int64_t j = 0; j < args.cols; ++j) q[j] = to_fixed_point(x[j], range);
   }
 }
 
 void decode_fixed_point(const Queue& queue, const DecodeFixedPoint& args) {
-  const float step = args.bound / kFixedPointLimit;
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
   for (int64_t i = 0; i < args.rows; ++i)
-    HWY_DYNAMIC_DISPATCH(DecodeRow)(args.q + i * args.q_stride, step, args.x + i * args.x_stride, args.cols);
+    HWY_DYNAMIC_DISPATCH(DecodeRow)
+    (args.q + i * args.q_stride, args.centre[i], args.step[i], args.x + i * args.x_stride, args.cols);
 }
 
 }  // namespace sotalign::kernels::cpu

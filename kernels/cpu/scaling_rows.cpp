@@ -7,7 +7,6 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/scaling_rows.cpp"
-#include <hwy/cache_control.h>
 #include <hwy/foreach_target.h>  // must come before highway.h
 #include <hwy/highway.h>
 
@@ -27,49 +26,87 @@ HWY_INLINE V LoadEntries(D d, const uint16_t* HWY_RESTRICT p) {
 }
 
 template <int kRows, class T>
-HWY_INLINE void Sweep(ScalingSweep<T>& sweep, const float* HWY_RESTRICT t, float* HWY_RESTRICT columns,
-                      int64_t count) {
+HWY_INLINE void SumsOf(const T* const* rows, const float* HWY_RESTRICT t, double* sums, int64_t count) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  V weights[kRows];
-  for (int r = 0; r < kRows; ++r) {
-    weights[r] = hn::Set(d, sweep.weights[r]);
-    sweep.sums[r] = 0;
-  }
+  for (int r = 0; r < kRows; ++r) sums[r] = 0;
   for (int64_t begin = 0; begin < count; begin += kBlock) {
     const int64_t end = std::min(begin + kBlock, count);
-    V sums[kRows];
-    for (int r = 0; r < kRows; ++r) sums[r] = hn::Zero(d);
+    V parts[kRows];
+    for (int r = 0; r < kRows; ++r) parts[r] = hn::Zero(d);
     for (int64_t j = begin; j < end; j += lanes) {
       const V factor = hn::LoadU(d, t + j);
+      for (int r = 0; r < kRows; ++r) parts[r] = hn::MulAdd(LoadEntries(d, rows[r] + j), factor, parts[r]);
+    }
+    for (int r = 0; r < kRows; ++r) sums[r] += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, parts[r])));
+  }
+}
+
+// Into the second-level cache: a group is larger than the first.
+template <class T>
+HWY_INLINE void AskFor(const T* p) {
+  constexpr int kRead = 0, kSecondLevel = 2;
+  __builtin_prefetch(p, kRead, kSecondLevel);
+}
+
+template <int kRows, class T>
+HWY_INLINE void AddToColumns(const T* const* rows, const float* weights, float* HWY_RESTRICT columns,
+                             const T* const* next, int64_t count) {
+  const D d;
+  const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
+  constexpr int64_t kLine = 64 / sizeof(T);  // count is a multiple of the lines of either type
+  V w[kRows];
+  for (int r = 0; r < kRows; ++r) w[r] = hn::Set(d, weights[r]);
+  for (int64_t line = 0; line < count; line += kLine) {
+    for (int r = 0; r < kRows; ++r) AskFor(next[r] + line);
+    for (int64_t j = line; j < std::min(line + kLine, count); j += lanes) {
       V column = hn::LoadU(d, columns + j);
-      for (int r = 0; r < kRows; ++r) {
-        sums[r] = hn::MulAdd(LoadEntries(d, sweep.next[r] + j), factor, sums[r]);
-        column = hn::MulAdd(weights[r], LoadEntries(d, sweep.previous[r] + j), column);
-      }
+      for (int r = 0; r < kRows; ++r) column = hn::MulAdd(w[r], LoadEntries(d, rows[r] + j), column);
       hn::StoreU(column, d, columns + j);
     }
-    for (int r = 0; r < kRows; ++r)
-      sweep.sums[r] += static_cast<double>(hn::GetLane(hn::SumOfLanes(d, sums[r])));
   }
 }
 
 template <class T>
-HWY_INLINE void SweepRows(ScalingSweep<T>& sweep, int rows, const float* t, float* columns, int64_t count) {
-  switch (rows) {
+HWY_INLINE void Sums(const ScalingRows<T>& group, const float* t, double* sums, int64_t count) {
+  switch (group.rows) {
+    case 8:
+      return SumsOf<8>(group.row, t, sums, count);
     case 4:
-      return Sweep<4>(sweep, t, columns, count);
+      return SumsOf<4>(group.row, t, sums, count);
     case 2:
-      return Sweep<2>(sweep, t, columns, count);
+      return SumsOf<2>(group.row, t, sums, count);
     default:
-      return Sweep<1>(sweep, t, columns, count);
+      return SumsOf<1>(group.row, t, sums, count);
   }
 }
-void SweepFloat(ScalingSweep<float>& sweep, int rows, const float* t, float* columns, int64_t count) {
-  SweepRows(sweep, rows, t, columns, count);
+template <class T>
+HWY_INLINE void Columns(const ScalingRows<T>& group, const float* weights, float* columns,
+                        const T* const* next, int64_t count) {
+  switch (group.rows) {
+    case 8:
+      return AddToColumns<8>(group.row, weights, columns, next, count);
+    case 4:
+      return AddToColumns<4>(group.row, weights, columns, next, count);
+    case 2:
+      return AddToColumns<2>(group.row, weights, columns, next, count);
+    default:
+      return AddToColumns<1>(group.row, weights, columns, next, count);
+  }
 }
-void SweepBfloat16(ScalingSweep<uint16_t>& sweep, int rows, const float* t, float* columns, int64_t count) {
-  SweepRows(sweep, rows, t, columns, count);
+void SumsFloat(const ScalingRows<float>& group, const float* t, double* sums, int64_t count) {
+  Sums(group, t, sums, count);
+}
+void SumsBfloat16(const ScalingRows<uint16_t>& group, const float* t, double* sums, int64_t count) {
+  Sums(group, t, sums, count);
+}
+void ColumnsFloat(const ScalingRows<float>& group, const float* weights, float* columns,
+                  const float* const* next, int64_t count) {
+  Columns(group, weights, columns, next, count);
+}
+void ColumnsBfloat16(const ScalingRows<uint16_t>& group, const float* weights, float* columns,
+                     const uint16_t* const* next, int64_t count) {
+  Columns(group, weights, columns, next, count);
 }
 
 void ToBfloat16Row(const float* HWY_RESTRICT row, uint16_t* HWY_RESTRICT out, int64_t count) {
@@ -82,15 +119,25 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 namespace sotalign::kernels::cpu {
 
-HWY_EXPORT(SweepFloat);
-HWY_EXPORT(SweepBfloat16);
+HWY_EXPORT(SumsFloat);
+HWY_EXPORT(SumsBfloat16);
+HWY_EXPORT(ColumnsFloat);
+HWY_EXPORT(ColumnsBfloat16);
 HWY_EXPORT(ToBfloat16Row);
 
-void scaling_sweep(ScalingSweep<float>& sweep, int rows, const float* t, float* columns, int64_t count) {
-  HWY_DYNAMIC_DISPATCH(SweepFloat)(sweep, rows, t, columns, count);
+void scaling_sums(const ScalingRows<float>& group, const float* t, double* sums, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(SumsFloat)(group, t, sums, count);
 }
-void scaling_sweep(ScalingSweep<uint16_t>& sweep, int rows, const float* t, float* columns, int64_t count) {
-  HWY_DYNAMIC_DISPATCH(SweepBfloat16)(sweep, rows, t, columns, count);
+void scaling_sums(const ScalingRows<uint16_t>& group, const float* t, double* sums, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(SumsBfloat16)(group, t, sums, count);
+}
+void scaling_columns(const ScalingRows<float>& group, const float* weights, float* columns,
+                     const float* const* next, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(ColumnsFloat)(group, weights, columns, next, count);
+}
+void scaling_columns(const ScalingRows<uint16_t>& group, const float* weights, float* columns,
+                     const uint16_t* const* next, int64_t count) {
+  HWY_DYNAMIC_DISPATCH(ColumnsBfloat16)(group, weights, columns, next, count);
 }
 void to_bfloat16_row(const float* row, uint16_t* out, int64_t count) {
   HWY_DYNAMIC_DISPATCH(ToBfloat16Row)(row, out, count);

@@ -6,23 +6,24 @@
 
 namespace sotalign::kernels::cpu {
 
-inline constexpr int kMostRows = 4;
+inline constexpr int kMostRows = 8;
 
-/// One sweep over a group of rows that come from memory and over the group before it, which is in cache by
-/// now:
-///   sums[r] = sum_j next[r][j] t_j       columns_j += sum_r weights[r] previous[r][j]
-/// Memory is kept busy while the sums of the group before enter the columns. `rows` is 1, 2 or 4; rows may be
-/// repeated to fill a group. Sums are carried in double across blocks of 2048 columns.
+/// A group of rows, `rows` of them: 8, 4, 2 or 1. T is float, or uint16_t for bfloat16.
 template <class T>
-struct ScalingSweep {
-  const T* next[kMostRows];
-  const T* previous[kMostRows];
-  float weights[kMostRows];  ///< of the previous rows
-  double sums[kMostRows];    ///< of the next rows
+struct ScalingRows {
+  const T* row[kMostRows];
+  int rows;
 };
-/// T is float, or uint16_t for bfloat16.
-void scaling_sweep(ScalingSweep<float>& sweep, int rows, const float* t, float* columns, int64_t count);
-void scaling_sweep(ScalingSweep<uint16_t>& sweep, int rows, const float* t, float* columns, int64_t count);
+/// sums[r] = sum_j row[r][j] t_j, carried in double across blocks of 2048 columns.
+void scaling_sums(const ScalingRows<float>& group, const float* t, double* sums, int64_t count);
+void scaling_sums(const ScalingRows<uint16_t>& group, const float* t, double* sums, int64_t count);
+
+/// columns_j += sum_r weights[r] row[r][j], in the order of the rows, whatever the group. The rows are in
+/// cache by now, so memory would be idle: `next`, as many rows, is asked for.
+void scaling_columns(const ScalingRows<float>& group, const float* weights, float* columns,
+                     const float* const* next, int64_t count);
+void scaling_columns(const ScalingRows<uint16_t>& group, const float* weights, float* columns,
+                     const uint16_t* const* next, int64_t count);
 
 /// bfloat16 of a row, to nearest even.
 void to_bfloat16_row(const float* row, uint16_t* out, int64_t count);

@@ -1,44 +1,46 @@
-// Element-wise (elementwise.h), eight columns (16 bytes of q) at a time where all rows begin at multiples of
-// 16 bytes.
+// Encoding: a block takes a row, once for its ends and once more, from the cache, for its entries. Decoding
+// is element-wise (elementwise.h), eight columns (16 bytes of q) at a time where all rows begin at multiples
+// of 16 bytes: it is part of every sweep over an affinity, encoding is not.
 #include "kernels/fixed_point.h"
 
 #include "kernels/cuda/elementwise.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/reduce.h"
+#include "kernels/fixed_point_range.h"
 
 namespace sotalign::kernels::cuda {
 
 namespace {
 
+constexpr int kEncodeThreads = 256;
 constexpr int kWide = 8;
 
+__global__ void __launch_bounds__(kEncodeThreads) encode_kernel(EncodeFixedPoint args) {
+  SOTALIGN_SHARED(float, scratch, [kMaxWarps]);
+  const int64_t i = blockIdx.x;
+  const float* x = args.x + i * args.x_stride;
+  int16_t* q = args.q + i * args.q_stride;
+  float highest = -INFINITY, below = -INFINITY;
+  for (int64_t j = threadIdx.x; j < args.cols; j += kEncodeThreads) {
+    highest = fmaxf(highest, x[j]);
+    below = fmaxf(below, -x[j]);
+  }
+  highest = block_reduce(highest, scratch, -INFINITY, Maximum{});
+  const float lowest = -block_reduce(below, scratch, -INFINITY, Maximum{});
+  const FixedPointRange range = fixed_point_range(lowest, highest);
+  if (threadIdx.x == 0) {
+    args.centre[i] = range.centre;
+    args.step[i] = range.step;
+  }
+  for (int64_t j = threadIdx.x; j < args.cols; j += kEncodeThreads) q[j] = to_fixed_point(x[j], range);
+}
+
 struct Nothing {};
-
-template <int kCount>
-struct Encode {
-  static constexpr int kVector = kCount;
-  EncodeFixedPoint args;
-  float scale;
-
-  __device__ Nothing column(int64_t, int64_t) const { return {}; }
-  __device__ Vector<float, kCount> load(int64_t i, int64_t j, int64_t count) const {
-    return load_vector<kCount>(args.x + i * args.x_stride + j, count);
-  }
-  __device__ void store(int64_t i, int64_t j, int64_t count, const Vector<float, kCount>& x, Nothing) const {
-    Vector<int16_t, kCount> q;
-#pragma unroll
-    for (int e = 0; e < kCount; ++e) {
-      const float y = fmaxf(fminf(x.values[e] * scale, kFixedPointLimit), -kFixedPointLimit);
-      q.values[e] = static_cast<int16_t>(static_cast<int32_t>(y + (y < 0 ? -0.5f : 0.5f)));
-    }
-    store_vector<kCount>(args.q + i * args.q_stride + j, count, q);
-  }
-};
 
 template <int kCount>
 struct Decode {
   static constexpr int kVector = kCount;
   DecodeFixedPoint args;
-  float step;
 
   __device__ Nothing column(int64_t, int64_t) const { return {}; }
   __device__ Vector<int16_t, kCount> load(int64_t i, int64_t j, int64_t count) const {
@@ -46,28 +48,25 @@ struct Decode {
   }
   __device__ void store(int64_t i, int64_t j, int64_t count, const Vector<int16_t, kCount>& q,
                         Nothing) const {
+    const float centre = args.centre[i], step = args.step[i];
     Vector<float, kCount> x;
 #pragma unroll
-    for (int e = 0; e < kCount; ++e) x.values[e] = step * static_cast<float>(q.values[e]);
+    for (int e = 0; e < kCount; ++e) x.values[e] = fmaf(step, static_cast<float>(q.values[e]), centre);
     store_vector<kCount>(args.x + i * args.x_stride + j, count, x);
   }
 };
 
-template <template <int> class Map, class Args>
-void map(const Queue& queue, const char* name, const Args& args, float factor) {
-  if (rows_are_aligned(args.x, args.x_stride) && rows_are_aligned(args.q, args.q_stride))
-    launch_elementwise(queue, name, Map<kWide>{args, factor}, args.rows, args.cols);
-  else
-    launch_elementwise(queue, name, Map<1>{args, factor}, args.rows, args.cols);
-}
-
 }  // namespace
 
 void encode_fixed_point(const Queue& queue, const EncodeFixedPoint& args) {
-  map<Encode>(queue, "encode_fixed_point", args, kFixedPointLimit / args.bound);
+  launch(queue, "encode_fixed_point", encode_kernel, static_cast<unsigned>(args.rows), kEncodeThreads, 0,
+         args);
 }
 void decode_fixed_point(const Queue& queue, const DecodeFixedPoint& args) {
-  map<Decode>(queue, "decode_fixed_point", args, args.bound / kFixedPointLimit);
+  if (rows_are_aligned(args.x, args.x_stride) && rows_are_aligned(args.q, args.q_stride))
+    launch_elementwise(queue, "decode_fixed_point", Decode<kWide>{args}, args.rows, args.cols);
+  else
+    launch_elementwise(queue, "decode_fixed_point", Decode<1>{args}, args.rows, args.cols);
 }
 
 }  // namespace sotalign::kernels::cuda

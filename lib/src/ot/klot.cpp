@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "kernels/klot_gradient.h"
 #include "ot/strips.h"
 #include "sotalign/core/error.h"
@@ -47,15 +49,21 @@ void Klot::set_weights(const std::vector<double>& a, const std::vector<double>& 
   for (const int64_t problem : {0, 1}) solver_.set_weights(problem, a, b);
 }
 
+void Klot::check(int64_t student_rows, int64_t student_cols, int64_t teacher_rows, int64_t teacher_cols,
+                 MatrixF gradient) const {
+  const auto expect = [&](const char* name, int64_t rows, int64_t cols) {
+    if (rows != solver_.rows() || cols != solver_.cols())
+      throw InvalidArgument(fmt::format("{}: expected [{}, {}], found [{}, {}]", name, solver_.rows(),
+                                        solver_.cols(), rows, cols));
+  };
+  expect("student affinity", student_rows, student_cols);
+  expect("teacher affinity", teacher_rows, teacher_cols);
+  if (gradient.data != nullptr) expect("gradient", gradient.rows, gradient.cols);
+}
+
 void Klot::run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double gradient_scale) {
   const int64_t rows = solver_.rows(), cols = solver_.cols();
-  for (const auto& [name, matrix] : {std::pair{"student", student}, std::pair{"teacher", teacher}})
-    if (matrix.rows != rows || matrix.cols != cols)
-      throw InvalidArgument(fmt::format("{} affinity: expected [{}, {}], found [{}, {}]", name, rows, cols,
-                                        matrix.rows, matrix.cols));
-  if (gradient.data != nullptr && (gradient.rows != rows || gradient.cols != cols))
-    throw InvalidArgument(
-        fmt::format("gradient: expected [{}, {}], found [{}, {}]", rows, cols, gradient.rows, gradient.cols));
+  check(student.rows, student.cols, teacher.rows, teacher.cols, gradient);
   const int64_t apart = elements_apart(student.data, teacher.data);
   if (solved_at_once(*context_, rows, cols) == 2 && student.stride == teacher.stride) {
     solver_.solve(detail::StoredStrips(student, apart), {0, 2});
@@ -66,6 +74,26 @@ void Klot::run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, dou
   differentiate(
       detail::StoredStrips(student), detail::StoredStrips(teacher), gradient_scale,
       [&](int64_t) { return gradient; }, [](MatrixF, int64_t) {});
+}
+
+void Klot::run(const FixedPointMatrix& student, const FixedPointMatrix& teacher, MatrixF gradient,
+               double gradient_scale) {
+  check(student.q.rows(), student.q.cols(), teacher.q.rows(), teacher.q.cols(), gradient);
+  const int64_t cols = solver_.cols();
+  const int64_t height =
+      detail::strip_height(*context_, solver_.rows(), cols, detail::StripOrigin::kFixedPoint, 0);
+  Workspace workspace(*context_);
+  const detail::FixedPointStrips k(*context_, student, height, workspace.take<float>(height * cols)),
+      k_teacher(*context_, teacher, height, workspace.take<float>(height * cols));
+  solver_.solve(k, {0, 1});
+  solver_.solve(k_teacher, {1, 1});
+  differentiate(
+      k, k_teacher, gradient_scale,
+      [&](int64_t begin) {
+        return gradient.data == nullptr ? gradient
+                                        : gradient.row_range(begin, std::min(height, gradient.rows - begin));
+      },
+      [](MatrixF, int64_t) {});
 }
 
 void Klot::differentiate(const detail::Strips& student, const detail::Strips& teacher, double gradient_scale,

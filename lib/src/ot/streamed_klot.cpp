@@ -44,8 +44,8 @@ StreamedKlot::StreamedKlot(Context& context, int64_t rows, int64_t cols, const K
     student_ = Matrix<float>(context, rows, cols, "student affinity");
     teacher_ = Matrix<float>(context, rows, cols, "teacher affinity");
   } else if (memory == KlotMemory::kFixed16) {
-    fixed_student_ = Matrix<int16_t>(context, rows, cols, "student affinity in 16 bits");
-    fixed_teacher_ = Matrix<int16_t>(context, rows, cols, "teacher affinity in 16 bits");
+    fixed_student_ = FixedPointMatrix(context, rows, cols, "student affinity in 16 bits");
+    fixed_teacher_ = FixedPointMatrix(context, rows, cols, "teacher affinity in 16 bits");
   }
 }
 
@@ -84,8 +84,9 @@ void StreamedKlot::run(const Embeddings& student, const Embeddings& teacher, Mat
       add_gradients(student_, 0);
       break;
     case KlotMemory::kFixed16:
-      encode(context, student_product, fixed_student_);
-      encode(context, teacher_product, fixed_teacher_);
+      for (auto [product, fixed] :
+           {std::pair{&student_product, &fixed_student_}, std::pair{&teacher_product, &fixed_teacher_}})
+        product->for_each([&](ConstMatrixF strip, int64_t begin) { fixed->encode(context, strip, begin); });
       run_strips(FixedPointStrips(context, fixed_student_, height_, student_strip),
                  FixedPointStrips(context, fixed_teacher_, height_, teacher_strip));
       break;
@@ -107,7 +108,10 @@ int64_t StreamedKlot::memory_bytes(const Context& context, int64_t rows, int64_t
         scratch, Sinkhorn::scaling_bytes(context, rows, cols, Klot::solved_at_once(context, rows, cols)));
   const int64_t strips = 2 * height * cols * static_cast<int64_t>(sizeof(float));
   const int64_t fixed =
-      memory == KlotMemory::kFixed16 ? 2 * rows * cols * static_cast<int64_t>(sizeof(int16_t)) : 0;
+      memory == KlotMemory::kFixed16
+          ? 2 * rows *
+                (cols * static_cast<int64_t>(sizeof(int16_t)) + 2 * static_cast<int64_t>(sizeof(float)))
+          : 0;
   return strips + fixed + scratch + 2 * Sinkhorn::vector_bytes(rows, cols);
 }
 

@@ -13,8 +13,6 @@ namespace {
 // a data centre GPU (40 MiB and more), where a strip must also be enough work for all multiprocessors.
 constexpr int64_t kCpuBytes = int64_t{8} << 20, kCudaBytes = int64_t{32} << 20;
 constexpr int64_t kLeastDecodedRows = 64, kLeastProductRows = 256;
-
-constexpr float kFixedPointBound = 1.0f;  // of cosines
 }  // namespace
 
 ConstMatrixF ProductStrips::strip(int64_t begin) const {
@@ -25,27 +23,16 @@ ConstMatrixF ProductStrips::strip(int64_t begin) const {
 }
 
 ConstMatrixF FixedPointStrips::strip(int64_t begin) const {
-  const MatrixF strip(buffer_, rows_at(begin), q_.cols);
-  kernels::decode_fixed_point(context_->queue(), {.q = q_.row(begin),
-                                                  .q_stride = q_.stride,
-                                                  .bound = kFixedPointBound,
+  const MatrixF strip(buffer_, rows_at(begin), matrix_.q.cols());
+  kernels::decode_fixed_point(context_->queue(), {.q = matrix_.q.view().row(begin),
+                                                  .q_stride = matrix_.q.cols(),
+                                                  .centre = matrix_.centre.data() + begin,
+                                                  .step = matrix_.step.data() + begin,
                                                   .x = strip.data,
                                                   .x_stride = strip.stride,
                                                   .rows = strip.rows,
                                                   .cols = strip.cols});
   return strip;
-}
-
-void encode(Context& context, const Strips& strips, MatrixView<int16_t> q) {
-  strips.for_each([&](ConstMatrixF strip, int64_t begin) {
-    kernels::encode_fixed_point(context.queue(), {.x = strip.data,
-                                                  .x_stride = strip.stride,
-                                                  .bound = kFixedPointBound,
-                                                  .q = q.row(begin),
-                                                  .q_stride = q.stride,
-                                                  .rows = strip.rows,
-                                                  .cols = strip.cols});
-  });
 }
 
 int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOrigin origin, int64_t asked) {

@@ -8,6 +8,7 @@
 #include "sotalign/core/context.h"
 #include "sotalign/core/matrix_view.h"
 #include "sotalign/ot/embeddings.h"
+#include "sotalign/ot/fixed_point_matrix.h"
 #include "sotalign/ot/sinkhorn.h"
 
 namespace sotalign::detail {
@@ -67,22 +68,19 @@ class ProductStrips final : public Strips {
   float* buffer_;
 };
 
-/// Kept in fixed point (kernels/fixed_point.h), for entries in [-1, 1].
+/// Kept in fixed point (kernels/fixed_point.h).
 class FixedPointStrips final : public Strips {
  public:
-  /// `buffer` holds [height, q.cols].
-  FixedPointStrips(Context& context, MatrixView<const int16_t> q, int64_t height, float* buffer)
-      : Strips(q.rows, height), context_(&context), q_(q), buffer_(buffer) {}
+  /// `buffer` holds [height, columns].
+  FixedPointStrips(Context& context, const FixedPointMatrix& matrix, int64_t height, float* buffer)
+      : Strips(matrix.q.rows(), height), context_(&context), matrix_(matrix), buffer_(buffer) {}
   ConstMatrixF strip(int64_t begin) const override;
 
  private:
   Context* context_;
-  MatrixView<const int16_t> q_;
+  const FixedPointMatrix& matrix_;
   float* buffer_;
 };
-
-/// Stores all strips in fixed point.
-void encode(Context& context, const Strips& strips, MatrixView<int16_t> q);
 
 /// How many rows a strip has. A decoded strip shall stay in cache; a product shall have rows enough that
 /// reading the right factor costs little beside the arithmetic, and has them where a strip is not in cache.

@@ -9,6 +9,7 @@
 
 #include <functional>
 
+#include "sotalign/ot/fixed_point_matrix.h"
 #include "sotalign/ot/sinkhorn.h"
 
 namespace sotalign {
@@ -44,6 +45,11 @@ class Klot {
   /// and an empty view (data null) asks for the value alone. Queued, not waited for.
   void run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double gradient_scale = 1.0);
 
+  /// The same for affinities in fixed point, decoded strip by strip. The solves are in the log domain, and
+  /// wait in every iteration, as strips that are not needed are not to be made.
+  void run(const FixedPointMatrix& student, const FixedPointMatrix& teacher, MatrixF gradient,
+           double gradient_scale = 1.0);
+
   /// Of the last run; waits for it.
   KlotResult result() const;
 
@@ -52,6 +58,8 @@ class Klot {
 
  private:
   friend class StreamedKlot;
+  void check(int64_t student_rows, int64_t student_cols, int64_t teacher_rows, int64_t teacher_cols,
+             MatrixF gradient) const;
   /// Problems whose affinities are stored are solved as a batch of two if they are small, else in turn.
   static int64_t solved_at_once(const Context& context, int64_t rows, int64_t cols);
   /// Value and gradient from the potentials of both solves. `memory(begin)` is where the strip from row

@@ -9,8 +9,8 @@
 namespace sotalign {
 
 enum class KlotMemory {
-  kStored,   ///< both in float32, and one density of the scaling form: 12 bytes a pair of rows
-  kFixed16,  ///< both in 16-bit fixed point, decoded strip by strip: 4 bytes; entries are off by up to 1.5e-5
+  kStored,    ///< both in float32, and one density of the scaling form: 12 bytes a pair of rows
+  kFixed16,   ///< both in 16-bit fixed point, decoded strip by strip: 4 bytes; see FixedPointMatrix
   kStreamed,  ///< neither: strips of rows are computed anew in each iteration, at the cost of the product
 };
 std::string to_string(KlotMemory memory);

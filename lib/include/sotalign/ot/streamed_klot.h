@@ -4,6 +4,7 @@
 // which are added up strip by strip: G, like K and K*, need not be stored.
 #pragma once
 
+#include "sotalign/ot/fixed_point_matrix.h"
 #include "sotalign/ot/klot.h"
 #include "sotalign/ot/klot_memory.h"
 
@@ -13,8 +14,7 @@ namespace sotalign {
 /// as strips that are not needed are not to be made. The context outlives it.
 class StreamedKlot {
  public:
-  /// Affinities [rows, cols]. Fixed point holds entries in [-1, 1], the cosines of unit rows; others are
-  /// clamped to that. strip_rows: of each strip; 0: as suits the device.
+  /// Affinities [rows, cols]. strip_rows: of each strip; 0: as suits the device.
   StreamedKlot(Context& context, int64_t rows, int64_t cols, const KlotOptions& options,
                KlotMemory memory = KlotMemory::kStreamed, int64_t strip_rows = 0);
 
@@ -41,8 +41,8 @@ class StreamedKlot {
   KlotMemory memory_;
   int64_t height_;  // of a strip
   Klot klot_;
-  Matrix<float> student_, teacher_;                // kStored
-  Matrix<int16_t> fixed_student_, fixed_teacher_;  // kFixed16
+  Matrix<float> student_, teacher_;                 // kStored
+  FixedPointMatrix fixed_student_, fixed_teacher_;  // kFixed16
 };
 
 }  // namespace sotalign
