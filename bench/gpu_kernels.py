@@ -109,8 +109,8 @@ def scaling_iteration(n, m, entry=4):
     if layout:
         threads, packets, rows, ahead = layout
         main = [launch(file, f"rows_kernel<{kind}, {threads}, {packets}, {rows}, {ahead}>", threads, chunks,
-                       matrix + 4.0 * chunks * m + 12 * n + 4 * m, 16 * threads * packets * ahead, 16 * packets * ahead,
-                       **work)]
+                       matrix + 4.0 * chunks * m + 12 * n + 4 * m, 16 * threads * packets * ahead,
+                       16 * blocks_for(m, 16 // entry) * ahead / threads, **work)]
     else:
         main = [launch(file, f"wide_rows_kernel<{kind}>", 256, blocks_for(n, 8), matrix + 4 * n, 0, 64, **work),
                 launch(file, f"wide_columns_kernel<{kind}>", 256, tiles[0] * tiles[1], matrix + 4.0 * chunks * m, 0,
@@ -180,14 +180,15 @@ def fused_solve(n, m):
 
 
 def scaling_solve(n, m, ladder=False):
-    """Every fourth iteration offers the log-domain updates and a new density. A ladder refines 20 from the end."""
+    """The first 32 iterations and then every fourth offer the log-domain updates and a new density (offers_recovery() in
+    kernels/sinkhorn_scaling.h). A ladder refines 20 from the end."""
     refine_at = ITERATIONS - 20 if ladder else 0
     launches = log_domain_iteration(n, m) + absorb(n, m, 2 if ladder else 4)
     for iteration in range(1, ITERATIONS):
         launches += scaling_iteration(n, m, 2 if iteration < refine_at else 4)
         if iteration + 1 == refine_at:
             launches += fold(n, m) + idle(log_domain_iteration(n, m)) + absorb(n, m)
-        elif iteration < 4 or iteration % 4 == 0 or iteration + 1 == ITERATIONS:
+        elif iteration < 32 or iteration % 4 == 0 or iteration + 1 == ITERATIONS:
             launches += idle(fold(n, m) + log_domain_iteration(n, m))
             launches += idle(absorb(n, m)) if iteration + 1 < ITERATIONS else []
     return launches + fold(n, m) + finish(n, m)
@@ -212,13 +213,16 @@ STEPS = [
     ("Iteration, scaling form, bfloat16", lambda n, m: scaling_iteration(n, m, 2), 0.5),
     ("Iteration, log domain, fused", fused_iteration, 1),
     ("Iteration, log domain, as the first of a solve", log_domain_iteration, 2),
-    ("A new density", absorb, 2),
-    ("Marginal errors", marginals, 1),
-    ("Plan", plan, 2),
     ("KLOT's value and gradient, from the potentials", klot_gradient, 3),
     *((f"Solve of {ITERATIONS} iterations, {name}", solve, reads) for name, solve, reads in SOLVES),
     *((f"KLOT step, {ITERATIONS} + {ITERATIONS} iterations, {name}", klot_step(solve), 2 * reads + 3)
       for name, solve, reads in SOLVES),
+]
+# Operations whose kernels are listed one by one.
+KERNELS = [
+    ("scaling", scaling_iteration), ("scaling, bfloat16", lambda n, m: scaling_iteration(n, m, 2)), ("fold", fold),
+    ("absorb", absorb), ("absorb, bfloat16", lambda n, m: absorb(n, m, 2)), ("updates", log_domain_iteration),
+    ("fused iteration", fused_iteration), ("plan", plan), ("marginals", marginals), ("KLOT", klot_gradient),
 ]
 # Widths at which another kernel takes over, so that each row is met at one of them.
 WIDTHS = sorted({t * c for t, c, _ in LAYOUTS} |

@@ -19,9 +19,11 @@ import shutil
 import subprocess
 import sys
 
-from gpu_kernels import STEPS, WIDTHS, blocks_for
+from gpu_kernels import KERNELS, SCALING_LAYOUTS, STEPS, WIDTHS, blocks_for, scaling_iteration
 
-SIZES = [1024, 2048, 4096, 8192, 16384, 22000, 32768]
+SIZES = [1024, 4096, 8192, 16384, 22000, 32768]
+LARGE = [8192, 16384, 22000, 32768]  # where a kernel that waits for memory should reach ENOUGH of the bandwidth
+ENOUGH = 0.8
 FILES = re.compile(r"(sinkhorn|klot)_\w+\.cu")
 
 # One multiprocessor of an H200, and the device.
@@ -81,13 +83,17 @@ def blocks_per_multiprocessor(row, resource):
     return limits[limit], limit
 
 
+def on_their_way(row, resource):
+    """Bytes that a multiprocessor has on their way, and how many blocks are at work on the device."""
+    # The last multiprocessors may have nothing left to do.
+    used = min(row.blocks, MULTIPROCESSORS * blocks_per_multiprocessor(row, resource)[0])
+    return blocks_for(used, MULTIPROCESSORS) * row.threads * row.in_flight, used
+
+
 def predict(row, resource):
     """Seconds at the least and at the most."""
-    resident, _ = blocks_per_multiprocessor(row, resource)
-    # The last multiprocessors may have nothing left to do.
-    used = min(row.blocks, MULTIPROCESSORS * resident)
-    per_multiprocessor = blocks_for(used, MULTIPROCESSORS)
-    share = min(1.0, per_multiprocessor * row.threads * row.in_flight / IN_FLIGHT) * min(1.0, used / MULTIPROCESSORS)
+    in_flight, used = on_their_way(row, resource)
+    share = min(1.0, in_flight / IN_FLIGHT) * min(1.0, used / MULTIPROCESSORS)
     memory = row.moved / (BANDWIDTH * share)
     clocks = row.entries * (row.exponentials / EXPONENTIALS + row.instructions / INSTRUCTIONS)
     arithmetic = clocks / (MULTIPROCESSORS * min(1.0, used / MULTIPROCESSORS) * CLOCK)
@@ -124,25 +130,124 @@ def report(found, commit):
             rows.append([n, len(kernels), f"{sum(row.moved for row in kernels) / 1e6:.1f} MB", milliseconds(floor),
                          milliseconds(low), milliseconds(high), f"{100 * floor / high:.0f}-{100 * floor / low:.0f} %"])
         parts += [f"### {name}", table(["n", "launches", "moved", "floor", "low", "high", "of the floor's rate"], rows)]
-    parts += ["## Kernels", "Registers of a thread, static and dynamic shared memory of a block, spilled bytes, blocks "
-              "resident on a multiprocessor and what allows no more, for the sizes that use the kernel."]
-    uses = {}
-    for n in SIZES:
-        for _, launches, _ in STEPS:
+    return "\n\n".join(parts + kernel_parts(found) + [clusters(found), confirm(found)]) + "\n"
+
+
+def joined(values):
+    return " / ".join(dict.fromkeys(values)) if len(set(values)) == 1 else " / ".join(values)
+
+
+def kernel_row(name, by_size, found):
+    """A kernel, and what it does at each size."""
+    launches = list(by_size.values())
+    resources_of = [found[row.file, row.kernel] for row in launches]
+    resident, limit = blocks_per_multiprocessor(launches[0], resources_of[0])
+    in_flight = [f"{on_their_way(row, resource)[0] / 1024:.0f}" for row, resource in zip(launches, resources_of)]
+    times = [predict(row, resource) for row, resource in zip(launches, resources_of)]
+    at_full = [1e6 * row.moved / BANDWIDTH for row in launches]
+    return [name, launches[0].threads, resources_of[0].registers, resources_of[0].shared + launches[0].dynamic,
+            resources_of[0].spills, f"{resident}, {limit}", joined(in_flight), ", ".join(map(str, by_size)),
+            joined([f"{row.moved / 1e6:.1f}" for row in launches]), joined([f"{time:.1f}" for time in at_full]),
+            joined([f"{time / ENOUGH:.1f}" for time in at_full]),
+            joined([f"{1e6 * low:.0f}-{1e6 * high:.0f}" for low, high in times])]
+
+
+def kernel_parts(found):
+    """Tables of the kernels: the scaling form's rows in every layout, and everything at the large sizes."""
+    head = ["kernel", "threads", "registers", "shared", "spilled", "a multiprocessor holds", "KB on their way", "n",
+            "MB moved", "us at 4.3 TB/s", "us at 80 %", "us predicted"]
+    layouts = []
+    for entry, of_type in SCALING_LAYOUTS.items():
+        widths = [16 // entry * threads * packets for threads, packets, _, _ in of_type]
+        for width in widths + [max(LARGE) + 4]:
+            # The widest matrix of the layout, and those of the large sizes that use it.
+            sizes = [n for n in LARGE if scaling_iteration(n, n, entry)[0].kernel == scaling_iteration(
+                width, width, entry)[0].kernel] or [width]
+            for place in range(len(scaling_iteration(width, width, entry)) - 1):
+                by_size = {n: scaling_iteration(n, n, entry)[place] for n in sizes}
+                layouts.append(kernel_row(f"`{next(iter(by_size.values())).kernel}`", by_size, found))
+    others = []
+    for name, launches in KERNELS:
+        by_kernel = {}
+        for n in LARGE:
             for row in launches(n, n):
-                uses.setdefault((row.file, row.kernel, row.threads, row.dynamic), {}).setdefault(n, row)
+                if row.file != "sinkhorn_scaling.cu" or row.kernel == "finish_kernel":  # its rows have a table
+                    by_kernel.setdefault(row.kernel, {})[n] = row
+        # What bfloat16 does not change is there already.
+        others += [(f"{name}: `{kernel}`", by_size) for kernel, by_size in by_kernel.items()
+                   if by_size not in [sizes for _, sizes in others]]
+    return ["## Kernels", "Registers of a thread, bytes of shared memory of a block, spilled bytes, blocks resident on a "
+            "multiprocessor and what allows no more, KB on their way to each multiprocessor; then, at each n, MB moved, "
+            "microseconds that these take at the bandwidth of copies, at 80 % of it, and as the model predicts.",
+            "### Rows of the scaling form, every layout", table(head, layouts),
+            "### The other kernels", table(head, [kernel_row(*other, found) for other in others])]
+
+
+def iteration_range(found, n, entry):
+    return total(scaling_iteration(n, n, entry), found)
+
+
+def clusters(found):
+    """Whether blocks of a cluster that share rows would be faster, from the figures above."""
+    n, columns = 32768, 16384  # of a block in a cluster of two
+    row = 4 * columns / (BANDWIDTH / MULTIPROCESSORS)
+    arithmetic = columns * 3.5 / INSTRUCTIONS / CLOCK
+    exchange = 450 / CLOCK
+    low, high = iteration_range(found, n, 4)
+    one_read = 4.0 * n * n / BANDWIDTH
+    gain = low - one_read - 2 * GAP
+    solves = {name: total(launches(n, n), found)[0] for name, launches, _ in STEPS if name.startswith("Solve")}
+    scaling, ladder = [1e3 * time for name, time in solves.items() if "scaling" in name]
+    worst = {entry: min(entry * n * n / BANDWIDTH / iteration_range(found, n, entry)[1] for n in LARGE[1:-1])
+             for entry in (4, 2)}
+    return f"""\
+## Would thread-block clusters pay?
+
+A cluster of blocks can share a row, each with its part of the columns, and exchange their sums through distributed
+shared memory. Not written, and not to be written before a device has been measured:
+
+* **Up to 24,576 columns (float32) or 32,768 (bfloat16)** the rows kernel reads the density once already: a cluster moves
+  the same bytes. It would have smaller blocks, so that one adds while another waits: at most what lies between "high"
+  and the floor, {100 * (1 - worst[4]):.0f} % of an iteration in float32 and {100 * (1 - worst[2]):.0f} % in bfloat16 at {LARGE[1]} and {LARGE[2]}. Whether that is lost at all is
+  what the first measurement shows.
+* **Wider**, it would halve the traffic. At {n} in float32 an iteration takes {1e3 * low:.2f} ms at the least in two reads, {1e3 * one_read:.2f} ms in
+  one; a solve of 100 iterations {scaling:.0f} ms, {scaling - 99e3 * gain:.0f} ms. With the ladder only its 20 float32 iterations gain, {ladder:.0f} ms become
+  {ladder - 20e3 * gain:.0f} ms, and bfloat16 needs clusters above 32,768 alone.
+* **Cost of a row** in a cluster of two, {columns} columns in each block: {4 * columns // 1024} KB from memory take {1e6 * row:.1f} us of a multiprocessor's
+  share of the bandwidth, the arithmetic {1e6 * arithmetic:.2f} us. Each warp stores its sum, 4 bytes, once for each block (16 warps: 64 bytes
+  a row to the other one), and a barrier of the cluster takes the place of the block's: 450 clocks for store and barrier
+  (an assumption: two trips of some 200 clocks between multiprocessors) are {1e6 * exchange:.2f} us. The next row is on its way
+  meanwhile: up to {1e6 * (row - arithmetic):.1f} us of exchange and waiting stay hidden. In a cluster of four (65,536 columns) a block sends
+  64 bytes to each of three; groups of 18 multiprocessors then leave two idle.
+
+So: clusters for matrices above 24,576 columns once users have them, and below only if a device shows that the plain
+kernel misses {100 * ENOUGH:.0f} %."""
+
+
+def confirm(found):
     rows = []
-    for (file, kernel, threads, dynamic), by_size in sorted(uses.items()):
-        resource = found[file, kernel]
-        resident, limit = blocks_per_multiprocessor(next(iter(by_size.values())), resource)
-        blocks = [row.blocks for row in by_size.values()]
-        rows.append([file, f"`{kernel}`", threads, "-".join(map(str, sorted({min(blocks), max(blocks)}))),
-                     resource.registers, resource.shared, dynamic, resource.spills,
-                     f"{resident} ({100 * resident * threads // THREADS} %), {limit}",
-                     "all" if len(by_size) == len(SIZES) else ", ".join(map(str, by_size))])
-    parts.append(table(["file", "kernel", "threads", "blocks", "registers", "shared", "dynamic", "spilled", "resident",
-                        "n"], rows))
-    return "\n\n".join(parts) + "\n"
+    for entry, kind in ((4, "float32"), (2, "bfloat16")):
+        for n in LARGE:
+            kernels = scaling_iteration(n, n, entry)
+            main, matrix = kernels[:-1], float(entry) * n * n
+            low, high = total(main, found)
+            all_low, all_high = iteration_range(found, n, entry)
+            rate = [f"{100 * matrix / BANDWIDTH / time:.0f}" for time in (high - GAP, low - GAP, all_high, all_low)]
+            rows.append([kind, n, f"{1e3 * matrix / BANDWIDTH / ENOUGH:.3f}", f"{rate[0]}-{rate[1]} %",
+                         f"{rate[2]}-{rate[3]} %"])
+    return f"""\
+## What a first run on hardware must confirm or refute
+
+On an H200, with the copy bandwidth measured in the same run in place of {BANDWIDTH / 1e12} TB/s:
+
+* the rows kernel alone, n >= 8192: its matrix at {100 * ENOUGH:.0f} % of the copy bandwidth or more, that is within the time "limit";
+* the whole iteration in the predicted range; what it misses {100 * ENOUGH:.0f} % by there is gaps between launches and `finish_kernel`;
+* registers, shared memory and resident blocks as in the tables (a profiler says them);
+* bfloat16 reaches {100 * ENOUGH:.0f} % only if its arithmetic overlaps with memory: the lower ends below are without;
+* with 32 KB on their way (density, plan) no more than {100 * 32 // (IN_FLIGHT // 1024)} % of the bandwidth, with 40 (column update, KLOT's gradient)
+  no more than {100 * 40 // (IN_FLIGHT // 1024)} %: if so, more rows at a time are the remedy. A solve runs each of them once or a few times.
+
+""" + table(["density", "n", "limit, ms", "rows kernel, predicted", "iteration, predicted"], rows)
 
 
 def main():
@@ -154,7 +259,7 @@ def main():
     if shutil.which(arguments.cuobjdump) is None:
         parser.error(f"{arguments.cuobjdump} not found; pip install nvidia-cuda-cuobjdump, then --cuobjdump PATH")
     found = resources(arguments.library, arguments.cuobjdump)
-    named = {(row.file, row.kernel) for m in WIDTHS for _, launches, _ in STEPS for row in launches(m, m)}
+    named = {(row.file, row.kernel) for m in WIDTHS for _, launches in KERNELS for row in launches(m, m)}
     for missing in sorted(named - found.keys()):
         sys.exit(f"{': '.join(missing)}: no such kernel in {arguments.library} for compute capability 9.0")
     for missing in sorted(found.keys() - named):

@@ -129,6 +129,50 @@ TEST_P(SinkhornAbsorbKernelTest, DensitiesAgreeWithTheExponential) {
       }
 }
 
+// A constant far from zero in K, which the potentials take away again: what single precision loses of the
+// row potentials (6e-5 where they reach 1000) must come back.
+TEST_P(SinkhornAbsorbKernelTest, LargePotentialsLoseNothing) {
+  const int64_t n = 37, m = 41;
+  const double epsilon = 1.0 / 128;
+  const auto k = random_uniform(n * m, 95, 8.0f, 8.02f);
+  ScalingProblems p(n, m);
+  set_potentials(p, 0, first_iteration(k, n, m, epsilon), k, epsilon);
+  p.states[0] = {.use_log_domain = 1, .absorb = 1};
+  absorb(p);
+  double worst = 0;
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t j = 0; j < m; ++j) {
+      if (p.log_a[i] == -kInfinity || p.log_b[j] == -kInfinity) continue;
+      const double expected = std::exp(128.0 * double(k[i * m + j]) + p.u[i] - p.log_a[i] + p.v[j]);
+      const double error = std::abs(double(p.entry(0, i, j, DensityType::kFloat)) / expected - 1.0);
+      if (!(error <= worst)) worst = error;
+    }
+  EXPECT_WITHIN(worst, 2e-6);
+}
+
+// Whatever its potential is: a column without mass has no entries, and a row sum nothing from it.
+TEST_P(SinkhornAbsorbKernelTest, ColumnsWithoutMassHaveNoEntries) {
+  const int64_t n = 31, m = 35, column = m / 2;
+  const auto k = random_uniform(n * m, 96);
+  for (const DensityType type : kTypes)
+    for (const double potential : {-kInfinity, 0.0, -3.0, 40.0}) {
+      SCOPED_TRACE(potential);
+      ScalingProblems p(n, m);
+      set_potentials(p, 0, first_iteration(k, n, m, 0.1), k, 0.1);
+      ASSERT_EQ(p.log_b[column], -kInfinity);
+      p.v[column] = potential;
+      p.states[0] = {.use_log_domain = 1, .absorb = 1, .coarse = type == DensityType::kBfloat16};
+      absorb(p);
+      for (int64_t i = 0; i < n; ++i) EXPECT_EQ(p.entry(0, i, column, type), 0.0f);
+      EXPECT_EQ(p.v[column], potential);
+      EXPECT_EQ(p.t(0, 0)[column], 1.0f);
+      EXPECT_EQ(p.column_mass[column], 0.0f);
+      scale(p, type);
+      EXPECT_EQ(p.t(0, 1)[column], 1.0f);
+      EXPECT_WITHIN(p.states[0].row_error, 1.0);
+    }
+}
+
 // Who gets a density, and of which type; the others are left alone. A batch is its problems one by one.
 TEST_P(SinkhornAbsorbKernelTest, DensitiesAreMadeWhereAskedFor) {
   const int64_t n = 37, m = 41;

@@ -177,6 +177,48 @@ TEST_P(SinkhornTest, WeightsAreMetAndZeroWeightsGiveZeroRows) {
   }
 }
 
+// Neither a start that comes before the weights nor one that comes after them.
+TEST_P(SinkhornTest, StartsGiveColumnsWithoutMassNothing) {
+  const int64_t n = 23, m = 19;
+  const double minus_infinity = -std::numeric_limits<double>::infinity();
+  const auto k = random_uniform(n * m, 9);
+  const Matrix<float> affinity(context, k.data(), n, m);
+  std::vector<double> b(m, 1.0), wild(m), right(m);
+  for (int64_t j = 0; j < m; ++j) {
+    b[j] = j % 6 == 1 ? 0.0 : 1.0;
+    wild[j] = b[j] > 0 ? 0.1 * double(j) : 700.0;
+    right[j] = b[j] > 0 ? wild[j] : minus_infinity;
+  }
+  for (const SinkhornForm form : {SinkhornForm::kScaling, SinkhornForm::kLogDomain})
+    for (const int64_t iterations : {1, 3}) {
+      const SinkhornOptions options{.epsilon = 0.1, .iterations = iterations, .form = form};
+      Sinkhorn expected(context, n, m, options), before(context, n, m, options),
+          after(context, n, m, options);
+      expected.set_weights(0, {}, b);
+      expected.set_start(0, right);
+      before.set_start(0, wild);
+      before.set_weights(0, {}, b);
+      after.set_weights(0, {}, b);
+      after.set_start(0, wild);
+      const Solved e = finish(expected, affinity);
+      for (Sinkhorn* solver : {&before, &after}) {
+        const Solved s = finish(*solver, affinity);
+        EXPECT_EQ(s.u, e.u);
+        EXPECT_EQ(s.v, e.v);
+        EXPECT_EQ(s.plan, e.plan);
+        for (int64_t i = 0; i < n; ++i) EXPECT_EQ(s.plan[i * m + 1], 0.0f);
+        EXPECT_EQ(s.v[1], minus_infinity);
+      }
+      // Other weights: all columns take part again, the other ones from where they were told to start.
+      Sinkhorn fresh(context, n, m, options);
+      std::vector<double> start = right;
+      for (double& v : start) v = std::isinf(v) ? 0.0 : v;
+      fresh.set_start(0, start);
+      before.set_weights(0, {}, {});
+      EXPECT_EQ(finish(before, affinity).v, finish(fresh, affinity).v);
+    }
+}
+
 TEST_P(SinkhornTest, ExtremeWeightsStayFinite) {
   const int64_t n = 70, m = 5;
   const auto k = random_uniform(n * m, 9);
@@ -254,6 +296,10 @@ TEST_P(SinkhornTest, RejectsWhatItCannotDo) {
   EXPECT_THROW(solver.set_weights(0, {1.0, std::nan("")}, {}), InvalidArgument);
   EXPECT_THROW(solver.set_start(0, {0.0, 0.0}), InvalidArgument);
   EXPECT_THROW(solver.set_start(0, {0.0, 0.0, std::nan("")}), InvalidArgument);
+  const double none = -std::numeric_limits<double>::infinity();
+  EXPECT_THROW(solver.set_start(0, {none, none, none}), InvalidArgument);
+  solver.set_weights(0, {}, {1.0, 1.0, 0.0});
+  EXPECT_THROW(solver.set_start(0, {none, none, 0.0}), InvalidArgument);
   EXPECT_THROW(solver.solve(Matrix<float>(context, 3, 3)), InvalidArgument);
 }
 

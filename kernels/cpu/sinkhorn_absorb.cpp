@@ -3,6 +3,8 @@
 
 #include <omp.h>
 
+#include <limits>
+
 #include "kernels/cpu/exp_rows.h"
 #include "kernels/cpu/scaling_rows.h"
 #include "kernels/cpu/sinkhorn_common.h"
@@ -61,7 +63,10 @@ void sinkhorn_absorb(const Queue& queue, const SinkhornAbsorb& args) {
       const double log_b = p.log_b[b * p.cols + j];
       args.column_mass[b * p.cols + j] = mass_of(std::exp(log_b));
       t[j] = 1.0f;
-      if (std::isinf(log_b)) continue;
+      if (std::isinf(log_b)) {
+        scratch.v[j] = -std::numeric_limits<float>::infinity();  // whatever its potential is
+        continue;
+      }
       const double rounded = static_cast<double>(scratch.v[j]) + shift;
       t[j] = static_cast<float>(std::exp(v[j] - rounded));
       v[j] = rounded;

@@ -57,6 +57,13 @@ std::vector<double> log_weights(const char* name, const std::vector<double>& wei
   return logs;
 }
 
+// The `size` values of one problem.
+std::vector<double> download(Context& context, const Buffer<double>& values, int64_t problem, int64_t size) {
+  std::vector<double> of_problem(static_cast<size_t>(size));
+  context.copy_to_host(of_problem.data(), values.data() + problem * size, of_problem.size() * sizeof(double));
+  return of_problem;
+}
+
 }  // namespace
 
 std::string to_string(SinkhornStatus status) {
@@ -108,6 +115,8 @@ Sinkhorn::Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vect
     *buffer = Buffer<double>(context, batch() * rows, "potentials");
   for (Buffer<double>* buffer : {&log_b_, &v_, &start_})
     *buffer = Buffer<double>(context, batch() * cols, "potentials");
+  const std::vector<double> start(static_cast<size_t>(batch() * cols), 0.0);
+  context.copy_to_device(start_.data(), start.data(), start.size() * sizeof(double));
   for (int64_t problem = 0; problem < batch(); ++problem) set_weights(problem, {}, {});
 }
 
@@ -115,24 +124,33 @@ void Sinkhorn::set_weights(int64_t problem, const std::vector<double>& a, const 
   const std::vector<double> log_a = log_weights("a", a, rows_), log_b = log_weights("b", b, cols_);
   context_->copy_to_device(log_a_.data() + problem * rows_, log_a.data(), log_a.size() * sizeof(double));
   context_->copy_to_device(log_b_.data() + problem * cols_, log_b.data(), log_b.size() * sizeof(double));
-  // Columns without mass take no part from the first row update on.
-  std::vector<double> start(log_b.size(), 0.0);
-  for (size_t j = 0; j < start.size(); ++j)
-    if (std::isinf(log_b[j])) start[j] = log_b[j];
-  set_start(problem, start);
+  // Columns without mass take no part from the first row update on; those that have some again, do.
+  std::vector<double> start = download(*context_, start_, problem, cols_);
+  for (size_t j = 0; j < start.size(); ++j) {
+    if (std::isinf(log_b[j]))
+      start[j] = log_b[j];
+    else if (std::isinf(start[j]))
+      start[j] = 0.0;
+  }
+  context_->copy_to_device(start_.data() + problem * cols_, start.data(), start.size() * sizeof(double));
 }
 
 void Sinkhorn::set_start(int64_t problem, const std::vector<double>& v) {
   if (static_cast<int64_t>(v.size()) != cols_)
     throw InvalidArgument(fmt::format("column potentials: expected {} values, found {}", cols_, v.size()));
+  const std::vector<double> log_b = download(*context_, log_b_, problem, cols_);
+  std::vector<double> start = v;
   bool any_finite = false;
-  for (const double value : v) {
-    any_finite |= std::isfinite(value);
-    if (std::isnan(value) || value == std::numeric_limits<double>::infinity())
-      throw InvalidArgument(fmt::format("column potentials: expected numbers or -inf, found {}", value));
+  for (size_t j = 0; j < start.size(); ++j) {
+    if (std::isnan(v[j]) || v[j] == std::numeric_limits<double>::infinity())
+      throw InvalidArgument(fmt::format("column potentials: expected numbers or -inf, found {}", v[j]));
+    if (std::isinf(log_b[j])) start[j] = log_b[j];
+    any_finite |= std::isfinite(start[j]);
   }
-  if (!any_finite) throw InvalidArgument("column potentials: expected at least one finite value, found none");
-  context_->copy_to_device(start_.data() + problem * cols_, v.data(), v.size() * sizeof(double));
+  if (!any_finite)
+    throw InvalidArgument(
+        "column potentials: expected at least one finite value where the weight is not 0, found none");
+  context_->copy_to_device(start_.data() + problem * cols_, start.data(), start.size() * sizeof(double));
 }
 
 void Sinkhorn::check(ConstMatrixF affinity, int64_t problems) const {
@@ -181,15 +199,11 @@ std::vector<SinkhornResult> Sinkhorn::results() const {
 }
 
 std::vector<double> Sinkhorn::row_potentials(int64_t problem) const {
-  std::vector<double> u(static_cast<size_t>(rows_));
-  context_->copy_to_host(u.data(), u_.data() + problem * rows_, u.size() * sizeof(double));
-  return u;
+  return download(*context_, u_, problem, rows_);
 }
 
 std::vector<double> Sinkhorn::column_potentials(int64_t problem) const {
-  std::vector<double> v(static_cast<size_t>(cols_));
-  context_->copy_to_host(v.data(), v_.data() + problem * cols_, v.size() * sizeof(double));
-  return v;
+  return download(*context_, v_, problem, cols_);
 }
 
 void Sinkhorn::plan(ConstMatrixF affinity, MatrixF plan) { this->plan(all(), affinity, plan); }

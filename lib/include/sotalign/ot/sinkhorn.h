@@ -85,12 +85,13 @@ class Sinkhorn {
       : Sinkhorn(context, rows, cols, std::vector<SinkhornOptions>{options}) {}
 
   /// Weights of one problem, [rows] and [cols], >= 0, finite, not all zero; scaled here to sum to one. A row
-  /// of weight 0 has a plan row of zeros and potential -inf. An empty vector stands for uniform weights (the
-  /// default).
+  /// of weight 0 has a plan row of zeros and potential -inf, and so has a column. An empty vector stands for
+  /// uniform weights (the default). A start stays what it was, but for columns that lose or gain their mass.
   void set_weights(int64_t problem, const std::vector<double>& a, const std::vector<double>& b);
 
-  /// Column potentials [cols] from which the next solves start; -inf is allowed for columns of weight 0. The
-  /// row update comes first, so u follows from them. Any start is safe.
+  /// Column potentials [cols] from which the next solves start, numbers or -inf. Those of columns of weight 0
+  /// are ignored: no start gives them mass. The row update comes first, so u follows from v. Any start is
+  /// safe.
   void set_start(int64_t problem, const std::vector<double>& v);
 
   /// Solves all problems. affinity: [batch * rows, cols] with any stride, finite. Queued, not waited for.
