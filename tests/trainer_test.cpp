@@ -87,8 +87,8 @@ TEST_P(TrainerTest, LossFallsAndRetrievalImproves) {
   const double before = trainer.validate().mean_r1;
   trainer.train_step();
   const StepMetrics first = trainer.metrics();
-  ASSERT_TRUE(first.klot.has_value());
-  EXPECT_NEAR(first.loss, first.siglip + 3.0 * first.klot->value, 1e-9 * first.loss);
+  ASSERT_TRUE(first.divergence.has_value());
+  EXPECT_NEAR(first.loss, first.siglip + 3.0 * first.divergence->value, 1e-9 * first.loss);
   train(trainer, 79);
   EXPECT_LT(trainer.metrics().loss, 0.7 * first.loss);
   EXPECT_GT(trainer.validate().mean_r1, before + 0.2);
@@ -183,8 +183,8 @@ TEST_P(TrainerTest, AffinitiesNeedNotBeStored) {
     EXPECT_EQ(context.allocations(), allocations);
     train(resumed, 2);
     EXPECT_EQ(values(trainer), values(resumed));
-    EXPECT_WITHIN(std::abs(trainer.metrics().klot->value - stored.metrics().klot->value),
-                  1e-3 * stored.metrics().klot->value);
+    EXPECT_WITHIN(std::abs(trainer.metrics().divergence->value - stored.metrics().divergence->value),
+                  1e-3 * stored.metrics().divergence->value);
     std::filesystem::remove(path);
   }
   TrainOptions o = options();
@@ -201,7 +201,7 @@ TEST_P(TrainerTest, SailNeedsNoUnpairedRowsAndIgnoresThem) {
   pairs_only.images = pairs_only.texts = {};
   Trainer trainer(context, pairs_only, o);
   train(trainer, 12);
-  EXPECT_FALSE(trainer.metrics().klot.has_value());
+  EXPECT_FALSE(trainer.metrics().divergence.has_value());
   EXPECT_EQ(trainer.metrics().loss, trainer.metrics().siglip);
   EXPECT_THROW(Trainer(context, pairs_only, options()), InvalidArgument) << "KLOT without unpaired rows";
 }

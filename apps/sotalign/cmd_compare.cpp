@@ -189,6 +189,7 @@ class Comparison {
             {"pairs", arguments_.sizes.pairs},
             {"test", arguments_.sizes.test},
             {"validation", arguments_.sizes.validation},
+            {"divergence", to_string(arguments_.config.train.divergence)},
             {"measured_on", arguments_.measure_on == MeasureOn::kTest ? "test" : "validation"},
             {"device", describe_device(context_, arguments_.config.machine)},
             {"threads", context_.threads()},
