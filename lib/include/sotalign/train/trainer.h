@@ -51,9 +51,9 @@ struct TrainOptions {
   int64_t batch_unpaired = 1200;  ///< unpaired images, and as many texts, in a step; at most all
   /// Between the affinities of the unpaired rows, the learned and the teacher's.
   DivergenceKind divergence = DivergenceKind::kKlot;
-  /// Of the divergence, whichever it is; the default is for KLOT. Of KLOT it is
-  /// alpha of the paper times the batch: plans have mass 1 here, rows of mass 1 there. The paper's 1e-3, 1e-4
-  /// and 1e-5 with 22,000 rows are 22, 2.2 and 0.22.
+  /// Of the divergence, whichever it is; the default suits KLOT. KLOT's is alpha of the paper times the
+  /// batch: plans have mass 1 here, rows of mass 1 there. The paper's 1e-3, 1e-4 and 1e-5 with 22,000 rows
+  /// are 22, 2.2 and 0.22.
   double klot_weight = 30.0;
   /// InfoNCE takes the epsilons, its temperatures, from here, too; CKA has no options.
   KlotOptions klot = {.epsilon_student = 0.1, .epsilon_teacher = 0.02, .tolerance = 1e-3};
