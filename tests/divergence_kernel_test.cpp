@@ -115,38 +115,44 @@ TEST_P(DivergenceKernelTest, InfoNceAgreesWithTheOracle) {
 }
 
 TEST_P(DivergenceKernelTest, CkaAgreesWithTheOracle) {
-  for (const auto& [n, m] : kShapes)
-    for (const Layout layout : layouts(m)) {
-      SCOPED_TRACE(name_of(n, m, layout));
-      const auto k = random_uniform(n * m, 10 + n), t = random_uniform(n * m, 20 + m);
-      const Strided<float> dk(context, k, n, m, layout), dt(context, t, n, m, wider(layout));
-      Strided<float> gradient(context, n, m, wider(wider(layout)));
-      Buffer<double> value(context, std::vector<double>{-7, -7});
-      kernels::Cka args{.student = dk.data(),
-                        .student_stride = dk.stride(),
-                        .teacher = dt.data(),
-                        .teacher_stride = dt.stride(),
-                        .rows = n,
-                        .cols = m,
-                        .gradient = gradient.data(),
-                        .gradient_stride = gradient.stride(),
-                        .gradient_scale = 0.5f,
-                        .value = value.data()};
-      run(args, kernels::cka_scratch, kernels::cka);
-      DivergenceOracle expected{.value = 1, .gradient = std::vector<double>(k.size())};
-      if (n > 1 && m > 1) expected = cka_oracle(k, t, n, m);
-      for (double& g : expected.gradient) g *= 0.5;
-      EXPECT_WITHIN(relative_l1(gradient.download(), expected.gradient), 2e-6);
-      const std::vector<double> values = value.download();
-      EXPECT_WITHIN(std::abs(values[0] - expected.value), 1e-10);
-      EXPECT_EQ(values[1], -7);
+  const auto check = [&](int64_t n, int64_t m, Layout layout, Layout teacher_layout, Layout gradient_layout) {
+    SCOPED_TRACE(name_of(n, m, layout));
+    const auto k = random_uniform(n * m, 10 + n), t = random_uniform(n * m, 20 + m);
+    const Strided<float> dk(context, k, n, m, layout), dt(context, t, n, m, teacher_layout);
+    Strided<float> gradient(context, n, m, gradient_layout);
+    Buffer<double> value(context, std::vector<double>{-7, -7});
+    kernels::Cka args{.student = dk.data(),
+                      .student_stride = dk.stride(),
+                      .teacher = dt.data(),
+                      .teacher_stride = dt.stride(),
+                      .rows = n,
+                      .cols = m,
+                      .gradient = gradient.data(),
+                      .gradient_stride = gradient.stride(),
+                      .gradient_scale = 0.5f,
+                      .value = value.data()};
+    run(args, kernels::cka_scratch, kernels::cka);
+    DivergenceOracle expected{.value = 1, .gradient = std::vector<double>(k.size())};
+    if (n > 1 && m > 1) expected = cka_oracle(k, t, n, m);
+    for (double& g : expected.gradient) g *= 0.5;
+    EXPECT_WITHIN(relative_l1(gradient.download(), expected.gradient), 2e-6);
+    const std::vector<double> values = value.download();
+    EXPECT_WITHIN(std::abs(values[0] - expected.value), 1e-10);
+    EXPECT_EQ(values[1], -7);
 
-      const std::vector<float> before = gradient.download();
-      args.gradient = nullptr;  // the value alone
-      run(args, kernels::cka_scratch, kernels::cka);
-      EXPECT_EQ(value.download(), values);
-      EXPECT_EQ(gradient.download(), before);
-    }
+    const std::vector<float> before = gradient.download();
+    args.gradient = nullptr;  // the value alone
+    run(args, kernels::cka_scratch, kernels::cka);
+    EXPECT_EQ(value.download(), values);
+    EXPECT_EQ(gradient.download(), before);
+  };
+  for (const auto& [n, m] : kShapes)
+    for (const Layout layout : layouts(m)) check(n, m, layout, wider(layout), wider(wider(layout)));
+  // Each alone may be the one whose rows do not begin at multiples of 16 bytes.
+  const Layout aligned = layouts(32)[1], unaligned = layouts(32)[2];
+  check(9, 32, unaligned, aligned, aligned);
+  check(9, 32, aligned, unaligned, aligned);
+  check(9, 32, aligned, aligned, unaligned);
 }
 
 }  // namespace

@@ -189,6 +189,17 @@ TEST_P(DivergenceTest, DegenerateMatricesAgreeWithNone) {
   expect_none(rows, 33, 47);
 }
 
+// Flat is what is so beside the entries themselves, wherever the first of them lies: here it is far from
+// most.
+TEST_P(DivergenceTest, LittleStructureBesideALargeRowIsSeen) {
+  const int64_t n = 33, m = 47;
+  const auto noise = random_uniform(n * m, 14, -0.05f, 0.05f);
+  std::vector<float> k = noise;
+  for (int64_t j = 0; j < m; ++j) k[j] += 1e5f;
+  EXPECT_WITHIN(run(DivergenceKind::kCka, k, noise, n, m).value, 0.1);
+  EXPECT_WITHIN(run(DivergenceKind::kCka, noise, k, n, m).value, 0.1);
+}
+
 // What CKA does not see, and what it sees.
 TEST_P(DivergenceTest, CkaIsBlindToScaleRowsAndColumns) {
   const int64_t n = 30, m = 50;
