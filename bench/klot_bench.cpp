@@ -1,7 +1,8 @@
-// Time of a Sinkhorn iteration and of a KLOT step (value and gradient), for affinities [n, n] of random unit
-// vectors, on the CPU and on the first CUDA device if there is one. An iteration is the difference of two
-// solves, so that what a solve does once cancels. Beside each time:
-//   GB_per_s     of what must be moved at the least: one read of the matrix per iteration
+// Time of a Sinkhorn iteration and of a step (value and gradient) of KLOT, InfoNCE and CKA, for affinities
+// [n, n] of random unit vectors, on the CPU and on the first CUDA device if there is one. An iteration is the
+// difference of two solves, so that what a solve does once cancels. Beside each time:
+//   GB_per_s     of what must be moved at the least: one read of the matrix per iteration; two reads of both
+//                matrices and one write for InfoNCE and CKA
 //   percent      of the rate at which the device moved a matrix as large, measured just before: a read
 //                on the CPU, a copy (read and written bytes together) on CUDA
 //   ns_per_entry of the matrix and of an iteration
@@ -22,6 +23,7 @@
 
 #include "sotalign/core/error.h"
 #include "sotalign/linalg/gemm.h"
+#include "sotalign/loss/divergence.h"
 #include "sotalign/ot/klot.h"
 
 namespace {
@@ -176,6 +178,21 @@ void klot(benchmark::State& state, Device device, KlotOptions options) {
          [&] { return seconds_of(context, [&] { divergence.run(student, teacher, gradient); }); });
 }
 
+void divergence(benchmark::State& state, Device device, DivergenceKind kind) {
+  const int64_t n = state.range(0);
+  const double entries = static_cast<double>(n) * static_cast<double>(n);
+  Context context(device);
+  require_memory(context, 4 * entries * sizeof(float));
+  const Matrix<float> student = cosines(context, n, n, 1), teacher = cosines(context, n, n, 2);
+  const double most = bandwidth(context, student);
+  Matrix<float> gradient(context, n, n);
+  Divergence divergence(context, n, n, {.kind = kind});
+  divergence.run(student, teacher, gradient);
+  context.synchronize();
+  report(state, most, 5.0 * entries * sizeof(float), 1.0, entries,
+         [&] { return seconds_of(context, [&] { divergence.run(student, teacher, gradient); }); });
+}
+
 // A benchmark that says itself how long it took.
 template <class Function>
 benchmark::internal::Benchmark* add(const std::string& name, int64_t samples, Function function) {
@@ -209,6 +226,10 @@ void register_benchmarks(const Device& device) {
   if (!cpu) sizes.push_back(22000);  // the paper's batch
   for (const int64_t n : sizes) {
     const int64_t samples = cpu && n > 4096 ? 5 : 30;  // these take seconds each
+    for (const DivergenceKind kind : {DivergenceKind::kInfoNce, DivergenceKind::kCka})
+      add(to_string(kind) + where, samples, [=](auto& state) { divergence(state, device, kind); })
+          ->ArgNames({"n"})
+          ->Args({n});
     for (const Way& way : kWays) {
       const std::string name = where + "/" + way.name;
       for (const int64_t batch : {1, 2, 8})

@@ -70,7 +70,7 @@ void expect_same_losses(const Device& device, const TrainOptions& options) {
     actual.train_step();
     const StepMetrics e = expected.metrics(), a = actual.metrics();
     EXPECT_WITHIN(std::abs(a.siglip / e.siglip - 1), 1e-5) << "step " << step;
-    EXPECT_WITHIN(std::abs(a.klot->value / e.klot->value - 1), 1e-5) << "step " << step;
+    EXPECT_WITHIN(std::abs(a.divergence->value / e.divergence->value - 1), 1e-5) << "step " << step;
     EXPECT_WITHIN(std::abs(a.logit_scale / e.logit_scale - 1), 1e-5) << "step " << step;
   }
   EXPECT_NEAR(actual.validate().mean_r1, expected.validate().mean_r1, 1.0 / Data::kPairs + 1e-9);

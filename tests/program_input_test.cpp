@@ -221,6 +221,23 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
                  {"--repeat", ">= 1", "found -2"});
 }
 
+TEST_F(ProgramInput, Divergences) {
+  const auto refused = [&](const std::vector<std::string>& more, const std::vector<std::string>& parts) {
+    std::vector<std::string> arguments = {"divergence",       "--student",  path("square.npy"), "--teacher",
+                                          path("square.npy"), "--gradient", path("g.npy")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    expect_refused(arguments, parts);
+    EXPECT_FALSE(std::filesystem::exists(path("g.npy")));
+  };
+  refused({"--kind", "jensen"}, {"--kind", "klot or infonce or cka", "'jensen'"});
+  refused({"--kind", "infonce", "--iterations", "5"}, {"--iterations", "infonce takes --epsilon-student"});
+  refused({"--kind", "cka", "--epsilon-teacher", "0.1"}, {"--epsilon-teacher", "cka takes no options"});
+  refused({"--kind", "infonce", "--epsilon-teacher", "0"}, {"--epsilon-teacher", "> 0", "found 0"});
+  refused({"--teacher", path("images.npy")}, {path("images.npy"), "expected shape [4, 4]"});
+  expect_train_refused({"--divergence", "infonce", "--klot-memory", "streamed"},
+                       {"klot_memory", "infonce", "streamed"});
+}
+
 TEST_F(ProgramInput, Weights) {
   const auto refused = [&](const std::vector<float>& weights, int64_t rows, int64_t cols,
                            const std::string& part) {

@@ -39,7 +39,8 @@ std::vector<float> floats(const std::string& path) {
   EXPECT_TRUE(read_file(a) == read_file(b)) << (a) << " and " << (b) << " differ"
 
 TEST(Program, HelpAndVersionSucceed) {
-  for (const char* command : {"train", "embed", "eval", "teacher", "info", "demo", "klot", "sinkhorn"}) {
+  for (const char* command :
+       {"train", "embed", "eval", "teacher", "info", "demo", "klot", "divergence", "sinkhorn"}) {
     const ProgramResult result = run_program({command, "--help"});
     EXPECT_EQ(result.exit_code, 0) << command;
     EXPECT_CONTAINS(result.out, "Example:");
@@ -74,6 +75,53 @@ TEST(Program, KlotMatchesGoldenVectors) {
                               0.1 / golden["epsilon_student"].get<double>()),
                   5e-5);
   }
+}
+
+TEST(Program, DivergencesMatchGoldenVectors) {
+  const TemporaryDirectory directory;
+  for (const Json& golden : Json::parse(std::ifstream(kGolden + "manifest.json"))) {
+    const std::string name = golden.value("case", "");
+    if (!name.starts_with("infonce_") && !name.starts_with("cka_")) continue;
+    SCOPED_TRACE(name);
+    // CKA's cases are of the same affinities.
+    const std::string affinities = kGolden + "infonce_" + name.back(), gradient = directory / (name + ".npy");
+    const std::string kind = name.substr(0, name.find('_'));
+    std::vector<std::string> arguments = {"divergence",
+                                          "--kind",
+                                          kind,
+                                          "--student",
+                                          affinities + ".k_student.npy",
+                                          "--teacher",
+                                          affinities + ".k_teacher.npy",
+                                          "--gradient",
+                                          gradient};
+    if (kind == "infonce")
+      arguments.insert(arguments.end(), {"--epsilon-student", golden["epsilon_student"].dump(),
+                                         "--epsilon-teacher", golden["epsilon_teacher"].dump()});
+    const ProgramResult result = run_program(arguments);
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    const Json json = Json::parse(result.out);
+    EXPECT_EQ(json["divergence"], kind);
+    EXPECT_WITHIN(std::abs(json["value"].get<double>() - golden["value"].get<double>()), 1e-6);
+    EXPECT_WITHIN(relative_l1(floats(gradient), read_golden(kGolden + name + ".grad.npy").values), 2e-6);
+  }
+  const std::string k = kGolden + "klot_1.k_student.npy", k_teacher = kGolden + "klot_1.k_teacher.npy";
+  const Json klot = Json::parse(run_program({"klot", "--student", k, "--teacher", k_teacher}).out),
+             same = Json::parse(run_program({"divergence", "--student", k, "--teacher", k_teacher}).out);
+  for (const char* key : {"value", "student", "teacher"}) EXPECT_EQ(klot[key], same[key]);
+}
+
+TEST(Program, TrainingNamesItsDivergence) {
+  const TrainingFiles files;
+  const ProgramResult result =
+      files.train("run", {"--steps", "4", "--divergence", "infonce", "--log-every", "2"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_CONTAINS(result.out, "infonce weight 30");
+  EXPECT_EQ(Json::parse(read_file(files / "run/config.json"))["divergence"], "infonce");
+  const Json line = lines_of(files / "run/metrics.jsonl")[0];
+  EXPECT_GT(line["infonce"].get<double>(), 0.0);
+  EXPECT_FALSE(line.contains("klot"));
+  EXPECT_CONTAINS(run_program({"info", files / "run/model.safetensors"}).out, "\"divergence\":\"infonce\"");
 }
 
 TEST(Program, KlotTakesWeightsAndTolerance) {
@@ -300,6 +348,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
                                                                     {"--weight-decay", "0.5"},
                                                                     {"--batch-pairs", "21"},
                                                                     {"--batch-unpaired", "23"},
+                                                                    {"--divergence", "infonce"},
                                                                     {"--klot-weight", "1"},
                                                                     {"--klot-memory", "fixed16"},
                                                                     {"--epsilon-student", "0.2"},

@@ -17,6 +17,9 @@ namespace {
 
 using testing::random_normal;
 
+constexpr DivergenceKind kDivergences[] = {DivergenceKind::kKlot, DivergenceKind::kInfoNce,
+                                           DivergenceKind::kCka};
+
 struct Views {
   std::vector<float> images, texts;
   int64_t dx, dy;
@@ -87,8 +90,8 @@ TEST_P(TrainerTest, LossFallsAndRetrievalImproves) {
   const double before = trainer.validate().mean_r1;
   trainer.train_step();
   const StepMetrics first = trainer.metrics();
-  ASSERT_TRUE(first.klot.has_value());
-  EXPECT_NEAR(first.loss, first.siglip + 3.0 * first.klot->value, 1e-9 * first.loss);
+  ASSERT_TRUE(first.divergence.has_value());
+  EXPECT_NEAR(first.loss, first.siglip + 3.0 * first.divergence->value, 1e-9 * first.loss);
   train(trainer, 79);
   EXPECT_LT(trainer.metrics().loss, 0.7 * first.loss);
   EXPECT_GT(trainer.validate().mean_r1, before + 0.2);
@@ -96,24 +99,64 @@ TEST_P(TrainerTest, LossFallsAndRetrievalImproves) {
   EXPECT_THROW(trainer.train_step(), InvalidArgument);
 }
 
-// The gradient of the whole step, through cosine, gathers and both terms: one AdamW step of a tiny rate moves
+// The gradient of the whole step, through cosine, gathers and both terms: one Lion step of a tiny rate moves
 // the loss as the gradient says. The direction is the sign of the gradient, so the change is -rate * |g|_1.
 TEST_P(TrainerTest, StepFollowsTheGradientOfTheLoss) {
-  TrainOptions o = options();
-  o.batch_unpaired = 1000;  // all rows in every step, so that the loss is one function
-  o.optimizer = {.kind = OptimizerKind::kLion, .weight_decay = 0.0};
-  o.schedule = {.kind = ScheduleKind::kConstant, .peak = 1e-5};
-  o.klot.iterations = 500;  // the gradient is that of the converged divergence
-  Trainer trainer(context, data(), o);
-  trainer.train_step();
-  const double before = trainer.metrics().loss;
-  double gradient_l1 = 0;
-  const ParameterSet& parameters = trainer.model().parameters;
-  for (int i = 0; i < parameters.count(); ++i)
-    for (const float g : parameters.download_gradient(parameters[i].name)) gradient_l1 += std::abs(double(g));
-  trainer.train_step();
-  const double predicted = -1e-5 * gradient_l1, actual = trainer.metrics().loss - before;
-  EXPECT_WITHIN(std::abs(actual - predicted), 0.02 * std::abs(predicted));
+  for (const DivergenceKind kind : kDivergences) {
+    SCOPED_TRACE(to_string(kind));
+    TrainOptions o = options();
+    o.batch_unpaired = 1000;  // all rows in every step, so that the loss is one function
+    o.optimizer = {.kind = OptimizerKind::kLion, .weight_decay = 0.0};
+    o.schedule = {.kind = ScheduleKind::kConstant, .peak = 1e-5};
+    o.divergence = kind;
+    o.klot_weight = kind == DivergenceKind::kCka ? 30.0 : 3.0;  // as much of the loss as SigLIP's
+    o.klot.iterations = 500;  // the gradient is that of the converged divergence
+    Trainer trainer(context, data(), o);
+    trainer.train_step();
+    const double before = trainer.metrics().loss;
+    double gradient_l1 = 0;
+    const ParameterSet& parameters = trainer.model().parameters;
+    for (int i = 0; i < parameters.count(); ++i)
+      for (const float g : parameters.download_gradient(parameters[i].name))
+        gradient_l1 += std::abs(double(g));
+    trainer.train_step();
+    const double predicted = -1e-5 * gradient_l1, actual = trainer.metrics().loss - before;
+    EXPECT_WITHIN(std::abs(actual - predicted), 0.02 * std::abs(predicted));
+  }
+}
+
+// Each divergence is what training reports and what its gradient brings down.
+TEST_P(TrainerTest, EveryDivergenceRegularises) {
+  for (const DivergenceKind kind : {DivergenceKind::kInfoNce, DivergenceKind::kCka}) {
+    SCOPED_TRACE(to_string(kind));
+    TrainOptions o = options();
+    o.divergence = kind;
+    o.batch_unpaired = 1000;  // all rows in every step
+    o.klot_weight = 300;      // hardly anything else counts
+    o.schedule.kind = ScheduleKind::kConstant;
+    o.schedule.peak = 1e-2;
+    Trainer trainer(context, data(), o);
+    EXPECT_FALSE(trainer.klot_memory().has_value());
+    trainer.train_step();
+    const StepMetrics first = trainer.metrics();
+    ASSERT_TRUE(first.divergence.has_value());
+    EXPECT_EQ(first.divergence->kind, kind);
+    EXPECT_FALSE(first.divergence->klot.has_value());
+    EXPECT_NEAR(first.loss, first.siglip + 300 * first.divergence->value, 1e-9 * first.loss);
+    const std::string path = temporary("divergence");
+    trainer.save_checkpoint(path);
+    train(trainer, 5);
+    EXPECT_LT(trainer.metrics().divergence->value, 0.9 * first.divergence->value);
+
+    Trainer resumed(context, data(), o);
+    resumed.load_checkpoint(path);
+    train(resumed, 5);
+    EXPECT_EQ(values(trainer), values(resumed));
+    o.divergence = DivergenceKind::kKlot;
+    Trainer other(context, data(), o);
+    EXPECT_THROW(other.load_checkpoint(path), IoError);
+    std::filesystem::remove(path);
+  }
 }
 
 TEST_P(TrainerTest, SameSeedSameBitsOtherSeedOtherBits) {
@@ -154,14 +197,19 @@ TEST_P(TrainerTest, ResumeContinuesBitForBit) {
 }
 
 TEST_P(TrainerTest, StepsAllocateNothingAndNeverWait) {
-  Trainer trainer(context, data(), options());
-  train(trainer, 2);
-  const int64_t allocations = context.allocations(), copies = context.host_copies(),
-                waits = context.synchronizations();
-  train(trainer, 5);
-  EXPECT_EQ(context.allocations(), allocations);
-  EXPECT_EQ(context.host_copies(), copies);
-  EXPECT_EQ(context.synchronizations(), waits);
+  for (const DivergenceKind kind : kDivergences) {
+    SCOPED_TRACE(to_string(kind));
+    TrainOptions o = options();
+    o.divergence = kind;
+    Trainer trainer(context, data(), o);
+    train(trainer, 2);
+    const int64_t allocations = context.allocations(), copies = context.host_copies(),
+                  waits = context.synchronizations();
+    train(trainer, 5);
+    EXPECT_EQ(context.allocations(), allocations);
+    EXPECT_EQ(context.host_copies(), copies);
+    EXPECT_EQ(context.synchronizations(), waits);
+  }
 }
 
 TEST_P(TrainerTest, AffinitiesNeedNotBeStored) {
@@ -183,8 +231,8 @@ TEST_P(TrainerTest, AffinitiesNeedNotBeStored) {
     EXPECT_EQ(context.allocations(), allocations);
     train(resumed, 2);
     EXPECT_EQ(values(trainer), values(resumed));
-    EXPECT_WITHIN(std::abs(trainer.metrics().klot->value - stored.metrics().klot->value),
-                  1e-3 * stored.metrics().klot->value);
+    EXPECT_WITHIN(std::abs(trainer.metrics().divergence->value - stored.metrics().divergence->value),
+                  1e-3 * stored.metrics().divergence->value);
     std::filesystem::remove(path);
   }
   TrainOptions o = options();
@@ -201,7 +249,7 @@ TEST_P(TrainerTest, SailNeedsNoUnpairedRowsAndIgnoresThem) {
   pairs_only.images = pairs_only.texts = {};
   Trainer trainer(context, pairs_only, o);
   train(trainer, 12);
-  EXPECT_FALSE(trainer.metrics().klot.has_value());
+  EXPECT_FALSE(trainer.metrics().divergence.has_value());
   EXPECT_EQ(trainer.metrics().loss, trainer.metrics().siglip);
   EXPECT_THROW(Trainer(context, pairs_only, options()), InvalidArgument) << "KLOT without unpaired rows";
 }
@@ -276,6 +324,15 @@ TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
   o = options();
   o.klot.epsilon_student = 0;
   fails(data(), o, "epsilon");
+  o = options();
+  o.divergence = DivergenceKind::kInfoNce;
+  o.klot.epsilon_teacher = 0;
+  fails(data(), o, "epsilon_teacher");
+  o.klot.epsilon_teacher = 0.1;
+  o.klot_memory_mib = 0.01;
+  fails(data(), o, "klot_memory_mib: infonce stores");
+  o.klot_memory = KlotMemory::kFixed16;
+  fails(data(), o, "infonce stores its affinities, expected stored, found fixed16");
   o = options();
   o.schedule.peak = std::nan("");
   fails(data(), o, "peak");

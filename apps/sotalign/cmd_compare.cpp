@@ -62,9 +62,9 @@ class Comparison {
   int run() {
     progress_.print("device    " + describe_device(context_, arguments_.config.machine));
     for (const int64_t seed : arguments_.seeds) run_seed(static_cast<uint64_t>(seed));
-    progress_.print(fmt::format("\nMean of {} seeds on {} rows, {} pairs, percent\n\n{}",
+    progress_.print(fmt::format("\nMean of {} seeds on {} rows, {} pairs, SOTAlign with {}, percent\n\n{}",
                                 arguments_.seeds.size(), measured_rows(), arguments_.sizes.pairs,
-                                retrieval_table(rows())));
+                                to_string(arguments_.config.train.divergence), retrieval_table(rows())));
     progress_.print("MeanR@1 of SOTAlign less that of " + difference(methods_[0]) + " and of " +
                     difference(methods_[1]));
     if (!arguments_.json.empty()) write_json(arguments_.json, report());
@@ -189,6 +189,7 @@ class Comparison {
             {"pairs", arguments_.sizes.pairs},
             {"test", arguments_.sizes.test},
             {"validation", arguments_.sizes.validation},
+            {"divergence", to_string(arguments_.config.train.divergence)},
             {"measured_on", arguments_.measure_on == MeasureOn::kTest ? "test" : "validation"},
             {"device", describe_device(context_, arguments_.config.machine)},
             {"threads", context_.threads()},

@@ -113,8 +113,9 @@ class Training {
     }
     progress_.print(fmt::format(
         "model     {} parameters, {} dimensions; {}", model.parameters.size(), model.dim(Projection::kHeads),
-        config_.train.klot_weight > 0 ? fmt::format("klot weight {}", config_.train.klot_weight)
-                                      : "SAIL (klot weight 0)"));
+        config_.train.klot_weight > 0
+            ? fmt::format("{} weight {}", to_string(config_.train.divergence), config_.train.klot_weight)
+            : "SAIL (klot weight 0)"));
     if (trainer_.klot_memory()) progress_.print("klot      affinities " + trainer_.klot_memory()->reason);
     if (arguments_.resume)
       progress_.print(

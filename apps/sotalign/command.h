@@ -18,6 +18,7 @@ Action add_info(CLI::App& app);
 Action add_demo(CLI::App& app);
 Action add_compare(CLI::App& app);
 Action add_klot(CLI::App& app);
+Action add_divergence(CLI::App& app);
 Action add_sinkhorn(CLI::App& app);
 
 }  // namespace sotalign::app

@@ -44,6 +44,8 @@ constexpr Command kCommands[] = {
      "sotalign teacher --pairs-images pi.npy --pairs-texts pt.npy --out teacher.safetensors"},
     {"klot", "KLOT divergence of two affinities, and its gradient", app::add_klot,
      "sotalign klot --student K.npy --teacher Kt.npy --gradient grad.npy"},
+    {"divergence", "KLOT, InfoNCE or CKA of two affinities, and its gradient", app::add_divergence,
+     "sotalign divergence --kind infonce --student K.npy --teacher Kt.npy --gradient grad.npy"},
     {"sinkhorn", "Entropic optimal transport of an affinity", app::add_sinkhorn,
      "sotalign sinkhorn --affinity K.npy --epsilon 0.05 --plan plan.npy"},
     {"info", "This program and machine, or what a file holds", app::add_info,

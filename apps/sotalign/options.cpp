@@ -39,9 +39,17 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
 
 void add_klot_options(OptionTable& table, KlotOptions& options) {
   table.section("Optimal transport");
-  table.add("epsilon_student", &options.epsilon_student, "Entropic regularisation of the student's plan");
+  table.add("epsilon_student", &options.epsilon_student,
+            "Entropic regularisation of the student's plan; temperature of InfoNCE");
   table.add("epsilon_teacher", &options.epsilon_teacher, "The same of the teacher's");
   add_solver_options(table, options);
+}
+
+void add_divergence_option(OptionTable& table, const std::string& key, DivergenceKind& kind) {
+  std::vector<std::pair<std::string, DivergenceKind>> kinds;
+  for (const std::string& name : divergence_names()) kinds.emplace_back(name, parse_divergence_kind(name));
+  table.add(key, choice(&kind, kinds),
+            "KLOT, by optimal transport; InfoNCE, by softmaxes; or CKA, by centred\nproducts (no options)");
 }
 
 void add_method_options(OptionTable& table, TrainOptions& train) {
@@ -84,10 +92,12 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
   table.add("adam_epsilon", &train.optimizer.epsilon, "Added to the denominator of adamw");
   table.add("weight_decay", &train.optimizer.weight_decay, "Decoupled; not on biases");
 
-  add_klot_options(table, train.klot);
+  table.section("Divergence of the unpaired rows' affinities from the teacher's");
+  add_divergence_option(table, "divergence", train.divergence);
   table.add("klot_weight", &train.klot_weight,
-            "Weight of KLOT; 0 is SAIL, the supervised baseline. Plans have total mass 1\n"
-            "here and rows of mass 1 in the paper: its alpha times the unpaired batch");
+            "Weight of the divergence; 0 is SAIL, the supervised baseline. KLOT's plans have\n"
+            "mass 1 here and rows of mass 1 in the paper: its alpha times the unpaired batch");
+  add_klot_options(table, train.klot);
   table.add("klot_memory",
             choice(&train.klot_memory, {{"auto", std::nullopt},
                                         {"stored", KlotMemory::kStored},

@@ -35,6 +35,7 @@ void add_machine_options(OptionTable& table, Machine& machine);
 void add_data_options(OptionTable& table, DataPaths& paths);
 void add_teacher_options(OptionTable& table, TeacherOptions& options);
 void add_klot_options(OptionTable& table, KlotOptions& options);
+void add_divergence_option(OptionTable& table, const std::string& key, DivergenceKind& kind);
 /// What decides the result besides the data and the seed.
 void add_method_options(OptionTable& table, TrainOptions& options);
 void add_train_options(OptionTable& table, TrainConfig& config);

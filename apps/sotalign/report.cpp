@@ -36,10 +36,12 @@ Json to_json(const RetrievalResult& result) {
 
 Json to_json(const StepMetrics& metrics) {
   Json json = {{"step", metrics.step}, {"loss", metrics.loss}, {"siglip", metrics.siglip}};
-  if (metrics.klot) {
-    json["klot"] = metrics.klot->value;
-    json["student"] = to_json(metrics.klot->student);
-    json["teacher"] = to_json(metrics.klot->teacher);
+  if (metrics.divergence) {
+    json[to_string(metrics.divergence->kind)] = metrics.divergence->value;
+    if (const std::optional<KlotResult>& klot = metrics.divergence->klot) {
+      json["student"] = to_json(klot->student);
+      json["teacher"] = to_json(klot->teacher);
+    }
   }
   json["learning_rate"] = metrics.learning_rate;
   json["logit_scale"] = metrics.logit_scale;

@@ -49,6 +49,10 @@ const TrainOptions& check_options(const TrainOptions& o) {
     throw InvalidArgument(fmt::format("klot_weight: expected a number >= 0, found {}", o.klot_weight));
   if (!(o.klot_memory_mib >= 0 && o.klot_memory_mib <= 1e9))
     throw InvalidArgument(fmt::format("klot_memory_mib: expected 0 to 1e9, found {}", o.klot_memory_mib));
+  if (o.klot_weight > 0 && o.divergence != DivergenceKind::kKlot && o.klot_memory &&
+      *o.klot_memory != KlotMemory::kStored)
+    throw InvalidArgument(fmt::format("klot_memory: {} stores its affinities, expected stored, found {}",
+                                      to_string(o.divergence), to_string(*o.klot_memory)));
   learning_rate(o.schedule, 0, o.steps);  // throws for a bad schedule
   return o;
 }
@@ -193,9 +197,24 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
   text_index_ = Buffer<int64_t>(context, m);
   teacher_image_batch_ = Matrix<float>(context, n, teacher.dim(), "batch of projections");
   teacher_text_batch_ = Matrix<float>(context, m, teacher.dim(), "batch of projections");
-  klot_memory_ = plan_memory(n, m);
-  options_.klot_memory = klot_memory_->memory;
-  klot_.emplace(context, n, m, options.klot, klot_memory_->memory);
+  if (options.divergence == DivergenceKind::kKlot) {
+    klot_memory_ = plan_memory(n, m);
+    options_.klot_memory = klot_memory_->memory;
+    klot_.emplace(context, n, m, options.klot, klot_memory_->memory);
+    return;
+  }
+  const double mib = 2.0 * static_cast<double>(n) * static_cast<double>(m) * sizeof(float) / (1 << 20);
+  if (options.klot_memory_mib > 0 && mib > options.klot_memory_mib)
+    throw InvalidArgument(
+        fmt::format("klot_memory_mib: {} stores its affinities, expected at least {}, found {}",
+                    to_string(options.divergence), mib, options.klot_memory_mib));
+  affinity_ = Matrix<float>(context, n, m, "affinity of the unpaired rows");
+  teacher_affinity_ = Matrix<float>(context, n, m, "teacher's affinity of the unpaired rows");
+  divergence_.emplace(context, n, m,
+                      DivergenceOptions{.kind = options.divergence,
+                                        .klot = options.klot,
+                                        .infonce = {.epsilon_student = options.klot.epsilon_student,
+                                                    .epsilon_teacher = options.klot.epsilon_teacher}});
 }
 
 KlotMemoryPlan Trainer::plan_memory(int64_t rows, int64_t cols) const {
@@ -233,12 +252,13 @@ void Trainer::train_step() {
   if (finished()) throw InvalidArgument(fmt::format("train_step: all {} steps are done", options_.steps));
   Context& context = *context_;
   const int64_t pairs = pair_sampler_.batch();
-  const int64_t n = klot_ ? image_sampler_->batch() : 0, m = klot_ ? text_sampler_->batch() : 0;
+  const int64_t n = image_sampler_ ? image_sampler_->batch() : 0,
+                m = text_sampler_ ? text_sampler_->batch() : 0;
 
   pair_sampler_.sample(context, step_, pair_index_.data());
   gather(context, pair_images_, pair_index_.data(), image_batch_.view().row_range(n, pairs));
   gather(context, pair_texts_, pair_index_.data(), text_batch_.view().row_range(m, pairs));
-  if (klot_) {
+  if (image_sampler_) {
     image_sampler_->sample(context, step_, image_index_.data());
     text_sampler_->sample(context, step_, text_index_.data());
     gather(context, images_, image_index_.data(), image_batch_.view().row_range(0, n));
@@ -249,7 +269,7 @@ void Trainer::train_step() {
   const ConstMatrixF f = image_head.forward(context, model_.parameters, image_batch_, image_activations_);
   const ConstMatrixF g = text_head.forward(context, model_.parameters, text_batch_, text_activations_);
   siglip_step(f.row_range(n, pairs), g.row_range(m, pairs));
-  if (klot_) klot_step(f.row_range(0, n), g.row_range(0, m));
+  if (image_sampler_) divergence_step(f.row_range(0, n), g.row_range(0, m));
   image_head.backward(context, model_.parameters, image_batch_, image_activations_, d_image_);
   text_head.backward(context, model_.parameters, text_batch_, text_activations_, d_text_);
 
@@ -274,12 +294,19 @@ void Trainer::siglip_step(ConstMatrixF f, ConstMatrixF g) {
                    d_text_.view().row_range(d_text_.rows() - g.rows, g.rows));
 }
 
-void Trainer::klot_step(ConstMatrixF f, ConstMatrixF g) {
+void Trainer::divergence_step(ConstMatrixF f, ConstMatrixF g) {
   Context& context = *context_;
   gather(context, teacher_images_, image_index_.data(), teacher_image_batch_);
   gather(context, teacher_texts_, text_index_.data(), teacher_text_batch_);
-  klot_->run({f, g}, {teacher_image_batch_, teacher_text_batch_}, d_image_.view().row_range(0, f.rows),
-             d_text_.view().row_range(0, g.rows), options_.klot_weight);
+  const MatrixF d_image = d_image_.view().row_range(0, f.rows), d_text = d_text_.view().row_range(0, g.rows);
+  if (klot_) {
+    klot_->run({f, g}, {teacher_image_batch_, teacher_text_batch_}, d_image, d_text, options_.klot_weight);
+    return;
+  }
+  cosines(context, f, g, affinity_);
+  cosines(context, teacher_image_batch_, teacher_text_batch_, teacher_affinity_);
+  divergence_->run(affinity_, teacher_affinity_, affinity_, options_.klot_weight);
+  cosines_backward(context, f, g, affinity_, d_image, d_text);
 }
 
 StepMetrics Trainer::metrics() const {
@@ -290,13 +317,17 @@ StepMetrics Trainer::metrics() const {
   metrics.logit_scale = std::exp(static_cast<double>(model_.parameters.download("log_scale")[0]));
   metrics.logit_bias = model_.parameters.download("bias")[0];
   if (klot_) {
-    metrics.klot = klot_->result();
-    metrics.loss += options_.klot_weight * metrics.klot->value;
+    const KlotResult result = klot_->result();
+    metrics.divergence = {DivergenceKind::kKlot, result.value, result};
+  } else if (divergence_) {
+    metrics.divergence = divergence_->result();
   }
+  if (metrics.divergence) metrics.loss += options_.klot_weight * metrics.divergence->value;
   if (!std::isfinite(metrics.loss))
     throw NumericalError(
-        fmt::format("step {}: the loss is {} (siglip {}, klot {}); try a smaller learning rate", step_,
-                    metrics.loss, metrics.siglip, metrics.klot ? metrics.klot->value : 0.0));
+        fmt::format("step {}: the loss is {} (siglip {}, {} {}); try a smaller learning rate", step_,
+                    metrics.loss, metrics.siglip, to_string(options_.divergence),
+                    metrics.divergence ? metrics.divergence->value : 0.0));
   return metrics;
 }
 

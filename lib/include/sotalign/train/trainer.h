@@ -2,11 +2,13 @@
 //   loss = SigLIP(pairs) + klot_weight * KLOT(K[f(Xb), g(Yb)] || K*[Xb, Yb])
 // on the pairs and on unpaired images Xb and texts Yb that are sampled independently of each other. With
 // klot_weight 0 this is SAIL, the supervised baseline: the unpaired rows are then used for the means alone.
+// Another divergence (loss/divergence.h) may take the place of KLOT.
 #pragma once
 
 #include <optional>
 
 #include "sotalign/eval/retrieval.h"
+#include "sotalign/loss/divergence.h"
 #include "sotalign/optim/optimizer.h"
 #include "sotalign/optim/schedule.h"
 #include "sotalign/ot/streamed_klot.h"
@@ -47,11 +49,16 @@ struct TrainOptions {
   OptimizerOptions optimizer = {};
   int64_t batch_pairs = 10000;    ///< pairs in a step, at most all
   int64_t batch_unpaired = 1200;  ///< unpaired images, and as many texts, in a step; at most all
-  /// alpha of the paper times the batch: plans have mass 1 here, rows of mass 1 there. The paper's 1e-3, 1e-4
-  /// and 1e-5 with 22,000 rows are 22, 2.2 and 0.22.
+  /// Between the affinities of the unpaired rows, the learned and the teacher's.
+  DivergenceKind divergence = DivergenceKind::kKlot;
+  /// Of the divergence, whichever it is; the default suits KLOT. KLOT's is alpha of the paper times the
+  /// batch: plans have mass 1 here, rows of mass 1 there. The paper's 1e-3, 1e-4 and 1e-5 with 22,000 rows
+  /// are 22, 2.2 and 0.22.
   double klot_weight = 30.0;
+  /// InfoNCE takes the epsilons, its temperatures, from here, too; CKA has no options.
   KlotOptions klot = {.epsilon_student = 0.1, .epsilon_teacher = 0.02, .tolerance = 1e-3};
-  /// How its affinities are held. None: the fastest way that fits into klot_memory_mib.
+  /// How KLOT holds its affinities. None: the fastest way that fits into klot_memory_mib. The other
+  /// divergences store theirs in 8 bytes a pair of rows, and an option that forbids this is refused.
   std::optional<KlotMemory> klot_memory = std::nullopt;
   double klot_memory_mib = 0;  ///< 0: seven eighths of what is free when the trainer is made
   uint64_t seed = 0;
@@ -63,7 +70,7 @@ struct StepMetrics {
   double loss = 0, siglip = 0;
   double learning_rate = 0;
   double logit_scale = 0, logit_bias = 0;
-  std::optional<KlotResult> klot = std::nullopt;
+  std::optional<DivergenceResult> divergence = std::nullopt;  ///< none in SAIL
 };
 
 class Trainer {
@@ -76,7 +83,7 @@ class Trainer {
   bool finished() const { return step_ >= options_.steps; }
 
   /// One step; allocates nothing after the first, and waits for nothing unless KLOT's affinities come in
-  /// strips (see StreamedKlot).
+  /// strips (see StreamedKlot). The gradient of another divergence takes the place of its affinity.
   void train_step();
   /// Of the last step; waits for it.
   StepMetrics metrics() const;
@@ -107,7 +114,7 @@ class Trainer {
  private:
   Model build_model();
   KlotMemoryPlan plan_memory(int64_t rows, int64_t cols) const;
-  void klot_step(ConstMatrixF f, ConstMatrixF g);
+  void divergence_step(ConstMatrixF f, ConstMatrixF g);
   void siglip_step(ConstMatrixF f, ConstMatrixF g);
   std::string fingerprint() const;
 
@@ -122,9 +129,11 @@ class Trainer {
   Model model_;
   Optimizer optimizer_;
   BatchSampler pair_sampler_;
-  std::optional<BatchSampler> image_sampler_, text_sampler_;  // absent without KLOT
+  std::optional<BatchSampler> image_sampler_, text_sampler_;  // absent in SAIL
   std::optional<KlotMemoryPlan> klot_memory_;
-  std::optional<StreamedKlot> klot_;
+  std::optional<StreamedKlot> klot_;      // KLOT
+  std::optional<Divergence> divergence_;  // any other divergence, of stored affinities
+  Matrix<float> affinity_, teacher_affinity_;
 
   // Of one step. Rows of a batch: first the unpaired ones, then the pairs.
   Buffer<int64_t> image_index_, text_index_, pair_index_;

@@ -1,0 +1,76 @@
+// InfoNCE and CKA in double precision, by the formulas.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+namespace sotalign::testing {
+
+struct DivergenceOracle {
+  double value = 0;
+  std::vector<double> gradient;  ///< with respect to the student
+};
+
+/// log softmax along the lines of `count` entries that are `step` apart; lines begin `line_step` apart.
+inline std::vector<double> log_softmax(std::vector<double> x, int64_t lines, int64_t line_step, int64_t count,
+                                       int64_t step) {
+  for (int64_t l = 0; l < lines; ++l) {
+    double* line = x.data() + l * line_step;
+    double top = line[0], sum = 0;
+    for (int64_t i = 0; i < count; ++i) top = std::max(top, line[i * step]);
+    for (int64_t i = 0; i < count; ++i) sum += std::exp(line[i * step] - top);
+    for (int64_t i = 0; i < count; ++i) line[i * step] -= top + std::log(sum);
+  }
+  return x;
+}
+
+inline DivergenceOracle infonce_oracle(const std::vector<float>& k, const std::vector<float>& t, int64_t n,
+                                       int64_t m, double epsilon, double teacher_epsilon) {
+  std::vector<double> s(k.begin(), k.end()), s_teacher(t.begin(), t.end());
+  for (double& x : s) x /= epsilon;
+  for (double& x : s_teacher) x /= teacher_epsilon;
+  DivergenceOracle result{.gradient = std::vector<double>(k.size(), 0.0)};
+  for (const bool rows : {true, false}) {
+    const auto softmax = [&](const std::vector<double>& x) {
+      return rows ? log_softmax(x, n, m, m, 1) : log_softmax(x, m, 1, n, m);
+    };
+    const std::vector<double> p = softmax(s), q = softmax(s_teacher);
+    const double weight = 0.5 / double(rows ? n : m);
+    for (size_t i = 0; i < p.size(); ++i) {
+      result.value += weight * std::exp(q[i]) * (q[i] - p[i]);
+      result.gradient[i] += weight * (std::exp(p[i]) - std::exp(q[i])) / epsilon;
+    }
+  }
+  return result;
+}
+
+inline std::vector<double> doubly_centred(const std::vector<float>& k, int64_t n, int64_t m) {
+  std::vector<double> a(k.begin(), k.end());
+  for (int64_t i = 0; i < n; ++i) {
+    double mean = 0;
+    for (int64_t j = 0; j < m; ++j) mean += a[i * m + j] / double(m);
+    for (int64_t j = 0; j < m; ++j) a[i * m + j] -= mean;
+  }
+  for (int64_t j = 0; j < m; ++j) {
+    double mean = 0;
+    for (int64_t i = 0; i < n; ++i) mean += a[i * m + j] / double(n);
+    for (int64_t i = 0; i < n; ++i) a[i * m + j] -= mean;
+  }
+  return a;
+}
+
+/// Of matrices that have more than rows and columns.
+inline DivergenceOracle cka_oracle(const std::vector<float>& k, const std::vector<float>& t, int64_t n,
+                                   int64_t m) {
+  const std::vector<double> a = doubly_centred(k, n, m), b = doubly_centred(t, n, m);
+  double aa = 0, ab = 0, bb = 0;
+  for (size_t i = 0; i < a.size(); ++i) aa += a[i] * a[i], ab += a[i] * b[i], bb += b[i] * b[i];
+  const double norms = std::sqrt(aa) * std::sqrt(bb);
+  DivergenceOracle result{.value = 1.0 - ab / norms, .gradient = std::vector<double>(a.size())};
+  for (size_t i = 0; i < a.size(); ++i) result.gradient[i] = (ab / aa * a[i] - b[i]) / norms;
+  return result;
+}
+
+}  // namespace sotalign::testing
