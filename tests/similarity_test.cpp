@@ -206,7 +206,7 @@ std::vector<float> related(const std::vector<float>& x, int64_t n, int64_t dx, i
 }
 
 TEST_P(SimilarityTest, CkaAgreesWithItsDefinition) {
-  for (const int64_t n : {5, 31, 32, 33, 127})
+  for (const int64_t n : {5, 31, 33, 65})
     for (const auto& [dx, dy] : {std::pair<int64_t, int64_t>{1, 2}, {2, 33}, {31, 3}, {33, 31}}) {
       SCOPED_TRACE(std::to_string(n) + ", " + std::to_string(dx) + ", " + std::to_string(dy));
       const std::vector<float> x = random_normal(n * dx, uint64_t(n)), y = related(x, n, dx, dy, 9);
