@@ -9,7 +9,6 @@
 #include "options.h"
 #include "report.h"
 #include "sotalign/core/error.h"
-#include "sotalign/io/npy.h"
 
 namespace sotalign::app {
 
@@ -20,14 +19,6 @@ struct Arguments {
   Projection projection = Projection::kHeads;
   Machine machine;
 };
-
-std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, const std::string& rows_path) {
-  std::vector<int64_t> ids = read_npy_integers(path);
-  if (static_cast<int64_t>(ids.size()) != rows.rows())
-    throw InvalidArgument(fmt::format("{}: expected {} ids, one for each row of {}, found {}", path,
-                                      rows.rows(), rows_path, ids.size()));
-  return ids;
-}
 
 int run(const Arguments& arguments) {
   require(arguments.images, "images");

@@ -6,6 +6,7 @@
 
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
+#include "sotalign/io/npy.h"
 
 namespace sotalign::app {
 
@@ -39,6 +40,14 @@ void require_pairs(const std::string& image_path, const HostMatrix& images, cons
   if (images.rows() != texts.rows())
     throw InvalidArgument(fmt::format("pairs: expected as many rows in {} as in {}, found {} and {}",
                                       image_path, text_path, images.rows(), texts.rows()));
+}
+
+std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, const std::string& rows_path) {
+  std::vector<int64_t> ids = read_npy_integers(path);
+  if (static_cast<int64_t>(ids.size()) != rows.rows())
+    throw InvalidArgument(fmt::format("{}: expected {} ids, one for each row of {}, found {}", path,
+                                      rows.rows(), rows_path, ids.size()));
+  return ids;
 }
 
 TrainingData Dataset::view() const {

@@ -29,6 +29,9 @@ Dataset read_dataset(const DataPaths& paths);
 void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
                    const HostMatrix& texts);
 
+/// Integers, one for each of `rows`, which come from `rows_path`: labels, ids of groups.
+std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, const std::string& rows_path);
+
 Matrix<float> upload(Context& context, const HostMatrix& matrix);
 
 /// Unit rows of raw embeddings on the host, in pieces: only these are on the device at a time.

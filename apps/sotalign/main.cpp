@@ -40,6 +40,13 @@ constexpr Command kCommands[] = {
      "sotalign embed --model run/model.safetensors --side image --input new.npy --output new_shared.npy"},
     {"eval", "Cross-modal retrieval of a model, or of rows that are already in one space", app::add_eval,
      "sotalign eval --model run/model.safetensors --images test_i.npy --texts test_t.npy"},
+    {"zeroshot", "Zero-shot classification of images by texts that describe the classes", app::add_zeroshot,
+     "sotalign zeroshot --model run/model.safetensors --images i.npy --labels labels.npy --prompts p.npy "
+     "--prompt-classes classes.npy"},
+    {"similarity", "Mutual nearest neighbours and CKA of two embeddings of the same things",
+     app::add_similarity, "sotalign similarity --x images.npy --y texts.npy --k 10"},
+    {"shift", "Distance between two data sets: spherical sliced Wasserstein", app::add_shift,
+     "sotalign shift --images i.npy --texts t.npy --other-images test_i.npy --other-texts test_t.npy"},
     {"teacher", "Fit the linear teacher alone", app::add_teacher,
      "sotalign teacher --pairs-images pi.npy --pairs-texts pt.npy --out teacher.safetensors"},
     {"klot", "KLOT divergence of two affinities, and its gradient", app::add_klot,

@@ -34,6 +34,17 @@ Json to_json(const RetrievalResult& result) {
           {"mean_r1", result.mean_r1}};
 }
 
+Json to_json(const ZeroShotResult& result) {
+  Json classes = Json::array();
+  for (const ClassAccuracy& own : result.classes)
+    classes.push_back({{"id", own.id}, {"images", own.images}, {"top1", own.top1}, {"top5", own.top5}});
+  return {{"top1", result.top1},
+          {"top5", result.top5},
+          {"mean_class_top1", result.mean_class_top1},
+          {"images", result.images},
+          {"classes", classes}};
+}
+
 Json to_json(const StepMetrics& metrics) {
   Json json = {{"step", metrics.step}, {"loss", metrics.loss}, {"siglip", metrics.siglip}};
   if (metrics.divergence) {

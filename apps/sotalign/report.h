@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sotalign/eval/retrieval.h"
+#include "sotalign/eval/zero_shot.h"
 #include "sotalign/ot/klot.h"
 #include "sotalign/train/trainer.h"
 
@@ -13,6 +14,7 @@ namespace sotalign::app {
 
 nlohmann::ordered_json to_json(const SinkhornResult& result);
 nlohmann::ordered_json to_json(const RetrievalResult& result);
+nlohmann::ordered_json to_json(const ZeroShotResult& result);
 nlohmann::ordered_json to_json(const StepMetrics& metrics);
 
 /// "12.3 s", "4:05", "1:02:03"

@@ -1,0 +1,54 @@
+// The tiles behind exact nearest neighbours.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "kernels/top_k.h"
+#include "sotalign/core/buffer.h"
+#include "sotalign/linalg/gemm.h"
+
+namespace sotalign {
+
+/// Lists of the k best gallery rows of each query, in the memory of a context.
+struct NearestRows {
+  NearestRows(Context& context, int64_t queries, int64_t k)
+      : values(context, std::vector<float>(size(queries, k), -std::numeric_limits<float>::infinity()),
+               "neighbour scores"),
+        indices(context, std::vector<int64_t>(size(queries, k), -1), "neighbour indices") {}
+  static size_t size(int64_t queries, int64_t k) {
+    return static_cast<size_t>(queries) * static_cast<size_t>(k);
+  }
+
+  Buffer<float> values;     ///< [queries, k], descending
+  Buffer<int64_t> indices;  ///< [queries, k]; -1 where there is no neighbour
+};
+
+/// By inner product, the lower index first among equal ones; scores are there in tiles of at most tile x
+/// tile.
+inline NearestRows nearest_rows(Context& context, ConstMatrixF queries, ConstMatrixF gallery, int64_t k,
+                                int64_t tile) {
+  NearestRows nearest(context, queries.rows, k);
+  Workspace scratch(context);
+  const int64_t tile_rows = std::min(tile, queries.rows), tile_cols = std::min(tile, gallery.rows);
+  float* scores = scratch.take<float>(tile_rows * tile_cols);
+  for (int64_t i = 0; i < queries.rows; i += tile_rows)
+    for (int64_t j = 0; j < gallery.rows; j += tile_cols) {
+      const int64_t rows = std::min(tile_rows, queries.rows - i),
+                    cols = std::min(tile_cols, gallery.rows - j);
+      gemm(context, Op::kNone, Op::kTranspose, 1.0f, queries.row_range(i, rows), gallery.row_range(j, cols),
+           0.0f, MatrixF(scores, rows, cols));
+      kernels::top_k(context.queue(), {.tile = scores,
+                                       .tile_stride = cols,
+                                       .rows = rows,
+                                       .cols = cols,
+                                       .first_col = j,
+                                       .k = k,
+                                       .values = nearest.values.data() + i * k,
+                                       .indices = nearest.indices.data() + i * k});
+    }
+  return nearest;
+}
+
+}  // namespace sotalign

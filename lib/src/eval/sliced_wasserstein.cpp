@@ -1,0 +1,166 @@
+#include "sotalign/eval/sliced_wasserstein.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+#include <vector>
+
+#include "eval/unit_rows.h"
+#include "kernels/gemm.h"
+#include "sotalign/core/error.h"
+#include "sotalign/core/random.h"
+#include "sotalign/eval/circular_transport.h"
+
+namespace sotalign {
+
+namespace {
+
+constexpr int64_t kMostPlanes = 32;                     // that are projected onto at a time
+constexpr int64_t kMostCoordinates = int64_t{1} << 26;  // in memory at a time, 256 MiB
+constexpr int64_t kCpuTile = 512, kCudaTile = 1 << 16;  // rows of a product
+
+double dot(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0;
+  for (size_t j = 0; j < a.size(); ++j) sum += a[j] * b[j];
+  return sum;
+}
+
+/// Orthonormal pairs of planes first ... first + count - 1: [2 count, d], two rows each.
+std::vector<float> random_frames(uint64_t seed, int64_t first, int64_t count, int64_t d) {
+  const RandomStream random(seed, stream_id("eval.planes"));
+  const auto uniform = [&](int64_t index) {  // in (0, 1)
+    return (static_cast<double>(random.bits32(static_cast<uint64_t>(index))) + 0.5) * 0x1p-32;
+  };
+  std::vector<float> frames;
+  frames.reserve(static_cast<size_t>(2 * count * d));
+  std::vector<double> a(static_cast<size_t>(d)), b(a.size());
+  for (int64_t plane = first; plane < first + count; ++plane) {
+    for (int64_t j = 0; j < d; ++j) {  // Box and Muller
+      const double radius = std::sqrt(-2 * std::log(uniform(2 * (plane * d + j)))),
+                   angle = 2 * std::numbers::pi * uniform(2 * (plane * d + j) + 1);
+      a[static_cast<size_t>(j)] = radius * std::cos(angle);
+      b[static_cast<size_t>(j)] = radius * std::sin(angle);
+    }
+    const auto scale = [](std::vector<double>& vector, double factor) {
+      for (double& entry : vector) entry *= factor;
+    };
+    scale(a, 1 / std::sqrt(dot(a, a)));
+    for (int pass = 0; pass < 2; ++pass) {  // once more for what rounding left where b was nearly a
+      const double along = dot(a, b);
+      for (size_t j = 0; j < a.size(); ++j) b[j] -= along * a[j];
+      scale(b, 1 / std::sqrt(dot(b, b)));
+    }
+    frames.insert(frames.end(), a.begin(), a.end());
+    frames.insert(frames.end(), b.begin(), b.end());
+  }
+  return frames;
+}
+
+/// One of the two sets: unit rows on the device and their coordinates in the planes at hand.
+class ProjectedSet {
+ public:
+  ProjectedSet(Context& context, ConstMatrixF x, int64_t most_planes, const char* name)
+      : context_(context),
+        unit_(unit_rows_with_direction(context, x, "spherical_sliced_wasserstein", name)),
+        coordinates_(context, 2 * most_planes, x.rows, "coordinates"),
+        host_(static_cast<size_t>(2 * most_planes * x.rows)) {}
+
+  /// @param frames [2 planes, d]
+  void project(ConstMatrixF frames) {
+    const bool on_cpu = context_.device().kind == DeviceKind::kCpu;
+    const int64_t n = unit_.rows(), tile = on_cpu ? kCpuTile : kCudaTile, tiles = (n + tile - 1) / tile;
+    // On the CPU each product is one thread's: how it rounds shall not depend on their number.
+    kernels::Queue queue = context_.queue();
+    if (on_cpu) queue.threads = 1;
+    const auto multiply = [&](int64_t t) {
+      kernels::gemm(queue, kernels::Gemm<float>{.transpose_b = kernels::Transpose::kYes,
+                                                .m = frames.rows,
+                                                .n = std::min(tile, n - t * tile),
+                                                .k = frames.cols,
+                                                .a = frames.data,
+                                                .a_stride = frames.stride,
+                                                .b = unit_.data() + t * tile * unit_.cols(),
+                                                .b_stride = unit_.cols(),
+                                                .c = coordinates_.data() + t * tile,
+                                                .c_stride = n});
+    };
+    if (on_cpu) {
+#pragma omp parallel for num_threads(context_.threads()) schedule(static)
+      for (int64_t t = 0; t < tiles; ++t) multiply(t);
+    } else {
+      for (int64_t t = 0; t < tiles; ++t) multiply(t);
+    }
+    context_.copy_to_host(host_.data(), coordinates_.data(),
+                          static_cast<size_t>(frames.rows * n) * sizeof(float));
+  }
+
+  /// In a plane of those projected onto, in turns.
+  std::vector<double> angles(int64_t plane) const {
+    const int64_t n = unit_.rows();
+    const float *first = host_.data() + 2 * plane * n, *second = first + n;
+    std::vector<double> result(static_cast<size_t>(n));
+    for (int64_t i = 0; i < n; ++i)
+      result[static_cast<size_t>(i)] =
+          std::atan2(static_cast<double>(second[i]), static_cast<double>(first[i])) / (2 * std::numbers::pi);
+    return result;
+  }
+
+ private:
+  Context& context_;
+  Matrix<float> unit_, coordinates_;
+  std::vector<float> host_;
+};
+
+}  // namespace
+
+SlicedWasserstein spherical_sliced_wasserstein(Context& context, ConstMatrixF x, ConstMatrixF y,
+                                               const SlicedWassersteinOptions& options) {
+  if (x.cols != y.cols)
+    throw InvalidArgument(fmt::format(
+        "spherical_sliced_wasserstein: x and y need equally many columns, found {} and {}", x.cols, y.cols));
+  if (x.rows < 1 || y.rows < 1 || x.cols < 2)
+    throw InvalidArgument(
+        fmt::format("spherical_sliced_wasserstein: expected rows of at least 2 columns, found [{}, {}] and "
+                    "[{}, {}]",
+                    x.rows, x.cols, y.rows, y.cols));
+  if (std::max({x.rows, y.rows, x.cols}) > std::numeric_limits<int32_t>::max())
+    throw InvalidArgument(
+        fmt::format("spherical_sliced_wasserstein: expected fewer than 2^31 rows and columns, found [{}, {}] "
+                    "and [{}, {}]",
+                    x.rows, x.cols, y.rows, y.cols));
+  if (options.projections < 2)
+    throw InvalidArgument(fmt::format(
+        "spherical_sliced_wasserstein: projections, expected at least 2, found {}", options.projections));
+
+  const int64_t planes = std::clamp(kMostCoordinates / (2 * (x.rows + y.rows)), int64_t{1},
+                                    std::min(kMostPlanes, options.projections));
+  ProjectedSet first_set(context, x, planes, "x"), second_set(context, y, planes, "y");
+  Matrix<float> frames(context, 2 * planes, x.cols, "planes");
+  std::vector<double> squares(static_cast<size_t>(options.projections));
+  for (int64_t first = 0; first < options.projections; first += planes) {
+    const int64_t count = std::min(planes, options.projections - first);
+    const std::vector<float> host_frames = random_frames(options.seed, first, count, x.cols);
+    context.copy_to_device(frames.data(), host_frames.data(), host_frames.size() * sizeof(float));
+    const ConstMatrixF in_use = frames.view().row_range(0, 2 * count);
+    first_set.project(in_use);
+    second_set.project(in_use);
+#pragma omp parallel for num_threads(context.threads()) schedule(dynamic, 1)
+    for (int64_t plane = 0; plane < count; ++plane)
+      squares[static_cast<size_t>(first + plane)] =
+          squared_circular_wasserstein(first_set.angles(plane), second_set.angles(plane));
+  }
+
+  const double count = static_cast<double>(options.projections);
+  double mean = 0, deviation = 0;
+  for (const double square : squares) mean += square / count;
+  for (const double square : squares) deviation += (square - mean) * (square - mean) / (count - 1);
+  SlicedWasserstein result{.distance = std::sqrt(mean), .projections = options.projections};
+  // Of the mean square; the root's is that by its derivative.
+  if (mean > 0) result.standard_error = std::sqrt(deviation / count) / (2 * result.distance);
+  return result;
+}
+
+}  // namespace sotalign
