@@ -155,16 +155,16 @@ TEST_P(TeacherSearchTest, RidgesFollowTheScaleOfTheRows) {
   EXPECT_EQ(ridges(0.1f), (std::vector<double>{1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1}));
 }
 
-// Shared variance of 1 in eight directions. Among 250 columns of noise as strong as that in all of 8, a small
-// ridge fits noise; among strong noise that is not shared, a large one follows the noise.
+// With fewer pairs than columns a small ridge fits the noise of weak directions. Where what the sides share
+// is weak beside noise that they do not share, a large ridge follows that.
 TEST_P(TeacherSearchTest, FindsThePlantedRidge) {
-  const TeacherOptions open{.ridge = std::nullopt};
-  const TeacherSearch large = search(make_pairs(60, 60, 60, 4, 1.0f, {0.3f}, 6), open);
+  const TeacherSearch large = search(make_pairs(60, 60, 60, 4, 1.0f, {0.3f}, 6), {.ridge = std::nullopt});
   EXPECT_GE(*large.chosen.ridge, 0.3) << large.reason;
+  const std::vector<float> noise = {0.05f, 0.05f, 0.05f, 0.05f, 3.0f};
   const TeacherSearch small =
-      search(make_pairs(500, 10, 10, 4, 0.3f, {0.05f, 0.05f, 0.05f, 0.05f, 3.0f}, 7), open);
+      search(make_pairs(500, 10, 10, 4, 0.3f, noise, 7), {.ridge = std::nullopt, .correlation_power = 1.0});
   EXPECT_LE(*small.chosen.ridge, 0.1) << small.reason;
-  EXPECT_GT(small.candidates.front().mean_r1, small.candidates.back().mean_r1 + 0.2);
+  EXPECT_GT(small.candidates.front().mean_r1, small.candidates.back().mean_r1 + 0.4);
 }
 
 TEST_P(TeacherSearchTest, FindsThePlantedDimension) {
