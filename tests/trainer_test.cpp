@@ -248,10 +248,12 @@ TEST_P(TrainerTest, ValidationKeepsTheBestWeights) {
 
 TEST_P(TrainerTest, ChoosesTheTeachersOpenNumbersOnce) {
   TrainOptions o = options();
-  o.teacher.ridge = std::nullopt;
-  Trainer trainer(context, data(), o);
+  o.teacher.dim = std::nullopt;
+  TrainingData d = data();
+  d.pair_images = views.image_rows(0, 250), d.pair_texts = views.text_rows(0, 250);  // two rounds of folds
+  Trainer trainer(context, d, o);
   ASSERT_TRUE(trainer.teacher_search().has_value());
-  EXPECT_EQ(trainer.options().teacher.ridge, trainer.teacher_search()->chosen.ridge);
+  EXPECT_EQ(trainer.options().teacher.dim, trainer.teacher_search()->chosen.dim);
   EXPECT_EQ(trainer.options().teacher.seed, 7u);
   train(trainer, 2);
   const std::string path = temporary("chosen");
@@ -259,8 +261,8 @@ TEST_P(TrainerTest, ChoosesTheTeachersOpenNumbersOnce) {
 
   // With the number in place of the search it is the same training.
   TrainOptions given = o;
-  given.teacher.ridge = trainer.options().teacher.ridge;
-  Trainer resumed(context, data(), given);
+  given.teacher.dim = trainer.options().teacher.dim;
+  Trainer resumed(context, d, given);
   EXPECT_FALSE(resumed.teacher_search().has_value());
   resumed.load_checkpoint(path);
   EXPECT_EQ(values(resumed), values(trainer));
