@@ -196,6 +196,11 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
                                                                   {"--seed", "-1"},
                                                                   {"--adam-epsilon", "-1"},
                                                                   {"--teacher", "oracle"},
+                                                                  {"--ridge", "automatic"},
+                                                                  {"--ridge", "nan"},
+                                                                  {"--teacher-dim", "2.5"},
+                                                                  {"--teacher-dim", "best"},
+                                                                  {"--correlation-power", "x"},
                                                                   {"--optimizer", "sgd"},
                                                                   {"--activation", "step"},
                                                                   {"--steps", "many"},
@@ -206,6 +211,13 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
     SCOPED_TRACE(flag + " " + value);
     expect_train_refused({flag, value}, {"expected"});
   }
+  expect_train_refused({"--teacher", "contrastive", "--teacher-steps", "0"},
+                       {"steps", "at least 1, found 0"});
+  expect_train_refused({"--teacher", "contrastive", "--teacher-batch", "0"},
+                       {"batch", "at least 1, found 0"});
+  expect_train_refused({"--teacher", "contrastive", "--teacher-learning-rate", "0"},
+                       {"learning rate", "> 0"});
+  expect_train_refused({"--teacher", "contrastive", "--teacher-dim", "auto"}, {"dim: expected a number"});
   expect_refused(
       {"klot", "--student", path("square.npy"), "--teacher", path("square.npy"), "--epsilon-student", "0"},
       {"--epsilon-student", "> 0", "found 0"});
@@ -282,7 +294,10 @@ TEST_F(ProgramInput, Configuration) {
   refused(R"({"hidden": 512})", {"hidden", "list of integers"});
   refused(R"({"hidden": [5, "x"]})", {"hidden", "list of integers"});
   refused(R"({"symmetrize": "true"})", {"symmetrize", "true or false"});
-  refused(R"({"teacher": "oracle"})", {"teacher", "cca or procrustes", "oracle"});
+  refused(R"({"teacher": "oracle"})", {"teacher", "cca or procrustes or contrastive", "oracle"});
+  refused(R"({"ridge": "automatic"})", {"ridge", "auto or a finite number", "automatic"});
+  refused(R"({"ridge": null})", {"ridge", "auto or a finite number", "null"});
+  refused(R"({"teacher_dim": 1.5})", {"teacher_dim", "auto or an integer", "1.5"});
   refused(R"({"steps": "x"})", {"steps"});  // also where a flag overrides the key
   refused("[1, 2]", {"object", "array"});
   refused("{\n\"steps\": 3,\n}", {"line 3"});

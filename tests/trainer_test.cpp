@@ -294,6 +294,53 @@ TEST_P(TrainerTest, ValidationKeepsTheBestWeights) {
   EXPECT_GT(trainer.validate_teacher().mean_r1, 0.1);
 }
 
+TEST_P(TrainerTest, ChoosesTheTeachersOpenNumbersOnce) {
+  TrainOptions o = options();
+  o.teacher.dim = std::nullopt;
+  TrainingData d = data();
+  d.pair_images = views.image_rows(0, 250), d.pair_texts = views.text_rows(0, 250);  // two rounds of folds
+  Trainer trainer(context, d, o);
+  ASSERT_TRUE(trainer.teacher_search().has_value());
+  EXPECT_EQ(trainer.options().teacher.dim, trainer.teacher_search()->chosen.dim);
+  EXPECT_EQ(trainer.options().teacher.seed, 7u);
+  train(trainer, 2);
+  const std::string path = temporary("chosen");
+  trainer.save_checkpoint(path);
+
+  // With the number in place of the search it is the same training.
+  TrainOptions given = o;
+  given.teacher.dim = trainer.options().teacher.dim;
+  Trainer resumed(context, d, given);
+  EXPECT_FALSE(resumed.teacher_search().has_value());
+  resumed.load_checkpoint(path);
+  EXPECT_EQ(values(resumed), values(trainer));
+  std::filesystem::remove(path);
+}
+
+TEST_P(TrainerTest, HeadsStartFromAContrastiveTeacher) {
+  TrainOptions o = options();
+  o.teacher = {
+      .kind = TeacherKind::kContrastive, .dim = 13, .contrastive = {.steps = 20, .learning_rate = 0.02}};
+  o.initialization = Initialization::kTeacher;
+  o.dim = 0;
+  Trainer trainer(context, data(), o);
+  EXPECT_EQ(trainer.options().dim, 13);
+  const Model& model = trainer.model();
+  const Matrix<float> rows(context, views.image_rows(0, 50).data, 50, 24);
+  Matrix<float> heads(context, 50, 13), teacher(context, 50, 13);
+  model.embed(Side::kX, Projection::kHeads, rows, heads);
+  model.embed(Side::kX, Projection::kTeacher, rows, teacher);
+  EXPECT_WITHIN(testing::max_difference(heads.download(), teacher.download()), 1e-5);
+  EXPECT_EQ(trainer.validate().mean_r1, trainer.validate_teacher().mean_r1);
+
+  const std::string path = temporary("contrastive");
+  model.save(path);
+  const Model loaded = Model::load(context, path);
+  EXPECT_EQ(loaded.teacher->kind, TeacherKind::kContrastive);
+  EXPECT_EQ(loaded.teacher->wx.download(), model.teacher->wx.download());
+  std::filesystem::remove(path);
+}
+
 TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
   const auto fails = [&](const TrainingData& d, const TrainOptions& o, const std::string& part) {
     try {

@@ -2,8 +2,10 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "command.h"
+#include "files.h"
 #include "inputs.h"
 #include "options.h"
 #include "report.h"
@@ -14,7 +16,7 @@ namespace {
 
 struct Arguments {
   DataPaths data;
-  std::string out;
+  std::string out, json;
   TeacherOptions teacher = TrainOptions{}.teacher;  // as in training
   Machine machine;
 };
@@ -29,6 +31,14 @@ Preprocessing prepare(Context& context, Matrix<float>& pairs, const HostMatrix& 
   return preprocessing;
 }
 
+nlohmann::ordered_json report(const Teacher& teacher, const TeacherSearch& search,
+                              const TeacherOptions& asked, const std::optional<RetrievalResult>& validation) {
+  nlohmann::ordered_json json = {{"teacher", to_string(teacher.kind)}, {"dim", teacher.dim()}};
+  if (is_open(asked)) json["search"] = to_json(search, asked);
+  if (validation) json["validation"] = to_json(*validation);
+  return json;
+}
+
 int run(const Arguments& arguments) {
   require(arguments.out, "out");
   const Dataset data = read_dataset(arguments.data);
@@ -36,23 +46,29 @@ int run(const Arguments& arguments) {
   Matrix<float> images = upload(context, data.pair_images), texts = upload(context, data.pair_texts);
   Preprocessing image_preprocessing = prepare(context, images, data.images);
   Preprocessing text_preprocessing = prepare(context, texts, data.texts);
-  Model model(context, fit_teacher(context, images, texts, arguments.teacher));
+  const TeacherSearch search = search_teacher(context, images, texts, arguments.teacher);
+  Model model(context, fit_teacher(context, images, texts, search.chosen));
   model.image_preprocessing = std::move(image_preprocessing);
   model.text_preprocessing = std::move(text_preprocessing);
   model.save(arguments.out);
 
-  if (arguments.machine.quiet) return 0;
-  fmt::print("teacher   {}\nfile      {}\n", describe(*model.teacher, arguments.teacher), arguments.out);
+  std::optional<RetrievalResult> validation;
   if (data.has_validation()) {
     const auto rows = [&](Side side, const std::string& path, const HostMatrix& x) {
       return upload(context, embed(context, model, side, Projection::kTeacher, path, x));
     };
-    const RetrievalResult result =
-        retrieval(context, rows(Side::kX, arguments.data.val_images, data.val_images),
-                  rows(Side::kY, arguments.data.val_texts, data.val_texts));
-    fmt::print("\n{} validation pairs, percent\n\n{}", data.val_images.rows(),
-               retrieval_table({{"teacher", result}}));
+    validation = retrieval(context, rows(Side::kX, arguments.data.val_images, data.val_images),
+                           rows(Side::kY, arguments.data.val_texts, data.val_texts));
   }
+  if (!arguments.json.empty())
+    write_json(arguments.json, report(*model.teacher, search, arguments.teacher, validation));
+  if (arguments.machine.quiet || arguments.json == "-") return 0;
+  fmt::print("teacher   {}\n", describe(*model.teacher, search.chosen));
+  if (is_open(arguments.teacher)) fmt::print("{}\n", search_table(search));
+  fmt::print("file      {}\n", arguments.out);
+  if (validation)
+    fmt::print("\n{} validation pairs, percent\n\n{}", data.val_images.rows(),
+               retrieval_table({{"teacher", *validation}}));
   fmt::print("\nnext      sotalign eval --model {} --projection teacher --images TEST.npy --texts TEST.npy\n",
              arguments.out);
   return 0;
@@ -66,7 +82,9 @@ Action add_teacher(CLI::App& app) {
   add_data_options(table, arguments->data);
   table.section("Output");
   table.add("out", &arguments->out, "Model file (.safetensors); replaced if it exists", Role::kPath);
+  table.add("json", &arguments->json, "Write the figures to this file; -: to standard output", Role::kPath);
   add_teacher_options(table, arguments->teacher);
+  table.add("seed", &arguments->teacher.seed, "Of cross-validation's folds, and of the contrastive teacher");
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

@@ -66,7 +66,10 @@ class Training {
                       trainer_.steps_done(), arguments_.stop_after));
     // What was chosen for `auto` here is the choice wherever the run is continued.
     arguments_.config.train.klot_memory = trainer_.options().klot_memory;
+    const TeacherOptions asked = config_.train.teacher;
+    arguments_.config.train.teacher = trainer_.options().teacher;
     if (!arguments_.resume) run_.create(arguments_.table.values());
+    if (trainer_.teacher_search()) write_json(run_.teacher(), to_json(*trainer_.teacher_search(), asked));
     print_header();
     metrics_ = std::make_unique<MetricsFile>(run_.metrics(), trainer_.steps_done());
     catch_signals();
@@ -106,6 +109,7 @@ class Training {
     progress_.print("device    " + describe_device(context_, config_.machine));
     const Model& model = trainer_.model();
     progress_.print("teacher   " + describe(*model.teacher, config_.train.teacher));
+    if (trainer_.teacher_search()) progress_.print(search_table(*trainer_.teacher_search()));
     if (trainer_.has_validation()) {
       teacher_result_ = trainer_.validate_teacher();
       progress_.print(fmt::format("          MeanR@1 {} on {} validation pairs",

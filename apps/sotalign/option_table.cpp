@@ -38,6 +38,8 @@ std::string expectation(const Target& target) {
                         [](Symmetrize*) -> std::string { return "true or false"; },
                         [](std::string*) -> std::string { return "a string"; },
                         [](std::vector<int64_t>*) -> std::string { return "a list of integers"; },
+                        [](AutoOr<int64_t>) -> std::string { return "auto or an integer"; },
+                        [](AutoOr<double>) -> std::string { return "auto or a finite number"; },
                         [](const Choice& c) { return alternatives(c.names); },
                     },
                     target);
@@ -54,6 +56,8 @@ std::string type_name(const Target& target, Role role) {
                         [](Symmetrize*) -> std::string { return "true|false"; },
                         [&](std::string*) -> std::string { return role == Role::kPath ? "FILE" : "NAME"; },
                         [](std::vector<int64_t>*) -> std::string { return "N,N,..."; },
+                        [](AutoOr<int64_t>) -> std::string { return "auto|N"; },
+                        [](AutoOr<double>) -> std::string { return "auto|X"; },
                         [](const Choice& c) { return fmt::format("{}", fmt::join(c.names, "|")); },
                     },
                     target);
@@ -71,6 +75,21 @@ bool assign_integer(const Json& value, int64_t& target) {
 bool assign_number(const Json& value, double& target) {
   if (!value.is_number() || !std::isfinite(value.get<double>())) return false;
   target = value.get<double>();
+  return true;
+}
+
+bool assign_value(const Json& value, int64_t& target) { return assign_integer(value, target); }
+bool assign_value(const Json& value, double& target) { return assign_number(value, target); }
+
+template <class T>
+bool assign_auto(const Json& value, std::optional<T>& target) {
+  if (value == "auto") {
+    target = std::nullopt;
+    return true;
+  }
+  T number{};
+  if (!assign_value(value, number)) return false;
+  target = number;
   return true;
 }
 
@@ -113,6 +132,8 @@ bool assign(const Json& value, const Target& target) {
                           *t = std::move(list);
                           return true;
                         },
+                        [&](AutoOr<int64_t> t) { return assign_auto(value, *t.value); },
+                        [&](AutoOr<double> t) { return assign_auto(value, *t.value); },
                         [&](const Choice& c) {
                           if (!value.is_string()) return false;
                           const std::string name = value.get<std::string>();
@@ -129,6 +150,8 @@ Json value_of(const Target& target) {
                         [](const auto* t) { return Json(*t); },
                         [](const Symmetrize* t) { return Json(*t == Symmetrize::kYes); },
                         [](const std::optional<double>* t) { return *t ? Json(**t) : Json(nullptr); },
+                        [](AutoOr<int64_t> t) { return *t.value ? Json(**t.value) : Json("auto"); },
+                        [](AutoOr<double> t) { return *t.value ? Json(**t.value) : Json("auto"); },
                         [](const Choice& c) { return Json(c.get()); },
                     },
                     target);
@@ -170,7 +193,7 @@ Json parse_text(const std::string& text, const Target& target) {
                           }
                           return list;
                         },
-                        [&](auto*) { return parse_number(text); },
+                        [&](auto) { return parse_number(text); },
                     },
                     target);
 }

@@ -40,9 +40,15 @@ Choice choice(E* target, std::vector<std::pair<std::string, E>> values) {
   return result;
 }
 
+/// A number, or the word "auto" where the variable holds none.
+template <class T>
+struct AutoOr {
+  std::optional<T>* value;
+};
+
 /// The variable that an option sets; what it holds when it is added is the default.
 using Target = std::variant<int64_t*, uint64_t*, double*, std::optional<double>*, bool*, Symmetrize*,
-                            std::string*, std::vector<int64_t>*, Choice>;
+                            std::string*, std::vector<int64_t>*, AutoOr<int64_t>, AutoOr<double>, Choice>;
 
 enum class Role {
   kPath,      ///< a file or directory

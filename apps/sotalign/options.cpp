@@ -29,12 +29,21 @@ void add_data_options(OptionTable& table, DataPaths& paths) {
 void add_teacher_options(OptionTable& table, TeacherOptions& options) {
   table.section("Teacher");
   table.add("teacher",
-            choice(&options.kind, {{"cca", TeacherKind::kCca}, {"procrustes", TeacherKind::kProcrustes}}),
-            "Linear map fitted on the pairs");
-  table.add("ridge", &options.ridge, "CCA: added to the eigenvalues of both covariances");
-  table.add("teacher_dim", &options.dim, "Its dimensions; 0: as many as the pairs determine, at most 1024");
-  table.add("correlation_power", &options.correlation_power,
+            choice(&options.kind, {{"cca", TeacherKind::kCca},
+                                   {"procrustes", TeacherKind::kProcrustes},
+                                   {"contrastive", TeacherKind::kContrastive}}),
+            "Linear map fitted on the pairs; contrastive: trained with SigLIP");
+  table.add("ridge", AutoOr<double>{&options.ridge},
+            "CCA: added to the eigenvalues of both covariances; auto, here and below:\n"
+            "the best in cross-validation on the pairs");
+  table.add("teacher_dim", AutoOr<int64_t>{&options.dim},
+            "Its dimensions; 0: as many as the pairs determine, at most 1024");
+  table.add("correlation_power", AutoOr<double>{&options.correlation_power},
             "CCA: above 0, directions on which the pairs agree count more");
+  table.add("teacher_steps", &options.contrastive.steps, "Contrastive: training steps");
+  table.add("teacher_learning_rate", &options.contrastive.learning_rate,
+            "Contrastive: the highest; falls to 0 as a cosine");
+  table.add("teacher_batch", &options.contrastive.batch, "Contrastive: pairs in a step, at most all");
 }
 
 void add_klot_options(OptionTable& table, KlotOptions& options) {

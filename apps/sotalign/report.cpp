@@ -89,13 +89,61 @@ std::string retrieval_table(const std::vector<RetrievalRow>& rows) {
   return text;
 }
 
+Json to_json(const TeacherSearch& search, const TeacherOptions& asked) {
+  const auto numbers = [](const TeacherOptions& options) {
+    const auto number = [](const auto& value) { return value ? Json(*value) : Json("auto"); };
+    return Json{{"ridge", number(options.ridge)},
+                {"teacher_dim", number(options.dim)},
+                {"correlation_power", number(options.correlation_power)}};
+  };
+  Json candidates = Json::array();
+  for (const TeacherCandidate& c : search.candidates)
+    candidates.push_back({{"ridge", c.ridge},
+                          {"teacher_dim", c.dim},
+                          {"correlation_power", c.correlation_power},
+                          {"mean_r1", c.mean_r1},
+                          {"mean_reciprocal_rank", c.mean_reciprocal_rank}});
+  return {{"asked", numbers(asked)},     {"chosen", numbers(search.chosen)}, {"folds", search.folds},
+          {"left_out", search.left_out}, {"reason", search.reason},          {"candidates", candidates}};
+}
+
+std::string search_table(const TeacherSearch& search) {
+  std::string text = "chosen    " + search.reason;
+  if (search.candidates.empty()) return text;
+  text +=
+      fmt::format("\n  {:>9}  {:>10}  {:>5}  {:>7}  {:>5}", "ridge", "dimensions", "power", "MeanR@1", "MRR");
+  // Candidates with one ridge follow each other.
+  const std::vector<TeacherCandidate>& all = search.candidates;
+  for (auto first = all.begin(); first != all.end();) {
+    const auto last = std::find_if(first, all.end(), [&](const auto& c) { return c.ridge != first->ridge; });
+    const auto is_chosen = [&](const TeacherCandidate& c) {
+      return c.ridge == search.chosen.ridge && c.dim == search.chosen.dim &&
+             c.correlation_power == search.chosen.correlation_power;
+    };
+    auto best = std::find_if(first, last, is_chosen);
+    const bool chosen = best != last;
+    if (!chosen)
+      best = std::max_element(first, last, [](const auto& l, const auto& r) {
+        return std::pair(l.mean_r1, l.mean_reciprocal_rank) < std::pair(r.mean_r1, r.mean_reciprocal_rank);
+      });
+    text += fmt::format("\n  {:>9}  {:>10}  {:>5}  {:>7.1f}  {:>5.3f}{}", best->ridge,
+                        best->dim == 0 ? "all" : fmt::format("{}", best->dim), best->correlation_power,
+                        100 * best->mean_r1, best->mean_reciprocal_rank, chosen ? "  chosen" : "");
+    first = last;
+  }
+  return text;
+}
+
 std::string describe(const Teacher& teacher, const TeacherOptions& options) {
+  if (teacher.kind == TeacherKind::kContrastive)
+    return fmt::format("contrastive, {} dimensions, {} steps at learning rate {}", teacher.dim(),
+                       options.contrastive.steps, options.contrastive.learning_rate);
   const std::vector<double>& c = teacher.correlations;
   const double mean =
       std::accumulate(c.begin(), c.end(), 0.0) / std::max<double>(1.0, static_cast<double>(c.size()));
   const bool cca = teacher.kind == TeacherKind::kCca;
   return fmt::format("{}, {} dimensions{}, {} {:.3f} at most, {:.3f} on average", to_string(teacher.kind),
-                     teacher.dim(), cca ? fmt::format(", ridge {}", options.ridge) : "",
+                     teacher.dim(), cca ? fmt::format(", ridge {}", options.ridge.value()) : "",
                      cca ? "correlations" : "singular values", c.empty() ? 0.0 : c.front(), mean);
 }
 

@@ -29,6 +29,13 @@ struct RetrievalRow {
 /// Recalls in percent, one line for each row.
 std::string retrieval_table(const std::vector<RetrievalRow>& rows);
 
+/// What was open and what was chosen, and every candidate.
+nlohmann::ordered_json to_json(const TeacherSearch& search, const TeacherOptions& asked);
+
+/// The reason and, for each ridge that was tried, the best candidate with it; recalls in percent. Ends
+/// without a new line.
+std::string search_table(const TeacherSearch& search);
+
 /// For model and demonstration: the teacher's kind, dimensions and correlations in a line.
 std::string describe(const Teacher& teacher, const TeacherOptions& options);
 

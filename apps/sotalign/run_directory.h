@@ -1,5 +1,6 @@
 // The directory of a training run: config.json, metrics.jsonl, checkpoint.safetensors, model.safetensors and
-// summary.json.
+// summary.json; and teacher.json where the teacher's numbers were chosen by cross-validation: what "auto"
+// stood for. config.json has the numbers themselves, so that the run is continued with them.
 #pragma once
 
 #include <cstdio>
@@ -23,6 +24,7 @@ class RunDirectory {
   void create(const nlohmann::ordered_json& config);
 
   std::string config() const { return path_ + "/config.json"; }
+  std::string teacher() const { return path_ + "/teacher.json"; }
   std::string metrics() const { return path_ + "/metrics.jsonl"; }
   std::string checkpoint() const { return path_ + "/checkpoint.safetensors"; }
   std::string model() const { return path_ + "/model.safetensors"; }

@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "kernels/center_rows.h"
-#include "kernels/scale_matrix.h"
 #include "sotalign/core/error.h"
 #include "sotalign/linalg/column_mean.h"
 #include "sotalign/linalg/eigh.h"
@@ -21,65 +20,65 @@ namespace {
 /// some 1e-14, and 1e-12 leaves room for both.
 constexpr double kRankTolerance = 1e-12;
 
-/// The paper's dimension of the shared space; beyond it a teacher only costs.
-constexpr int64_t kLargestDefaultDim = 1024;
-
-/// How many of `descending` are above the noise.
-int64_t numerical_rank(const std::vector<double>& descending) {
-  const auto noise = [&](double value) { return !(value > kRankTolerance * descending[0]); };
-  return std::find_if(descending.begin(), descending.end(), noise) - descending.begin();
-}
-
-template <class T>
-void scale(Context& context, ConstMatrixD x, const double* row_factors, const double* column_factors,
-           MatrixView<T> y) {
-  kernels::scale_matrix(context.queue(), kernels::ScaleMatrix<T>{.x = x.data,
-                                                                 .x_stride = x.stride,
-                                                                 .row_factors = row_factors,
-                                                                 .column_factors = column_factors,
-                                                                 .y = y.data,
-                                                                 .y_stride = y.stride,
-                                                                 .rows = x.rows,
-                                                                 .cols = x.cols});
-}
-
-/// A0, and its mean rounded to float. A0 is centred with the mean in double: a float mean would leave a
-/// constant behind that looks like one more direction of variance.
-Matrix<double> centered(Context& context, ConstMatrixF a, const char* name, Buffer<float>& mean) {
-  std::vector<double> exact;
-  try {
-    exact = column_mean(context, {a});
-  } catch (const InvalidArgument& error) {
-    throw InvalidArgument(fmt::format("{}: {}", name, error.what()));
-  }
-  mean = Buffer<float>(context, std::vector<float>(exact.begin(), exact.end()), "mean of the pairs");
-  const Buffer<double> device_mean(context, exact, "mean of the pairs");
-  Matrix<double> a0(context, a.rows, a.cols, "centred pairs");
-  kernels::center_rows(context.queue(), kernels::CenterRows<double>{.x = a.data,
-                                                                    .x_stride = a.stride,
-                                                                    .mean = device_mean.data(),
-                                                                    .y = a0.data(),
-                                                                    .y_stride = a0.cols(),
-                                                                    .rows = a.rows,
-                                                                    .cols = a.cols});
-  return a0;
-}
-
 /// [d, k] = directions' op(coefficients), rounded to float.
 Matrix<float> combine(Context& context, ConstMatrixD directions, Op op, ConstMatrixD coefficients,
                       int64_t k) {
   Matrix<double> w(context, directions.cols, k, "projection");
   gemm(context, Op::kTranspose, op, 1.0, directions, coefficients, 0.0, w.view());
-  Matrix<float> rounded(context, directions.cols, k, "projection");
-  scale(context, w, nullptr, nullptr, rounded.view());
-  return rounded;
+  Matrix<float> projection(context, directions.cols, k, "projection");
+  scale(context, w, nullptr, nullptr, projection.view());
+  return projection;
+}
+
+Buffer<float> rounded(Context& context, const Buffer<double>& mean) {
+  const std::vector<double> exact = mean.download();
+  return Buffer<float>(context, std::vector<float>(exact.begin(), exact.end()), "mean of the pairs");
 }
 }  // namespace
+
+std::vector<double> mean_of_pairs(Context& context, ConstMatrixF a, const char* name) {
+  try {
+    return column_mean(context, {a});
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument(fmt::format("{}: {}", name, error.what()));
+  }
+}
+
+Matrix<double> centered_rows(Context& context, ConstMatrixF x, const Buffer<double>& mean) {
+  Matrix<double> y(context, x.rows, x.cols, "centred pairs");
+  kernels::center_rows(context.queue(), kernels::CenterRows<double>{.x = x.data,
+                                                                    .x_stride = x.stride,
+                                                                    .mean = mean.data(),
+                                                                    .y = y.data(),
+                                                                    .y_stride = y.cols(),
+                                                                    .rows = x.rows,
+                                                                    .cols = x.cols});
+  return y;
+}
+
+int64_t numerical_rank(const std::vector<double>& descending) {
+  const auto noise = [&](double value) { return !(value > kRankTolerance * descending[0]); };
+  return std::find_if(descending.begin(), descending.end(), noise) - descending.begin();
+}
+
+std::vector<double> whitening(const PrincipalBasis& basis, double ridge) {
+  std::vector<double> factors = basis.variances;
+  for (double& factor : factors) factor = 1.0 / std::sqrt(factor + ridge);
+  return factors;
+}
+
+Matrix<double> reduced_cross_covariance(Context& context, const PrincipalBasis& x, const PrincipalBasis& y,
+                                        double divisor) {
+  Matrix<double> m(context, x.scores.cols, y.scores.cols, "reduced cross-covariance");
+  gemm(context, Op::kTranspose, Op::kNone, 1.0 / divisor, x.scores, y.scores, 0.0, m);
+  return m;
+}
 
 PrincipalBasis principal_basis(Context& context, ConstMatrixF a, const char* name) {
   const int64_t p = a.rows, d = a.cols;
   PrincipalBasis basis;
-  Matrix<double> a0 = centered(context, a, name, basis.mean);
+  basis.mean = Buffer<double>(context, mean_of_pairs(context, a, name), "mean of the pairs");
+  Matrix<double> a0 = centered_rows(context, a, basis.mean);
 
   int64_t rank = 0;
   if (p <= d) {
@@ -115,8 +114,7 @@ Teacher teacher_from_bases(Context& context, const TeacherOptions& options, Prin
                            PrincipalBasis y, const std::vector<double>& scaling_x,
                            const std::vector<double>& scaling_y, double divisor) {
   const Buffer<double> dx(context, scaling_x), dy(context, scaling_y);
-  Matrix<double> m(context, x.scores.cols, y.scores.cols, "reduced cross-covariance");
-  gemm(context, Op::kTranspose, Op::kNone, 1.0 / divisor, x.scores, y.scores, 0.0, m);
+  Matrix<double> m = reduced_cross_covariance(context, x, y, divisor);
   scale(context, m, dx.data(), dy.data(), m.view());
   // The largest of the temporaries, and not needed any more.
   x.score_storage = {}, y.score_storage = {};
@@ -124,20 +122,21 @@ Teacher teacher_from_bases(Context& context, const TeacherOptions& options, Prin
 
   Teacher teacher;
   teacher.kind = options.kind;
-  teacher.mean_x = std::move(x.mean);
-  teacher.mean_y = std::move(y.mean);
+  teacher.mean_x = rounded(context, x.mean);
+  teacher.mean_y = rounded(context, y.mean);
   teacher.correlations = parts.values.download();
   const int64_t rank = numerical_rank(teacher.correlations);
   if (rank == 0)
     throw InvalidArgument("pairs: expected a and b to vary together, found no covariance at all");
-  if (options.dim > rank)
-    throw InvalidArgument(fmt::format(
-        "dim: the pairs determine {} directions (their numerical rank), found {}", rank, options.dim));
-  const int64_t k = options.dim == 0 ? std::min(rank, kLargestDefaultDim) : options.dim;
+  const int64_t dim = options.dim.value();
+  if (dim > rank)
+    throw InvalidArgument(
+        fmt::format("dim: the pairs determine {} directions (their numerical rank), found {}", rank, dim));
+  const int64_t k = dim == 0 ? std::min(rank, kLargestDefaultDim) : dim;
   teacher.correlations.resize(static_cast<size_t>(k));
 
   std::vector<double> weights = teacher.correlations;
-  const double exponent = options.kind == TeacherKind::kCca ? options.correlation_power : 0.0;
+  const double exponent = options.kind == TeacherKind::kCca ? options.correlation_power.value() : 0.0;
   for (double& weight : weights) weight = std::pow(weight, exponent);
   const Buffer<double> power(context, weights);
   const MatrixD u(parts.u.data(), parts.u.rows(), k, parts.u.cols());

@@ -10,6 +10,7 @@
 #include "kernels/normalize_rows.h"
 #include "sotalign/core/error.h"
 #include "sotalign/linalg/gemm.h"
+#include "sotalign/teacher/search.h"
 #include "teacher/reduced.h"
 
 namespace sotalign {
@@ -23,6 +24,7 @@ struct Entry {
 constexpr Entry kTeachers[] = {
     {TeacherKind::kCca, "cca", detail::fit_cca},
     {TeacherKind::kProcrustes, "procrustes", detail::fit_procrustes},
+    {TeacherKind::kContrastive, "contrastive", detail::fit_contrastive},
 };
 
 const Entry& entry_of(TeacherKind kind) {
@@ -30,8 +32,9 @@ const Entry& entry_of(TeacherKind kind) {
     if (entry.kind == kind) return entry;
   throw InvalidArgument(fmt::format("teacher: no kind has the number {}", static_cast<int>(kind)));
 }
+}  // namespace
 
-void check_pairs(ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options) {
+void detail::check_teacher(ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options) {
   if (a.rows != b.rows || a.rows < 2 || a.cols < 1 || b.cols < 1)
     throw InvalidArgument(
         fmt::format("pairs: expected a and b with the same number of rows, at least 2, found [{}, {}] and "
@@ -39,17 +42,27 @@ void check_pairs(ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options) 
                     a.rows, a.cols, b.rows, b.cols));
   for (const auto& [name, value] :
        {std::pair{"ridge", options.ridge}, std::pair{"correlation_power", options.correlation_power}})
-    if (!(std::isfinite(value) && value >= 0))
-      throw InvalidArgument(fmt::format("{}: expected a finite number >= 0, found {}", name, value));
+    if (value && !(std::isfinite(*value) && *value >= 0))
+      throw InvalidArgument(fmt::format("{}: expected a finite number >= 0, found {}", name, *value));
+  const int64_t dim = options.dim.value_or(0);
+  if (options.kind == TeacherKind::kContrastive) {
+    if (!options.dim)
+      throw InvalidArgument(
+          "dim: expected a number, found none; only for cca and procrustes can it be chosen by "
+          "cross-validation");
+    if (dim < 0)
+      throw InvalidArgument(fmt::format("dim: expected 0 (which stands for {}) or more, found {}",
+                                        detail::kLargestDefaultDim, dim));
+    return;
+  }
   const auto [limit, reason] =
       std::min({std::pair{a.cols, "the columns of a"}, std::pair{b.cols, "the columns of b"},
                 std::pair{a.rows - 1, "the number of pairs - 1"}},
                [](const auto& l, const auto& r) { return l.first < r.first; });
-  if (options.dim < 0 || options.dim > limit)
+  if (dim < 0 || dim > limit)
     throw InvalidArgument(fmt::format("dim: expected 0 (as many as possible) to {}, which is {}, found {}",
-                                      limit, reason, options.dim));
+                                      limit, reason, dim));
 }
-}  // namespace
 
 std::vector<std::string> teacher_names() {
   std::vector<std::string> names;
@@ -68,8 +81,8 @@ std::string to_string(TeacherKind kind) { return entry_of(kind).name; }
 
 Teacher fit_teacher(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options) {
   const Entry& entry = entry_of(options.kind);
-  check_pairs(a, b, options);
-  return entry.fit(context, a, b, options);
+  detail::check_teacher(a, b, options);
+  return entry.fit(context, a, b, is_open(options) ? search_teacher(context, a, b, options).chosen : options);
 }
 
 void Teacher::project(Context& context, Side side, ConstMatrixF x, MatrixF out) const {

@@ -137,8 +137,9 @@ void Model::save(const std::string& path, const std::map<std::string, std::strin
     add("teacher.image.weight", {teacher->wx.rows(), teacher->dim()}, teacher->wx.download());
     add("teacher.text.mean", {teacher->wy.rows()}, teacher->mean_y.download());
     add("teacher.text.weight", {teacher->wy.rows(), teacher->dim()}, teacher->wy.download());
-    writer.add("teacher.correlations", {static_cast<int64_t>(teacher->correlations.size())},
-               teacher->correlations.data());
+    if (!teacher->correlations.empty())
+      writer.add("teacher.correlations", {static_cast<int64_t>(teacher->correlations.size())},
+                 teacher->correlations.data());
   }
   writer.write(path);
 }

@@ -229,7 +229,13 @@ KlotMemoryPlan Trainer::plan_memory(int64_t rows, int64_t cols) const {
 Model Trainer::build_model() {
   Preprocessing image_preprocessing = prepare(*context_, pair_images_, images_, validation_images_);
   Preprocessing text_preprocessing = prepare(*context_, pair_texts_, texts_, validation_texts_);
-  Teacher teacher = fit_teacher(*context_, pair_images_, pair_texts_, options_.teacher);
+  TeacherOptions& options = options_.teacher;
+  options.seed = options_.seed;
+  if (is_open(options)) {
+    teacher_search_ = search_teacher(*context_, pair_images_, pair_texts_, options);
+    options = teacher_search_->chosen;
+  }
+  Teacher teacher = fit_teacher(*context_, pair_images_, pair_texts_, options);
   resolve(options_, teacher.dim());
   const auto head = [&](int64_t input_dim) -> HeadOptions {
     return {.input_dim = input_dim,

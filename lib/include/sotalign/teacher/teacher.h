@@ -1,4 +1,4 @@
-// Linear teachers: projections Wx, Wy fitted on the pairs alone, in closed form. The teacher affinity
+// Linear teachers: projections Wx, Wy fitted on the pairs alone. The teacher affinity
 // K*_ij = cosine((x_i - mean_x) Wx, (y_j - mean_y) Wy) is the product of two projected batches.
 //
 //   Teacher teacher = fit_teacher(context, a, b, {.kind = TeacherKind::kCca, .ridge = 0.1});
@@ -7,6 +7,7 @@
 //   gemm(context, Op::kNone, Op::kTranspose, 1.0f, px, py, 0.0f, affinity);
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,13 @@
 
 namespace sotalign {
 
-enum class TeacherKind { kCca, kProcrustes };
+enum class TeacherKind {
+  kCca,          ///< directions in which the sides agree most relative to their variance; closed form
+  kProcrustes,   ///< rotations that give pairs the largest inner products; closed form
+  kContrastive,  ///< linear maps without bias, trained with SigLIP on the pairs
+};
 
-/// "cca", "procrustes".
+/// "cca", "procrustes", "contrastive".
 std::vector<std::string> teacher_names();
 /// Throws InvalidArgument that lists the names.
 TeacherKind parse_teacher_kind(const std::string& name);
@@ -25,16 +30,29 @@ std::string to_string(TeacherKind kind);
 /// The modality that rows belong to: x is the first of the two (images), y the second (texts).
 enum class Side { kX, kY };
 
+/// Lion with a cosine schedule from learning_rate to 0, from random maps as those of linear heads. The
+/// defaults were chosen on validation pairs of flickr8k and emoji.
+struct ContrastiveOptions {
+  int64_t steps = 60;
+  double learning_rate = 3e-4;
+  int64_t batch = 10000;  ///< pairs in a step, at most all
+};
+
+/// A number that is not given (std::nullopt, "auto" in the program) is chosen by cross-validation on the
+/// pairs; see search.h. Numbers that the kind does not know are ignored.
 struct TeacherOptions {
   TeacherKind kind = TeacherKind::kCca;
   /// CCA: added to the eigenvalues of both covariances, whose sum is at most 1 for preprocessed rows. With 0
   /// the directions in which the pairs do not vary are left out.
-  double ridge = 0.1;
-  /// Columns k of Wx and Wy; 0 takes as many as the pairs determine, at most 1024.
-  int64_t dim = 0;
+  std::optional<double> ridge = 0.1;
+  /// Columns k of Wx and Wy; 0 takes as many as the pairs determine, at most 1024. Contrastive: any number, 0
+  /// stands for 1024, and there is nothing to choose it by.
+  std::optional<int64_t> dim = 0;
   /// CCA: column i of Wx and Wy is multiplied by correlations[i]^correlation_power. Above 0, directions that
   /// the pairs agree on more count more in the cosine; goes with a small ridge.
-  double correlation_power = 0;
+  std::optional<double> correlation_power = 0.0;
+  ContrastiveOptions contrastive = {};
+  uint64_t seed = 0;  ///< of cross-validation's folds, and of the contrastive teacher's start and batches
 };
 
 struct Teacher {
@@ -43,7 +61,7 @@ struct Teacher {
   Buffer<float> mean_y;  ///< [dy]
   Matrix<float> wx;      ///< [dx, k]
   Matrix<float> wy;      ///< [dy, k]
-  /// [k], descending: canonical correlations, or for Procrustes the singular values of A0'B0.
+  /// [k], descending: canonical correlations, for Procrustes the singular values of A0'B0; else empty.
   std::vector<double> correlations;
 
   int64_t dim() const { return wx.cols(); }
@@ -53,11 +71,17 @@ struct Teacher {
   void project(Context& context, Side side, ConstMatrixF x, MatrixF out) const;
 };
 
-/// Row i of a [p, dx] belongs to row i of b [p, dy], both preprocessed. All steps in double; the peak is
-/// about three double matrices [p, d] and four [min(p, d), d], LAPACK's scratch included, d the larger of dx,
-/// dy. k is at most min(dx, dy, p - 1) and the numerical rank of the cross-covariance. Throws InvalidArgument
-/// for a larger options.dim, other bad options, fewer than two pairs, unequal numbers of rows, entries that
-/// are not finite, and pairs without common variation.
+/// Row i of a [p, dx] belongs to row i of b [p, dy], both preprocessed. Numbers that are not given are chosen
+/// by search_teacher() first.
+///
+/// CCA and Procrustes: all steps in double; the peak is about three double matrices [p, d] and four
+/// [min(p, d), d], LAPACK's scratch included, d the larger of dx, dy. k is at most min(dx, dy, p - 1) and the
+/// numerical rank of the cross-covariance. Contrastive: float; a step allocates nothing and waits for
+/// nothing.
+///
+/// Throws InvalidArgument for a larger options.dim, other bad options, fewer than two pairs, unequal numbers
+/// of rows, entries that are not finite, and pairs without common variation; NumericalError if the
+/// contrastive loss went wild.
 Teacher fit_teacher(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options = {});
 
 }  // namespace sotalign

@@ -12,6 +12,7 @@
 #include "sotalign/optim/optimizer.h"
 #include "sotalign/optim/schedule.h"
 #include "sotalign/ot/streamed_klot.h"
+#include "sotalign/teacher/search.h"
 #include "sotalign/train/model.h"
 #include "sotalign/train/sampler.h"
 
@@ -39,6 +40,7 @@ enum class Initialization {
 /// see the README. With many more pairs and rows, more steps and larger batches pay: the paper takes 2000
 /// steps of up to 32k rows.
 struct TrainOptions {
+  /// Its seed is the one below.
   TeacherOptions teacher = {.ridge = 0.01, .correlation_power = 0.5};
   Initialization initialization = Initialization::kAuto;
   int64_t dim = 0;  ///< of the shared space; 0: the teacher's if the heads start from it, else 1024
@@ -108,7 +110,10 @@ class Trainer {
   /// How KLOT's affinities are held, and why; none without KLOT.
   const std::optional<KlotMemoryPlan>& klot_memory() const { return klot_memory_; }
 
-  /// As given, with `initialization`, `dim` and `klot_memory` resolved.
+  /// What was tried for the teacher's open numbers; none if all were given.
+  const std::optional<TeacherSearch>& teacher_search() const { return teacher_search_; }
+
+  /// As given, with `teacher`, `initialization`, `dim` and `klot_memory` resolved.
   const TrainOptions& options() const { return options_; }
 
  private:
@@ -126,6 +131,7 @@ class Trainer {
   Matrix<float> pair_images_, pair_texts_, images_, texts_, validation_images_, validation_texts_;
   Matrix<float> teacher_images_, teacher_texts_;
 
+  std::optional<TeacherSearch> teacher_search_;
   Model model_;
   Optimizer optimizer_;
   BatchSampler pair_sampler_;
