@@ -21,6 +21,8 @@ using testing::random_uniform;
 using testing::relative_l1;
 using testing::Strided;
 
+using Affinities = std::vector<ConstMatrixF>;
+
 const std::vector<SinkhornShape> kShapes = {{1, 1},   {1, 7},   {33, 57}, {64, 31}, {127, 5},
                                             {2, 300}, {130, 1}, {31, 32}, {5, 513}, {200, 33}};
 
@@ -255,17 +257,17 @@ TEST_P(SinkhornRaggedTest, BadInputIsNamed) {
   Sinkhorn solver(context, shapes, SinkhornOptions{});
   const Matrix<float> small(context, 2, 3), large(context, 4, 5);
   Matrix<float> plan(context, 5, 4);
-  EXPECT_EQ(error_message([&] { solver.solve({small}); }),
+  EXPECT_EQ(error_message([&] { solver.solve(Affinities{small}); }),
             "affinity: expected one for each of 2 problems, found 1");
   EXPECT_EQ(error_message([&] {
-              solver.solve({small, small});
+              solver.solve(Affinities{small, small});
             }),
             "affinity of problem 1: expected [4, 5], found [2, 3]");
   EXPECT_EQ(
       error_message([&] { solver.solve(large); }),
       "affinity: expected one for each of 2 problems, as they have shapes of their own, found one matrix");
   EXPECT_EQ(error_message([&] {
-              solver.plan({small, large}, {plan, plan});
+              solver.plan(Affinities{small, large}, {plan, plan});
             }),
             "plan of problem 0: expected [2, 3], found [5, 4]");
   EXPECT_EQ(error_message([&] { solver.plan(1, small, plan); }),
@@ -278,7 +280,7 @@ TEST_P(SinkhornRaggedTest, BadInputIsNamed) {
             "column potentials: expected 3 values, found 1");
   EXPECT_EQ(error_message([&] { solver.row_potentials(2); }), "problem: expected one of 2, found 2");
   Sinkhorn uniform(context, 2, 3, SinkhornOptions{});
-  EXPECT_EQ(error_message([&] { uniform.solve(std::vector<ConstMatrixF>{small}); }),
+  EXPECT_EQ(error_message([&] { uniform.solve(Affinities{small}); }),
             "affinity: expected one matrix, as problems are of one shape, found 1");
 }
 
