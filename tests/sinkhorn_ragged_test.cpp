@@ -23,8 +23,10 @@ using testing::Strided;
 
 using Affinities = std::vector<ConstMatrixF>;
 
-const std::vector<SinkhornShape> kShapes = {{1, 1},   {1, 7},   {33, 57}, {64, 31}, {127, 5},
-                                            {2, 300}, {130, 1}, {31, 32}, {5, 513}, {200, 33}};
+// Those of an emulated device are few and small: it takes its time.
+const std::vector<SinkhornShape> kAllShapes = {{1, 1},   {1, 7},   {33, 57}, {64, 31}, {127, 5},
+                                               {2, 300}, {130, 1}, {31, 32}, {5, 513}, {200, 33}};
+const std::vector<SinkhornShape> kFewShapes = {{1, 1}, {1, 7}, {33, 57}, {9, 3}, {2, 70}};
 
 class SinkhornRaggedTest : public testing::DeviceTest {
  protected:
@@ -64,7 +66,8 @@ class SinkhornRaggedTest : public testing::DeviceTest {
     for (double& value : w) value /= sum;
     return w;
   }
-  bool on_cpu() { return context.device().kind == DeviceKind::kCpu; }
+  const std::vector<SinkhornShape> kShapes = on_cpu() ? kAllShapes : kFewShapes;
+  bool on_cpu() const { return GetParam().kind == DeviceKind::kCpu; }
 };
 SOTALIGN_ON_EVERY_DEVICE(SinkhornRaggedTest);
 
@@ -80,6 +83,7 @@ TEST_P(SinkhornRaggedTest, PlansAgreeWithTheOracle) {
   const Problems problems(context, kShapes, 1);
   for (const Way& way : kWays)
     for (const Symmetrize symmetrize : {Symmetrize::kNo, Symmetrize::kYes}) {
+      if (!on_cpu() && (symmetrize == Symmetrize::kYes) != (way.form == SinkhornForm::kScaling)) continue;
       std::vector<SinkhornOptions> options;
       for (size_t b = 0; b < kShapes.size(); ++b)
         options.push_back({.epsilon = b % 2 == 0 ? 0.05 : 0.2,
@@ -150,8 +154,9 @@ TEST_P(SinkhornRaggedTest, ProblemsAreWhatTheyAreAlone) {
         EXPECT_EQ(results[b].row_error, result.row_error);
         EXPECT_EQ(results[b].column_error, result.column_error);
       } else {
-        EXPECT_WITHIN(relative_l1(found[b], alone), 2e-4);  // the tolerance, met in one iteration or the next
-        EXPECT_WITHIN(results[b].marginal_error, 1.1e-4);
+        EXPECT_WITHIN(relative_l1(found[b], alone), 2e-5);
+        EXPECT_EQ(results[b].iterations, result.iterations);
+        EXPECT_WITHIN(std::abs(results[b].marginal_error - result.marginal_error), 2e-6);
       }
       // One at a time, in the batch's potentials.
       Strided<float> one(context, rows, cols, testing::layouts(cols)[b % 3]);
@@ -162,7 +167,7 @@ TEST_P(SinkhornRaggedTest, ProblemsAreWhatTheyAreAlone) {
 }
 
 TEST_P(SinkhornRaggedTest, WarmStartsAndRepetition) {
-  const std::vector<SinkhornShape> shapes = {{40, 9}, {3, 50}, {17, 17}};
+  const std::vector<SinkhornShape> shapes = {{12, 9}, {3, 20}, {7, 7}};
   const Problems problems(context, shapes, 40), others(context, shapes, 50);
   for (const Way& way : kWays) {
     const SinkhornOptions options{.epsilon = 0.1,
@@ -197,18 +202,19 @@ TEST_P(SinkhornRaggedTest, WarmStartsAndRepetition) {
 // The iterations' two reads on CUDA, and layouts that shapes of their own cannot have.
 TEST_P(SinkhornRaggedTest, WideProblems) {
   for (const int64_t wide : {9000, 33000}) {
-    const std::vector<SinkhornShape> shapes = {{9, 20}, {5, wide}, {40, 3}};
+    if (!on_cpu() && wide == 9000) continue;
+    const std::vector<SinkhornShape> shapes = {{9, 20}, {2, wide}, {12, 3}};
     const Problems problems(context, shapes, 60);
     for (const Way& way : kWays) {
       SCOPED_TRACE(fmt::format("{} columns, form {}", wide, int(way.form)));
       Sinkhorn solver(
           context, shapes,
-          SinkhornOptions{.epsilon = 0.3, .iterations = 8, .form = way.form, .storage = way.storage});
+          SinkhornOptions{.epsilon = 0.3, .iterations = 3, .form = way.form, .storage = way.storage});
       solver.solve(problems.affinities);
       const auto found = plans(solver, problems);
       for (size_t b = 0; b < shapes.size(); ++b) {
         const EntropicOracle oracle =
-            EntropicOracle(problems.dense[b], shapes[b].rows, shapes[b].cols, 0.3).solve(8, false);
+            EntropicOracle(problems.dense[b], shapes[b].rows, shapes[b].cols, 0.3).solve(3, false);
         EXPECT_WITHIN(relative_l1(found[b], oracle.plan()), 1e-5) << b;
       }
     }
