@@ -19,6 +19,7 @@
 #include <fstream>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "sotalign/core/error.h"
@@ -161,6 +162,66 @@ void sinkhorn(benchmark::State& state, Device device, SinkhornOptions options) {
   });
 }
 
+enum class Batch { kRagged, kPadded };
+
+// An iteration of a batch of problems of many shapes, [n / 8, n / 8] to [n, n]: as they are, or as one batch
+// of the largest shape in which rows and columns beyond a problem's own weigh nothing. Entries are those that
+// the problems have, in both.
+void several_shapes(benchmark::State& state, Device device, SinkhornOptions options, Batch kind) {
+  constexpr int64_t kLow = 30, kHigh = 70;
+  const int64_t n = state.range(0), batch = state.range(1);
+  std::mt19937 engine(7);
+  std::uniform_int_distribution<int64_t> size(n / 8, n);
+  std::vector<SinkhornShape> shapes = {{n, n}};
+  while (static_cast<int64_t>(shapes.size()) < batch) {
+    const int64_t rows = size(engine), cols = size(engine);
+    shapes.push_back({rows, cols});
+  }
+  double entries = 0;
+  for (const SinkhornShape& shape : shapes)
+    entries += static_cast<double>(shape.rows) * static_cast<double>(shape.cols);
+  Context context(device);
+  require_memory(context, 3.0 * static_cast<double>(batch * n) * static_cast<double>(n) * sizeof(float));
+  const Matrix<float> k = cosines(context, batch * n, n, 1);
+  std::vector<ConstMatrixF> affinities;
+  for (int64_t b = 0; b < batch; ++b) {
+    const SinkhornShape shape = shapes[static_cast<size_t>(b)];
+    affinities.emplace_back(k.data() + b * n * n, shape.rows, shape.cols, n);
+  }
+  const double most = bandwidth(context, k);
+  const auto weights = [n](int64_t count) {
+    std::vector<double> w(static_cast<size_t>(n), 0.0);
+    std::fill_n(w.begin(), count, 1.0);
+    return w;
+  };
+  const auto solver = [&](int64_t iterations) {
+    options.iterations = iterations;
+    if (kind == Batch::kRagged) return Sinkhorn(context, shapes, options);
+    Sinkhorn padded(context, n, n, std::vector<SinkhornOptions>(static_cast<size_t>(batch), options));
+    for (int64_t b = 0; b < batch; ++b) {
+      const SinkhornShape shape = shapes[static_cast<size_t>(b)];
+      padded.set_weights(b, weights(shape.rows), weights(shape.cols));
+    }
+    return padded;
+  };
+  const auto solve = [&](Sinkhorn& s) {
+    if (kind == Batch::kRagged)
+      s.solve(affinities);
+    else
+      s.solve(k);
+  };
+  Sinkhorn low = solver(kLow), high = solver(kHigh);
+  solve(low), solve(high);  // what is allocated once
+  context.synchronize();
+  const double entry_bytes = options.storage == SinkhornStorage::kLadder ? 2 : 4;
+  report(state, most, entries * entry_bytes, 1.0, entries, [&] {
+    const double less = seconds_of(context, [&] { solve(low); });
+    const double more = seconds_of(context, [&] { solve(high); });
+    return (more - less) / static_cast<double>(kHigh - kLow);
+  });
+  state.counters["entries_per_s"] = 1e3 * entries / state.counters["median_ms"];
+}
+
 void klot(benchmark::State& state, Device device, KlotOptions options) {
   const int64_t n = state.range(0);
   const double entries = static_cast<double>(n) * static_cast<double>(n);
@@ -238,6 +299,15 @@ void register_benchmarks(const Device& device) {
               [=](auto& state) { sinkhorn(state, device, {.form = way.form, .storage = way.storage}); })
               ->ArgNames({"n", "batch"})
               ->Args({n, batch});
+      if (n <= 2048)
+        for (const auto& [batch_name, kind] :
+             {std::pair{"ragged", Batch::kRagged}, std::pair{"padded", Batch::kPadded}})
+          add(batch_name + name, samples,
+              [=, kind = kind](auto& state) {
+                several_shapes(state, device, {.form = way.form, .storage = way.storage}, kind);
+              })
+              ->ArgNames({"n", "batch"})
+              ->Args({n, 32});
       add("klot" + name, samples,
           [=](auto& state) { klot(state, device, {.form = way.form, .storage = way.storage}); })
           ->ArgNames({"n"})

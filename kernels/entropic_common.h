@@ -86,6 +86,53 @@ constexpr Strip strip_of(const EntropicBatch& p) {
   return {p.strip_begin, left < height ? left : height, p.strip_begin == 0, left <= height};
 }
 
+/// What belongs to a problem of a batch of one shape or of several.
+constexpr int64_t rows_of(const EntropicBatch& p, int64_t b) {
+  return p.layouts == nullptr ? p.rows : p.layouts[b].rows;
+}
+constexpr int64_t cols_of(const EntropicBatch& p, int64_t b) {
+  return p.layouts == nullptr ? p.cols : p.layouts[b].cols;
+}
+constexpr int64_t row_stride_of(const EntropicBatch& p, int64_t b) {
+  return p.layouts == nullptr ? p.row_stride : p.layouts[b].row_stride;
+}
+constexpr const float* affinity_of(const EntropicBatch& p, int64_t b) {
+  return p.layouts == nullptr ? p.affinity + b * p.problem_stride : p.layouts[b].affinity;
+}
+/// Bytes from the first density of a batch; `stride_bytes` from one to the next where shapes are one.
+constexpr int64_t density_offset(const EntropicBatch& p, int64_t b, int64_t stride_bytes) {
+  return p.layouts == nullptr ? b * stride_bytes : p.layouts[b].density_bytes;
+}
+constexpr Strip strip_of(const EntropicBatch& p, int64_t b) {
+  return p.layouts == nullptr ? strip_of(p) : Strip{0, p.layouts[b].rows, true, true};
+}
+
+/// Chunks of rows are numbered through a batch, in which problems of one shape have `uniform` each.
+struct Chunk {
+  int64_t problem, index, count;  ///< which one of how many of the problem's
+};
+constexpr int64_t total_chunks(const EntropicBatch& p, int64_t uniform) {
+  return p.chunks > 0 ? p.chunks : p.batch * uniform;
+}
+constexpr int64_t chunks_of(const EntropicBatch& p, int64_t b, int64_t uniform) {
+  return p.layouts == nullptr ? uniform : p.layouts[b].chunks;
+}
+constexpr int64_t first_chunk_of(const EntropicBatch& p, int64_t b, int64_t uniform) {
+  return p.layouts == nullptr ? b * uniform : p.layouts[b].first_chunk;
+}
+constexpr Chunk chunk_of(const EntropicBatch& p, int64_t number, int64_t uniform) {
+  if (p.layouts == nullptr) return {number / uniform, number % uniform, uniform};
+  const int64_t b = p.chunk_problems[number];
+  return {b, number - p.layouts[b].first_chunk, p.layouts[b].chunks};
+}
+/// What chunks leave for each other, `width` numbers each: how many in all, and where a problem's begin.
+constexpr int64_t total_partials(const EntropicBatch& p, int64_t uniform, int64_t width) {
+  return p.chunks > 0 ? p.partials : p.batch * uniform * width;
+}
+constexpr int64_t partials_of(const EntropicBatch& p, int64_t b, int64_t uniform, int64_t width) {
+  return p.layouts == nullptr ? b * uniform * width : p.layouts[b].partials;
+}
+
 /// The first row of chunk `index` of `chunks`; the chunks differ by one row at most.
 constexpr int64_t chunk_begin(int64_t rows, int64_t chunks, int64_t index) { return rows * index / chunks; }
 

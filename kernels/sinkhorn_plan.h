@@ -8,6 +8,13 @@
 
 namespace sotalign::kernels {
 
+/// The plan of one problem of a batch whose problems have shapes of their own.
+struct PlanLayout {
+  float* plan = nullptr;   ///< [rows, cols]
+  int64_t row_stride = 0;  ///< elements from one row to the next
+  bool operator==(const PlanLayout&) const = default;
+};
+
 /// P_ij = exp(K_ij / epsilon + u_i + v_j), and exactly 0 in rows and columns of weight 0. One pass. Strips in
 /// any order.
 struct SinkhornPlan {
@@ -15,9 +22,18 @@ struct SinkhornPlan {
   const double* u = nullptr;  ///< [batch, rows]
   const double* v = nullptr;  ///< [batch, cols]
   float* plan = nullptr;      ///< of the strip, with the strides of the affinity; may be the affinity
-  void* scratch = nullptr;    ///< sinkhorn_plan_scratch() bytes
+  /// [batch], where problems have shapes of their own. Each may be its affinity.
+  const PlanLayout* plans = nullptr;
+  void* scratch = nullptr;  ///< sinkhorn_plan_scratch() bytes
 };
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_plan, SinkhornPlan)
+
+constexpr float* plan_of(const SinkhornPlan& args, int64_t b) {
+  return args.plans == nullptr ? args.plan + b * args.problems.problem_stride : args.plans[b].plan;
+}
+constexpr int64_t plan_stride_of(const SinkhornPlan& args, int64_t b) {
+  return args.plans == nullptr ? args.problems.row_stride : args.plans[b].row_stride;
+}
 
 /// Sets row_error and column_error of every state: the L1 distances of both marginals of P from a and b. One
 /// pass.

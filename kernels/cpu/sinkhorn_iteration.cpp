@@ -18,10 +18,10 @@ struct Scratch {
   double* shift;         // [batch]
   double* u;             // [batch, rows], the new row potentials
   double* column;        // [batch, cols], c_j
-  double* chunk_error;   // [batch, chunks]
-  int32_t* chunk_bad;    // [batch, chunks]
+  double* chunk_error;   // [all chunks]
+  int32_t* chunk_bad;    // [all chunks]
   int32_t* block_bad;    // [batch, blocks]
-  float* chunk_columns;  // [batch, chunks, cols]
+  float* chunk_columns;  // [all chunks, cols]
   float* rows;           // [threads, rows_at_once, cols]
 };
 
@@ -34,10 +34,10 @@ Scratch carve(Carver& carver, const Queue& queue, const EntropicBatch& p) {
   s.shift = carver.take<double>(p.batch);
   s.u = carver.take<double>(p.batch * p.rows);
   s.column = carver.take<double>(p.batch * p.cols);
-  s.chunk_error = carver.take<double>(p.batch * chunks);
-  s.chunk_bad = carver.take<int32_t>(p.batch * chunks);
+  s.chunk_error = carver.take<double>(total_chunks(p, chunks));
+  s.chunk_bad = carver.take<int32_t>(total_chunks(p, chunks));
   s.block_bad = carver.take<int32_t>(p.batch * blocks);
-  s.chunk_columns = carver.take<float>(p.batch * chunks * p.cols);
+  s.chunk_columns = carver.take<float>(total_partials(p, chunks, p.cols));
   s.rows = carver.take<float>(queue.threads * rows_at_once(p.cols) * p.cols);
   return s;
 }
@@ -46,21 +46,23 @@ double relaxed(double old, double plain, double relaxation) {
   return relaxation == 1.0 ? plain : old + relaxation * (plain - old);
 }
 
-// The strip's rows of a chunk of problem b: new u, the chunk's column sums and its share of the marginal
-// error.
-void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t b, int64_t chunk,
-                   float* exponentials) {
+// The strip's rows of chunk `number` of the batch: new u, the chunk's column sums and its share of the
+// marginal error.
+void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t number, float* exponentials) {
   const EntropicBatch& p = args.problems;
-  const Strip strip = strip_of(p);
-  const int64_t chunks = chunk_count(p), end = chunk_begin(strip.rows, chunks, chunk + 1);
+  const auto [b, chunk, chunks] = chunk_of(p, number, chunk_count(p));
+  const Strip strip = strip_of(p, b);
+  const int64_t end = chunk_begin(strip.rows, chunks, chunk + 1);
+  const int64_t cols = cols_of(p, b), stride = row_stride_of(p, b);
+  const float* affinity = affinity_of(p, b);
   const float c = p.inverse_epsilon[b];
   const float* v = s.v + b * p.cols;
   const double shift = s.shift[b];
   const int64_t first_row = b * p.rows + strip.begin;
   const double *u = args.u + first_row, *log_a = p.log_a + first_row;
-  float* columns = s.chunk_columns + (b * chunks + chunk) * p.cols;
-  std::fill(columns, columns + p.cols, 0.0f);
-  const int at_once = rows_at_once(p.cols);
+  float* columns = s.chunk_columns + partials_of(p, b, chunks, cols) + chunk * cols;
+  std::fill(columns, columns + cols, 0.0f);
+  const int at_once = rows_at_once(cols);
   float weights[4];
   int filled = 0;
   double error = 0;
@@ -73,8 +75,7 @@ void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t b, i
     } else {
       const double exponent = u[i] + shift - log_ai;
       const float offset = static_cast<float>(exponent);
-      const double sum = exp_row(p.affinity + b * p.problem_stride + i * p.row_stride, v, c, offset,
-                                 exponentials + filled * p.cols, p.cols);
+      const double sum = exp_row(affinity + i * stride, v, c, offset, exponentials + filled * cols, cols);
       bad |= !trustworthy(sum);
       const double a = std::exp(log_ai);
       // The row's mass under the potentials at entry, which are not quite `offset`.
@@ -84,12 +85,12 @@ void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t b, i
           args.relaxation == 1.0 ? a / sum : std::exp(u_new + shift - static_cast<double>(offset)));
     }
     if (filled == at_once || i + 1 == end) {
-      add_weighted_rows(exponentials, p.cols, weights, filled, columns, p.cols);
+      add_weighted_rows(exponentials, cols, weights, filled, columns, cols);
       filled = 0;
     }
   }
-  double& chunk_error = s.chunk_error[b * chunks + chunk];
-  int32_t& chunk_bad = s.chunk_bad[b * chunks + chunk];
+  double& chunk_error = s.chunk_error[number];
+  int32_t& chunk_bad = s.chunk_bad[number];
   chunk_error = strip.first ? error : chunk_error + error;
   chunk_bad = strip.first ? bad : chunk_bad | bad;
 }
@@ -110,26 +111,27 @@ void sinkhorn_iteration(const Queue& queue, const SinkhornIteration& args) {
   const int64_t chunks = chunk_count(p), blocks = (p.cols + kColumnBlock - 1) / kColumnBlock;
   for (int64_t b = 0; b < p.batch && strip.first; ++b) {
     args.states[b].use_log_domain = 0;
-    if (args.states[b].active) s.shift[b] = centre(args.v + b * p.cols, s.v + b * p.cols, p.cols);
+    if (args.states[b].active) s.shift[b] = centre(args.v + b * p.cols, s.v + b * p.cols, cols_of(p, b));
   }
 
 #pragma omp parallel num_threads(queue.threads)
   {
     float* exponentials = s.rows + omp_get_thread_num() * rows_at_once(p.cols) * p.cols;
 #pragma omp for schedule(dynamic)
-    for (int64_t task = 0; task < p.batch * chunks; ++task)
-      if (args.states[task / chunks].active)
-        process_chunk(args, s, task / chunks, task % chunks, exponentials);
+    for (int64_t number = 0; number < total_chunks(p, chunks); ++number)
+      if (args.states[chunk_of(p, number, chunks).problem].active)
+        process_chunk(args, s, number, exponentials);
 
 #pragma omp for schedule(static)
     for (int64_t task = 0; task < p.batch * blocks; ++task) {
       const int64_t b = task / blocks, begin = task % blocks * kColumnBlock;
-      if (!args.states[b].active) continue;
-      const int64_t end = std::min(begin + kColumnBlock, p.cols);
+      const int64_t cols = cols_of(p, b);
+      if (!args.states[b].active || begin >= cols) continue;
+      const int64_t end = std::min(begin + kColumnBlock, cols);
       double* column = s.column + b * p.cols;
       if (strip.first) std::fill(column + begin, column + end, 0.0);
-      for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-        const float* partial = s.chunk_columns + (b * chunks + chunk) * p.cols;
+      for (int64_t chunk = 0; chunk < chunks_of(p, b, chunks); ++chunk) {
+        const float* partial = s.chunk_columns + partials_of(p, b, chunks, cols) + chunk * cols;
         for (int64_t j = begin; j < end; ++j) column[j] += static_cast<double>(partial[j]);
       }
       if (!strip.last) continue;
@@ -154,15 +156,15 @@ void sinkhorn_iteration(const Queue& queue, const SinkhornIteration& args) {
     SinkhornState& state = args.states[b];
     if (!state.active) continue;
     Iteration result{.tolerance = args.tolerance};
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      result.row_error += s.chunk_error[b * chunks + chunk];
-      result.rows_bad |= s.chunk_bad[b * chunks + chunk] != 0;
+    for (int64_t chunk = 0; chunk < chunks_of(p, b, chunks); ++chunk) {
+      result.row_error += s.chunk_error[first_chunk_of(p, b, chunks) + chunk];
+      result.rows_bad |= s.chunk_bad[first_chunk_of(p, b, chunks) + chunk] != 0;
     }
-    for (int64_t block = 0; block < blocks; ++block)
+    for (int64_t block = 0; block * kColumnBlock < cols_of(p, b); ++block)
       result.columns_bad |= s.block_bad[b * blocks + block] != 0;
     if (conclude(state, result)) {
-      std::copy_n(s.u + b * p.rows, p.rows, args.u + b * p.rows);
-      std::copy_n(s.column + b * p.cols, p.cols, args.v + b * p.cols);
+      std::copy_n(s.u + b * p.rows, rows_of(p, b), args.u + b * p.rows);
+      std::copy_n(s.column + b * p.cols, cols_of(p, b), args.v + b * p.cols);
     }
   }
 }

@@ -36,16 +36,19 @@ size_t sinkhorn_plan_scratch(const Queue&, const SinkhornPlan& args) {
 
 void sinkhorn_plan(const Queue& queue, const SinkhornPlan& args) {
   const EntropicBatch& p = args.problems;
-  const Strip strip = strip_of(p);
   float* v = static_cast<float*>(args.scratch);
   for (int64_t b = 0; b < p.batch; ++b) {
-    const double shift = centre(args.v + b * p.cols, v, p.cols);
+    const Strip strip = strip_of(p, b);
+    const int64_t cols = cols_of(p, b), stride = row_stride_of(p, b), plan_stride = plan_stride_of(args, b);
+    const float* affinity = affinity_of(p, b);
+    float* plan = plan_of(args, b);
+    const double shift = centre(args.v + b * p.cols, v, cols);
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
     for (int64_t i = 0; i < strip.rows; ++i) {
-      const int64_t at = b * p.problem_stride + i * p.row_stride, of_row = b * p.rows + strip.begin + i;
+      const int64_t of_row = b * p.rows + strip.begin + i;
       const RowPotential row = split(args.u[of_row] + shift, p.log_a[of_row]);
-      plan_row(p.affinity + at, v, p.inverse_epsilon[b], row.offset, static_cast<float>(row.weight),
-               args.plan + at, p.cols);
+      plan_row(affinity + i * stride, v, p.inverse_epsilon[b], row.offset, static_cast<float>(row.weight),
+               plan + i * plan_stride, cols);
     }
   }
 }
@@ -60,34 +63,36 @@ void sinkhorn_marginals(const Queue& queue, const SinkhornMarginals& args) {
   const EntropicBatch& p = args.problems;
   Carver carver(args.scratch);
   const MarginalScratch s = carve(carver, queue, p);
-  const Strip strip = strip_of(p);
-  const int64_t chunks = chunk_count(p);
   for (int64_t b = 0; b < p.batch; ++b) {
-    const double shift = centre(args.v + b * p.cols, s.v, p.cols);
+    const Strip strip = strip_of(p, b);
+    const int64_t chunks = chunks_of(p, b, chunk_count(p)), cols = cols_of(p, b),
+                  stride = row_stride_of(p, b);
+    const float* affinity = affinity_of(p, b);
+    const double shift = centre(args.v + b * p.cols, s.v, cols);
 #pragma omp parallel for num_threads(queue.threads) schedule(dynamic)
     for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      float* columns = s.chunk_columns + chunk * p.cols;
+      float* columns = s.chunk_columns + chunk * cols;
       float* plan = s.rows + omp_get_thread_num() * p.cols;
-      std::fill(columns, columns + p.cols, 0.0f);
+      std::fill(columns, columns + cols, 0.0f);
       double error = 0;
       const int64_t end = chunk_begin(strip.rows, chunks, chunk + 1);
       for (int64_t i = chunk_begin(strip.rows, chunks, chunk); i < end; ++i) {
         const int64_t of_row = b * p.rows + strip.begin + i;
         const double log_a = p.log_a[of_row];
         const RowPotential row = split(args.u[of_row] + shift, log_a);
-        const double sum = plan_row(p.affinity + b * p.problem_stride + i * p.row_stride, s.v,
-                                    p.inverse_epsilon[b], row.offset, 1.0f, plan, p.cols);
+        const double sum =
+            plan_row(affinity + i * stride, s.v, p.inverse_epsilon[b], row.offset, 1.0f, plan, cols);
         const float weight = static_cast<float>(row.weight);
-        add_weighted_rows(plan, p.cols, &weight, 1, columns, p.cols);
+        add_weighted_rows(plan, cols, &weight, 1, columns, cols);
         error += std::abs(sum * row.weight - std::exp(log_a));
       }
       s.chunk_error[chunk] = strip.first ? error : s.chunk_error[chunk] + error;
     }
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
-    for (int64_t j = 0; j < p.cols; ++j) {
+    for (int64_t j = 0; j < cols; ++j) {
       double sum = strip.first ? 0.0 : s.column[j];
       for (int64_t chunk = 0; chunk < chunks; ++chunk)
-        sum += static_cast<double>(s.chunk_columns[chunk * p.cols + j]);
+        sum += static_cast<double>(s.chunk_columns[chunk * cols + j]);
       s.column[j] = sum;
     }
     if (!strip.last) continue;
@@ -95,7 +100,7 @@ void sinkhorn_marginals(const Queue& queue, const SinkhornMarginals& args) {
     state.row_error = 0;
     for (int64_t chunk = 0; chunk < chunks; ++chunk) state.row_error += s.chunk_error[chunk];
     state.column_error = 0;
-    for (int64_t j = 0; j < p.cols; ++j)
+    for (int64_t j = 0; j < cols; ++j)
       state.column_error += std::abs(s.column[j] - std::exp(p.log_b[b * p.cols + j]));
   }
 }

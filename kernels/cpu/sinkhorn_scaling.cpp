@@ -25,25 +25,35 @@ struct Part {
 };
 
 struct Scratch {
-  Part* chunk_parts;     // [batch, chunks]
+  Part* chunk_parts;     // [all chunks]
   Part* block_parts;     // [batch, blocks]
-  float* chunk_columns;  // [batch, chunks, width]
+  float* chunk_columns;  // [all chunks, width]
 };
 struct Sizes {
   int64_t chunks, blocks;
   int64_t width;   // of factors and column sums, with the zeros at their end
   int64_t padded;  // columns in whole lines of floats
 };
-Sizes sizes_of(const EntropicBatch& p) {
-  return {chunk_count(p), (p.cols + kColumnBlock - 1) / kColumnBlock,
-          density_stride(p.cols, DensityType::kFloat), (p.cols + 15) / 16 * 16};
+Sizes sizes_of(int64_t chunks, int64_t cols) {
+  return {chunks, (cols + kColumnBlock - 1) / kColumnBlock, density_stride(cols, DensityType::kFloat),
+          (cols + 15) / 16 * 16};
+}
+Sizes sizes_of(const EntropicBatch& p) { return sizes_of(chunk_count(p), p.cols); }
+// Of a problem. The factors of all are as far apart as those of the widest one.
+Sizes sizes_of(const EntropicBatch& p, int64_t b) {
+  return sizes_of(chunks_of(p, b, chunk_count(p)), cols_of(p, b));
+}
+int64_t entries_of(const EntropicBatch& p) {
+  int64_t entries = 0;
+  for (int64_t b = 0; b < p.batch; ++b) entries += rows_of(p, b) * cols_of(p, b);
+  return entries;
 }
 Scratch carve(Carver& carver, const EntropicBatch& p) {
   const Sizes n = sizes_of(p);
   Scratch s{};
-  s.chunk_parts = carver.take<Part>(p.batch * n.chunks);
+  s.chunk_parts = carver.take<Part>(total_chunks(p, n.chunks));
   s.block_parts = carver.take<Part>(p.batch * n.blocks);
-  s.chunk_columns = carver.take<float>(p.batch * n.chunks * n.width);
+  s.chunk_columns = carver.take<float>(total_partials(p, n.chunks, n.width));
   return s;
 }
 
@@ -53,34 +63,37 @@ double updated(double factor, double target, double sum, double relaxation) {
   return relaxation == 1.0 ? plain : factor * std::pow(plain / factor, relaxation);
 }
 
+// `width` is that of factors.
 template <class T>
-Part process_chunk(const SinkhornScaling& args, const Sizes& n, int64_t b, int64_t chunk, float* columns) {
+Part process_chunk(const SinkhornScaling& args, int64_t width, int64_t b, int64_t chunk, float* columns) {
   const EntropicBatch& p = args.problems;
-  const int64_t begin = chunk_begin(p.rows, n.chunks, chunk), end = chunk_begin(p.rows, n.chunks, chunk + 1);
-  const int64_t stride = density_stride(p.cols, args.type);
-  const T* density =
-      reinterpret_cast<const T*>(static_cast<const char*>(args.density) + b * args.density_stride_bytes);
+  const Sizes n = sizes_of(p, b);
+  const int64_t rows = rows_of(p, b), cols = cols_of(p, b);
+  const int64_t begin = chunk_begin(rows, n.chunks, chunk), end = chunk_begin(rows, n.chunks, chunk + 1);
+  const int64_t stride = density_stride(cols, args.type);
+  const T* density = reinterpret_cast<const T*>(static_cast<const char*>(args.density) +
+                                                density_offset(p, b, args.density_stride_bytes));
   const int current = args.states[b].current;
   const float* old_s = args.row_scale + (2 * b + current) * p.rows;
   float* new_s = args.row_scale + (2 * b + 1 - current) * p.rows;
-  const float* t = args.column_scale + (2 * b + current) * n.width;
+  const float* t = args.column_scale + (2 * b + current) * width;
   const float* mass = args.row_mass + b * p.rows;
   std::fill(columns, columns + n.width, 0.0f);
 
   Part part;
-  const auto gather = [&](int64_t first, int rows) {
-    ScalingRows<T> group{.row = {}, .rows = rows};
-    for (int r = 0; r < rows; ++r) group.row[r] = density + std::min(first + r, end - 1) * stride;
+  const auto gather = [&](int64_t first, int count) {
+    ScalingRows<T> group{.row = {}, .rows = count};
+    for (int r = 0; r < count; ++r) group.row[r] = density + std::min(first + r, end - 1) * stride;
     return group;
   };
-  int rows = rows_of_group(p.cols);
-  for (int64_t i = begin; i < end; i += rows) {
-    while (rows > end - i) rows /= 2;
-    const ScalingRows<T> group = gather(i, rows);
+  int at_once = rows_of_group(cols);
+  for (int64_t i = begin; i < end; i += at_once) {
+    while (at_once > end - i) at_once /= 2;
+    const ScalingRows<T> group = gather(i, at_once);
     double sums[kMostRows];
     float weights[kMostRows];
     scaling_sums(group, t, sums, n.padded);
-    for (int r = 0; r < rows; ++r) {
+    for (int r = 0; r < at_once; ++r) {
       weights[r] = 0;
       const float a = mass[i + r], s = old_s[i + r];
       float& next = new_s[i + r];
@@ -93,7 +106,7 @@ Part process_chunk(const SinkhornScaling& args, const Sizes& n, int64_t b, int64
       part.drifted |= drifted(next);
       weights[r] = a * next;
     }
-    scaling_columns(group, weights, columns, gather(i + rows, rows).row, n.padded);
+    scaling_columns(group, weights, columns, gather(i + at_once, at_once).row, n.padded);
   }
   return part;
 }
@@ -107,7 +120,8 @@ size_t sinkhorn_scaling_scratch(const Queue&, const SinkhornScaling& args) {
 }
 
 ScalingMapping sinkhorn_scaling_mapping(const Queue&, const SinkhornScaling& args) {
-  return {.chunks = sizes_of(args.problems).chunks, .rows_at_once = rows_of_group(args.problems.cols)};
+  return {.chunks = args.problems.chunks > 0 ? args.problems.chunks : sizes_of(args.problems).chunks,
+          .rows_at_once = rows_of_group(args.problems.cols)};
 }
 
 void sinkhorn_scaling(const Queue& queue, const SinkhornScaling& args) {
@@ -124,25 +138,28 @@ void sinkhorn_scaling(const Queue& queue, const SinkhornScaling& args) {
   for (int64_t b = 0; b < p.batch; ++b) any |= wanted(b);
   if (!any) return;
 
-#pragma omp parallel num_threads(queue.threads) if (p.batch * p.rows * p.cols >= kWorthThreads)
+#pragma omp parallel num_threads(queue.threads) if (entries_of(p) >= kWorthThreads)
   {
 #pragma omp for schedule(dynamic)
-    for (int64_t task = 0; task < p.batch * n.chunks; ++task) {
-      const int64_t b = task / n.chunks, chunk = task % n.chunks;
+    for (int64_t number = 0; number < total_chunks(p, n.chunks); ++number) {
+      const auto [b, chunk, chunks] = chunk_of(p, number, n.chunks);
       if (!wanted(b)) continue;
-      float* columns = s.chunk_columns + task * n.width;
-      s.chunk_parts[task] = is_float ? process_chunk<float>(args, n, b, chunk, columns)
-                                     : process_chunk<uint16_t>(args, n, b, chunk, columns);
+      const int64_t width = sizes_of(p, b).width;
+      float* columns = s.chunk_columns + partials_of(p, b, chunks, width) + chunk * width;
+      s.chunk_parts[number] = is_float ? process_chunk<float>(args, n.width, b, chunk, columns)
+                                       : process_chunk<uint16_t>(args, n.width, b, chunk, columns);
     }
 
 #pragma omp for schedule(static)
     for (int64_t task = 0; task < p.batch * n.blocks; ++task) {
       const int64_t b = task / n.blocks, begin = task % n.blocks * kColumnBlock;
-      if (!wanted(b)) continue;
-      const int64_t count = std::min(kColumnBlock, p.cols - begin);
+      const int64_t count = std::min(kColumnBlock, cols_of(p, b) - begin);
+      if (!wanted(b) || count <= 0) continue;
       double sums[kColumnBlock] = {};
-      for (int64_t chunk = 0; chunk < n.chunks; ++chunk) {
-        const float* partial = s.chunk_columns + (b * n.chunks + chunk) * n.width + begin;
+      const Sizes own = sizes_of(p, b);
+      for (int64_t chunk = 0; chunk < own.chunks; ++chunk) {
+        const float* partial =
+            s.chunk_columns + partials_of(p, b, own.chunks, own.width) + chunk * own.width + begin;
         for (int64_t j = 0; j < count; ++j) sums[j] += static_cast<double>(partial[j]);
       }
       const int current = args.states[b].current;
@@ -167,13 +184,14 @@ void sinkhorn_scaling(const Queue& queue, const SinkhornScaling& args) {
     if (!wanted(b)) continue;
     Iteration result{.tolerance = args.tolerance};
     bool moved_far = false;
-    for (int64_t chunk = 0; chunk < n.chunks; ++chunk) {
-      const Part& part = s.chunk_parts[b * n.chunks + chunk];
+    const Sizes own = sizes_of(p, b);
+    for (int64_t chunk = 0; chunk < own.chunks; ++chunk) {
+      const Part& part = s.chunk_parts[first_chunk_of(p, b, n.chunks) + chunk];
       result.row_error += part.error;
       result.rows_bad |= part.bad;
       moved_far |= part.drifted;
     }
-    for (int64_t block = 0; block < n.blocks; ++block) {
+    for (int64_t block = 0; block < own.blocks; ++block) {
       result.columns_bad |= s.block_parts[b * n.blocks + block].bad;
       moved_far |= s.block_parts[b * n.blocks + block].drifted;
     }

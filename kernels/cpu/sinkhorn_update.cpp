@@ -53,12 +53,14 @@ size_t sinkhorn_row_update_scratch(const Queue&, const SinkhornRowUpdate& args) 
 
 void sinkhorn_row_update(const Queue& queue, const SinkhornRowUpdate& args) {
   const EntropicBatch& p = args.problems;
-  const Strip strip = strip_of(p);
   Carver carver(args.scratch);
   const RowScratch s = carve_row(carver, p);
   for (int64_t b = 0; b < p.batch; ++b) {
     if (!wanted(args.states, b)) continue;
-    if (strip.first) *s.shift = centre(args.v + b * p.cols, s.v, p.cols);
+    const Strip strip = strip_of(p, b);
+    const int64_t cols = cols_of(p, b), stride = row_stride_of(p, b);
+    const float* affinity = affinity_of(p, b);
+    if (strip.first) *s.shift = centre(args.v + b * p.cols, s.v, cols);
     const double shift = *s.shift;
     const float c = p.inverse_epsilon[b];
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
@@ -69,9 +71,9 @@ void sinkhorn_row_update(const Queue& queue, const SinkhornRowUpdate& args) {
         u = log_a;
         continue;
       }
-      const float* k = p.affinity + b * p.problem_stride + i * p.row_stride;
-      const float maximum = max_row(k, s.v, c, p.cols);
-      const double sum = exp_row(k, s.v, c, -maximum, nullptr, p.cols);
+      const float* k = affinity + i * stride;
+      const float maximum = max_row(k, s.v, c, cols);
+      const double sum = exp_row(k, s.v, c, -maximum, nullptr, cols);
       const double next = log_a - (static_cast<double>(maximum) + std::log(sum)) - shift;
       u = args.blend == 1.0 ? next : u + args.blend * (next - u);
     }
@@ -88,13 +90,14 @@ void sinkhorn_column_update(const Queue& queue, const SinkhornColumnUpdate& args
   const EntropicBatch& p = args.problems;
   Carver carver(args.scratch);
   const ColumnScratch s = carve(carver, p);
-  const Strip strip = strip_of(p);
-  const int64_t chunks = chunk_count(p);
   constexpr float kNone = -std::numeric_limits<float>::infinity();
   for (int64_t b = 0; b < p.batch; ++b) {
     if (!wanted(args.states, b)) continue;
+    const Strip strip = strip_of(p, b);
+    const int64_t chunks = chunks_of(p, b, chunk_count(p)), cols = cols_of(p, b),
+                  stride = row_stride_of(p, b);
     const float c = p.inverse_epsilon[b];
-    const float* affinity = p.affinity + b * p.problem_stride;
+    const float* affinity = affinity_of(p, b);
     // The weight stays inside the exponent here: a row of weight 1e-40 may still be all that a column has.
     const int64_t first_row = b * p.rows + strip.begin;
     for (int64_t i = 0; i < strip.rows; ++i)
@@ -105,22 +108,22 @@ void sinkhorn_column_update(const Queue& queue, const SinkhornColumnUpdate& args
     const auto sweep = [&](float start, auto&& visit) {
 #pragma omp parallel for num_threads(queue.threads) schedule(dynamic)
       for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-        float* partial = s.partial + chunk * p.cols;
-        std::fill(partial, partial + p.cols, start);
+        float* partial = s.partial + chunk * cols;
+        std::fill(partial, partial + cols, start);
         const int64_t end = chunk_begin(strip.rows, chunks, chunk + 1);
         for (int64_t i = chunk_begin(strip.rows, chunks, chunk); i < end; ++i)
-          if (s.rows[i].weight > 0) visit(affinity + i * p.row_stride, s.rows[i], partial);
+          if (s.rows[i].weight > 0) visit(affinity + i * stride, s.rows[i], partial);
       }
     };
     sweep(kNone, [&](const float* k, const RowPotential& row, float* partial) {
-      max_into_columns(k, c, row.offset, partial, p.cols);
+      max_into_columns(k, c, row.offset, partial, cols);
     });
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
-    for (int64_t j = 0; j < p.cols; ++j) {
+    for (int64_t j = 0; j < cols; ++j) {
       const float before = strip.first ? kNone : s.maxima[j];
       float maximum = before;
       for (int64_t chunk = 0; chunk < chunks; ++chunk)
-        maximum = std::max(maximum, s.partial[chunk * p.cols + j]);
+        maximum = std::max(maximum, s.partial[chunk * cols + j]);
       s.maxima[j] = maximum;
       if (strip.first)
         s.sums[j] = 0;
@@ -128,13 +131,13 @@ void sinkhorn_column_update(const Queue& queue, const SinkhornColumnUpdate& args
         s.sums[j] *= std::exp(static_cast<double>(before) - static_cast<double>(maximum));
     }
     sweep(0.0f, [&](const float* k, const RowPotential& row, float* partial) {
-      add_exp_to_columns(k, s.maxima, c, row.offset, static_cast<float>(row.weight), partial, p.cols);
+      add_exp_to_columns(k, s.maxima, c, row.offset, static_cast<float>(row.weight), partial, cols);
     });
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
-    for (int64_t j = 0; j < p.cols; ++j) {
+    for (int64_t j = 0; j < cols; ++j) {
       double& sum = s.sums[j];
       for (int64_t chunk = 0; chunk < chunks; ++chunk)
-        sum += static_cast<double>(s.partial[chunk * p.cols + j]);
+        sum += static_cast<double>(s.partial[chunk * cols + j]);
       if (!strip.last) continue;
       const double log_b = p.log_b[b * p.cols + j];
       args.v[b * p.cols + j] =

@@ -5,7 +5,9 @@
 //     stays in registers; what belongs to a row was worked out before and is read by all threads at once;
 //   * sums over chunks: a block takes 32 columns, and 8 groups of 32 threads share the chunks among them.
 // Everything is laid out from the shape of one problem: results depend neither on the device nor on the size
-// of the batch.
+// of the batch. Where problems have shapes of their own, grids of blocks that walk down rows have a block (or
+// a row of tiles as wide as the widest problem's) for each chunk that there is; grids over vectors are as for
+// the largest problem, and blocks beyond a problem's own have nothing to do.
 //
 // In the loops x = c k + offset + v_j, evaluated as fma(c, k, offset) + v_j: the product and the offset, both
 // large, nearly cancel inside the fused multiply-add, so that x is rounded at its own small magnitude. That
@@ -94,16 +96,48 @@ struct Tile {
   int64_t problem, chunk, begin, end;  ///< rows [begin, end) of the strip, if there are several
   int64_t across, column;              ///< the tile's place in its row of tiles; the thread's first column
 };
-__device__ __forceinline__ Tile tile_of_block(const Tiles& tiles, int64_t rows, int per_thread = 1) {
-  const int64_t above = static_cast<int64_t>(blockIdx.x) / tiles.across;
+__device__ __forceinline__ Tile tile_of_block(const EntropicBatch& p, const Tiles& tiles,
+                                              int per_thread = 1) {
+  const Chunk chunk = chunk_of(p, static_cast<int64_t>(blockIdx.x) / tiles.across, tiles.chunks);
+  const int64_t rows = strip_of(p, chunk.problem).rows;
   Tile tile{};
   tile.across = static_cast<int64_t>(blockIdx.x) % tiles.across;
-  tile.problem = above / tiles.chunks;
-  tile.chunk = above % tiles.chunks;
-  tile.begin = chunk_begin(rows, tiles.chunks, tile.chunk);
-  tile.end = chunk_begin(rows, tiles.chunks, tile.chunk + 1);
+  tile.problem = chunk.problem;
+  tile.chunk = chunk.index;
+  tile.begin = chunk_begin(rows, chunk.count, chunk.index);
+  tile.end = chunk_begin(rows, chunk.count, chunk.index + 1);
   tile.column = tile.across * kTileThreads * per_thread + threadIdx.x;
   return tile;
+}
+constexpr unsigned tile_blocks(const EntropicBatch& p, const Tiles& tiles) {
+  return static_cast<unsigned>(total_chunks(p, tiles.chunks) * tiles.across);
+}
+
+/// A grid with a warp for each row of a strip, `warps` to a block; or with a block for each chunk, where
+/// problems have shapes of their own. A warp takes the rows begin, begin + warps, ... below end of the strip.
+struct WarpRows {
+  int64_t problem, begin, end;  ///< beyond the last problem: no rows
+};
+__device__ __forceinline__ WarpRows rows_of_warp(const EntropicBatch& p, int warps) {
+  const int64_t warp = threadIdx.x / kWarpSize;
+  if (p.layouts != nullptr) {
+    const Chunk chunk = chunk_of(p, blockIdx.x, 0);
+    const int64_t rows = p.layouts[chunk.problem].rows;
+    return {chunk.problem, chunk_begin(rows, chunk.count, chunk.index) + warp,
+            chunk_begin(rows, chunk.count, chunk.index + 1)};
+  }
+  const int64_t rows = strip_of(p).rows, row = static_cast<int64_t>(blockIdx.x) * warps + warp;
+  return {row / rows, row % rows, row % rows + 1};
+}
+constexpr unsigned warp_row_blocks(const EntropicBatch& p, int64_t warps) {
+  return static_cast<unsigned>(p.chunks > 0 ? p.chunks : (p.batch * strip_of(p).rows + warps - 1) / warps);
+}
+
+/// The marginals' tiles (sinkhorn_plan.cu), each warp of which leaves a sum for each row.
+inline constexpr int kMarginalColumns = 4;  ///< of a thread
+inline constexpr int kMarginalWarps = kTileThreads / kWarpSize;
+constexpr int64_t marginal_warps(int64_t cols) {
+  return tiles_of(1, cols, kMarginalColumns).across * kMarginalWarps;
 }
 
 /// Sums over chunks: a block has 32 columns, threads of one column are 32 apart, one in each group.

@@ -57,7 +57,7 @@ __global__ void __launch_bounds__(kPrepareThreads) prepare_kernel(InfoNce args, 
 
 __global__ void __launch_bounds__(kTileThreads) infonce_kernel(InfoNce args, Scratch s, Tiles tiles) {
   SOTALIGN_SHARED(double, scratch, [kMaxWarps]);
-  const Tile tile = tile_of_block(tiles, args.rows);
+  const Tile tile = tile_of_block({.rows = args.rows, .cols = args.cols}, tiles);
   const int64_t j = tile.column;
   const bool inside = j < args.cols;
   const float c = args.student.c, teacher_c = args.teacher.c;

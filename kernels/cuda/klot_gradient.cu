@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kPrepareThreads) prepare_kernel(KlotGradient a
 __global__ void __launch_bounds__(kTileThreads) klot_kernel(KlotGradient args, Scratch s, Tiles tiles) {
   SOTALIGN_SHARED(double, scratch, [kMaxWarps]);
   const Strip strip = strip_of(args.student);
-  const Tile tile = tile_of_block(tiles, strip.rows);
+  const Tile tile = tile_of_block(args.student, tiles);
   const int64_t j = tile.column, stride = args.student.row_stride, teacher_stride = args.teacher.row_stride;
   const bool inside = j < args.student.cols;
   const float c = args.student.inverse_epsilon[0], teacher_c = args.teacher.inverse_epsilon[0];

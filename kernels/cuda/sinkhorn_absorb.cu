@@ -41,8 +41,8 @@ __global__ void __launch_bounds__(kFoldThreads)
     factor = 1.0f;
   };
   const int64_t copy = 2 * b + state.current;
-  if (i < p.rows) fold(args.row_scale[copy * p.rows + i], args.u[b * p.rows + i]);
-  if (i < p.cols) fold(args.column_scale[copy * width + i], args.v[b * p.cols + i]);
+  if (i < rows_of(p, b)) fold(args.row_scale[copy * p.rows + i], args.u[b * p.rows + i]);
+  if (i < cols_of(p, b)) fold(args.column_scale[copy * width + i], args.v[b * p.cols + i]);
 }
 
 __global__ void __launch_bounds__(kPrepareThreads)
@@ -56,10 +56,10 @@ __global__ void __launch_bounds__(kPrepareThreads)
                   : stays_coarse(state, args.refine) ? Wanted::kBfloat16
                                                      : Wanted::kFloat;
   if (!wanted) return;  // the whole block
-  const double shift = centre_of(args.v + b * p.cols, p.cols);
+  const double shift = centre_of(args.v + b * p.cols, cols_of(p, b));
   if (i == 0) s.shift[b] = shift;
   const int64_t copy = 2 * b + state.current;
-  if (i < p.rows) {
+  if (i < rows_of(p, b)) {
     const int64_t at = b * p.rows + i;
     const double log_a = p.log_a[at], exponent = args.u[at] + shift - log_a;
     const float offset = static_cast<float>(exponent);
@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
     args.row_mass[at] = mass_of(exp(log_a));
     args.row_scale[copy * p.rows + i] = 1.0f;
   }
-  if (i < p.cols) {
+  if (i < cols_of(p, b)) {
     const int64_t at = b * p.cols + i;
     const double v = args.v[at], log_b = p.log_b[at];
     const float rounded = std::isinf(log_b) ? -INFINITY : static_cast<float>(v - shift);
@@ -87,18 +87,21 @@ template <class T>
 __device__ __forceinline__ void write_tile(const SinkhornAbsorb& args, const Scratch& s, const Tile& tile,
                                            DensityType type) {
   const EntropicBatch& p = args.problems;
-  const int64_t b = tile.problem, j = tile.column, stride = density_stride(p.cols, type);
+  const int64_t b = tile.problem, j = tile.column, cols = cols_of(p, b), stride = density_stride(cols, type);
   if (j >= stride) return;
-  const bool has_column = j < p.cols;
+  const bool has_column = j < cols;
   const float c = p.inverse_epsilon[b], v = has_column ? s.v[b * p.cols + j] : -INFINITY;
-  const float* affinity = p.affinity + b * p.problem_stride + j;
-  T* density = reinterpret_cast<T*>(static_cast<char*>(args.density) + b * args.density_stride_bytes) + j;
+  const float* affinity = affinity_of(p, b) + j;
+  const int64_t row_stride = row_stride_of(p, b);
+  T* density = reinterpret_cast<T*>(static_cast<char*>(args.density) +
+                                    density_offset(p, b, args.density_stride_bytes)) +
+               j;
   const Row* rows = s.rows + b * p.rows;
   for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
     float k[kTileRows];
 #pragma unroll
     for (int r = 0; r < kTileRows; ++r)
-      k[r] = has_column && i + r < tile.end ? affinity[(i + r) * p.row_stride] : 0.0f;
+      k[r] = has_column && i + r < tile.end ? affinity[(i + r) * row_stride] : 0.0f;
 #pragma unroll
     for (int r = 0; r < kTileRows; ++r) {
       if (i + r >= tile.end) continue;
@@ -114,11 +117,11 @@ __device__ __forceinline__ void write_tile(const SinkhornAbsorb& args, const Scr
 
 __global__ void __launch_bounds__(kTileThreads) density_kernel(SinkhornAbsorb args, Scratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Tile tile = tile_of_block(tiles, p.rows);
+  const Tile tile = tile_of_block(p, tiles);
   const int64_t b = tile.problem, j = tile.column;
   const Wanted wanted = s.wanted[b];
   if (wanted == Wanted::kNothing) return;  // there is no barrier
-  if (tile.chunk == 0 && j < p.cols && !std::isinf(s.v[b * p.cols + j]))
+  if (tile.chunk == 0 && j < cols_of(p, b) && !std::isinf(s.v[b * p.cols + j]))
     args.v[b * p.cols + j] = static_cast<double>(s.v[b * p.cols + j]) + s.shift[b];
   if (tile.chunk == 0 && j == 0) {
     SinkhornState& state = args.states[b];
@@ -158,8 +161,7 @@ void sinkhorn_absorb(const Queue& queue, const SinkhornAbsorb& args) {
   EntropicBatch padded = p;
   padded.cols = width > coarse_width ? width : coarse_width;
   const Tiles tiles = tiles_of(padded);
-  launch(queue, "sinkhorn_absorb", density_kernel,
-         static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, tiles);
+  launch(queue, "sinkhorn_absorb", density_kernel, tile_blocks(p, tiles), kTileThreads, 0, args, s, tiles);
 }
 
 }  // namespace sotalign::kernels::cuda

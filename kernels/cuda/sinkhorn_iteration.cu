@@ -38,9 +38,19 @@ constexpr Layout kLayouts[] = {{128, 1, 4}, {128, 2, 4},  {128, 4, 4},  {256, 4,
                                {512, 8, 2}, {512, 16, 1}, {512, 22, 1}, {1024, 16, 1}, {1024, 22, 1}};
 constexpr int kWide = sizeof(kLayouts) / sizeof(Layout);  // the index that stands for two reads
 
-constexpr int layout_of(int64_t cols) {
+/// Strides and the like of a problem with a shape of its own take registers that 16 entries and more do not
+/// leave: then half as many threads share a multiprocessor, and a block of 1024 would be too many.
+constexpr bool fits_own_shapes(const Layout& layout) { return layout.threads <= 512; }
+constexpr int blocks_at_once(int threads, int entries, bool own_shapes) {
+  return (own_shapes && entries >= 16 ? 512 : 1024) / threads;
+}
+
+constexpr int layout_of(const EntropicBatch& p) {
+  const bool own_shapes = p.chunks > 0;
   int index = 0;
-  while (index < kWide && cols > int64_t{kLayouts[index].threads} * kLayouts[index].columns) ++index;
+  while (index < kWide && (p.cols > int64_t{kLayouts[index].threads} * kLayouts[index].columns ||
+                           (own_shapes && !fits_own_shapes(kLayouts[index]))))
+    ++index;
   return index;
 }
 
@@ -48,7 +58,7 @@ constexpr int layout_of(int64_t cols) {
 // H200, or two where a block fills a multiprocessor by itself, so that one does not end long after the
 // others. For n = 22,000 that is 83 rows a chunk: the chunks' column sums add 2 % to the traffic.
 constexpr int64_t iteration_chunks(const EntropicBatch& p) {
-  const int layout = layout_of(p.cols);
+  const int layout = layout_of(p);
   if (layout == kWide) return tiles_of(p).chunks;
   const int64_t wave = 132 * 1024 / kLayouts[layout].threads;
   return chunk_count(strip_height(p), wave > 264 ? wave : 264);
@@ -63,7 +73,7 @@ struct Scratch {
   double* u;                              // [batch, rows], the row sums, then the new row potentials
   double* new_v;                          // [batch, cols], the column sums, then the new column potentials
   double* block_error;                    // [batch, row blocks]
-  float* chunk_columns;                   // [batch, chunks, cols]
+  float* chunk_columns;                   // [all chunks, cols]
 };
 Scratch carve(Carver& carver, const EntropicBatch& p) {
   const int64_t chunks = iteration_chunks(p);
@@ -78,7 +88,7 @@ Scratch carve(Carver& carver, const EntropicBatch& p) {
   s.u = carver.take<double>(p.batch * p.rows);
   s.new_v = carver.take<double>(p.batch * p.cols);
   s.block_error = carver.take<double>(p.batch * blocks_for(p.rows, kSumThreads));
-  s.chunk_columns = carver.take<float>(p.batch * chunks * p.cols);
+  s.chunk_columns = carver.take<float>(total_partials(p, chunks, p.cols));
   return s;
 }
 
@@ -95,10 +105,11 @@ __global__ void __launch_bounds__(kPrepareThreads)
     s.entry[b] = args.states[b];
   }
   if (!active) return;  // the whole block
-  const double shift = centre_of(args.v + b * p.cols, p.cols);
+  const int64_t cols = cols_of(p, b);
+  const double shift = centre_of(args.v + b * p.cols, cols);
   if (i == 0) s.shift[b] = shift;
-  if (i < p.cols) s.v[b * p.cols + i] = static_cast<float>(args.v[b * p.cols + i] - shift);
-  if (i < p.rows) {
+  if (i < cols) s.v[b * p.cols + i] = static_cast<float>(args.v[b * p.cols + i] - shift);
+  if (i < rows_of(p, b)) {
     const int64_t at = b * p.rows + i;
     const double log_a = p.log_a[at];
     // A row without mass has a weight of 0, whatever its exponentials are. A relaxed weight keeps a part of
@@ -124,16 +135,19 @@ __device__ __forceinline__ double relaxed(double old, double plain, double relax
   return relaxation == 1.0 ? plain : old + relaxation * (plain - old);
 }
 
-template <int kThreads, int kColumns, int kRows>
-__global__ void __launch_bounds__(kThreads, 1024 / kThreads)
+template <int kThreads, int kColumns, int kRows, bool kOwnShapes>
+__global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads, kColumns* kRows, kOwnShapes))
     rows_kernel(SinkhornIteration args, Scratch s, int64_t chunks) {
   constexpr int kWarps = kThreads / kWarpSize;
   SOTALIGN_SHARED(float, sums, [2][kRows][kWarps]);
-  const EntropicBatch& p = args.problems;
-  const int64_t b = blockIdx.x / chunks, chunk = blockIdx.x % chunks;
+  EntropicBatch p = args.problems;
+  if constexpr (!kOwnShapes) p.layouts = nullptr;  // as it is: for the compiler
+  const Chunk chunk = chunk_of(p, blockIdx.x, chunks);
+  const int64_t b = chunk.problem, row_stride = row_stride_of(p, b);
   if (!s.run[b]) return;  // the whole block
   const int t = static_cast<int>(threadIdx.x), lane = t % kWarpSize, warp = t / kWarpSize;
-  const int left = static_cast<int>(p.cols) - t;  // from the thread's first column; a layout's fit an int
+  const int left =
+      static_cast<int>(cols_of(p, b)) - t;  // from the thread's first column; a layout's fit an int
   const float c = p.inverse_epsilon[b];
 
   // What registers would not hold is in shared memory. A thread reads what it wrote itself, so no barrier is
@@ -146,10 +160,10 @@ __global__ void __launch_bounds__(kThreads, 1024 / kThreads)
     columns[k] = 0.0f;
   }
 
-  const Strip strip = strip_of(p);
-  const int64_t begin = chunk_begin(strip.rows, chunks, chunk);
-  const int count = static_cast<int>(chunk_begin(strip.rows, chunks, chunk + 1) - begin);
-  const float* affinity = p.affinity + b * p.problem_stride + begin * p.row_stride + t;
+  const Strip strip = strip_of(p, b);
+  const int64_t begin = chunk_begin(strip.rows, chunk.count, chunk.index);
+  const int count = static_cast<int>(chunk_begin(strip.rows, chunk.count, chunk.index + 1) - begin);
+  const float* affinity = affinity_of(p, b) + begin * row_stride + t;
   const Row* rows = s.rows + b * p.rows + strip.begin + begin;
   double* u = s.u + b * p.rows + strip.begin + begin;
   const float relaxation = static_cast<float>(args.relaxation);
@@ -162,7 +176,7 @@ __global__ void __launch_bounds__(kThreads, 1024 / kThreads)
 #pragma unroll
       for (int k = 0; k < kColumns; ++k)
         e[r][k] = there(r) && k * kThreads < left ? affinity[k * kThreads] : 0.0f;
-      affinity += p.row_stride;
+      affinity += row_stride;
     }
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -197,7 +211,8 @@ __global__ void __launch_bounds__(kThreads, 1024 / kThreads)
     u += kRows;
   }
 
-  float* partial = s.chunk_columns + (b * chunks + chunk) * p.cols + t;
+  const int64_t cols = cols_of(p, b);
+  float* partial = s.chunk_columns + partials_of(p, b, chunks, cols) + chunk.index * cols + t;
 #pragma unroll
   for (int k = 0; k < kColumns; ++k)
     if (k * kThreads < left) partial[k * kThreads] = columns[k];
@@ -208,31 +223,35 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize) wide_rows_kernel(Sinkhor
   constexpr int kAtOnce = 8;  // entries a lane has on their way
   const EntropicBatch& p = args.problems;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const Strip strip = strip_of(p);
-  const int64_t warp = static_cast<int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / kWarpSize;
-  const int64_t b = warp / strip.rows, i = warp % strip.rows, at = b * p.rows + strip.begin + i;
+  const WarpRows rows = rows_of_warp(p, kRowWarps);
+  const int64_t b = rows.problem;
   if (b >= p.batch || !s.run[b]) return;  // the whole warp, and there is no barrier
-  const float c = p.inverse_epsilon[b], offset = s.rows[at].offset;
-  const float* affinity = p.affinity + b * p.problem_stride + i * p.row_stride;
+  const int64_t cols = cols_of(p, b);
+  const float c = p.inverse_epsilon[b];
   const float* v = s.v + b * p.cols;
-  double sum = 0;
-  for (int64_t j = lane; j < p.cols; j += kAtOnce * kWarpSize) {
-    float x[kAtOnce];
+  for (int64_t i = rows.begin; i < rows.end; i += kRowWarps) {
+    const int64_t at = b * p.rows + strip_of(p).begin + i;
+    const float offset = s.rows[at].offset;
+    const float* affinity = affinity_of(p, b) + i * row_stride_of(p, b);
+    double sum = 0;
+    for (int64_t j = lane; j < cols; j += kAtOnce * kWarpSize) {
+      float x[kAtOnce];
 #pragma unroll
-    for (int k = 0; k < kAtOnce; ++k) {
-      const int64_t column = j + k * kWarpSize;
-      x[k] = column < p.cols ? fmaf(c, affinity[column], offset) + v[column] : -INFINITY;
+      for (int k = 0; k < kAtOnce; ++k) {
+        const int64_t column = j + k * kWarpSize;
+        x[k] = column < cols ? fmaf(c, affinity[column], offset) + v[column] : -INFINITY;
+      }
+      float part = 0;
+#pragma unroll
+      for (int k = 0; k < kAtOnce; ++k) part += exp_clamped(x[k]);
+      sum += static_cast<double>(part);
     }
-    float part = 0;
-#pragma unroll
-    for (int k = 0; k < kAtOnce; ++k) part += exp_clamped(x[k]);
-    sum += static_cast<double>(part);
-  }
-  sum = warp_sum(sum);
-  if (lane == 0) {
-    s.u[at] = sum;
-    s.rows[at].weight =
-        relaxed_weight(s.rows[at].weight, static_cast<float>(sum), static_cast<float>(args.relaxation));
+    sum = warp_sum(sum);
+    if (lane == 0) {
+      s.u[at] = sum;
+      s.rows[at].weight =
+          relaxed_weight(s.rows[at].weight, static_cast<float>(sum), static_cast<float>(args.relaxation));
+    }
   }
 }
 
@@ -240,25 +259,24 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize) wide_rows_kernel(Sinkhor
 __global__ void __launch_bounds__(kTileThreads)
     wide_columns_kernel(SinkhornIteration args, Scratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Strip strip = strip_of(p);
-  const Tile tile = tile_of_block(tiles, strip.rows);
-  const int64_t b = tile.problem, j = tile.column;
-  if (!s.run[b] || j >= p.cols) return;  // no barrier follows
+  const Tile tile = tile_of_block(p, tiles);
+  const int64_t b = tile.problem, j = tile.column, cols = cols_of(p, b), stride = row_stride_of(p, b);
+  if (!s.run[b] || j >= cols) return;  // no barrier follows
   const float c = p.inverse_epsilon[b], v = s.v[b * p.cols + j];
-  const float* affinity = p.affinity + b * p.problem_stride + j;
-  const Row* rows = s.rows + b * p.rows + strip.begin;
+  const float* affinity = affinity_of(p, b) + j;
+  const Row* rows = s.rows + b * p.rows + strip_of(p).begin;
   float column = 0;
   for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
     float k[kTileRows];
 #pragma unroll
-    for (int r = 0; r < kTileRows; ++r) k[r] = i + r < tile.end ? affinity[(i + r) * p.row_stride] : 0.0f;
+    for (int r = 0; r < kTileRows; ++r) k[r] = i + r < tile.end ? affinity[(i + r) * stride] : 0.0f;
 #pragma unroll
     for (int r = 0; r < kTileRows; ++r) {
       const Row row = i + r < tile.end ? rows[i + r] : Row{0.0f, 0.0f};
       column = fmaf(row.weight, exp_clamped(fmaf(c, k[r], row.offset) + v), column);
     }
   }
-  s.chunk_columns[(b * tiles.chunks + tile.chunk) * p.cols + j] = column;
+  s.chunk_columns[partials_of(p, b, tiles.chunks, cols) + tile.chunk * cols + j] = column;
 }
 
 // The new potentials. The first blocks of a problem take rows, a thread each, and leave their shares of the
@@ -275,9 +293,10 @@ __global__ void __launch_bounds__(kSumThreads)
   if (block < row_blocks) {
     const int64_t i = block * kSumThreads + threadIdx.x, at = b * p.rows + i;
     double error = 0;
-    if (i < p.rows && std::isinf(p.log_a[at])) {
+    const int64_t rows = rows_of(p, b);
+    if (i < rows && std::isinf(p.log_a[at])) {
       s.u[at] = args.u[at];
-    } else if (i < p.rows) {
+    } else if (i < rows) {
       const double log_a = p.log_a[at], offset = static_cast<double>(s.rows[at].offset), sum = s.u[at];
       if (!trustworthy(sum)) atomicMax(&s.rows_bad[b], 1);
       s.u[at] = relaxed(args.u[at], offset - shift + log_a - log(sum), args.relaxation);
@@ -288,9 +307,11 @@ __global__ void __launch_bounds__(kSumThreads)
     if (threadIdx.x == 0) s.block_error[b * row_blocks + block] = error;
   } else {
     const int64_t j = (block - row_blocks) * kWarpSize + sum_column(), at = b * p.cols + j;
-    const Strip strip = strip_of(p);
-    double sum = sum_chunks(s.chunk_columns + b * chunks * p.cols, chunks, p.cols, j, columns);
-    if (sum_group() != 0 || j >= p.cols) return;  // no barrier follows
+    const Strip strip = strip_of(p, b);
+    const int64_t cols = cols_of(p, b);
+    double sum = sum_chunks(s.chunk_columns + partials_of(p, b, chunks, cols), chunks_of(p, b, chunks), cols,
+                            j, columns);
+    if (sum_group() != 0 || j >= cols) return;  // no barrier follows
     if (!strip.first) sum += s.new_v[at];
     if (!strip.last) {
       s.new_v[at] = sum;
@@ -326,8 +347,8 @@ __global__ void __launch_bounds__(kCommitThreads)
                                        .tolerance = args.tolerance});
   const int64_t i = block * kCommitThreads + threadIdx.x;
   if (commit) {
-    if (i < p.rows) args.u[b * p.rows + i] = s.u[b * p.rows + i];
-    if (i < p.cols) args.v[b * p.cols + i] = s.new_v[b * p.cols + i];
+    if (i < rows_of(p, b)) args.u[b * p.rows + i] = s.u[b * p.rows + i];
+    if (i < cols_of(p, b)) args.v[b * p.cols + i] = s.new_v[b * p.cols + i];
   }
   if (i == 0) args.states[b] = state;
 }
@@ -336,19 +357,19 @@ __global__ void __launch_bounds__(kCommitThreads)
 template <int kLayout = 0>
 void launch_rows(const Queue& queue, const SinkhornIteration& args, const Scratch& s, int64_t chunks) {
   if constexpr (kLayout < kWide) {
-    if (kLayout != layout_of(args.problems.cols)) return launch_rows<kLayout + 1>(queue, args, s, chunks);
+    if (kLayout != layout_of(args.problems)) return launch_rows<kLayout + 1>(queue, args, s, chunks);
     constexpr Layout layout = kLayouts[kLayout];
-    launch(queue, "sinkhorn_iteration", rows_kernel<layout.threads, layout.columns, layout.rows>,
-           static_cast<unsigned>(args.problems.batch * chunks), layout.threads,
-           sizeof(float) * layout.threads * layout.columns, args, s, chunks);
+    auto* kernel = rows_kernel<layout.threads, layout.columns, layout.rows, false>;
+    if constexpr (fits_own_shapes(layout))
+      if (args.problems.chunks > 0) kernel = rows_kernel<layout.threads, layout.columns, layout.rows, true>;
+    launch(queue, "sinkhorn_iteration", kernel, static_cast<unsigned>(total_chunks(args.problems, chunks)),
+           layout.threads, sizeof(float) * layout.threads * layout.columns, args, s, chunks);
   } else {
-    launch(queue, "sinkhorn_iteration", wide_rows_kernel,
-           blocks_for(args.problems.batch * strip_of(args.problems).rows, kRowWarps), kRowWarps * kWarpSize,
-           0, args, s);
+    launch(queue, "sinkhorn_iteration", wide_rows_kernel, warp_row_blocks(args.problems, kRowWarps),
+           kRowWarps * kWarpSize, 0, args, s);
     const Tiles tiles = tiles_of(args.problems);
-    launch(queue, "sinkhorn_iteration", wide_columns_kernel,
-           static_cast<unsigned>(args.problems.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s,
-           tiles);
+    launch(queue, "sinkhorn_iteration", wide_columns_kernel, tile_blocks(args.problems, tiles), kTileThreads,
+           0, args, s, tiles);
   }
 }
 

@@ -12,9 +12,8 @@ namespace sotalign::kernels::cuda {
 namespace {
 
 constexpr int kFinalThreads = 1024;
-constexpr int kColumns = 4;  // of a thread, for the marginals
+constexpr int kColumns = kMarginalColumns;  // of a thread, for the marginals
 constexpr int kRowsAtOnce = 4;
-constexpr int kTileWarps = kTileThreads / kWarpSize;
 
 struct Potentials {
   Row* rows;  // [batch, rows]
@@ -31,7 +30,7 @@ Potentials carve_potentials(Carver& carver, const EntropicBatch& p) {
 struct MarginalScratch {
   Potentials potentials;
   float* warp_rows;       // [batch, warps across, strip rows]
-  float* chunk_columns;   // [batch, chunks, cols]
+  float* chunk_columns;   // [all chunks, cols]
   double* columns;        // [batch, cols], of this strip and those before
   double* row_errors;     // [batch, blocks of rows]
   double* column_errors;  // [batch, blocks of columns]
@@ -40,8 +39,8 @@ MarginalScratch carve(Carver& carver, const EntropicBatch& p) {
   const Tiles tiles = tiles_of(p, kColumns);
   MarginalScratch s{};
   s.potentials = carve_potentials(carver, p);
-  s.warp_rows = carver.take<float>(p.batch * tiles.across * kTileWarps * strip_height(p));
-  s.chunk_columns = carver.take<float>(p.batch * tiles.chunks * p.cols);
+  s.warp_rows = carver.take<float>(total_partials(p, tiles.across * kMarginalWarps, strip_height(p)));
+  s.chunk_columns = carver.take<float>(total_partials(p, tiles.chunks, p.cols));
   s.columns = carver.take<double>(p.batch * p.cols);
   s.row_errors = carver.take<double>(p.batch * blocks_for(strip_height(p), kWarpSize));
   s.column_errors = carver.take<double>(p.batch * blocks_for(p.cols, kWarpSize));
@@ -51,9 +50,10 @@ MarginalScratch carve(Carver& carver, const EntropicBatch& p) {
 __global__ void __launch_bounds__(kPrepareThreads)
     prepare_kernel(EntropicBatch p, const double* u, const double* v, Potentials s, int64_t blocks) {
   const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kPrepareThreads + threadIdx.x;
-  const double shift = centre_of(v + b * p.cols, p.cols);
-  if (i < p.cols) s.v[b * p.cols + i] = static_cast<float>(v[b * p.cols + i] - shift);
-  const Strip strip = strip_of(p);
+  const int64_t cols = cols_of(p, b);
+  const double shift = centre_of(v + b * p.cols, cols);
+  if (i < cols) s.v[b * p.cols + i] = static_cast<float>(v[b * p.cols + i] - shift);
+  const Strip strip = strip_of(p, b);
   const int64_t row = b * p.rows + strip.begin + i;
   if (i < strip.rows) s.rows[row] = split(u[row] + shift, p.log_a[row]);
 }
@@ -66,23 +66,23 @@ void launch_prepare(const Queue& queue, const char* name, const EntropicBatch& p
 
 __global__ void __launch_bounds__(kTileThreads) plan_kernel(SinkhornPlan args, Potentials s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Strip strip = strip_of(p);
-  const Tile tile = tile_of_block(tiles, strip.rows);
-  const int64_t b = tile.problem, j = tile.column;
-  if (j >= p.cols) return;  // there is no barrier
+  const Tile tile = tile_of_block(p, tiles);
+  const int64_t b = tile.problem, j = tile.column, stride = row_stride_of(p, b),
+                plan_stride = plan_stride_of(args, b);
+  if (j >= cols_of(p, b)) return;  // there is no barrier
   const float c = p.inverse_epsilon[b], v = s.v[b * p.cols + j];
-  const float* affinity = p.affinity + b * p.problem_stride + j;
-  float* plan = args.plan + b * p.problem_stride + j;
-  const Row* rows = s.rows + b * p.rows + strip.begin;
+  const float* affinity = affinity_of(p, b) + j;
+  float* plan = plan_of(args, b) + j;
+  const Row* rows = s.rows + b * p.rows + strip_of(p).begin;
   for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
     float k[kTileRows];
 #pragma unroll
-    for (int r = 0; r < kTileRows; ++r) k[r] = i + r < tile.end ? affinity[(i + r) * p.row_stride] : 0.0f;
+    for (int r = 0; r < kTileRows; ++r) k[r] = i + r < tile.end ? affinity[(i + r) * stride] : 0.0f;
 #pragma unroll
     for (int r = 0; r < kTileRows; ++r) {
       if (i + r >= tile.end) continue;
       const Row row = rows[i + r];
-      plan[(i + r) * p.row_stride] = plan_entry(fmaf(c, k[r], row.offset) + v, row.weight);
+      plan[(i + r) * plan_stride] = plan_entry(fmaf(c, k[r], row.offset) + v, row.weight);
     }
   }
 }
@@ -90,15 +90,17 @@ __global__ void __launch_bounds__(kTileThreads) plan_kernel(SinkhornPlan args, P
 __global__ void __launch_bounds__(kTileThreads)
     marginals_kernel(SinkhornMarginals args, MarginalScratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Strip strip = strip_of(p);
-  const Tile tile = tile_of_block(tiles, strip.rows, kColumns);
-  const int64_t b = tile.problem, left = p.cols - tile.column;  // from the thread's first column
+  const Tile tile = tile_of_block(p, tiles, kColumns);
+  const int64_t b = tile.problem, cols = cols_of(p, b), left = cols - tile.column;  // from the first column
+  const int64_t strip_rows = strip_of(p, b).rows, stride = row_stride_of(p, b);
+  if (left + threadIdx.x <= 0) return;  // the whole block: the tile is beyond the problem's columns
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const float c = p.inverse_epsilon[b];
-  const float* affinity = p.affinity + b * p.problem_stride + tile.column;
-  const Row* rows = s.potentials.rows + b * p.rows + strip.begin;
-  const int64_t warp = (b * tiles.across + tile.across) * kTileWarps + threadIdx.x / kWarpSize;
-  float* warp_rows = s.warp_rows + warp * strip.rows;
+  const float* affinity = affinity_of(p, b) + tile.column;
+  const Row* rows = s.potentials.rows + b * p.rows + strip_of(p).begin;
+  const int64_t warp = tile.across * kMarginalWarps + threadIdx.x / kWarpSize;
+  float* warp_rows =
+      s.warp_rows + partials_of(p, b, tiles.across * kMarginalWarps, strip_rows) + warp * strip_rows;
   float v[kColumns], columns[kColumns];
 #pragma unroll
   for (int k = 0; k < kColumns; ++k) {
@@ -112,7 +114,7 @@ __global__ void __launch_bounds__(kTileThreads)
 #pragma unroll
       for (int k = 0; k < kColumns; ++k)
         p_row[r][k] = i + r < tile.end && k * kTileThreads < left
-                          ? affinity[(i + r) * p.row_stride + k * kTileThreads]
+                          ? affinity[(i + r) * stride + k * kTileThreads]
                           : 0.0f;
 #pragma unroll
     for (int r = 0; r < kRowsAtOnce; ++r) {
@@ -128,7 +130,7 @@ __global__ void __launch_bounds__(kTileThreads)
       if (lane == 0 && i + r < tile.end) warp_rows[i + r] = sum;
     }
   }
-  float* partial = s.chunk_columns + (b * tiles.chunks + tile.chunk) * p.cols + tile.column;
+  float* partial = s.chunk_columns + partials_of(p, b, tiles.chunks, cols) + tile.chunk * cols + tile.column;
 #pragma unroll
   for (int k = 0; k < kColumns; ++k)
     if (k * kTileThreads < left) partial[k * kTileThreads] = columns[k];
@@ -138,11 +140,14 @@ __global__ void __launch_bounds__(kTileThreads)
 __global__ void __launch_bounds__(kSumThreads)
     row_errors_kernel(SinkhornMarginals args, MarginalScratch s, int64_t parts, int64_t blocks) {
   SOTALIGN_SHARED(double, shared, [kGroups][kWarpSize]);
-  const Strip strip = strip_of(args.problems);
+  const EntropicBatch& p = args.problems;
   const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kWarpSize + sum_column();
-  const double sum = sum_chunks(s.warp_rows + b * parts * strip.rows, parts, strip.rows, i, shared);
+  const Strip strip = strip_of(p, b);
+  const int64_t own = p.layouts == nullptr ? parts : marginal_warps(p.layouts[b].cols);
+  const double sum =
+      sum_chunks(s.warp_rows + partials_of(p, b, parts, strip.rows), own, strip.rows, i, shared);
   if (sum_group() != 0) return;  // whole warps, and no barrier follows
-  const double* log_a = args.problems.log_a + b * args.problems.rows + strip.begin;
+  const double* log_a = p.log_a + b * p.rows + strip.begin;
   const double error = warp_sum(i < strip.rows ? fabs(sum - exp(log_a[i])) : 0.0);
   if (sum_column() == 0) s.row_errors[blockIdx.x] = strip.first ? error : s.row_errors[blockIdx.x] + error;
 }
@@ -151,14 +156,16 @@ __global__ void __launch_bounds__(kSumThreads)
 __global__ void __launch_bounds__(kSumThreads)
     column_errors_kernel(SinkhornMarginals args, MarginalScratch s, int64_t chunks, int64_t blocks) {
   SOTALIGN_SHARED(double, shared, [kGroups][kWarpSize]);
-  const Strip strip = strip_of(args.problems);
-  const int64_t cols = args.problems.cols, b = blockIdx.x / blocks;
-  const int64_t j = blockIdx.x % blocks * kWarpSize + sum_column(), at = b * cols + j;
-  double sum = sum_chunks(s.chunk_columns + b * chunks * cols, chunks, cols, j, shared);
+  const EntropicBatch& p = args.problems;
+  const int64_t b = blockIdx.x / blocks, cols = cols_of(p, b);
+  const Strip strip = strip_of(p, b);
+  const int64_t j = blockIdx.x % blocks * kWarpSize + sum_column(), at = b * p.cols + j;
+  double sum =
+      sum_chunks(s.chunk_columns + partials_of(p, b, chunks, cols), chunks_of(p, b, chunks), cols, j, shared);
   if (sum_group() != 0) return;  // whole warps, and no barrier follows
   if (j < cols && !strip.first) sum += s.columns[at];
   if (j < cols && !strip.last) s.columns[at] = sum;
-  const double error = warp_sum(j < cols ? fabs(sum - exp(args.problems.log_b[at])) : 0.0);
+  const double error = warp_sum(j < cols ? fabs(sum - exp(p.log_b[at])) : 0.0);
   if (sum_column() == 0) s.column_errors[blockIdx.x] = error;
 }
 
@@ -194,8 +201,7 @@ void sinkhorn_plan(const Queue& queue, const SinkhornPlan& args) {
   const Potentials s = carve_potentials(carver, p);
   const Tiles tiles = tiles_of(p);
   launch_prepare(queue, "sinkhorn_plan", p, args.u, args.v, s);
-  launch(queue, "sinkhorn_plan", plan_kernel, static_cast<unsigned>(p.batch * tiles.chunks * tiles.across),
-         kTileThreads, 0, args, s, tiles);
+  launch(queue, "sinkhorn_plan", plan_kernel, tile_blocks(p, tiles), kTileThreads, 0, args, s, tiles);
 }
 
 size_t sinkhorn_marginals_scratch(const Queue&, const SinkhornMarginals& args) {
@@ -212,10 +218,10 @@ void sinkhorn_marginals(const Queue& queue, const SinkhornMarginals& args) {
   const Tiles tiles = tiles_of(p, kColumns);
   const int64_t row_blocks = blocks_for(strip.rows, kWarpSize), column_blocks = blocks_for(p.cols, kWarpSize);
   launch_prepare(queue, "sinkhorn_marginals", p, args.u, args.v, s.potentials);
-  launch(queue, "sinkhorn_marginals", marginals_kernel,
-         static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, tiles);
+  launch(queue, "sinkhorn_marginals", marginals_kernel, tile_blocks(p, tiles), kTileThreads, 0, args, s,
+         tiles);
   launch(queue, "sinkhorn_marginals", row_errors_kernel, static_cast<unsigned>(p.batch * row_blocks),
-         kSumThreads, 0, args, s, tiles.across * kTileWarps, row_blocks);
+         kSumThreads, 0, args, s, tiles.across * kMarginalWarps, row_blocks);
   launch(queue, "sinkhorn_marginals", column_errors_kernel, static_cast<unsigned>(p.batch * column_blocks),
          kSumThreads, 0, args, s, tiles.chunks, column_blocks);
   if (strip.last)

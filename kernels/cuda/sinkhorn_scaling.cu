@@ -37,14 +37,22 @@ struct Scratch {
   Tally* tallies;        // [batch]
   float* row_sums;       // [batch, rows]
   double* block_errors;  // [batch, row blocks]
-  float* chunk_columns;  // [batch, chunks, width]
+  float* chunk_columns;  // [all chunks, width]
 };
-// What follows from the shape.
+// What follows from the shape, or from the largest one.
 struct Sizes {
   int64_t chunks, row_blocks;
   int64_t width;   // of factors and column sums
   int64_t stride;  // of a density's row, in entries
 };
+// Of one problem.
+__device__ __forceinline__ int64_t width_of(const EntropicBatch& p, const Sizes& n, int64_t b) {
+  return p.layouts == nullptr ? n.width : density_stride(p.layouts[b].cols, DensityType::kFloat);
+}
+__device__ __forceinline__ int64_t stride_of(const SinkhornScaling& args, const Sizes& n, int64_t b) {
+  const EntropicBatch& p = args.problems;
+  return p.layouts == nullptr ? n.stride : density_stride(p.layouts[b].cols, args.type);
+}
 template <class T>
 Sizes sizes_of(const SinkhornScaling& args) {
   const EntropicBatch& p = args.problems;
@@ -56,7 +64,7 @@ Scratch carve(Carver& carver, const EntropicBatch& p, const Sizes& n) {
   s.tallies = carver.take<Tally>(p.batch);
   s.row_sums = carver.take<float>(p.batch * p.rows);
   s.block_errors = carver.take<double>(p.batch * n.row_blocks);
-  s.chunk_columns = carver.take<float>(p.batch * n.chunks * n.width);
+  s.chunk_columns = carver.take<float>(total_partials(p, n.chunks, n.width));
   return s;
 }
 
@@ -75,7 +83,8 @@ __device__ __forceinline__ int64_t new_factors(const SinkhornScaling& args, int6
 }
 template <class T>
 __device__ __forceinline__ const T* density_of(const SinkhornScaling& args, int64_t b) {
-  return reinterpret_cast<const T*>(static_cast<const char*>(args.density) + b * args.density_stride_bytes);
+  return reinterpret_cast<const T*>(static_cast<const char*>(args.density) +
+                                    density_offset(args.problems, b, args.density_stride_bytes));
 }
 
 // What the update makes of a factor; `sum` is that of the row, or of the column in units of its mass. A power
@@ -97,20 +106,22 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
   constexpr int kParts = 4 / kRows;  // of a thread's sum for a row, as additions that wait for each other
   static_assert(kRows * kWarps <= kWarpSize && kRows % kAhead == 0 && kParts >= 1);
   SOTALIGN_SHARED(float, sums, [2][kRows * kWarps]);
-  const int64_t b = blockIdx.x / n.chunks, chunk = blockIdx.x % n.chunks;
+  const Chunk chunk = chunk_of(args.problems, blockIdx.x, n.chunks);
+  const int64_t b = chunk.problem;
   if (!wanted(args, b)) return;  // the whole block
-  if (chunk == 0 && threadIdx.x == 0) s.tallies[b] = Tally{};
+  if (chunk.index == 0 && threadIdx.x == 0) s.tallies[b] = Tally{};
   const int t = static_cast<int>(threadIdx.x), lane = t % kWarpSize, warp = t / kWarpSize;
   // Packets that the thread has: those of the columns, which zeros complete.
-  const int across = static_cast<int>((args.problems.cols + kEntries - 1) / kEntries);
+  const int across = static_cast<int>((cols_of(args.problems, b) + kEntries - 1) / kEntries);
   const int packets = (across - t + kThreads - 1) / kThreads;
-  const int64_t begin = chunk_begin(args.problems.rows, n.chunks, chunk);
-  const int count = static_cast<int>(chunk_begin(args.problems.rows, n.chunks, chunk + 1) - begin);
+  const int64_t rows = rows_of(args.problems, b), stride = stride_of(args, n, b);
+  const int64_t begin = chunk_begin(rows, chunk.count, chunk.index);
+  const int count = static_cast<int>(chunk_begin(rows, chunk.count, chunk.index + 1) - begin);
 
   // What is never copied is zero: packets beyond the columns, and rows that the chunk does not have.
   Packet* stage = simt::dynamic_shared<Packet>() + t;
-  const Packet* next = reinterpret_cast<const Packet*>(density_of<T>(args, b) + begin * n.stride) + t;
-  const int64_t row_packets = n.stride / kEntries;
+  const Packet* next = reinterpret_cast<const Packet*>(density_of<T>(args, b) + begin * stride) + t;
+  const int64_t row_packets = stride / kEntries;
 #pragma unroll
   for (int r = 0; r < kAhead; ++r) {
 #pragma unroll
@@ -193,7 +204,9 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
     }
   }
 
-  float4* partial = reinterpret_cast<float4*>(s.chunk_columns + (b * n.chunks + chunk) * n.width);
+  const int64_t width = width_of(args.problems, n, b);
+  float4* partial = reinterpret_cast<float4*>(
+      s.chunk_columns + partials_of(args.problems, b, n.chunks, width) + chunk.index * width);
 #pragma unroll
   for (int k = 0; k < kPackets; ++k)
 #pragma unroll
@@ -209,41 +222,43 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize)
     wide_rows_kernel(SinkhornScaling args, Scratch s, Sizes n) {
   constexpr int kAtOnce = 4;  // packets a lane has on their way
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const int64_t rows = args.problems.rows;
-  const int64_t at = static_cast<int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / kWarpSize, b = at / rows;
+  const WarpRows rows = rows_of_warp(args.problems, kRowWarps);
+  const int64_t b = rows.problem;
   if (b >= args.problems.batch || !wanted(args, b)) return;  // the whole warp, and there is no barrier
-  if (at % rows == 0 && lane == 0) s.tallies[b] = Tally{};
-  const int64_t across = (args.problems.cols + kPacketEntries<T> - 1) / kPacketEntries<T>;
-  const Packet* row = reinterpret_cast<const Packet*>(density_of<T>(args, b) + at % rows * n.stride);
+  if (rows.begin == 0 && lane == 0) s.tallies[b] = Tally{};
+  const int64_t across = (cols_of(args.problems, b) + kPacketEntries<T> - 1) / kPacketEntries<T>;
   const float4* factors = reinterpret_cast<const float4*>(args.column_scale + old_factors(args, b) * n.width);
-  double sum = 0;
-  for (int64_t j = lane; j < across; j += kAtOnce * kWarpSize) {
-    Packet packets[kAtOnce];
+  for (int64_t i = rows.begin; i < rows.end; i += kRowWarps) {
+    const Packet* row = reinterpret_cast<const Packet*>(density_of<T>(args, b) + i * stride_of(args, n, b));
+    double sum = 0;
+    for (int64_t j = lane; j < across; j += kAtOnce * kWarpSize) {
+      Packet packets[kAtOnce];
 #pragma unroll
-    for (int k = 0; k < kAtOnce; ++k)
-      packets[k] = j + k * kWarpSize < across ? row[j + k * kWarpSize] : Packet{};
-    float part = 0;
+      for (int k = 0; k < kAtOnce; ++k)
+        packets[k] = j + k * kWarpSize < across ? row[j + k * kWarpSize] : Packet{};
+      float part = 0;
 #pragma unroll
-    for (int k = 0; k < kAtOnce; ++k) {
-      const int64_t packet = j + k * kWarpSize < across ? j + k * kWarpSize : j;
-      const Factors<T> factor = load_factors<T>(factors, packet);
+      for (int k = 0; k < kAtOnce; ++k) {
+        const int64_t packet = j + k * kWarpSize < across ? j + k * kWarpSize : j;
+        const Factors<T> factor = load_factors<T>(factors, packet);
 #pragma unroll
-      for (int e = 0; e < kPacketEntries<T>; ++e)
-        part = fmaf(entry_of<T>(packets[k], e), factor.values[e], part);
+        for (int e = 0; e < kPacketEntries<T>; ++e)
+          part = fmaf(entry_of<T>(packets[k], e), factor.values[e], part);
+      }
+      sum += static_cast<double>(part);
     }
-    sum += static_cast<double>(part);
+    sum = warp_sum(sum);
+    if (lane == 0) s.row_sums[b * args.problems.rows + i] = static_cast<float>(sum);
   }
-  sum = warp_sum(sum);
-  if (lane == 0) s.row_sums[at] = static_cast<float>(sum);
 }
 
 // Two reads, the second: tiles.
 template <class T>
 __global__ void __launch_bounds__(kTileThreads)
     wide_columns_kernel(SinkhornScaling args, Scratch s, Sizes n, Tiles tiles) {
-  const Tile tile = tile_of_block(tiles, args.problems.rows);
-  const int64_t b = tile.problem, j = tile.column;
-  if (!wanted(args, b) || j >= args.problems.cols) return;  // no barrier follows
+  const Tile tile = tile_of_block(args.problems, tiles);
+  const int64_t b = tile.problem, j = tile.column, stride = stride_of(args, n, b);
+  if (!wanted(args, b) || j >= cols_of(args.problems, b)) return;  // no barrier follows
   const T* density = density_of<T>(args, b) + j;
   const float* mass = args.row_mass + b * args.problems.rows;
   const float* factors = args.row_scale + old_factors(args, b) * args.problems.rows;
@@ -252,7 +267,7 @@ __global__ void __launch_bounds__(kTileThreads)
   for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
     T entries[kTileRows];
 #pragma unroll
-    for (int r = 0; r < kTileRows; ++r) entries[r] = i + r < tile.end ? density[(i + r) * n.stride] : T{};
+    for (int r = 0; r < kTileRows; ++r) entries[r] = i + r < tile.end ? density[(i + r) * stride] : T{};
 #pragma unroll
     for (int r = 0; r < kTileRows; ++r) {
       const int64_t row = i + r < tile.end ? i + r : i;  // whose entry is zero
@@ -260,7 +275,8 @@ __global__ void __launch_bounds__(kTileThreads)
           fmaf(weight_of(mass[row], factors[row], sums[row], args.relaxation), to_float(entries[r]), column);
     }
   }
-  s.chunk_columns[(b * tiles.chunks + tile.chunk) * n.width + j] = column;
+  const int64_t width = width_of(args.problems, n, b);
+  s.chunk_columns[partials_of(args.problems, b, tiles.chunks, width) + tile.chunk * width + j] = column;
 }
 
 // The new factors. The first blocks of a problem take rows, a thread each, and leave their shares of the
@@ -285,7 +301,7 @@ __global__ void __launch_bounds__(kSumThreads)
   if (block < n.row_blocks) {
     const int64_t i = block * kSumThreads + threadIdx.x;
     double error = 0;
-    if (i < p.rows) {
+    if (i < rows_of(p, b)) {
       const float mass = args.row_mass[b * p.rows + i], sum = s.row_sums[b * p.rows + i],
                   factor = args.row_scale[old_factors(args, b) * p.rows + i];
       args.row_scale[new_factors(args, b) * p.rows + i] = update(mass, factor, sum, tally.rows_bad);
@@ -295,8 +311,10 @@ __global__ void __launch_bounds__(kSumThreads)
     if (threadIdx.x == 0) s.block_errors[b * n.row_blocks + block] = error;
   } else {
     const int64_t j = (block - n.row_blocks) * kWarpSize + sum_column();
-    const double sum = sum_chunks(s.chunk_columns + b * n.chunks * n.width, n.chunks, n.width, j, columns);
-    if (sum_group() == 0 && j < p.cols) {
+    const int64_t width = width_of(p, n, b);
+    const double sum = sum_chunks(s.chunk_columns + partials_of(p, b, n.chunks, width),
+                                  chunks_of(p, b, n.chunks), width, j, columns);
+    if (sum_group() == 0 && j < cols_of(p, b)) {
       const float mass = args.column_mass[b * p.cols + j],
                   factor = args.column_scale[old_factors(args, b) * n.width + j];
       args.column_scale[new_factors(args, b) * n.width + j] =
@@ -332,15 +350,15 @@ void launch_rows(const Queue& queue, const SinkhornScaling& args, const Scratch&
   if constexpr (kLayout < kWide<T>) {
     if (kLayout != layout_of<T>(p.cols)) return launch_rows<T, kLayout + 1>(queue, args, s, n);
     constexpr Layout layout = Layouts<T>::kAll[kLayout];
-    launch(queue, "sinkhorn_scaling",
-           rows_kernel<T, layout.threads, layout.packets, layout.rows, layout.ahead>,
-           static_cast<unsigned>(p.batch * n.chunks), layout.threads, layout.shared_bytes(), args, s, n);
+    launch(
+        queue, "sinkhorn_scaling", rows_kernel<T, layout.threads, layout.packets, layout.rows, layout.ahead>,
+        static_cast<unsigned>(total_chunks(p, n.chunks)), layout.threads, layout.shared_bytes(), args, s, n);
   } else {
-    launch(queue, "sinkhorn_scaling", wide_rows_kernel<T>, blocks_for(p.batch * p.rows, kRowWarps),
+    launch(queue, "sinkhorn_scaling", wide_rows_kernel<T>, warp_row_blocks(p, kRowWarps),
            kRowWarps * kWarpSize, 0, args, s, n);
     const Tiles tiles = tiles_of(p);
-    launch(queue, "sinkhorn_scaling", wide_columns_kernel<T>,
-           static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, n, tiles);
+    launch(queue, "sinkhorn_scaling", wide_columns_kernel<T>, tile_blocks(p, tiles), kTileThreads, 0, args, s,
+           n, tiles);
   }
 }
 
@@ -358,7 +376,7 @@ void iterate(const Queue& queue, const SinkhornScaling& args) {
 
 template <class T>
 ScalingMapping mapping_of(const SinkhornScaling& args) {
-  const int64_t chunks = sizes_of<T>(args).chunks;
+  const int64_t chunks = args.problems.chunks > 0 ? args.problems.chunks : sizes_of<T>(args).chunks;
   const int index = layout_of<T>(args.problems.cols);
   if (index == kWide<T>) return {.reads = 2, .chunks = chunks, .threads = kTileThreads};
   const Layout& layout = Layouts<T>::kAll[index];

@@ -38,7 +38,7 @@ RowScratch carve_rows(Carver& carver, const EntropicBatch& p) {
 
 struct ColumnScratch {
   Row* rows;             // [batch, rows]
-  float *maxima, *sums;  // [batch, chunks, cols]
+  float *maxima, *sums;  // [all chunks, cols]
   float* maximum;        // [batch, cols], of this strip and those before
   double* sum;           // [batch, cols], relative to it
 };
@@ -46,8 +46,8 @@ ColumnScratch carve_columns(Carver& carver, const EntropicBatch& p) {
   const int64_t chunks = tiles_of(p).chunks;
   ColumnScratch s{};
   s.rows = carver.take<Row>(p.batch * p.rows);
-  s.maxima = carver.take<float>(p.batch * chunks * p.cols);
-  s.sums = carver.take<float>(p.batch * chunks * p.cols);
+  s.maxima = carver.take<float>(total_partials(p, chunks, p.cols));
+  s.sums = carver.take<float>(total_partials(p, chunks, p.cols));
   s.maximum = carver.take<float>(p.batch * p.cols);
   s.sum = carver.take<double>(p.batch * p.cols);
   return s;
@@ -55,38 +55,38 @@ ColumnScratch carve_columns(Carver& carver, const EntropicBatch& p) {
 
 __global__ void __launch_bounds__(kPrepareThreads)
     prepare_rows_kernel(SinkhornRowUpdate args, RowScratch s, int64_t blocks) {
-  const int64_t cols = args.problems.cols, b = blockIdx.x / blocks;
+  const int64_t b = blockIdx.x / blocks, first = b * args.problems.cols;
   const int64_t j = blockIdx.x % blocks * kPrepareThreads + threadIdx.x;
   if (!wanted(args.states, b)) return;  // the whole block
-  const double shift = centre_of(args.v + b * cols, cols);
+  const int64_t cols = cols_of(args.problems, b);
+  const double shift = centre_of(args.v + first, cols);
   if (j == 0) s.shift[b] = shift;
-  if (j < cols) s.v[b * cols + j] = static_cast<float>(args.v[b * cols + j] - shift);
+  if (j < cols) s.v[first + j] = static_cast<float>(args.v[first + j] - shift);
 }
 
-__global__ void __launch_bounds__(kRowWarps* kWarpSize) rows_kernel(SinkhornRowUpdate args, RowScratch s) {
+// A warp's work on a row of problem b.
+__device__ __forceinline__ void update_row(const SinkhornRowUpdate& args, const RowScratch& s, int64_t b,
+                                           int64_t i) {
   const EntropicBatch& p = args.problems;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  const Strip strip = strip_of(p);
-  const int64_t warp = static_cast<int64_t>(blockIdx.x) * kRowWarps + threadIdx.x / kWarpSize;
-  const int64_t b = warp / strip.rows, i = warp % strip.rows, at = b * p.rows + strip.begin + i;
-  if (b >= p.batch || !wanted(args.states, b)) return;  // the whole warp, and there is no barrier
+  const int64_t at = b * p.rows + strip_of(p).begin + i, cols = cols_of(p, b);
   const double log_a = p.log_a[at];
   if (std::isinf(log_a)) {  // the whole warp
     if (lane == 0) args.u[at] = log_a;
     return;
   }
   const float c = p.inverse_epsilon[b];
-  const float* affinity = p.affinity + b * p.problem_stride + i * p.row_stride;
+  const float* affinity = affinity_of(p, b) + i * row_stride_of(p, b);
   const float* v = s.v + b * p.cols;
   float maximum = kNoMaximum;
   double sum = 0;
-  for (int64_t j = lane; j < p.cols; j += kAtOnce * kWarpSize) {
+  for (int64_t j = lane; j < cols; j += kAtOnce * kWarpSize) {
     float k[kAtOnce], potential[kAtOnce];
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
       const int64_t column = j + n * kWarpSize;
-      k[n] = column < p.cols ? affinity[column] : 0.0f;
-      potential[n] = column < p.cols ? v[column] : -INFINITY;
+      k[n] = column < cols ? affinity[column] : 0.0f;
+      potential[n] = column < cols ? v[column] : -INFINITY;
     }
     float top = maximum;
 #pragma unroll
@@ -105,12 +105,19 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize) rows_kernel(SinkhornRowU
   }
 }
 
+__global__ void __launch_bounds__(kRowWarps* kWarpSize) rows_kernel(SinkhornRowUpdate args, RowScratch s) {
+  const WarpRows rows = rows_of_warp(args.problems, kRowWarps);
+  // The whole warp, and there is no barrier.
+  if (rows.problem >= args.problems.batch || !wanted(args.states, rows.problem)) return;
+  for (int64_t i = rows.begin; i < rows.end; i += kRowWarps) update_row(args, s, rows.problem, i);
+}
+
 // The weight stays inside the exponent here: a row of weight 1e-40 may still be all that a column has. So a
 // row's `weight` is only what rounding u_i has left.
 __global__ void __launch_bounds__(kPrepareThreads)
     prepare_columns_kernel(SinkhornColumnUpdate args, ColumnScratch s, int64_t blocks) {
-  const Strip strip = strip_of(args.problems);
   const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kPrepareThreads + threadIdx.x;
+  const Strip strip = strip_of(args.problems, b);
   const int64_t at = b * args.problems.rows + strip.begin + i;
   if (i < strip.rows && wanted(args.states, b))
     s.rows[at] = std::isinf(args.problems.log_a[at]) ? Row{-INFINITY, 0.0f} : split(args.u[at], 0.0);
@@ -119,13 +126,12 @@ __global__ void __launch_bounds__(kPrepareThreads)
 __global__ void __launch_bounds__(kTileThreads)
     tiles_kernel(SinkhornColumnUpdate args, ColumnScratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
-  const Strip strip = strip_of(p);
-  const Tile tile = tile_of_block(tiles, strip.rows);
-  const int64_t b = tile.problem, j = tile.column;
-  if (!wanted(args.states, b) || j >= p.cols) return;  // there is no barrier
+  const Tile tile = tile_of_block(p, tiles);
+  const int64_t b = tile.problem, j = tile.column, cols = cols_of(p, b), stride = row_stride_of(p, b);
+  if (!wanted(args.states, b) || j >= cols) return;  // there is no barrier
   const float c = p.inverse_epsilon[b];
-  const float* affinity = p.affinity + b * p.problem_stride + j;
-  const Row* rows = s.rows + b * p.rows + strip.begin;
+  const float* affinity = affinity_of(p, b) + j;
+  const Row* rows = s.rows + b * p.rows + strip_of(p).begin;
   float maximum = kNoMaximum;
   double sum = 0;
   for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
@@ -133,7 +139,7 @@ __global__ void __launch_bounds__(kTileThreads)
     Row row[kTileRows];
 #pragma unroll
     for (int r = 0; r < kTileRows; ++r) {
-      k[r] = i + r < tile.end ? affinity[(i + r) * p.row_stride] : 0.0f;
+      k[r] = i + r < tile.end ? affinity[(i + r) * stride] : 0.0f;
       row[r] = i + r < tile.end ? rows[i + r] : Row{-INFINITY, 0.0f};
     }
     float top = maximum;
@@ -146,7 +152,7 @@ __global__ void __launch_bounds__(kTileThreads)
     sum = sum * static_cast<double>(exp_clamped(maximum - top)) + static_cast<double>(part);
     maximum = top;
   }
-  const int64_t at = (b * tiles.chunks + tile.chunk) * p.cols + j;
+  const int64_t at = partials_of(p, b, tiles.chunks, cols) + tile.chunk * cols + j;
   s.maxima[at] = maximum;
   s.sums[at] = static_cast<float>(sum);
 }
@@ -156,11 +162,13 @@ __global__ void __launch_bounds__(kSumThreads)
     combine_kernel(SinkhornColumnUpdate args, ColumnScratch s, int64_t chunks, int64_t blocks) {
   SOTALIGN_SHARED(float, maxima, [kGroups][kWarpSize]);
   SOTALIGN_SHARED(double, sums, [kGroups][kWarpSize]);
-  const int64_t cols = args.problems.cols, b = blockIdx.x / blocks;
+  const EntropicBatch& p = args.problems;
+  const int64_t b = blockIdx.x / blocks, cols = cols_of(p, b);
   const int64_t j = blockIdx.x % blocks * kWarpSize + sum_column();
   if (!wanted(args.states, b)) return;  // the whole block
-  const Strip strip = strip_of(args.problems);
-  const int64_t mine = j < cols ? chunks : 0, at = b * chunks * cols + j, column = b * cols + j;
+  const Strip strip = strip_of(p, b);
+  const int64_t mine = j < cols ? chunks_of(p, b, chunks) : 0, at = partials_of(p, b, chunks, cols) + j,
+                column = b * p.cols + j;
   const float before = strip.first || j >= cols ? kNoMaximum : s.maximum[column];
   float maximum = kNoMaximum;
   for (int64_t chunk = sum_group(); chunk < mine; chunk += kGroups)
@@ -174,7 +182,7 @@ __global__ void __launch_bounds__(kSumThreads)
   if (sum_group() != 0 || j >= cols) return;  // no barrier follows
   if (!strip.first) sum += s.sum[column] * static_cast<double>(exp_clamped(before - maximum));
   if (strip.last) {
-    const double log_b = args.problems.log_b[column];
+    const double log_b = p.log_b[column];
     args.v[column] =
         std::isinf(log_b) ? log_b : args.factor * (log_b - (static_cast<double>(maximum) + log(sum)));
   } else {
@@ -200,8 +208,8 @@ void sinkhorn_row_update(const Queue& queue, const SinkhornRowUpdate& args) {
   if (strip.first)
     launch(queue, "sinkhorn_row_update", prepare_rows_kernel, static_cast<unsigned>(p.batch * blocks),
            kPrepareThreads, 0, args, s, blocks);
-  launch(queue, "sinkhorn_row_update", rows_kernel, blocks_for(p.batch * strip.rows, kRowWarps),
-         kRowWarps * kWarpSize, 0, args, s);
+  launch(queue, "sinkhorn_row_update", rows_kernel, warp_row_blocks(p, kRowWarps), kRowWarps * kWarpSize, 0,
+         args, s);
 }
 
 size_t sinkhorn_column_update_scratch(const Queue&, const SinkhornColumnUpdate& args) {
@@ -219,8 +227,8 @@ void sinkhorn_column_update(const Queue& queue, const SinkhornColumnUpdate& args
                 column_blocks = blocks_for(p.cols, kWarpSize);
   launch(queue, "sinkhorn_column_update", prepare_columns_kernel, static_cast<unsigned>(p.batch * row_blocks),
          kPrepareThreads, 0, args, s, row_blocks);
-  launch(queue, "sinkhorn_column_update", tiles_kernel,
-         static_cast<unsigned>(p.batch * tiles.chunks * tiles.across), kTileThreads, 0, args, s, tiles);
+  launch(queue, "sinkhorn_column_update", tiles_kernel, tile_blocks(p, tiles), kTileThreads, 0, args, s,
+         tiles);
   launch(queue, "sinkhorn_column_update", combine_kernel, static_cast<unsigned>(p.batch * column_blocks),
          kSumThreads, 0, args, s, tiles.chunks, column_blocks);
 }

@@ -8,6 +8,7 @@
 
 #include "kernels/sinkhorn_plan.h"
 #include "ot/epsilon_stages.h"
+#include "ot/sinkhorn_ragged.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign {
@@ -57,11 +58,10 @@ std::vector<double> log_weights(const char* name, const std::vector<double>& wei
   return logs;
 }
 
-// The `size` values of one problem.
-std::vector<double> download(Context& context, const Buffer<double>& values, int64_t problem, int64_t size) {
-  std::vector<double> of_problem(static_cast<size_t>(size));
-  context.copy_to_host(of_problem.data(), values.data() + problem * size, of_problem.size() * sizeof(double));
-  return of_problem;
+std::vector<double> download(Context& context, const Buffer<double>& values, int64_t first, int64_t count) {
+  std::vector<double> host(static_cast<size_t>(count));
+  context.copy_to_host(host.data(), values.data() + first, host.size() * sizeof(double));
+  return host;
 }
 
 }  // namespace
@@ -81,7 +81,15 @@ std::string to_string(SinkhornStatus status) {
 }
 
 Sinkhorn::Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vector<SinkhornOptions>& options)
-    : context_(&context), rows_(rows), cols_(cols), options_(options) {
+    : Sinkhorn(context, SinkhornShape{rows, cols}, {}, options) {}
+Sinkhorn::~Sinkhorn() = default;
+Sinkhorn::Sinkhorn(Sinkhorn&&) noexcept = default;
+Sinkhorn& Sinkhorn::operator=(Sinkhorn&&) noexcept = default;
+
+Sinkhorn::Sinkhorn(Context& context, SinkhornShape largest, const std::vector<SinkhornShape>& shapes,
+                   const std::vector<SinkhornOptions>& options)
+    : context_(&context), rows_(largest.rows), cols_(largest.cols), options_(options) {
+  const int64_t rows = rows_, cols = cols_;
   if (rows < 1 || cols < 1)
     throw InvalidArgument(
         fmt::format("affinity: expected at least one row and column, found [{}, {}]", rows, cols));
@@ -95,6 +103,10 @@ Sinkhorn::Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vect
       throw InvalidArgument("options: problems of one batch may differ in epsilon alone");
     inverse_epsilon.push_back(static_cast<float>(1.0 / o.epsilon));
   }
+  if (!shapes.empty() && shapes.size() != options.size())
+    throw InvalidArgument(fmt::format("options: expected one entry for each of {} problems, found {}",
+                                      shapes.size(), options.size()));
+  if (!shapes.empty()) ragged_ = std::make_unique<Ragged>(context, shapes);
   inverse_epsilon_ = Buffer<float>(context, inverse_epsilon);
   std::vector<float> stages;
   for (int64_t stage = 0; stage < stage_count(options[0]); ++stage) {
@@ -121,11 +133,12 @@ Sinkhorn::Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vect
 }
 
 void Sinkhorn::set_weights(int64_t problem, const std::vector<double>& a, const std::vector<double>& b) {
-  const std::vector<double> log_a = log_weights("a", a, rows_), log_b = log_weights("b", b, cols_);
+  const auto [rows, cols] = shape(problem);
+  const std::vector<double> log_a = log_weights("a", a, rows), log_b = log_weights("b", b, cols);
   context_->copy_to_device(log_a_.data() + problem * rows_, log_a.data(), log_a.size() * sizeof(double));
   context_->copy_to_device(log_b_.data() + problem * cols_, log_b.data(), log_b.size() * sizeof(double));
   // Columns without mass take no part from the first row update on; those that have some again, do.
-  std::vector<double> start = download(*context_, start_, problem, cols_);
+  std::vector<double> start = download(*context_, start_, problem * cols_, cols);
   for (size_t j = 0; j < start.size(); ++j) {
     if (std::isinf(log_b[j]))
       start[j] = log_b[j];
@@ -136,9 +149,10 @@ void Sinkhorn::set_weights(int64_t problem, const std::vector<double>& a, const 
 }
 
 void Sinkhorn::set_start(int64_t problem, const std::vector<double>& v) {
-  if (static_cast<int64_t>(v.size()) != cols_)
-    throw InvalidArgument(fmt::format("column potentials: expected {} values, found {}", cols_, v.size()));
-  const std::vector<double> log_b = download(*context_, log_b_, problem, cols_);
+  const int64_t cols = shape(problem).cols;
+  if (static_cast<int64_t>(v.size()) != cols)
+    throw InvalidArgument(fmt::format("column potentials: expected {} values, found {}", cols, v.size()));
+  const std::vector<double> log_b = download(*context_, log_b_, problem * cols_, cols);
   std::vector<double> start = v;
   bool any_finite = false;
   for (size_t j = 0; j < start.size(); ++j) {
@@ -153,6 +167,11 @@ void Sinkhorn::set_start(int64_t problem, const std::vector<double>& v) {
   context_->copy_to_device(start_.data() + problem * cols_, start.data(), start.size() * sizeof(double));
 }
 
+void Sinkhorn::check_problem(int64_t problem) const {
+  if (problem < 0 || problem >= batch())
+    throw InvalidArgument(fmt::format("problem: expected one of {}, found {}", batch(), problem));
+}
+
 void Sinkhorn::check(ConstMatrixF affinity, int64_t problems) const {
   if (affinity.rows != problems * rows_ || affinity.cols != cols_)
     throw InvalidArgument(fmt::format("affinity: expected [{} x {}, {}], found [{}, {}]", problems, rows_,
@@ -161,17 +180,30 @@ void Sinkhorn::check(ConstMatrixF affinity, int64_t problems) const {
 
 kernels::EntropicBatch Sinkhorn::problems(Group group, ConstMatrixF strip, int64_t problem_stride,
                                           int64_t strip_begin, int64_t strip_height) const {
-  return {.affinity = strip.data,
-          .batch = group.count,
-          .rows = rows_,
-          .cols = cols_,
-          .row_stride = strip.stride,
-          .problem_stride = problem_stride,
-          .inverse_epsilon = inverse_epsilon_.data() + group.first,
-          .log_a = log_a_.data() + group.first * rows_,
-          .log_b = log_b_.data() + group.first * cols_,
-          .strip_height = strip_height,
-          .strip_begin = strip_begin};
+  kernels::EntropicBatch problems{.affinity = strip.data,
+                                  .batch = group.count,
+                                  .rows = rows_,
+                                  .cols = cols_,
+                                  .row_stride = strip.stride,
+                                  .problem_stride = problem_stride,
+                                  .inverse_epsilon = inverse_epsilon_.data() + group.first,
+                                  .log_a = log_a_.data() + group.first * rows_,
+                                  .log_b = log_b_.data() + group.first * cols_,
+                                  .strip_height = strip_height,
+                                  .strip_begin = strip_begin};
+  if (ragged()) ragged_->apply(problems, ragged_->solved);
+  return problems;
+}
+
+kernels::EntropicBatch Sinkhorn::one_problem(int64_t problem, ConstMatrixF affinity) const {
+  return {.affinity = affinity.data,
+          .batch = 1,
+          .rows = affinity.rows,
+          .cols = affinity.cols,
+          .row_stride = affinity.stride,
+          .inverse_epsilon = inverse_epsilon_.data() + problem,
+          .log_a = log_a_.data() + problem * rows_,
+          .log_b = log_b_.data() + problem * cols_};
 }
 
 kernels::SinkhornState* Sinkhorn::states(int64_t problem) const {
@@ -199,30 +231,37 @@ std::vector<SinkhornResult> Sinkhorn::results() const {
 }
 
 std::vector<double> Sinkhorn::row_potentials(int64_t problem) const {
-  return download(*context_, u_, problem, rows_);
+  return download(*context_, u_, problem * rows_, shape(problem).rows);
 }
 
 std::vector<double> Sinkhorn::column_potentials(int64_t problem) const {
-  return download(*context_, v_, problem, cols_);
+  return download(*context_, v_, problem * cols_, shape(problem).cols);
 }
 
-void Sinkhorn::plan(ConstMatrixF affinity, MatrixF plan) { this->plan(all(), affinity, plan); }
+void Sinkhorn::plan(ConstMatrixF affinity, MatrixF plan) {
+  check_uniform();
+  check(affinity, batch());
+  check(plan, batch());
+  this->plan(0, problems(all(), affinity, affinity.stride * rows_), affinity, plan);
+}
 
 void Sinkhorn::plan(int64_t problem, ConstMatrixF affinity, MatrixF plan) {
-  if (problem < 0 || problem >= batch())
-    throw InvalidArgument(fmt::format("problem: expected one of {}, found {}", batch(), problem));
-  this->plan(Group{problem, 1}, affinity, plan);
+  const auto [rows, cols] = shape(problem);
+  for (const auto& [name, matrix] : {std::pair{"affinity", affinity}, std::pair{"plan", ConstMatrixF(plan)}})
+    if (matrix.rows != rows || matrix.cols != cols)
+      throw InvalidArgument(fmt::format("{} of problem {}: expected [{}, {}], found [{}, {}]", name, problem,
+                                        rows, cols, matrix.rows, matrix.cols));
+  this->plan(problem, one_problem(problem, affinity), affinity, plan);
 }
 
-void Sinkhorn::plan(Group group, ConstMatrixF affinity, MatrixF plan) {
-  check(affinity, group.count);
-  check(plan, group.count);
+void Sinkhorn::plan(int64_t first, const kernels::EntropicBatch& problems, ConstMatrixF affinity,
+                    MatrixF plan) {
   if (plan.stride != affinity.stride)
     throw InvalidArgument(
         fmt::format("plan: expected the affinity's stride {}, found {}", affinity.stride, plan.stride));
-  kernels::SinkhornPlan args{.problems = problems(group, affinity, affinity.stride * rows_),
-                             .u = u_.data() + group.first * rows_,
-                             .v = v_.data() + group.first * cols_,
+  kernels::SinkhornPlan args{.problems = problems,
+                             .u = u_.data() + first * rows_,
+                             .v = v_.data() + first * cols_,
                              .plan = plan.data};
   Workspace workspace(*context_);
   args.scratch =

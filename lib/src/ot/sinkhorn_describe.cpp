@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "kernels/sinkhorn_scaling.h"
+#include "ot/sinkhorn_ragged.h"
 #include "sotalign/ot/sinkhorn.h"
 
 namespace sotalign {
@@ -38,6 +39,10 @@ int64_t Sinkhorn::density_bytes(int64_t rows, int64_t cols) {
   return kernels::density_bytes(1, rows, cols, kernels::DensityType::kFloat);
 }
 
+int64_t Sinkhorn::density_bytes(Group group) const {
+  return ragged() ? ragged_->density_bytes : group.count * density_bytes(rows_, cols_);
+}
+
 std::string Sinkhorn::describe() const {
   const bool chosen = options_[0].form != SinkhornForm::kAuto;
   if (!scaling_form())
@@ -45,13 +50,12 @@ std::string Sinkhorn::describe() const {
                        chosen ? "chosen" : "so few iterations do not repay a density");
   const bool ladder = options_[0].storage == SinkhornStorage::kLadder;
   const kernels::SinkhornScaling scaling{
-      .problems = {.batch = batch(), .rows = rows_, .cols = cols_},
+      .problems = problems(all(), {}, 0),
       .type = ladder ? kernels::DensityType::kBfloat16 : kernels::DensityType::kFloat};
   return fmt::format(
       "scaling form ({}), {} density in {:.1f} MiB: {}",
       chosen ? "chosen" : fmt::format("up to {} iterations repay a density", options_[0].iterations),
-      ladder ? "bfloat16, then float" : "float",
-      static_cast<double>(batch() * density_bytes(rows_, cols_)) / (1 << 20),
+      ladder ? "bfloat16, then float" : "float", static_cast<double>(density_bytes(all())) / (1 << 20),
       sotalign::describe(sinkhorn_scaling_mapping(context_->queue(), scaling)));
 }
 

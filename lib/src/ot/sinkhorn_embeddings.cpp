@@ -16,6 +16,7 @@ namespace sotalign {
 using detail::ProductStrips;
 
 void Sinkhorn::check(const Embeddings& embeddings) const {
+  check_uniform();
   if (batch() != 1)
     throw InvalidArgument(fmt::format("embeddings: expected a solver for one problem, found {}", batch()));
   detail::check_form(options_[0].form, options_[0].storage);

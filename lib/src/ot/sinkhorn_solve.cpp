@@ -94,6 +94,7 @@ class Sinkhorn::Solve {
 };
 
 void Sinkhorn::solve(ConstMatrixF affinity) {
+  check_uniform();
   check(affinity, batch());
   solve(detail::StoredStrips(affinity.row_range(0, rows_), affinity.stride * rows_), all());
 }
@@ -177,7 +178,7 @@ void Sinkhorn::Solve::iterate_scaling() {
   float* row_mass = workspace.take<float>(group_.count * rows_);
   float* column_mass = workspace.take<float>(group_.count * cols_);
   const int64_t density_bytes = Sinkhorn::density_bytes(rows_, cols_);
-  void* density = workspace.take<unsigned char>(group_.count * density_bytes);
+  void* density = workspace.take<unsigned char>(solver_.density_bytes(group_));
   kernels::SinkhornRowUpdate rows{.problems = problems, .states = states_, .v = v_, .u = u_};
   kernels::SinkhornColumnUpdate columns{.problems = problems, .states = states_, .u = u_, .v = v_};
   kernels::SinkhornFold fold{.problems = problems,

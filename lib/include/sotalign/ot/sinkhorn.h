@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -75,14 +76,35 @@ struct SinkhornResult {
   SinkhornStatus status = SinkhornStatus::kFixed;
 };
 
-/// A solver for `batch` problems of shape [rows, cols]. It owns potentials, weights and scratch memory, so
-/// that solving again allocates nothing and nothing is copied to the host. The context outlives it.
+/// What a problem of a batch of several shapes is.
+struct SinkhornShape {
+  int64_t rows = 0, cols = 0;  ///< >= 1
+  bool operator==(const SinkhornShape&) const = default;
+};
+
+/// A solver for `batch` problems of shape [rows, cols], or of a shape each. It owns potentials, weights and
+/// scratch memory, so that solving again allocates nothing and nothing is copied to the host. The context
+/// outlives it.
+///
+/// Shapes of their own need no padding: memory for matrices and the work on them are what the problems have,
+/// sum_b rows_b cols_b. Vectors take what the longest ones take. On the CPU a problem's results are to the
+/// bit those that it has alone; on CUDA threads are mapped as the widest problem needs it, so that results
+/// agree within rounding (and are the same on every run), and much narrower problems leave threads idle.
 class Sinkhorn {
  public:
   /// One entry of `options` for each problem; they may differ in epsilon alone. Throws InvalidArgument.
   Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vector<SinkhornOptions>& options);
   Sinkhorn(Context& context, int64_t rows, int64_t cols, const SinkhornOptions& options)
       : Sinkhorn(context, rows, cols, std::vector<SinkhornOptions>{options}) {}
+
+  /// A shape for each problem, and one entry of `options` for each. Affinities are then given one by one.
+  Sinkhorn(Context& context, const std::vector<SinkhornShape>& shapes,
+           const std::vector<SinkhornOptions>& options);
+  Sinkhorn(Context& context, const std::vector<SinkhornShape>& shapes, const SinkhornOptions& options)
+      : Sinkhorn(context, shapes, std::vector<SinkhornOptions>(shapes.size(), options)) {}
+  ~Sinkhorn();
+  Sinkhorn(Sinkhorn&&) noexcept;
+  Sinkhorn& operator=(Sinkhorn&&) noexcept;
 
   /// Weights of one problem, [rows] and [cols], >= 0, finite, not all zero; scaled here to sum to one. A row
   /// of weight 0 has a plan row of zeros and potential -inf, and so has a column. An empty vector stands for
@@ -97,6 +119,10 @@ class Sinkhorn {
   /// Solves all problems. affinity: [batch * rows, cols] with any stride, finite. Queued, not waited for.
   void solve(ConstMatrixF affinity);
 
+  /// The same for problems of several shapes: affinities[b] is [rows_b, cols_b], anywhere and of any stride.
+  /// Where they lie is copied to the device if it is not where they lay for the solve before: that waits.
+  void solve(const std::vector<ConstMatrixF>& affinities);
+
   /// The same for K = x y', of which only a strip of rows is in memory at a time: each iteration costs the
   /// product once. For a solver of one problem. Waits in every iteration, as strips that are not needed are
   /// not to be made. strip_rows: of each strip; 0: as suits the device.
@@ -109,6 +135,9 @@ class Sinkhorn {
 
   /// Writes the plans of the last solve, [batch * rows, cols] like the affinity, which they may overwrite.
   void plan(ConstMatrixF affinity, MatrixF plan);
+  /// The same for problems of several shapes. Each plan may overwrite its affinity; strides may differ. What
+  /// has moved since the call before is copied to the device, which waits.
+  void plan(const std::vector<ConstMatrixF>& affinities, const std::vector<MatrixF>& plans);
   /// The plan of one problem, [rows, cols] like its affinity.
   void plan(int64_t problem, ConstMatrixF affinity, MatrixF plan);
   /// Rows [first_row, first_row + plan.rows) of the plan.
@@ -122,12 +151,18 @@ class Sinkhorn {
   std::string describe() const;
 
   int64_t batch() const { return static_cast<int64_t>(options_.size()); }
-  int64_t rows() const { return rows_; }
+  int64_t rows() const { return rows_; }  ///< of the problems, or the most that one has
   int64_t cols() const { return cols_; }
+  SinkhornShape shape(int64_t problem) const;
 
  private:
   friend class Klot;
   friend class StreamedKlot;
+  Sinkhorn(Context& context, SinkhornShape largest, const std::vector<SinkhornShape>& shapes,
+           const std::vector<SinkhornOptions>& options);
+  void check_problem(int64_t problem) const;
+  void check(const char* name, const std::vector<ConstMatrixF>& matrices) const;
+  void check_uniform() const;
   void check(ConstMatrixF affinity, int64_t problems) const;
   void check(const Embeddings& embeddings) const;
   static int64_t vector_bytes(int64_t rows, int64_t cols);
@@ -145,8 +180,14 @@ class Sinkhorn {
   kernels::EntropicBatch problems(Group group, ConstMatrixF strip, int64_t problem_stride,
                                   int64_t strip_begin = 0, int64_t strip_height = 0) const;
   kernels::SinkhornState* states(int64_t problem = 0) const;
+  /// One problem of any batch.
+  kernels::EntropicBatch one_problem(int64_t problem, ConstMatrixF affinity) const;
+  bool ragged() const { return ragged_ != nullptr; }
+  /// Of the densities of a group.
+  int64_t density_bytes(Group group) const;
   bool scaling_form() const;
-  void plan(Group group, ConstMatrixF affinity, MatrixF plan);
+  /// From problem `first` on.
+  void plan(int64_t first, const kernels::EntropicBatch& problems, ConstMatrixF affinity, MatrixF plan);
   class Solve;  // in sinkhorn_solve.cpp
   void solve(const detail::Strips& strips, Group group);
 
@@ -160,7 +201,9 @@ class Sinkhorn {
   Buffer<double> u_, v_;           // [batch, rows], [batch, cols]
   Buffer<double> start_;           // [batch, cols], the v of the next start
   Buffer<unsigned char> states_,
-      fresh_states_;  // kernels::SinkhornState [batch], and what a solve starts with
+      fresh_states_;                // kernels::SinkhornState [batch], and what a solve starts with
+  struct Ragged;                    // in sinkhorn_ragged.h
+  std::unique_ptr<Ragged> ragged_;  // of problems with shapes of their own; null: all are [rows, cols]
 };
 
 }  // namespace sotalign

@@ -1,0 +1,14 @@
+#include "kernels/problem_chunks.h"
+
+#include "kernels/cpu/sinkhorn_common.h"
+#include "kernels/density.h"
+
+namespace sotalign::kernels::cpu {
+
+// As alone, so that results are those that a problem has alone.
+ProblemChunks problem_chunks(const Queue&, const ProblemSize& size) {
+  const int64_t chunks = chunk_count({.rows = size.rows, .cols = size.cols});
+  return {chunks, chunks * density_stride(size.cols, DensityType::kFloat)};
+}
+
+}  // namespace sotalign::kernels::cpu

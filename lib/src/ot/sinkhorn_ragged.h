@@ -1,0 +1,47 @@
+// What a solver keeps of problems that have shapes of their own.
+#pragma once
+
+#include <vector>
+
+#include "kernels/entropic_batch.h"
+#include "kernels/sinkhorn_plan.h"
+#include "sotalign/core/buffer.h"
+#include "sotalign/ot/sinkhorn.h"
+
+namespace sotalign {
+
+struct Sinkhorn::Ragged {
+  /// A copy on the device, made anew where the one on the host has changed.
+  template <class T>
+  class Mirrored {
+   public:
+    Mirrored() = default;
+    Mirrored(Context& context, const std::vector<T>& values) : host_(values), device_(context, values) {}
+    void update(const std::vector<T>& values) {
+      if (values == host_) return;
+      host_ = values;
+      device_.upload(host_.data());
+    }
+    const T* data() const { return device_.data(); }
+
+   private:
+    std::vector<T> host_;
+    Buffer<T> device_;
+  };
+
+  std::vector<SinkhornShape> shapes;            // [batch]
+  std::vector<kernels::ProblemLayout> layouts;  // [batch]; where affinities are is filled in for each call
+  std::vector<kernels::PlanLayout> plans;       // [batch]
+  Mirrored<kernels::ProblemLayout> solved, planned;
+  Mirrored<kernels::PlanLayout> planned_to;
+  Buffer<int32_t> chunk_problems;
+  int64_t chunks = 0, partials = 0, density_bytes = 0;  // of all
+
+  Ragged(Context& context, const std::vector<SinkhornShape>& shapes);
+  /// On the device, with these affinities.
+  void place(const std::vector<ConstMatrixF>& affinities, Mirrored<kernels::ProblemLayout>& on_device);
+  /// Makes problems of the largest shape those of `on_device`.
+  void apply(kernels::EntropicBatch& problems, const Mirrored<kernels::ProblemLayout>& on_device) const;
+};
+
+}  // namespace sotalign
