@@ -13,7 +13,7 @@ namespace {
 
 constexpr int64_t kColumnBlock = 512;
 /// Entries of a batch below which the threads' meeting costs more than it saves.
-constexpr int64_t kWorthThreads = int64_t{1} << 19;
+constexpr int64_t kWorthThreads = int64_t{1} << 17;
 /// Two groups of rows stay in a core's second-level cache. The more rows, the less often column sums are read
 /// and written: 8 rows for 4 took 0.6 to 0.9 times as long at n = 1024 to 4096.
 int rows_of_group(int64_t cols) { return cols <= 8192 ? 8 : cols <= 16384 ? 4 : cols <= 32768 ? 2 : 1; }
