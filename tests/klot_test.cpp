@@ -42,7 +42,7 @@ SOTALIGN_ON_EVERY_DEVICE(KlotTest);
 // StreamedKlotTest has them. This is about what rounding to 16 bits costs.
 TEST_P(KlotTest, FixedPointIsWithinOnePerMilleOfGoldenVectors) {
   for (const auto& [name, epsilon, epsilon_teacher, iterations] :
-       {std::tuple{"klot_0", 0.05, 0.01, 100}, {"klot_1", 0.05, 0.01, 100}, {"klot_3", 0.1, 0.1, 100}}) {
+       {std::tuple{"klot_0", 0.05, 0.01, 100}, {"klot_1", 0.05, 0.01, 100}}) {
     SCOPED_TRACE(name);
     const std::string path = std::string(SOTALIGN_TEST_DATA "/golden/") + name;
     const testing::GoldenArray k = testing::read_golden(path + ".k_student.npy"),

@@ -1,3 +1,5 @@
+#include <sys/mman.h>
+
 #include <cstdlib>
 #include <cstring>
 
@@ -9,13 +11,21 @@ namespace sotalign::detail {
 namespace {
 
 constexpr size_t kAlignment = 64;  // a cache line, and the widest vector register
+constexpr size_t kHugePage = size_t{2} << 20;
 
 class CpuRuntime final : public Runtime {
  public:
   void* allocate(size_t bytes) override {
     // More than a process can address comes from negative or overflowing products.
     if (bytes >= size_t{1} << 47) return nullptr;
-    return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+    if (bytes < 2 * kHugePage)
+      return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+    // A sweep over a matrix touches several rows at a time, and with pages of 4 KiB looks up one every 64
+    // lines. Where the system has no huge pages, or none left, the advice is not taken.
+    void* pointer = nullptr;
+    if (posix_memalign(&pointer, kHugePage, bytes) != 0) return nullptr;
+    madvise(pointer, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+    return pointer;
   }
   void deallocate(void* pointer) noexcept override { std::free(pointer); }
   int64_t free_bytes() const override { return available_host_bytes(); }
