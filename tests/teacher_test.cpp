@@ -331,7 +331,8 @@ TEST(TeacherNames, RoundTrip) {
     parse_teacher_kind("ridge");
     FAIL() << "no exception";
   } catch (const InvalidArgument& error) {
-    EXPECT_NE(std::string(error.what()).find("cca, procrustes, contrastive, found 'ridge'"), std::string::npos)
+    EXPECT_NE(std::string(error.what()).find("cca, procrustes, contrastive, found 'ridge'"),
+              std::string::npos)
         << error.what();
   }
 }

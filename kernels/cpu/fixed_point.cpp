@@ -54,9 +54,8 @@ void encode_fixed_point(const Queue& queue, const EncodeFixedPoint& args) {
 
 void decode_fixed_point(const Queue& queue, const DecodeFixedPoint& args) {
 #pragma omp parallel for num_threads(queue.threads) schedule(static)
-  for (int64_t i = 0; i < args.rows; ++i)
-    HWY_DYNAMIC_DISPATCH(DecodeRow)
-    (args.q + i * args.q_stride, args.centre[i], args.step[i], args.x + i * args.x_stride, args.cols);
+  for (int64_t i = 0; i < args.rows; ++i) HWY_DYNAMIC_DISPATCH(DecodeRow)
+  (args.q + i * args.q_stride, args.centre[i], args.step[i], args.x + i * args.x_stride, args.cols);
 }
 
 }  // namespace sotalign::kernels::cpu
