@@ -3,7 +3,6 @@
 // the same test rows. These are the figures of the README.
 #include <fmt/format.h>
 
-#include <chrono>
 #include <cmath>
 #include <memory>
 
@@ -36,6 +35,11 @@ struct Method {
   std::string name;
   std::vector<RetrievalResult> results = {};  // one for each seed
   std::vector<double> seconds = {};
+
+  void add(const RetrievalResult& result, double taken) {
+    results.push_back(result);
+    seconds.push_back(taken);
+  }
 };
 
 class Comparison {
@@ -86,15 +90,7 @@ class Comparison {
                        .texts = take_rows(texts_, split.unpaired_texts),
                        .val_images = {},
                        .val_texts = {}};
-    const HostMatrix test_images = take_rows(images_, measured), test_texts = take_rows(texts_, measured);
-    const auto measure = [&](Method& method, const Model& model, Projection projection, double seconds) {
-      const auto embedded = [&](Side side, const std::string& path, const HostMatrix& x) {
-        return upload(context_, embed(context_, model, side, projection, path, x));
-      };
-      method.results.push_back(retrieval(context_, embedded(Side::kX, arguments_.images, test_images),
-                                         embedded(Side::kY, arguments_.texts, test_texts)));
-      method.seconds.push_back(seconds);
-    };
+    const TestPairs test{.images = take_rows(images_, measured), .texts = take_rows(texts_, measured)};
 
     TrainOptions options = arguments_.config.train;
     options.seed = seed;
@@ -102,18 +98,9 @@ class Comparison {
     sail.klot_weight = 0;
     for (const auto& [method, method_options] :
          {std::pair{&methods_[1], sail}, std::pair{&methods_[2], options}}) {
-      const auto start = std::chrono::steady_clock::now();
-      Trainer trainer(context_, data.view(), method_options);
-      progress_.start(method->name, 0, method_options.steps);
-      while (!trainer.finished()) {
-        trainer.train_step();
-        if (progress_.due())
-          progress_.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));
-      }
-      trainer.metrics();  // throws if the numbers went wild
-      const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-      measure(*method, trainer.model(), Projection::kHeads, taken.count());
-      if (method == &methods_[2]) measure(methods_[0], trainer.model(), Projection::kTeacher, -1);
+      const Outcome outcome = run_experiment(context_, data, test, method_options, method->name, progress_);
+      method->add(outcome.heads, outcome.seconds);
+      if (method == &methods_[2]) methods_[0].add(outcome.teacher, -1);
     }
     std::string line = fmt::format("seed {:<4}", seed);
     for (const Method& method : methods_)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <numeric>
 #include <utility>
 
@@ -48,6 +49,29 @@ HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows)
   for (const int64_t i : rows)
     values.insert(values.end(), matrix.view().row(i), matrix.view().row(i) + matrix.cols());
   return HostMatrix(std::move(values), static_cast<int64_t>(rows.size()), matrix.cols());
+}
+
+Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
+                       const TrainOptions& options, const std::string& name, Progress& progress) {
+  const auto start = std::chrono::steady_clock::now();
+  Trainer trainer(context, data.view(), options);
+  progress.start(name, 0, options.steps);
+  while (!trainer.finished()) {
+    trainer.train_step();
+    if (progress.due())
+      progress.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));
+  }
+  trainer.metrics();  // throws if the numbers went wild
+  const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+  const auto measure = [&](Projection projection) {
+    const auto embedded = [&](Side side, const HostMatrix& x) {
+      return upload(context, embed(context, trainer.model(), side, projection, "test rows", x));
+    };
+    return retrieval(context, embedded(Side::kX, test.images), embedded(Side::kY, test.texts));
+  };
+  return {.heads = measure(Projection::kHeads),
+          .teacher = measure(Projection::kTeacher),
+          .seconds = taken.count()};
 }
 
 }  // namespace sotalign::app

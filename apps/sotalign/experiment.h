@@ -6,7 +6,11 @@
 #include <string>
 #include <vector>
 
+#include "inputs.h"
+#include "progress.h"
+#include "sotalign/eval/retrieval.h"
 #include "sotalign/io/array.h"
+#include "sotalign/train/trainer.h"
 
 namespace sotalign::app {
 
@@ -24,5 +28,19 @@ struct Split {
 Split split_rows(int64_t rows, const SplitSizes& sizes, uint64_t seed);
 
 HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows);
+
+/// Rows to measure retrieval on; row i of the images belongs to row i of the texts.
+struct TestPairs {
+  HostMatrix images, texts;
+};
+
+struct Outcome {
+  RetrievalResult heads, teacher;
+  double seconds = 0;  ///< of making the trainer and all its steps
+};
+/// Trains with `options` on `data`, whose validation rows are not looked at, and measures the last step's
+/// heads and the teacher. `progress` draws a bar under `name`. Throws NumericalError if the numbers go wild.
+Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
+                       const TrainOptions& options, const std::string& name, Progress& progress);
 
 }  // namespace sotalign::app

@@ -250,26 +250,28 @@ void OptionTable::read_config(const std::string& path) {
   if (!config.is_object())
     throw IoError(fmt::format("{}: expected a JSON object, found {}", path, config.type_name()));
   for (const auto& [key, value] : config.items()) {
-    const auto entry =
-        std::find_if(entries_.begin(), entries_.end(), [&k = key](const Entry& e) { return e.key == k; });
-    if (entry == entries_.end()) {
-      std::vector<std::string> keys;
-      for (const Entry& known : entries_) keys.push_back(known.key);
-      throw InvalidArgument(fmt::format("{}: unknown key {}; the nearest known key is '{}'", path,
-                                        shown(Json(key)), nearest(key, keys)));
-    }
-    if (entry->option->count() > 0) {
-      // A flag wins, but a mistake in the file is still one.
-      const Json kept = value_of(entry->target);
-      const bool fits = assign(value, entry->target);
-      assign(kept, entry->target);
-      if (fits) continue;
-    } else if (assign(value, entry->target)) {
-      continue;
-    }
-    throw InvalidArgument(fmt::format("{}: {}: expected {}, found {} ({})", path, key,
-                                      expectation(entry->target), shown(value), value.type_name()));
+    Entry& entry = find(key, path);
+    const Json kept = value_of(entry.target);
+    set(key, value, path);
+    if (entry.option->count() > 0) assign(kept, entry.target);  // a flag wins, but a mistake is still one
   }
+}
+
+OptionTable::Entry& OptionTable::find(const std::string& key, const std::string& where) {
+  const auto entry =
+      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
+  if (entry != entries_.end()) return *entry;
+  std::vector<std::string> keys;
+  for (const Entry& known : entries_) keys.push_back(known.key);
+  throw InvalidArgument(fmt::format("{}: unknown key {}; the nearest known key is '{}'", where,
+                                    shown(Json(key)), nearest(key, keys)));
+}
+
+void OptionTable::set(const std::string& key, const Json& value, const std::string& where) {
+  const Entry& entry = find(key, where);
+  if (!assign(value, entry.target))
+    throw InvalidArgument(fmt::format("{}: {}: expected {}, found {} ({})", where, key,
+                                      expectation(entry.target), shown(value), value.type_name()));
 }
 
 Json OptionTable::values() const {

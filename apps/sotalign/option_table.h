@@ -69,6 +69,10 @@ class OptionTable {
   /// InvalidArgument that name file and key.
   void read_config(const std::string& path);
 
+  /// Sets one value, whatever flags have set. `where` begins the message of the InvalidArgument that is
+  /// thrown for a key that is not one and a value that does not fit.
+  void set(const std::string& key, const nlohmann::ordered_json& value, const std::string& where);
+
   /// The values now in force.
   nlohmann::ordered_json values() const;
   nlohmann::ordered_json values(Role role) const;
@@ -83,6 +87,8 @@ class OptionTable {
     Role role;
     CLI::Option* option;
   };
+  Entry& find(const std::string& key, const std::string& where);
+
   CLI::App& app_;
   std::string section_ = "Options";
   std::vector<Entry> entries_;
