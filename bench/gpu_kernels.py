@@ -47,8 +47,10 @@ LAYOUTS = [(128, 1, 4), (128, 2, 4), (128, 4, 4), (256, 4, 4), (512, 4, 4), (512
            (1024, 16, 1), (1024, 22, 1)]
 
 
-def layout_of(cols):
-    return next((layout for layout in LAYOUTS if cols <= layout[0] * layout[1]), None)
+def layout_of(cols, own_shapes=False):
+    """Batches of several shapes take no layout of more than 512 threads."""
+    return next((layout for layout in LAYOUTS
+                 if cols <= layout[0] * layout[1] and (layout[0] <= 512 or not own_shapes)), None)
 
 
 def centre_trips(cols):
@@ -56,13 +58,14 @@ def centre_trips(cols):
     return 2 + cols / 512 / 4
 
 
-def fused_iteration(n, m):
-    file, matrix, layout = "sinkhorn_iteration.cu", 4.0 * n * m, layout_of(m)
+def fused_iteration(n, m, own_shapes=False):
+    """`own_shapes`: the kernel for batches of several shapes, here of one problem."""
+    file, matrix, layout = "sinkhorn_iteration.cu", 4.0 * n * m, layout_of(m, own_shapes)
     tiles = tiles_of(n, m)
     chunks = chunk_count(n, max(132 * 1024 // layout[0], 264)) if layout else tiles[0]
     if layout:
         threads, columns, rows = layout
-        main = [launch(file, f"rows_kernel<{threads}, {columns}, {rows}>", threads, chunks,
+        main = [launch(file, f"rows_kernel<{threads}, {columns}, {rows}, {str(own_shapes).lower()}>", threads, chunks,
                        matrix + 4.0 * chunks * m + 16 * n + 4 * m, 4 * threads * columns, 4 * columns * rows, n * m)]
     else:
         main = [launch(file, "wide_rows_kernel", 256, blocks_for(n, 8), matrix + 16 * n + 4 * m, 0, 32, n * m),
@@ -222,7 +225,7 @@ STEPS = [
 KERNELS = [
     ("scaling", scaling_iteration), ("scaling, bfloat16", lambda n, m: scaling_iteration(n, m, 2)), ("fold", fold),
     ("absorb", absorb), ("absorb, bfloat16", lambda n, m: absorb(n, m, 2)), ("updates", log_domain_iteration),
-    ("fused iteration", fused_iteration), ("plan", plan), ("marginals", marginals), ("KLOT", klot_gradient),
+    ("fused iteration", fused_iteration), ("fused, several shapes", lambda n, m: fused_iteration(n, m, True)), ("plan", plan), ("marginals", marginals), ("KLOT", klot_gradient),
 ]
 # Widths at which another kernel takes over, so that each row is met at one of them.
 WIDTHS = sorted({t * c for t, c, _ in LAYOUTS} |

@@ -73,6 +73,9 @@ constexpr int64_t chunk_count(int64_t rows, int64_t most) {
 }
 
 inline constexpr int kTileThreads = 256;
+/// Blocks of tiles that registers are to leave room for on a multiprocessor, so that enough reads are on
+/// their way. What a problem of several shapes brings with it would take some of that otherwise.
+inline constexpr int kTileBlocks = 5;
 /// Rows that a thread of a tile reads at a time.
 inline constexpr int kTileRows = 8;
 

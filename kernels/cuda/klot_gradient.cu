@@ -52,7 +52,8 @@ __global__ void __launch_bounds__(kPrepareThreads) prepare_kernel(KlotGradient a
   }
 }
 
-__global__ void __launch_bounds__(kTileThreads) klot_kernel(KlotGradient args, Scratch s, Tiles tiles) {
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
+    klot_kernel(KlotGradient args, Scratch s, Tiles tiles) {
   SOTALIGN_SHARED(double, scratch, [kMaxWarps]);
   const Strip strip = strip_of(args.student);
   const Tile tile = tile_of_block(args.student, tiles);

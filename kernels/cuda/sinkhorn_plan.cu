@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(kTileThreads) plan_kernel(SinkhornPlan args, P
   }
 }
 
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     marginals_kernel(SinkhornMarginals args, MarginalScratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
   const Tile tile = tile_of_block(p, tiles, kColumns);

@@ -254,7 +254,7 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize)
 
 // Two reads, the second: tiles.
 template <class T>
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     wide_columns_kernel(SinkhornScaling args, Scratch s, Sizes n, Tiles tiles) {
   const Tile tile = tile_of_block(args.problems, tiles);
   const int64_t b = tile.problem, j = tile.column, stride = stride_of(args, n, b);

@@ -123,24 +123,24 @@ __global__ void __launch_bounds__(kPrepareThreads)
     s.rows[at] = std::isinf(args.problems.log_a[at]) ? Row{-INFINITY, 0.0f} : split(args.u[at], 0.0);
 }
 
-__global__ void __launch_bounds__(kTileThreads)
+__global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     tiles_kernel(SinkhornColumnUpdate args, ColumnScratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
   const Tile tile = tile_of_block(p, tiles);
   const int64_t b = tile.problem, j = tile.column, cols = cols_of(p, b), stride = row_stride_of(p, b);
   if (!wanted(args.states, b) || j >= cols) return;  // there is no barrier
   const float c = p.inverse_epsilon[b];
-  const float* affinity = affinity_of(p, b) + j;
-  const Row* rows = s.rows + b * p.rows + strip_of(p).begin;
+  const float* affinity = affinity_of(p, b) + tile.begin * stride + j;
+  const Row* rows = s.rows + b * p.rows + strip_of(p).begin + tile.begin;
   float maximum = kNoMaximum;
   double sum = 0;
-  for (int64_t i = tile.begin; i < tile.end; i += kTileRows) {
+  for (int left = static_cast<int>(tile.end - tile.begin); left > 0; left -= kTileRows, rows += kTileRows) {
     float k[kTileRows];
     Row row[kTileRows];
 #pragma unroll
-    for (int r = 0; r < kTileRows; ++r) {
-      k[r] = i + r < tile.end ? affinity[(i + r) * stride] : 0.0f;
-      row[r] = i + r < tile.end ? rows[i + r] : Row{-INFINITY, 0.0f};
+    for (int r = 0; r < kTileRows; ++r, affinity += stride) {
+      k[r] = r < left ? *affinity : 0.0f;
+      row[r] = r < left ? rows[r] : Row{-INFINITY, 0.0f};
     }
     float top = maximum;
 #pragma unroll
