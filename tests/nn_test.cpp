@@ -122,7 +122,13 @@ struct Oracle {
         for (int64_t j = 0; j < out; ++j) {
           double sum = b[j];
           for (int64_t k = 0; k < in; ++k) sum += input[i * in + k] * w[j * in + k];
-          y[i * out + j] = l + 1 < widths.size() ? activate(options.activation, sum) : sum;
+          if (l + 1 < widths.size())
+            sum = activate(options.activation, sum);
+          else if (options.residual)
+            for (int64_t k = 0; k < options.input_dim; ++k)
+              sum += x[i * options.input_dim + k] *
+                     tensors.at("head.residual.weight")[j * options.input_dim + k];
+          y[i * out + j] = sum;
         }
       input = y;
       in = out;
@@ -226,6 +232,20 @@ TEST_P(HeadTest, HiddenLayersGradientsAreFiniteDifferences) {
   }
 }
 
+TEST_P(HeadTest, ResidualGradientsAreFiniteDifferences) {
+  for (const Activation activation : kActivations)
+    for (const int64_t rows : {1, 33}) {
+      check({.input_dim = 7, .hidden = {11}, .output_dim = 5, .activation = activation, .residual = true},
+            rows);
+      check({.input_dim = 9,
+             .hidden = {13, 5, 4},
+             .output_dim = 12,
+             .activation = activation,
+             .residual = true},
+            rows);
+    }
+}
+
 TEST_P(HeadTest, ZeroRowsGiveZeroGradient) {
   const HeadOptions options{.input_dim = 6, .output_dim = 4};
   Model model(context, options);
@@ -274,7 +294,11 @@ TEST_P(HeadTest, EmbedAgreesWithTheOracleAcrossTiles) {
   const int64_t rows = 4096 + 33;
   for (const std::vector<int64_t>& hidden : {std::vector<int64_t>{}, {9}, {9, 17}, {9, 17, 3}})
     for (const Activation activation : kActivations) {
-      const HeadOptions options{.input_dim = 7, .hidden = hidden, .output_dim = 5, .activation = activation};
+      const HeadOptions options{.input_dim = 7,
+                                .hidden = hidden,
+                                .output_dim = 5,
+                                .activation = activation,
+                                .residual = hidden.size() == 2};
       Model model(context, options);
       // Strided input and output, as columns of wider matrices.
       const std::vector<float> wide = random_normal(rows * 10, 3);
@@ -358,6 +382,9 @@ TEST_P(HeadTest, BadArgumentsAreNamed) {
               Head({.input_dim = 3, .hidden = {2, 0}, .output_dim = 4}, "h", set);
             }),
             "h: layer 1: expected a width of at least 1, found 0");
+  ParameterSet another;
+  EXPECT_EQ(error_message([&] { Head({.input_dim = 3, .output_dim = 4, .residual = true}, "h", another); }),
+            "h: residual: expected hidden layers, found none");
 }
 
 }  // namespace

@@ -63,6 +63,10 @@ std::vector<std::vector<float>> random_gradients(int64_t steps, int64_t count, u
   return gradients;
 }
 
+std::vector<float> part_of(const std::vector<float>& all, int64_t first, int64_t count) {
+  return {all.begin() + first, all.begin() + first + count};
+}
+
 class OptimizerTest : public testing::DeviceTest {};
 SOTALIGN_ON_EVERY_DEVICE(OptimizerTest);
 
@@ -125,6 +129,43 @@ TEST_P(OptimizerTest, NanGradientIsNotSilentlyDropped) {
     const std::vector<float> w = run(context, options_of(kind), {1.0f, 1.0f}, {{nan, 1.0f}}, 2);
     EXPECT_TRUE(std::isnan(w[0]));
     EXPECT_TRUE(std::isfinite(w[1]));
+  }
+}
+
+TEST_P(OptimizerTest, RangesHaveRatesOfTheirOwn) {
+  const int64_t count = 77;
+  const std::vector<float> start = random_normal(count, 3);
+  const auto gradients = random_gradients(4, count, 4);
+  // One after the other, entries 60 to 69 are in none.
+  const std::vector<ParameterRange> ranges = {
+      {.first = 0, .count = 20},
+      {.first = 20, .count = 13, .rate = 0.5},
+      {.first = 33, .count = 27, .decay = false, .rate = 2.0},
+      {.first = 70, .count = 7, .rate = 0.0},
+  };
+  for (const OptimizerKind kind : kKinds) {
+    Buffer<float> weights(context, start);
+    Optimizer optimizer(context, count, options_of(kind));
+    for (const std::vector<float>& g : gradients)
+      optimizer.step(weights.data(), Buffer<float>(context, g).data(), ranges, kRate);
+    EXPECT_EQ(optimizer.steps(), 4);
+    const std::vector<float> moved = weights.download();
+    std::vector<float> expected = start;
+    for (const ParameterRange& range : ranges) {
+      // A range alone, at its rate.
+      const auto part = [&](const std::vector<float>& all) { return part_of(all, range.first, range.count); };
+      Buffer<float> own(context, part(start));
+      Optimizer single(context, range.count, options_of(kind));
+      for (const std::vector<float>& g : gradients)
+        single.step(own.data(), Buffer<float>(context, part(g)).data(), range.count,
+                    range.decay ? range.count : 0, kRate * range.rate);
+      const std::vector<float> values = own.download();
+      std::copy(values.begin(), values.end(), expected.begin() + range.first);
+    }
+    EXPECT_EQ(moved, expected);
+    EXPECT_EQ(part_of(moved, 60, 17), part_of(start, 60, 17));
+    EXPECT_NE(part_of(moved, 20, 13),
+              part_of(run(context, options_of(kind), start, gradients, count), 20, 13));
   }
 }
 
@@ -297,6 +338,12 @@ TEST_P(OptimizerTest, ErrorsNameArgumentAndValues) {
             "optimizer: decayed_count, expected 0 to 3, found 4");
   EXPECT_EQ(message([&] { optimizer.step(nullptr, nullptr, 3, 0, -1.0); }),
             "optimizer: learning_rate, expected 0 or a positive number, found -1");
+  const auto ranged = [&](const ParameterRange& range) {
+    return message([&] { optimizer.step(nullptr, nullptr, {range}, kRate); });
+  };
+  EXPECT_EQ(ranged({.first = 2, .count = 2}),
+            "optimizer: range, expected a part of 3 parameters, found 2 from 2 on");
+  EXPECT_EQ(ranged({.count = 3, .rate = -1}), "optimizer: rate, expected 0 or a positive number, found -1");
   EXPECT_EQ(message([&] { optimizer.set_steps(-1); }), "optimizer: steps, expected at least 0, found -1");
   EXPECT_EQ(optimizer.steps(), 0);
 }

@@ -81,6 +81,13 @@ Head::Head(HeadOptions options, const std::string& name, ParameterSet& parameter
         parameters.add({.name = layer + ".bias", .shape = {outputs}, .decay = false, .spread = bound}));
     inputs = outputs;
   }
+  if (!options_.residual) return;
+  if (options_.hidden.empty())
+    throw InvalidArgument(fmt::format("{}: residual: expected hidden layers, found none", name));
+  const float bound = static_cast<float>(1.0 / std::sqrt(static_cast<double>(options_.input_dim)));
+  residual_ = parameters.add({.name = name + ".residual.weight",
+                              .shape = {options_.output_dim, options_.input_dim},
+                              .spread = bound});
 }
 
 int64_t Head::width(int64_t layer) const {
@@ -94,11 +101,13 @@ void Head::check_activations(const Activations& saved) const {
     throw InvalidArgument("saved: expected activations made for this head, found those of a different one");
 }
 
-void Head::apply_layer(Context& context, const ParameterSet& parameters, int64_t layer, ConstMatrixF x,
-                       MatrixF linear, MatrixF y) const {
+void Head::apply_layer(Context& context, const ParameterSet& parameters, int64_t layer, ConstMatrixF z,
+                       ConstMatrixF x, MatrixF linear, MatrixF y) const {
   const size_t l = static_cast<size_t>(layer);
   const bool last = layer + 1 == layers();
   gemm(context, Op::kNone, Op::kTranspose, 1.0f, x, parameters.value(weights_[l]), 0.0f, linear);
+  if (last && residual_ >= 0)
+    gemm(context, Op::kNone, Op::kTranspose, 1.0f, z, parameters.value(residual_), 1.0f, linear);
   kernels::bias_activation(context.queue(), {.activation = last ? kernels::Activation::kNone
                                                                 : kernel_activation(options_.activation),
                                              .x = linear.data,
@@ -119,11 +128,12 @@ ConstMatrixF Head::forward(Context& context, const ParameterSet& parameters, Con
         fmt::format("x: expected at most the {} rows that the activations are sized for, found {}",
                     saved.max_rows_, x.rows));
   saved.rows_ = x.rows;
+  const ConstMatrixF z = x;
   MatrixF y;
   for (size_t l = 0; l < weights_.size(); ++l) {
     y = saved.outputs_[l].view().row_range(0, x.rows);
     const MatrixF linear = l < saved.linear_.size() ? saved.linear_[l].view().row_range(0, y.rows) : y;
-    apply_layer(context, parameters, static_cast<int64_t>(l), x, linear, y);
+    apply_layer(context, parameters, static_cast<int64_t>(l), z, x, linear, y);
     x = y;
   }
   normalize(context, y, saved.norms_.data());
@@ -156,6 +166,8 @@ void Head::backward(Context& context, ParameterSet& parameters, ConstMatrixF x, 
                                                      .dx_stride = gradient.stride,
                                                      .rows = rows,
                                                      .cols = gradient.cols});
+  if (residual_ >= 0)
+    gemm(context, Op::kTranspose, Op::kNone, 1.0f, gradient, x, 0.0f, parameters.gradient(residual_));
   for (size_t l = weights_.size(); l-- > 0;) {
     const ConstMatrixF input = l == 0 ? x : saved.outputs_[l - 1].view().row_range(0, rows);
     gemm(context, Op::kTranspose, Op::kNone, 1.0f, gradient, input, 0.0f, parameters.gradient(weights_[l]));
@@ -200,7 +212,7 @@ void Head::embed(Context& context, const ParameterSet& parameters, ConstMatrixF 
     for (int64_t layer = 0; layer < layers(); ++layer) {
       const MatrixF y =
           layer + 1 == layers() ? out.row_range(first, rows) : MatrixF(free_buffer, rows, width(layer));
-      apply_layer(context, parameters, layer, input, y, y);
+      apply_layer(context, parameters, layer, x.row_range(first, rows), input, y, y);
       input = y;
       std::swap(free_buffer, other_buffer);
     }

@@ -40,14 +40,41 @@ void Optimizer::step(float* weights, const float* gradients, int64_t count, int6
   if (decayed_count < 0 || decayed_count > count)
     throw InvalidArgument(
         fmt::format("optimizer: decayed_count, expected 0 to {}, found {}", count, decayed_count));
+  check_rate(learning_rate);
+  ++steps_;
+  update(weights, gradients, 0, count, decayed_count, learning_rate);
+}
+
+void Optimizer::step(float* weights, const float* gradients, const std::vector<ParameterRange>& ranges,
+                     double learning_rate) {
+  check_rate(learning_rate);
+  for (const ParameterRange& range : ranges) {
+    if (range.first < 0 || range.count < 0 || range.count > size_ - range.first)
+      throw InvalidArgument(
+          fmt::format("optimizer: range, expected a part of {} parameters, found {} from {} on", size_,
+                      range.count, range.first));
+    if (!(range.rate >= 0 && std::isfinite(range.rate)))
+      throw InvalidArgument(
+          fmt::format("optimizer: rate, expected 0 or a positive number, found {}", range.rate));
+  }
+  ++steps_;
+  for (const ParameterRange& range : ranges)
+    update(weights, gradients, range.first, range.count, range.decay ? range.count : 0,
+           learning_rate * range.rate);
+}
+
+void Optimizer::check_rate(double learning_rate) const {
   if (!(learning_rate >= 0 && std::isfinite(learning_rate)))
     throw InvalidArgument(
         fmt::format("optimizer: learning_rate, expected 0 or a positive number, found {}", learning_rate));
-  ++steps_;
+}
+
+void Optimizer::update(float* weights, const float* gradients, int64_t first, int64_t count,
+                       int64_t decayed_count, double learning_rate) {
   if (kind_ == OptimizerKind::kLion)
-    kernels::lion(context_->queue(), {.weights = weights,
-                                      .gradients = gradients,
-                                      .momentum = mean_.data(),
+    kernels::lion(context_->queue(), {.weights = weights + first,
+                                      .gradients = gradients + first,
+                                      .momentum = mean_.data() + first,
                                       .count = count,
                                       .decayed_count = decayed_count,
                                       .learning_rate = learning_rate,
@@ -55,10 +82,10 @@ void Optimizer::step(float* weights, const float* gradients, int64_t count, int6
                                       .beta2 = beta2_,
                                       .weight_decay = weight_decay_});
   else
-    kernels::adamw(context_->queue(), {.weights = weights,
-                                       .gradients = gradients,
-                                       .mean = mean_.data(),
-                                       .square_mean = square_mean_.data(),
+    kernels::adamw(context_->queue(), {.weights = weights + first,
+                                       .gradients = gradients + first,
+                                       .mean = mean_.data() + first,
+                                       .square_mean = square_mean_.data() + first,
                                        .count = count,
                                        .decayed_count = decayed_count,
                                        .step = steps_,

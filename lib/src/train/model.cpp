@@ -21,7 +21,8 @@ std::string head_to_json(const HeadOptions& o) {
   return nlohmann::json{{"input_dim", o.input_dim},
                         {"hidden", o.hidden},
                         {"output_dim", o.output_dim},
-                        {"activation", static_cast<int>(o.activation)}}
+                        {"activation", static_cast<int>(o.activation)},
+                        {"residual", o.residual}}
       .dump();
 }
 
@@ -34,7 +35,8 @@ HeadOptions head_from_json(const std::string& path, const std::string& text) {
     return {.input_dim = json.at("input_dim"),
             .hidden = json.at("hidden"),
             .output_dim = json.at("output_dim"),
-            .activation = static_cast<Activation>(activation)};
+            .activation = static_cast<Activation>(activation),
+            .residual = json.value("residual", false)};
   } catch (const nlohmann::json::exception&) {
     throw IoError(fmt::format("{}: the description of a head is not readable: {}", path, text));
   }

@@ -23,6 +23,8 @@ struct HeadOptions {
   std::vector<int64_t> hidden = {};  ///< width of each hidden layer; {} is a linear head
   int64_t output_dim = 0;
   Activation activation = Activation::kGelu;  ///< between layers; a linear head has none
+  /// Adds a linear map of the input to the output of the layers: with hidden layers only.
+  bool residual = false;
 
   bool operator==(const HeadOptions&) const = default;
 };
@@ -47,7 +49,8 @@ class Activations {
 };
 
 /// Layer l computes x W' + b with the tensors '<name>.<l>.weight' [out, in] and '<name>.<l>.bias' [out] of a
-/// ParameterSet; the head itself holds their indices only. Initial values are those of PyTorch's nn.Linear:
+/// ParameterSet; the last one of a residual head adds z R' with '<name>.residual.weight' [out, in] and the
+/// head's input z. The head itself holds their indices only. Initial values are those of PyTorch's nn.Linear:
 /// uniform with bound 1 / sqrt(in).
 class Head {
  public:
@@ -76,12 +79,13 @@ class Head {
   int64_t width(int64_t layer) const;  // of its output
   void check_input(ConstMatrixF x) const;
   void check_activations(const Activations& saved) const;
-  /// linear = x W', y = activation(linear + b); both may be the same memory.
-  void apply_layer(Context& context, const ParameterSet& parameters, int64_t layer, ConstMatrixF x,
-                   MatrixF linear, MatrixF y) const;
+  /// linear = x W', y = activation(linear + b); both may be the same memory. `z`: the input of the head.
+  void apply_layer(Context& context, const ParameterSet& parameters, int64_t layer, ConstMatrixF z,
+                   ConstMatrixF x, MatrixF linear, MatrixF y) const;
 
   HeadOptions options_;
   std::vector<int> weights_, biases_;  // indices into the ParameterSet
+  int residual_ = -1;                  // the same; -1: none
 };
 
 }  // namespace sotalign

@@ -25,6 +25,13 @@ struct OptimizerOptions {
   double weight_decay = 1e-5;
 };
 
+/// Consecutive parameters that are stepped alike.
+struct ParameterRange {
+  int64_t first = 0, count = 0;
+  bool decay = true;
+  double rate = 1.0;  ///< multiplies the learning rate
+};
+
 /// A named part of an optimizer's state, in the memory of its context.
 struct OptimizerState {
   std::string name;
@@ -42,6 +49,9 @@ class Optimizer {
   /// @param decayed_count parameters from here on (biases, the logit scale) have no weight decay
   void step(float* weights, const float* gradients, int64_t count, int64_t decayed_count,
             double learning_rate);
+  /// The same with a learning rate for each range. What lies in no range stays as it is.
+  void step(float* weights, const float* gradients, const std::vector<ParameterRange>& ranges,
+            double learning_rate);
 
   /// Steps done so far. With state() it is all that a checkpoint holds.
   int64_t steps() const { return steps_; }
@@ -51,6 +61,11 @@ class Optimizer {
   std::vector<OptimizerState> state();
 
  private:
+  void check_rate(double learning_rate) const;
+  /// Of the step steps_, on parameters from `first` on.
+  void update(float* weights, const float* gradients, int64_t first, int64_t count, int64_t decayed_count,
+              double learning_rate);
+
   Context* context_;
   int64_t size_;
   OptimizerKind kind_;
