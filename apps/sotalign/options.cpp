@@ -61,7 +61,19 @@ void add_divergence_option(OptionTable& table, const std::string& key, Divergenc
             "KLOT, by optimal transport; InfoNCE, by softmaxes; or CKA, by centred\nproducts (no options)");
 }
 
+void add_baseline_options(OptionTable& table, TrainOptions& train) {
+  table.section("Baselines");
+  table.add("nnclr_neighbours", &train.nnclr.neighbours,
+            "NNCLR: nearest unpaired rows of which one stands in for a pair's own");
+  table.add("nnclr_image_weight", &train.nnclr.image_weight, "NNCLR: weight of the pairs with such an image");
+  table.add("nnclr_text_weight", &train.nnclr.text_weight, "NNCLR: weight of the pairs with such a text");
+}
+
 void add_method_options(OptionTable& table, TrainOptions& train) {
+  table.section("Method");
+  std::vector<std::pair<std::string, Method>> methods;
+  for (const std::string& name : method_names()) methods.emplace_back(name, parse_method(name));
+  table.add("method", choice(&train.method, methods), "SOTAlign, or one of the baselines");
   add_teacher_options(table, train.teacher);
 
   table.section("Model");
@@ -69,8 +81,8 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
             choice(&train.initialization, {{"auto", Initialization::kAuto},
                                            {"random", Initialization::kRandom},
                                            {"teacher", Initialization::kTeacher}}),
-            "Where the heads start; auto: from the teacher if klot_weight > 0,\n"
-            "the heads are linear and dim is 0, else random");
+            "Where the heads start; auto: from the teacher for SOTAlign if klot_weight\n"
+            "> 0, the heads are linear and dim is 0, else random");
   table.add("dim", &train.dim,
             "Dimensions of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
   table.add("hidden", &train.hidden, "Widths of hidden layers of both heads; none: linear heads");
@@ -116,6 +128,7 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
             "computed anew in each iteration; auto: the first of these that fits");
   table.add("klot_memory_mib", &train.klot_memory_mib,
             "Memory, in MiB, that auto may take; 0: most of what is free");
+  add_baseline_options(table, train);
 }
 
 void add_train_options(OptionTable& table, TrainConfig& config) {
