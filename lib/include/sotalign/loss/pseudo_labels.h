@@ -45,9 +45,8 @@ class PseudoLabelTargets {
   /// Throws InvalidArgument for an empty shape and for options that are out of range.
   PseudoLabelTargets(Context& context, int64_t rows, int64_t cols, const PseudoLabelOptions& options = {});
 
-  /// Targets, rows of mass 1. Queued, not waited for. A NaN among the embeddings shows in the targets. Throws
-  /// InvalidArgument for shapes that do not fit.
-  /// @param unpaired [rows, d] and @param paired [cols, d], unit rows of one modality
+  /// Targets, rows of mass 1. Queued, not waited for. Throws InvalidArgument for shapes that do not fit.
+  /// @param unpaired [rows, d] and @param paired [cols, d], unit rows of one modality, finite
   /// @param targets [rows, cols], overwritten; overlaps neither
   void run(ConstMatrixF unpaired, ConstMatrixF paired, MatrixF targets);
 
