@@ -25,7 +25,8 @@ using namespace testing::oracle;
 using testing::error_message;
 using testing::random_normal;
 
-constexpr Method kMethods[] = {Method::kSail, Method::kSailSemi, Method::kNnclr};
+constexpr Method kMethods[] = {Method::kSail,          Method::kSailSemi, Method::kStructure,
+                               Method::kStructureSemi, Method::kNnclr,    Method::kSclip};
 
 constexpr int64_t kPairs = 6, kImages = 8, kTexts = 7, kImageDim = 5, kTextDim = 4, kDim = 3;
 
@@ -42,17 +43,21 @@ struct Data {
   }
 };
 
-/// Batches smaller than the data, so that rows are picked, and a rate at which steps differ.
+/// Batches smaller than the data, so that rows are picked, a rate at which steps differ, and an optimizer
+/// that looks at more than the signs of gradients.
 TrainOptions options_of(Method method) {
   return {.method = method,
           .teacher = {.ridge = 0.1, .dim = 2},
           .dim = kDim,
           .steps = 4,
           .schedule = {.peak = 0.02},
+          .optimizer = {.kind = OptimizerKind::kAdamW},
           .batch_pairs = 5,
           .batch_unpaired = 4,
           .klot_weight = 3,
+          .structure = {.weight = 8, .temperature = 0.3, .warmup_steps = 3},
           .nnclr = {.neighbours = 3, .image_weight = 0.7, .text_weight = 1.6},
+          .sclip = {.weight = 2.5, .epsilon = 0.2},
           .seed = 7};
 }
 
@@ -118,6 +123,20 @@ class Oracle {
             contrast(neighbours(image_, pairs, step, "nnclr.images"), b, b.size()));
         add(options_.nnclr.text_weight, contrast(a, neighbours(text_, pairs, step, "nnclr.texts"), a.size()));
         break;
+      case Method::kStructure:
+      case Method::kStructureSemi: {
+        const bool semi = options_.method == Method::kStructureSemi;
+        const Rows images = semi ? joined(a, x) : a, texts = semi ? joined(b, y) : b;
+        const auto& [weight, temperature, warmup] = options_.structure;
+        add(weight * std::min(1.0, double(step + 1) / double(warmup)),
+            (structure(images, f(images), temperature) + structure(texts, g(texts), temperature)) / 2);
+        break;
+      }
+      case Method::kSclip:
+        add(options_.sclip.weight, (cross_entropy(labels(x, a), products(f(x), g(b)), scale) +
+                                    cross_entropy(labels(y, b), products(g(y), f(a)), scale)) /
+                                       2);
+        break;
       default:
         break;
     }
@@ -137,6 +156,20 @@ class Oracle {
     std::vector<int64_t> rows;
     BatchSampler(population, batch, options_.seed, stream_id(stream)).sample(step, rows);
     return rows;
+  }
+
+  Rows labels(const Rows& unpaired, const Rows& paired) const {
+    const Rows k = products(unpaired, paired);
+    const auto& [weight, kind, epsilon] = options_.sclip;
+    if (kind == PseudoLabels::kOt) return transport(k, epsilon);
+    Rows labels;
+    for (const Row& row : k) {
+      labels.push_back(softmax(row, 1 / epsilon));
+      if (kind == PseudoLabels::kSoft) continue;
+      const auto largest = std::max_element(row.begin(), row.end());
+      for (size_t j = 0; j < row.size(); ++j) labels.back()[j] = row.begin() + ptrdiff_t(j) == largest;
+    }
+    return labels;
   }
 
   Rows neighbours(const Modality& modality, const std::vector<int64_t>& pairs, int64_t step,
@@ -225,6 +258,20 @@ TEST_P(MethodTest, LossAndGradientAreThoseOfTheDefinition) {
   }
 }
 
+TEST_P(MethodTest, EveryKindOfPseudoLabel) {
+  for (const PseudoLabels labels : {PseudoLabels::kHard, PseudoLabels::kSoft}) {
+    SCOPED_TRACE(to_string(labels));
+    TrainOptions options = options_of(Method::kSclip);
+    options.sclip.labels = labels;
+    const Oracle oracle(data, options);
+    Trainer trainer(context, data.view(), options);
+    const Parameters before = parameters_of(trainer);
+    trainer.train_step();
+    EXPECT_WITHIN(std::abs(trainer.metrics().loss / oracle(before, 0).total - 1), 1e-6);
+    expect_gradients(trainer, oracle, before, 0);
+  }
+}
+
 TEST_P(MethodTest, SotalignWithoutItsDivergenceIsSail) {
   TrainOptions sotalign = options_of(Method::kSotalign);
   EXPECT_NE(trained(sotalign), trained(options_of(Method::kSail)));
@@ -277,6 +324,14 @@ TEST_P(MethodTest, EveryOptionChangesTheResultAndTheCheckpoint) {
   };
   const Change changes[] = {
       {Method::kSailSemi, "batch_unpaired", [](TrainOptions& o) { o.batch_unpaired = 3; }},
+      {Method::kStructureSemi, "batch_unpaired", [](TrainOptions& o) { o.batch_unpaired = 3; }},
+      {Method::kSclip, "batch_unpaired", [](TrainOptions& o) { o.batch_unpaired = 3; }},
+      {Method::kStructure, "weight", [](TrainOptions& o) { o.structure.weight = 3; }},
+      {Method::kStructureSemi, "temperature", [](TrainOptions& o) { o.structure.temperature = 0.07; }},
+      {Method::kStructure, "warmup_steps", [](TrainOptions& o) { o.structure.warmup_steps = 0; }},
+      {Method::kSclip, "weight", [](TrainOptions& o) { o.sclip.weight = 0; }},
+      {Method::kSclip, "labels", [](TrainOptions& o) { o.sclip.labels = PseudoLabels::kSoft; }},
+      {Method::kSclip, "epsilon", [](TrainOptions& o) { o.sclip.epsilon = 0.1; }},
       {Method::kNnclr, "neighbours", [](TrainOptions& o) { o.nnclr.neighbours = 2; }},
       {Method::kNnclr, "image_weight", [](TrainOptions& o) { o.nnclr.image_weight = 0; }},
       {Method::kNnclr, "text_weight", [](TrainOptions& o) { o.nnclr.text_weight = 0.4; }},
@@ -336,7 +391,19 @@ TEST_P(MethodTest, RefusesOptionsThatDoNotFit) {
     change(options);
     return error_message([&] { Trainer(context, data.view(), options); });
   };
-  const Method nnclr = Method::kNnclr;
+  const Method nnclr = Method::kNnclr, structure = Method::kStructure, sclip = Method::kSclip;
+  EXPECT_EQ(message(structure, [](TrainOptions& o) { o.structure.weight = -1; }),
+            "structure_weight: expected a number >= 0, found -1");
+  EXPECT_EQ(message(structure, [](TrainOptions& o) { o.structure.temperature = 0; }),
+            "structure_temperature: expected a number > 0, found 0");
+  EXPECT_EQ(message(structure, [](TrainOptions& o) { o.structure.warmup_steps = 5; }),
+            "structure_warmup_steps: expected 0 to 4 (all steps), found 5");
+  EXPECT_EQ(message(structure, [](TrainOptions& o) { o.structure.warmup_steps = -1; }),
+            "structure_warmup_steps: expected 0 to 4 (all steps), found -1");
+  EXPECT_EQ(message(sclip, [](TrainOptions& o) { o.sclip.weight = INFINITY; }),
+            "sclip_weight: expected a number >= 0, found inf");
+  EXPECT_EQ(message(sclip, [](TrainOptions& o) { o.sclip.epsilon = std::nan(""); }),
+            "sclip_epsilon: expected a number > 0, found nan");
   EXPECT_EQ(message(nnclr, [](TrainOptions& o) { o.nnclr.neighbours = 8; }),
             "nnclr_neighbours: expected 1 to 7 (unpaired texts), found 8");
   EXPECT_EQ(message(nnclr, [](TrainOptions& o) { o.nnclr.neighbours = 9; }),

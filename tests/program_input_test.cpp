@@ -183,6 +183,12 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
                                                                   {"--batch-unpaired", "0"},
                                                                   {"--klot-weight", "-1"},
                                                                   {"--method", "clip"},
+                                                                  {"--structure-weight", "-1"},
+                                                                  {"--structure-temperature", "0"},
+                                                                  {"--structure-warmup-steps", "3"},
+                                                                  {"--sclip-weight", "-1"},
+                                                                  {"--sclip-labels", "fuzzy"},
+                                                                  {"--sclip-epsilon", "0"},
                                                                   {"--nnclr-image-weight", "-1"},
                                                                   {"--nnclr-text-weight", "nan"},
                                                                   {"--klot-memory-mib", "-1"},
@@ -257,7 +263,7 @@ TEST_F(ProgramInput, Methods) {
   expect_train_refused({"--method", "clip"}, {"--method", "sotalign or sail or sail_semi", "'clip'"});
   expect_train_refused({"--method", "nnclr", "--nnclr-neighbours", "51"}, {"1 to 50 (unpaired texts)", "51"});
   expect_train_refused({"--method", "nnclr", "--nnclr-neighbours", "0"}, {"1 to 60", "found 0"});
-  for (const char* method : {"sotalign", "sail_semi", "nnclr"}) {
+  for (const char* method : {"sotalign", "sail_semi", "structure_semi", "nnclr", "sclip"}) {
     expect_train_refused({"--method", method, "--images", ""}, {"--images: expected a value"});
     expect_train_refused({"--method", method, "--texts", ""}, {"--texts: expected a value"});
   }

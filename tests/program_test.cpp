@@ -135,6 +135,9 @@ TEST(Program, TrainsByEveryMethod) {
   for (const auto& [name, model, terms] :
        {Expected{"sotalign", "; SOTAlign, klot weight 30", {"klot", "student", "teacher"}},
         Expected{"sail", "; SAIL\n", {}}, Expected{"sail_semi", "; SAIL semi\n", {}},
+        Expected{"structure", "; STRUCTURE, weight 10\n", {"structure"}},
+        Expected{"structure_semi", "; STRUCTURE semi, weight 10\n", {"structure"}},
+        Expected{"sclip", "; S-CLIP, ot labels, weight 1\n", {"sclip"}},
         Expected{"nnclr", "; NNCLR, 5 neighbours, weights 1 and 1\n", {"nnclr_image", "nnclr_text"}}}) {
     SCOPED_TRACE(name);
     const ProgramResult result = files.train(name, {"--steps", "2", "--method", name, "--log-every", "1"});
@@ -536,6 +539,12 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
        std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>>{
            {"sail", {}},
            {"sail_semi", {}},
+           {"structure",
+            {{"--structure-weight", "1"},
+             {"--structure-temperature", "0.5"},
+             {"--structure-warmup-steps", "3"}}},
+           {"structure_semi", {}},
+           {"sclip", {{"--sclip-weight", "0.1"}, {"--sclip-labels", "soft"}, {"--sclip-epsilon", "0.5"}}},
            {"nnclr",
             {{"--nnclr-neighbours", "2"}, {"--nnclr-image-weight", "3"}, {"--nnclr-text-weight", "0"}}}}) {
     const std::string plain = outcome(method, {"--method", method});

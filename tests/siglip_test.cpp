@@ -203,7 +203,7 @@ TEST_P(SiglipTest, AddsToTheGradientsOfScaleAndBiasWhereAskedTo) {
   const Output one = run(context, k, n, n, kLogScale, kBias);
   Matrix<float> matrix(context, k.data(), n, n);
   const Buffer<float> parameters(context, {kLogScale, kBias});
-  Buffer<double> value(context, {3.0});
+  Buffer<double> value(context, std::vector<double>{3.0});
   Buffer<float> grads(context, {0.5f, -2.0f});
   siglip_of_cosines(context, matrix, parameters.data(), parameters.data() + 1, {.add_grad_parameters = true},
                     {.grad_k = matrix,

@@ -63,10 +63,22 @@ void add_divergence_option(OptionTable& table, const std::string& key, Divergenc
 
 void add_baseline_options(OptionTable& table, TrainOptions& train) {
   table.section("Baselines");
+  table.add("structure_weight", &train.structure.weight,
+            "STRUCTURE: weight of what keeps the neighbourhoods within a modality");
+  table.add("structure_temperature", &train.structure.temperature,
+            "STRUCTURE: temperature of their softmaxes");
+  table.add("structure_warmup_steps", &train.structure.warmup_steps,
+            "STRUCTURE: steps in which that weight rises linearly");
   table.add("nnclr_neighbours", &train.nnclr.neighbours,
             "NNCLR: nearest unpaired rows of which one stands in for a pair's own");
   table.add("nnclr_image_weight", &train.nnclr.image_weight, "NNCLR: weight of the pairs with such an image");
   table.add("nnclr_text_weight", &train.nnclr.text_weight, "NNCLR: weight of the pairs with such a text");
+  std::vector<std::pair<std::string, PseudoLabels>> labels;
+  for (const std::string& name : pseudo_label_names()) labels.emplace_back(name, parse_pseudo_labels(name));
+  table.add("sclip_weight", &train.sclip.weight, "S-CLIP: weight of the unpaired rows' cross-entropy");
+  table.add("sclip_labels", choice(&train.sclip.labels, labels),
+            "S-CLIP: their labels over the pairs: the nearest, a softmax, or a transport plan");
+  table.add("sclip_epsilon", &train.sclip.epsilon, "S-CLIP: temperature of that softmax or plan");
 }
 
 void add_method_options(OptionTable& table, TrainOptions& train) {

@@ -145,9 +145,15 @@ std::string describe(const TrainOptions& o) {
     case Method::kNnclr:
       return fmt::format("{}, {} neighbours, weights {} and {}", name, o.nnclr.neighbours,
                          o.nnclr.image_weight, o.nnclr.text_weight);
-    default:
-      return name;
+    case Method::kStructure:
+    case Method::kStructureSemi:
+      return fmt::format("{}, weight {}", name, o.structure.weight);
+    case Method::kSclip:
+      return fmt::format("{}, {} labels, weight {}", name, to_string(o.sclip.labels), o.sclip.weight);
+    case Method::kSailSemi:
+      break;
   }
+  return name;
 }
 
 std::string describe(const Teacher& teacher, const TeacherOptions& options) {

@@ -108,28 +108,24 @@ inline double structure(Rows original, Rows aligned, double temperature) {
 }
 
 /// Rows of the entropic transport plan of affinities k with uniform marginals, each scaled to mass 1.
-inline Rows transport(const Rows& k, double epsilon) {
+inline Rows transport(Rows k, double epsilon) {
   const size_t n = k.size(), m = k[0].size();
+  for (Row& row : k)
+    for (double& x : row) x = std::exp(x / epsilon);
   Row v(m, 1.0), u(n);
-  for (int iteration = 0; iteration < 20000; ++iteration) {
-    for (size_t i = 0; i < n; ++i) {
-      double sum = 0;
-      for (size_t j = 0; j < m; ++j) sum += std::exp(k[i][j] / epsilon) * v[j];
-      u[i] = 1 / (double(n) * sum);
-    }
+  for (int iteration = 0; iteration < 500; ++iteration) {
+    for (size_t i = 0; i < n; ++i) u[i] = 1 / (double(n) * dot(k[i], v));
     for (size_t j = 0; j < m; ++j) {
       double sum = 0;
-      for (size_t i = 0; i < n; ++i) sum += std::exp(k[i][j] / epsilon) * u[i];
+      for (size_t i = 0; i < n; ++i) sum += k[i][j] * u[i];
       v[j] = 1 / (double(m) * sum);
     }
   }
-  Rows plan(n, Row(m));
-  for (size_t i = 0; i < n; ++i) {
-    double sum = 0;
-    for (size_t j = 0; j < m; ++j) sum += plan[i][j] = u[i] * std::exp(k[i][j] / epsilon) * v[j];
-    for (double& x : plan[i]) x /= sum;
+  for (Row& row : k) {
+    const double sum = dot(row, v);
+    for (size_t j = 0; j < m; ++j) row[j] *= v[j] / sum;
   }
-  return plan;
+  return k;
 }
 
 inline double cross_entropy(const Rows& targets, const Rows& k, double scale) {

@@ -24,7 +24,9 @@ uint64_t hash(const std::vector<float>& values) {
 
 // What the baselines are told.
 std::string method_numbers(const TrainOptions& o) {
-  return fmt::format("{} {} {}", o.nnclr.neighbours, o.nnclr.image_weight, o.nnclr.text_weight);
+  return fmt::format("{} {} {} {} {} {} {} {} {}", o.structure.weight, o.structure.temperature,
+                     o.structure.warmup_steps, o.nnclr.neighbours, o.nnclr.image_weight, o.nnclr.text_weight,
+                     o.sclip.weight, to_string(o.sclip.labels), o.sclip.epsilon);
 }
 
 template <class T>

@@ -70,6 +70,8 @@ std::unique_ptr<Objective> make_objective(const ObjectiveSetup& setup);
 
 std::unique_ptr<Objective> make_sail(const ObjectiveSetup& setup);  // with and without unpaired rows
 std::unique_ptr<Objective> make_sotalign(const ObjectiveSetup& setup);
+std::unique_ptr<Objective> make_structure(const ObjectiveSetup& setup);  // of the rows of the batch
 std::unique_ptr<Objective> make_nnclr(const ObjectiveSetup& setup);
+std::unique_ptr<Objective> make_sclip(const ObjectiveSetup& setup);
 
 }  // namespace sotalign::detail

@@ -45,6 +45,11 @@ void check_weight(const char* name, double weight) {
     throw InvalidArgument(fmt::format("{}: expected a number >= 0, found {}", name, weight));
 }
 
+void check_positive(const char* name, double value) {
+  if (!(value > 0) || !std::isfinite(value))
+    throw InvalidArgument(fmt::format("{}: expected a number > 0, found {}", name, value));
+}
+
 const TrainOptions& check_options(const TrainOptions& o) {
   if (o.steps < 1) throw InvalidArgument(fmt::format("steps: expected at least 1, found {}", o.steps));
   if (o.batch_pairs < 1)
@@ -52,8 +57,15 @@ const TrainOptions& check_options(const TrainOptions& o) {
   if (o.batch_unpaired < 1)
     throw InvalidArgument(fmt::format("batch_unpaired: expected at least 1, found {}", o.batch_unpaired));
   check_weight("klot_weight", o.klot_weight);
+  check_weight("structure_weight", o.structure.weight);
   check_weight("nnclr_image_weight", o.nnclr.image_weight);
   check_weight("nnclr_text_weight", o.nnclr.text_weight);
+  check_weight("sclip_weight", o.sclip.weight);
+  check_positive("structure_temperature", o.structure.temperature);
+  check_positive("sclip_epsilon", o.sclip.epsilon);
+  if (o.structure.warmup_steps < 0 || o.structure.warmup_steps > o.steps)
+    throw InvalidArgument(fmt::format("structure_warmup_steps: expected 0 to {} (all steps), found {}",
+                                      o.steps, o.structure.warmup_steps));
   if (!(o.klot_memory_mib >= 0 && o.klot_memory_mib <= 1e9))
     throw InvalidArgument(fmt::format("klot_memory_mib: expected 0 to 1e9, found {}", o.klot_memory_mib));
   if (effective_method(o) == Method::kSotalign && o.divergence != DivergenceKind::kKlot && o.klot_memory &&

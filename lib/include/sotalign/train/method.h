@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "sotalign/loss/pseudo_labels.h"
+
 namespace sotalign {
 
 enum class Method {
@@ -50,6 +52,12 @@ struct StructureMethod {
 struct NnclrMethod {
   int64_t neighbours = 5;  ///< that one is chosen from, at most as many as there are unpaired rows
   double image_weight = 1.0, text_weight = 1.0;
+};
+
+struct SclipMethod {
+  double weight = 1.0;
+  PseudoLabels labels = PseudoLabels::kOt;
+  double epsilon = 0.05;  ///< of the plan or of the softmax, > 0; hard labels have none
 };
 
 }  // namespace sotalign

@@ -68,7 +68,9 @@ struct TrainOptions {
   /// divergences store theirs in 8 bytes a pair of rows, and an option that forbids this is refused.
   std::optional<KlotMemory> klot_memory = std::nullopt;
   double klot_memory_mib = 0;  ///< 0: seven eighths of what is free when the trainer is made
+  StructureMethod structure = {};
   NnclrMethod nnclr = {};
+  SclipMethod sclip = {};
   uint64_t seed = 0;
 };
 
