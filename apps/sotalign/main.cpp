@@ -34,7 +34,7 @@ constexpr Command kCommands[] = {
      "sotalign demo --out emoji"},
     {"train", "Train an alignment from pairs and unpaired embeddings", app::add_train,
      "sotalign train --pairs-images pi.npy --pairs-texts pt.npy --images i.npy --texts t.npy --out run"},
-    {"compare", "Teacher, SAIL and SOTAlign side by side on embeddings whose pairs are known",
+    {"compare", "Teacher, SAIL and SOTAlign, or another method, on embeddings whose pairs are known",
      app::add_compare, "sotalign compare --images i.npy --texts t.npy --pairs 500 --test 400 --seeds 0,1,2"},
     {"embed", "Map embeddings to the shared space of a model", app::add_embed,
      "sotalign embed --model run/model.safetensors --side image --input new.npy --output new_shared.npy"},
