@@ -341,6 +341,73 @@ TEST_P(TrainerTest, HeadsStartFromAContrastiveTeacher) {
   std::filesystem::remove(path);
 }
 
+TEST_P(TrainerTest, ResidualHeadsStartFromTheTeacherAndTrainAllTheirTensors) {
+  TrainOptions o = options();
+  o.hidden = {9, 11};
+  o.residual = true;
+  o.dim = 0;
+  Trainer trainer(context, data(), o);
+  EXPECT_EQ(trainer.options().initialization, Initialization::kTeacher);
+  const Model& model = trainer.model();
+  for (const Side side : {Side::kX, Side::kY}) {
+    const bool images = side == Side::kX;
+    const ConstMatrixF host = images ? views.image_rows(0, 50) : views.text_rows(0, 50);
+    const Matrix<float> rows(context, host.data, 50, host.cols);
+    Matrix<float> heads(context, 50, trainer.options().dim), teacher(context, 50, trainer.options().dim);
+    model.embed(side, Projection::kHeads, rows, heads);
+    model.embed(side, Projection::kTeacher, rows, teacher);
+    EXPECT_WITHIN(testing::max_difference(heads.download(), teacher.download()), 1e-5);
+  }
+  const std::vector<float> start = values(trainer);
+  train(trainer, 3);
+  const std::vector<float> moved = values(trainer);
+  const ParameterSet& parameters = model.parameters;
+  size_t at = 0;
+  for (int i = 0; i < parameters.count(); ++i) {
+    const size_t count = static_cast<size_t>(parameters[i].size());
+    EXPECT_FALSE(std::equal(start.begin() + at, start.begin() + at + count, moved.begin() + at))
+        << parameters[i].name;
+    at += count;
+  }
+  const std::string path = temporary("residual");
+  model.save(path);
+  const Model loaded = Model::load(context, path);
+  EXPECT_TRUE(loaded.head(Side::kY).options() == model.head(Side::kY).options());
+  EXPECT_EQ(loaded.parameters.download("text_head.residual.weight"),
+            parameters.download("text_head.residual.weight"));
+  std::filesystem::remove(path);
+}
+
+TEST_P(TrainerTest, SidesHaveLearningRatesOfTheirOwn) {
+  const auto moved = [&](double image_rate, double text_rate) {
+    TrainOptions o = options();
+    o.image_rate = image_rate;
+    o.text_rate = text_rate;
+    o.optimizer.weight_decay = 0;
+    o.schedule.kind = ScheduleKind::kConstant;
+    Trainer trainer(context, data(), o);
+    const auto tensors = [&](const char* head) {
+      const ParameterSet& parameters = trainer.model().parameters;
+      std::vector<float> all = parameters.download(std::string(head) + ".0.weight");
+      for (const float b : parameters.download(std::string(head) + ".0.bias")) all.push_back(b);
+      return all;
+    };
+    const std::vector<float> images = tensors("image_head"), texts = tensors("text_head");
+    const float scale = trainer.model().parameters.download("log_scale")[0];
+    trainer.train_step();
+    EXPECT_NEAR(std::abs(trainer.model().parameters.download("log_scale")[0] - scale), 3e-3, 1e-6);
+    // Lion moves everything by its learning rate.
+    return std::pair{testing::max_difference(tensors("image_head"), images),
+                     testing::max_difference(tensors("text_head"), texts)};
+  };
+  const auto [images, texts] = moved(0.5, 2.0);
+  EXPECT_NEAR(images, 1.5e-3, 1e-7);
+  EXPECT_NEAR(texts, 6e-3, 1e-7);
+  const auto [still, alike] = moved(0.0, 1.0);
+  EXPECT_EQ(still, 0.0);
+  EXPECT_NEAR(alike, 3e-3, 1e-7);
+}
+
 TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
   const auto fails = [&](const TrainingData& d, const TrainOptions& o, const std::string& part) {
     try {
@@ -380,6 +447,16 @@ TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
   fails(data(), o, "klot_memory_mib: infonce stores");
   o.klot_memory = KlotMemory::kFixed16;
   fails(data(), o, "infonce stores its affinities, expected stored, found fixed16");
+  o = options();
+  o.residual = true;
+  fails(data(), o, "residual: expected hidden layers");
+  o = options();
+  o.text_rate = -1;
+  fails(data(), o, "text_rate");
+  o = options();
+  o.hidden = {5};
+  o.initialization = Initialization::kTeacher;
+  fails(data(), o, "only linear and residual heads");
   o = options();
   o.schedule.peak = std::nan("");
   fails(data(), o, "peak");

@@ -94,7 +94,7 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
                                            {"random", Initialization::kRandom},
                                            {"teacher", Initialization::kTeacher}}),
             "Where the heads start; auto: from the teacher for SOTAlign if klot_weight\n"
-            "> 0, the heads are linear and dim is 0, else random");
+            "> 0, the heads are linear or residual and dim is 0, else random");
   table.add("dim", &train.dim,
             "Dimensions of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
   table.add("hidden", &train.hidden, "Widths of hidden layers of both heads; none: linear heads");
@@ -104,12 +104,15 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
                                        {"tanh", Activation::kTanh},
                                        {"none", Activation::kNone}}),
             "Between layers");
+  table.add("residual", &train.residual, "A learned linear map around the hidden layers");
 
   table.section("Optimisation");
   table.add("steps", &train.steps, "Training steps");
   table.add("batch_pairs", &train.batch_pairs, "Pairs in a step, at most all");
   table.add("batch_unpaired", &train.batch_unpaired, "Unpaired images, and as many texts, in a step");
   table.add("learning_rate", &train.schedule.peak, "The highest");
+  table.add("image_rate", &train.image_rate, "Learning rate of the image head as a multiple of it");
+  table.add("text_rate", &train.text_rate, "The same of the text head");
   table.add("schedule",
             choice(&train.schedule.kind,
                    {{"cosine", ScheduleKind::kCosine}, {"constant", ScheduleKind::kConstant}}),

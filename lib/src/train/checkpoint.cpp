@@ -45,22 +45,24 @@ T number(const std::string& path, const SafetensorsFile& file, const std::string
 std::string Trainer::fingerprint() const {
   const TrainOptions& o = options_;
   return fmt::format(
-      "data {}x{} {}x{} {} {} {} {:016x} {:016x}; teacher {} {} {} {} {} {} {}; heads {} {} [{}] {}; steps "
+      "data {}x{} {}x{} {} {} {} {:016x} {:016x}; teacher {} {} {} {} {} {} {}; heads {} {} [{}] {} {}; "
+      "steps "
       "{} "
       "schedule "
-      "{} {} {} {}; "
+      "{} {} {} {} {} {}; "
       "optimizer {} {} {} {} {}; batch {} {}; {} {} {} {} {} {} {} {} {} {} {} {} {}; method {} {}; seed {}",
       pair_images_.rows(), pair_images_.cols(), pair_texts_.rows(), pair_texts_.cols(), images_.rows(),
       texts_.rows(), validation_images_.rows(), hash(model_.image_preprocessing.mean),
       hash(model_.text_preprocessing.mean), to_string(o.teacher.kind), o.teacher.ridge.value(),
       o.teacher.dim.value(), o.teacher.correlation_power.value(), o.teacher.contrastive.steps,
       o.teacher.contrastive.learning_rate, o.teacher.contrastive.batch, static_cast<int>(o.initialization),
-      o.dim, fmt::join(o.hidden, " "), static_cast<int>(o.activation), o.steps,
+      o.dim, fmt::join(o.hidden, " "), static_cast<int>(o.activation), o.residual, o.steps,
       static_cast<int>(o.schedule.kind), o.schedule.peak, o.schedule.warmup_steps, o.schedule.final_fraction,
-      static_cast<int>(o.optimizer.kind), o.optimizer.beta1.value_or(-1), o.optimizer.beta2.value_or(-1),
-      o.optimizer.epsilon, o.optimizer.weight_decay, o.batch_pairs, o.batch_unpaired, to_string(o.divergence),
-      o.klot_weight, o.klot.epsilon_student, o.klot.epsilon_teacher, o.klot.iterations, o.klot.tolerance,
-      o.klot.check_every, static_cast<int>(o.klot.symmetrize), o.klot.relaxation, o.klot.epsilon_scaling,
+      o.image_rate, o.text_rate, static_cast<int>(o.optimizer.kind), o.optimizer.beta1.value_or(-1),
+      o.optimizer.beta2.value_or(-1), o.optimizer.epsilon, o.optimizer.weight_decay, o.batch_pairs,
+      o.batch_unpaired, to_string(o.divergence), o.klot_weight, o.klot.epsilon_student,
+      o.klot.epsilon_teacher, o.klot.iterations, o.klot.tolerance, o.klot.check_every,
+      static_cast<int>(o.klot.symmetrize), o.klot.relaxation, o.klot.epsilon_scaling,
       static_cast<int>(o.klot.form), static_cast<int>(o.klot.storage),
       o.klot_memory ? to_string(*o.klot_memory) : "none", to_string(o.method), method_numbers(o), o.seed);
 }

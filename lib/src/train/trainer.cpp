@@ -72,6 +72,8 @@ const TrainOptions& check_options(const TrainOptions& o) {
       *o.klot_memory != KlotMemory::kStored)
     throw InvalidArgument(fmt::format("klot_memory: {} stores its affinities, expected stored, found {}",
                                       to_string(o.divergence), to_string(*o.klot_memory)));
+  check_weight("image_rate", o.image_rate);
+  check_weight("text_rate", o.text_rate);
   learning_rate(o.schedule, 0, o.steps);  // throws for a bad schedule
   return o;
 }
@@ -102,27 +104,28 @@ Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unp
 
 // Decides what kAuto and a dimension of 0 stand for.
 void resolve(TrainOptions& o, int64_t teacher_dim) {
+  const bool can = o.hidden.empty() || o.residual;
   if (o.initialization == Initialization::kAuto)
-    o.initialization = effective_method(o) == Method::kSotalign && o.hidden.empty() && o.dim == 0
+    o.initialization = effective_method(o) == Method::kSotalign && can && o.dim == 0
                            ? Initialization::kTeacher
                            : Initialization::kRandom;
   const bool from_teacher = o.initialization == Initialization::kTeacher;
-  if (from_teacher && !o.hidden.empty())
-    throw InvalidArgument(
-        fmt::format("initialization: only linear heads can start from the teacher, found {} hidden layers",
-                    o.hidden.size()));
+  if (from_teacher && !can)
+    throw InvalidArgument(fmt::format(
+        "initialization: only linear and residual heads can start from the teacher, found {} hidden layers",
+        o.hidden.size()));
   if (from_teacher && o.dim != 0 && o.dim != teacher_dim)
     throw InvalidArgument(fmt::format(
         "dim: heads that start from the teacher have its dimension {}, found {}", teacher_dim, o.dim));
   if (o.dim == 0) o.dim = from_teacher ? teacher_dim : 1024;
 }
 
-// A linear head with the teacher's cosines. Their scale is free: entries of this root mean square suit the
+// A head with the teacher's cosines. Their scale is free: entries of this root mean square suit the
 // learning rates that Lion, whose steps all have one length, takes from a random start as well.
 constexpr double kTeacherWeightScale = 0.02;
 
-void start_from_teacher(ParameterSet& parameters, const std::string& head, const Matrix<float>& projection,
-                        const Buffer<float>& mean_buffer) {
+void start_from_teacher(ParameterSet& parameters, const std::string& head, const HeadOptions& options,
+                        const Matrix<float>& projection, const Buffer<float>& mean_buffer) {
   const int64_t inputs = projection.rows(), outputs = projection.cols();
   const std::vector<float> w = projection.download(), mean = mean_buffer.download();
   double squares = 0;
@@ -138,8 +141,30 @@ void start_from_teacher(ParameterSet& parameters, const std::string& head, const
     }
     bias[o] = static_cast<float>(-sum);
   }
-  parameters.upload(head + ".0.weight", weight);
-  parameters.upload(head + ".0.bias", bias);
+  const std::string last = fmt::format("{}.{}", head, options.hidden.size());
+  parameters.upload(last + ".bias", bias);
+  parameters.upload(options.residual ? head + ".residual.weight" : last + ".weight", weight);
+  if (options.residual)
+    parameters.upload(last + ".weight",
+                      std::vector<float>(static_cast<size_t>(outputs * options.hidden.back())));
+}
+
+// Neighbours in memory with one rate and decay are one range.
+std::vector<ParameterRange> ranges_of(const ParameterSet& parameters, const TrainOptions& o) {
+  if (o.image_rate == 1.0 && o.text_rate == 1.0) return {};
+  std::vector<ParameterRange> ranges;
+  for (const bool decay : {true, false})
+    for (int i = 0; i < parameters.count(); ++i) {
+      const Parameter& parameter = parameters[i];
+      if (parameter.decay != decay) continue;
+      const double rate = parameter.name.starts_with("image_head.")  ? o.image_rate
+                          : parameter.name.starts_with("text_head.") ? o.text_rate
+                                                                     : 1.0;
+      if (ranges.empty() || ranges.back().decay != decay || ranges.back().rate != rate)
+        ranges.push_back({.first = parameters.offset(i), .decay = decay, .rate = rate});
+      ranges.back().count += parameter.size();
+    }
+  return ranges;
 }
 
 }  // namespace
@@ -159,6 +184,7 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
       validation_texts_(upload(context, data.validation_texts, "validation texts")),
       model_(build_model()),
       optimizer_(context, model_.parameters.size(), options.optimizer),
+      ranges_(ranges_of(model_.parameters, options)),
       pair_sampler_(data.pair_images.rows, options.batch_pairs, options.seed, stream_id("sampler.pairs")),
       unpaired_(make_unpaired_rows(context, options, all_rows(), pair_sampler_.batch())),
       pair_index_(context, pair_sampler_.batch()),
@@ -203,12 +229,16 @@ Model Trainer::build_model() {
     return {.input_dim = input_dim,
             .hidden = options_.hidden,
             .output_dim = options_.dim,
-            .activation = options_.activation};
+            .activation = options_.activation,
+            .residual = options_.residual};
   };
   Model model(*context_, head(pair_images_.cols()), head(pair_texts_.cols()), options_.seed);
   if (options_.initialization == Initialization::kTeacher) {
-    start_from_teacher(model.parameters, "image_head", teacher.wx, teacher.mean_x);
-    start_from_teacher(model.parameters, "text_head", teacher.wy, teacher.mean_y);
+    const auto start = [&](Side side, const char* name, const Matrix<float>& w, const Buffer<float>& mean) {
+      start_from_teacher(model.parameters, name, model.head(side).options(), w, mean);
+    };
+    start(Side::kX, "image_head", teacher.wx, teacher.mean_x);
+    start(Side::kY, "text_head", teacher.wy, teacher.mean_y);
   }
   model.image_preprocessing = std::move(image_preprocessing);
   model.text_preprocessing = std::move(text_preprocessing);
@@ -242,8 +272,12 @@ void Trainer::train_step() {
   text_head.backward(context, model_.parameters, text_batch_, text_activations_, d_text_);
 
   ParameterSet& parameters = model_.parameters;
-  optimizer_.step(parameters.values(), parameters.gradients(), parameters.size(), parameters.decayed_size(),
-                  learning_rate(options_.schedule, step_, options_.steps));
+  const double rate = learning_rate(options_.schedule, step_, options_.steps);
+  if (ranges_.empty())
+    optimizer_.step(parameters.values(), parameters.gradients(), parameters.size(), parameters.decayed_size(),
+                    rate);
+  else
+    optimizer_.step(parameters.values(), parameters.gradients(), ranges_, rate);
   ++step_;
 }
 

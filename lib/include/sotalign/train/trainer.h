@@ -32,12 +32,13 @@ struct TrainingData {
 
 /// Where the weights of the heads start.
 enum class Initialization {
-  /// From the teacher if the method is SOTAlign with klot_weight > 0, the heads are linear and `dim` is 0;
-  /// else random: the baselines know no teacher.
+  /// From the teacher if the method is SOTAlign with klot_weight > 0, the heads are linear or residual and
+  /// `dim` is 0; else random: the baselines know no teacher.
   kAuto,
-  kRandom,   ///< as PyTorch's nn.Linear: uniform with bound 1 / sqrt(in)
-  kTeacher,  ///< the heads are the teacher's projections, so training begins with its cosines; linear heads
-             ///< only
+  kRandom,  ///< as PyTorch's nn.Linear: uniform with bound 1 / sqrt(in)
+  /// The heads are the teacher's projections, so training begins with its cosines: linear heads, and residual
+  /// ones, whose last layer then starts at zero.
+  kTeacher,
 };
 
 /// The defaults were chosen on validation pairs of flickr8k (500 pairs, 3700 unpaired) and emoji (200, 911);
@@ -51,8 +52,10 @@ struct TrainOptions {
   int64_t dim = 0;  ///< of the shared space; 0: the teacher's if the heads start from it, else 1024
   std::vector<int64_t> hidden = {};  ///< hidden layers of both heads; none: linear heads
   Activation activation = Activation::kGelu;
+  bool residual = false;  ///< a linear map around the hidden layers, see HeadOptions
   int64_t steps = 60;
   ScheduleOptions schedule = {.peak = 3e-4};
+  double image_rate = 1.0, text_rate = 1.0;  ///< learning rate of a side's head, in units of the schedule's
   OptimizerOptions optimizer = {};
   int64_t batch_pairs = 10000;    ///< pairs in a step, at most all
   int64_t batch_unpaired = 1200;  ///< unpaired images, and as many texts, in a step; at most all
@@ -157,6 +160,7 @@ class Trainer {
   std::optional<TeacherSearch> teacher_search_;
   Model model_;
   Optimizer optimizer_;
+  std::vector<ParameterRange> ranges_;  // with rates of their own; none: all alike
   BatchSampler pair_sampler_;
   std::unique_ptr<detail::UnpairedRows> unpaired_;
 
