@@ -12,9 +12,9 @@ namespace sotalign::kernels {
 ///   JS_i = 1/2 KL(p || m) + 1/2 KL(q || m),   value = weight sum_i JS_i
 ///   gradient_ij = gradient_scale weight c q_ij (g_ij - sum_l q_il g_il),   g = 1/2 log(q / m)
 /// which is gradient_scale times that of the value with respect to s. Maxima are subtracted: entries
-/// of any size are safe, and a softmax that is 0 adds what it does in the limit. Both matrices are read three
-/// times, row by row, so that two of these find a row in cache. Rows' divergences are summed in double and
-/// those of the rows added in a fixed order. An entry that is not finite makes the value NaN.
+/// of any size are safe, and a softmax that is 0 adds what it does in the limit. A pair of rows is read
+/// several times, from memory once if it fits into a cache. Sums are carried in double, row by row, and those
+/// of the rows added in a fixed order. An entry that is not finite makes the value NaN.
 struct JensenShannon {
   const float* s = nullptr;  ///< [rows, cols]
   int64_t s_stride = 0;

@@ -12,9 +12,9 @@ namespace sotalign::kernels {
 ///   value = -(1/rows) sum_ij T_ij log q_ij
 ///   grad_k_ij      = weight d value / d k_ij       = weight/rows t (q_ij - T_ij)
 ///   grad_log_scale = weight d value / d log_scale  = weight/rows t sum_ij (q_ij - T_ij) k_ij
-/// Maxima are subtracted. K is read twice, row by row, so that the second read finds it in cache, and T once.
-/// Sums are carried in double, row by row, and those of the rows added in a fixed order. A NaN in K, in T or
-/// in log_scale makes the value NaN.
+/// Maxima are subtracted. A row of K is read several times, from memory once if it fits into a cache, and T
+/// once. Sums are carried in double, row by row, and those of the rows added in a fixed order. A NaN in K, in
+/// T or in log_scale makes the value NaN.
 struct SoftCrossEntropy {
   const float* k = nullptr;  ///< [rows, cols]
   int64_t k_stride = 0;

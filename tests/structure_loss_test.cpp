@@ -1,6 +1,7 @@
 // The STRUCTURE regulariser against double loops and finite differences.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <limits>
 #include <numeric>
 

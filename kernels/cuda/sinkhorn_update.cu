@@ -4,9 +4,9 @@
 // A maximum is a reference alone and its rounding harmless: the exponents are taken relative to the rounded
 // one, with the large terms cancelling inside the fused multiply-add.
 //
-// Rows: a warp takes a row. Columns: tiles (entropic.h); what is left of their chunks, and of the strips
-// before, is combined by a second kernel. Problems that are not wanted cost a launch whose blocks return at
-// once.
+// Rows: a warp takes a row (row_sum.h). Columns: tiles (entropic.h); what is left of their chunks, and of the
+// strips before, is combined by a second kernel. Problems that are not wanted cost a launch whose blocks
+// return at once.
 #include "kernels/sinkhorn_update.h"
 
 #include "kernels/cuda/entropic.h"
