@@ -9,8 +9,8 @@ namespace sotalign::app {
 /// Points in the order of x. Where `error` is not empty, it has one entry for each point: half the length of
 /// a vertical bar.
 struct PlotSeries {
-  std::string name;
-  std::vector<double> x, y, error = {};
+  std::string name = {};
+  std::vector<double> x = {}, y = {}, error = {};
   bool joined = true;  ///< by a line
 };
 
@@ -22,7 +22,7 @@ struct PlotTick {
 };
 
 struct PlotOptions {
-  std::string title, x_label, y_label;
+  std::string title = {}, x_label = {}, y_label = {};
   PlotScale x_scale = PlotScale::kLinear;  ///< logarithmic: every x is positive
   std::vector<PlotTick> x_ticks = {};      ///< none: round numbers
 };
