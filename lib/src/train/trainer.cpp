@@ -10,52 +10,11 @@
 #include "sotalign/core/random.h"
 #include "sotalign/linalg/gemm.h"
 #include "sotalign/loss/siglip.h"
+#include "train/divergence_options.h"
 
 namespace sotalign {
 
 namespace {
-
-void check_data(const TrainingData& d, double klot_weight) {
-  const auto same = [](const char* left, ConstMatrixF a, const char* right, ConstMatrixF b) {
-    if (a.rows != b.rows)
-      throw InvalidArgument(
-          fmt::format("{} and {}: expected as many rows, found {} and {}", left, right, a.rows, b.rows));
-  };
-  const auto columns = [](const char* name, ConstMatrixF a, const char* of, ConstMatrixF b) {
-    if (a.rows > 0 && a.cols != b.cols)
-      throw InvalidArgument(
-          fmt::format("{}: expected {} columns like the {}, found {}", name, b.cols, of, a.cols));
-  };
-  same("pair images", d.pair_images, "pair texts", d.pair_texts);
-  same("validation images", d.validation_images, "validation texts", d.validation_texts);
-  if (d.pair_images.rows < 2)
-    throw InvalidArgument(fmt::format("pairs: expected at least 2, found {}", d.pair_images.rows));
-  columns("unpaired images", d.images, "pair images", d.pair_images);
-  columns("unpaired texts", d.texts, "pair texts", d.pair_texts);
-  columns("validation images", d.validation_images, "pair images", d.pair_images);
-  columns("validation texts", d.validation_texts, "pair texts", d.pair_texts);
-  if (klot_weight > 0 && (d.images.rows < 1 || d.texts.rows < 1))
-    throw InvalidArgument(fmt::format("unpaired rows: klot_weight {} needs images and texts, found {} and {}",
-                                      klot_weight, d.images.rows, d.texts.rows));
-}
-
-const TrainOptions& check_options(const TrainOptions& o) {
-  if (o.steps < 1) throw InvalidArgument(fmt::format("steps: expected at least 1, found {}", o.steps));
-  if (o.batch_pairs < 1)
-    throw InvalidArgument(fmt::format("batch_pairs: expected at least 1, found {}", o.batch_pairs));
-  if (o.batch_unpaired < 1)
-    throw InvalidArgument(fmt::format("batch_unpaired: expected at least 1, found {}", o.batch_unpaired));
-  if (!(o.klot_weight >= 0) || !std::isfinite(o.klot_weight))
-    throw InvalidArgument(fmt::format("klot_weight: expected a number >= 0, found {}", o.klot_weight));
-  if (!(o.klot_memory_mib >= 0 && o.klot_memory_mib <= 1e9))
-    throw InvalidArgument(fmt::format("klot_memory_mib: expected 0 to 1e9, found {}", o.klot_memory_mib));
-  if (o.klot_weight > 0 && o.divergence != DivergenceKind::kKlot && o.klot_memory &&
-      *o.klot_memory != KlotMemory::kStored)
-    throw InvalidArgument(fmt::format("klot_memory: {} stores its affinities, expected stored, found {}",
-                                      to_string(o.divergence), to_string(*o.klot_memory)));
-  learning_rate(o.schedule, 0, o.steps);  // throws for a bad schedule
-  return o;
-}
 
 Matrix<float> upload(Context& context, ConstMatrixF host, const char* purpose) {
   Matrix<float> device(context, host.rows, host.cols, purpose);
@@ -107,10 +66,6 @@ void resolve(TrainOptions& o, int64_t teacher_dim) {
     o.initialization = o.klot_weight > 0 && o.hidden.empty() && o.dim == 0 ? Initialization::kTeacher
                                                                            : Initialization::kRandom;
   const bool from_teacher = o.initialization == Initialization::kTeacher;
-  if (from_teacher && !o.hidden.empty())
-    throw InvalidArgument(
-        fmt::format("initialization: only linear heads can start from the teacher, found {} hidden layers",
-                    o.hidden.size()));
   if (from_teacher && o.dim != 0 && o.dim != teacher_dim)
     throw InvalidArgument(fmt::format(
         "dim: heads that start from the teacher have its dimension {}, found {}", teacher_dim, o.dim));
@@ -154,7 +109,7 @@ BatchSampler sampler(int64_t population, int64_t batch, uint64_t seed, const cha
 
 Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions& options)
     : context_(&context),
-      options_((check_data(data, options.klot_weight), check_options(options))),
+      options_((check_training(context, data, options), options)),
       pair_images_(upload(context, data.pair_images, "paired images")),
       pair_texts_(upload(context, data.pair_texts, "paired texts")),
       images_(upload(context, data.images, "unpaired images")),
@@ -203,18 +158,9 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
     klot_.emplace(context, n, m, options.klot, klot_memory_->memory);
     return;
   }
-  const double mib = 2.0 * static_cast<double>(n) * static_cast<double>(m) * sizeof(float) / (1 << 20);
-  if (options.klot_memory_mib > 0 && mib > options.klot_memory_mib)
-    throw InvalidArgument(
-        fmt::format("klot_memory_mib: {} stores its affinities, expected at least {}, found {}",
-                    to_string(options.divergence), mib, options.klot_memory_mib));
   affinity_ = Matrix<float>(context, n, m, "affinity of the unpaired rows");
   teacher_affinity_ = Matrix<float>(context, n, m, "teacher's affinity of the unpaired rows");
-  divergence_.emplace(context, n, m,
-                      DivergenceOptions{.kind = options.divergence,
-                                        .klot = options.klot,
-                                        .infonce = {.epsilon_student = options.klot.epsilon_student,
-                                                    .epsilon_teacher = options.klot.epsilon_teacher}});
+  divergence_.emplace(context, n, m, detail::divergence_options(options));
 }
 
 KlotMemoryPlan Trainer::plan_memory(int64_t rows, int64_t cols) const {

@@ -75,6 +75,10 @@ struct StepMetrics {
   std::optional<DivergenceResult> divergence = std::nullopt;  ///< none in SAIL
 };
 
+/// Throws InvalidArgument for all that Trainer would refuse, but for what shows only as the teacher is
+/// fitted. Takes no time, so that many options can be checked before the first of them are trained with.
+void check_training(Context& context, const TrainingData& data, const TrainOptions& options);
+
 class Trainer {
  public:
   /// Preprocesses the data, fits the teacher and initialises the heads. Throws InvalidArgument for data and
