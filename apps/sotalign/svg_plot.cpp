@@ -135,8 +135,8 @@ class Axis {
 };
 
 bool shown(const PlotSeries& s, size_t i) { return std::isfinite(s.x[i]) && std::isfinite(s.y[i]); }
-bool has_bar(const PlotSeries& s, size_t i) {
-  return !s.error.empty() && std::isfinite(s.error[i]) && s.error[i] > 0;
+double bar(const PlotSeries& s, size_t i) {
+  return s.error.empty() || !std::isfinite(s.error[i]) ? 0 : std::max(0.0, s.error[i]);
 }
 
 void check(const PlotOptions& options, const std::vector<PlotSeries>& series) {
@@ -151,38 +151,34 @@ void check(const PlotOptions& options, const std::vector<PlotSeries>& series) {
   }
 }
 
-Axis x_axis(const PlotOptions& options, const std::vector<PlotSeries>& series) {
-  std::vector<double> values;
-  for (const PlotSeries& s : series)
-    for (size_t i = 0; i < s.x.size(); ++i)
-      if (shown(s, i)) values.push_back(s.x[i]);
-  for (const PlotTick& tick : options.x_ticks) values.push_back(tick.x);
-  return Axis(options.x_scale, values);
-}
+/// Of what is shown.
+struct Axes {
+  Axis x, y;
+};
 
-Axis y_axis(const std::vector<PlotSeries>& series) {
-  std::vector<double> values;
+Axes axes_of(const PlotOptions& options, const std::vector<PlotSeries>& series) {
+  std::vector<double> x, y;
   for (const PlotSeries& s : series)
     for (size_t i = 0; i < s.x.size(); ++i) {
       if (!shown(s, i)) continue;
-      const double error = has_bar(s, i) ? s.error[i] : 0;
-      values.insert(values.end(), {s.y[i] - error, s.y[i] + error});
+      x.push_back(s.x[i]);
+      y.insert(y.end(), {s.y[i] - bar(s, i), s.y[i] + bar(s, i)});
     }
-  return Axis(PlotScale::kLinear, values);
+  for (const PlotTick& tick : options.x_ticks) x.push_back(tick.x);
+  return {Axis(options.x_scale, x), Axis(PlotScale::kLinear, y)};
 }
 
 class Drawing {
  public:
   Drawing(const PlotOptions& options, const std::vector<PlotSeries>& series)
-      : options_(options), series_(series), x_(x_axis(options, series)), y_(y_axis(series)) {}
+      : options_(options), series_(series), axes_(axes_of(options, series)) {}
 
   std::string draw() {
     add(R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" width="{}" height="{}" role="img")"
         R"( font-family="system-ui, 'Segoe UI', Helvetica, Arial, sans-serif" font-size="{}" fill="{}">)",
         kWidth, kHeight, kWidth, kHeight, kFontSize, kInk);
     add("<title>{}</title>", escape(options_.title));
-    const std::vector<PlotTick> y_ticks = y_.ticks();
-    for (const PlotTick& tick : y_ticks) left_ = std::max(left_, 26 + text_width(tick.label));
+    for (const PlotTick& tick : axes_.y.ticks()) left_ = std::max(left_, 26 + text_width(tick.label));
     if (!options_.title.empty()) {
       top_ += 26;
       text(14, top_, options_.title, R"(font-size="16" font-weight="600")");
@@ -191,7 +187,7 @@ class Drawing {
     top_ += 28;
     text(14, top_, options_.y_label);
     top_ += 16;
-    axes(y_ticks);
+    axes();
     for (size_t i = 0; i < series_.size(); ++i) points(i);
     add("</svg>");
     return svg_;
@@ -208,6 +204,8 @@ class Drawing {
     add(R"(<text x="{:.2f}" y="{:.2f}" {}>{}</text>)", x, y, attributes, escape(words));
   }
 
+  double x_at(double value) const { return axes_.x.pixel(value, left_, kRight); }
+  double y_at(double value) const { return axes_.y.pixel(value, kBottom, top_); }
   static const char* colour(size_t i) { return kColours[i % std::size(kColours)]; }
 
   /// `title` is what a browser shows under the pointer.
@@ -241,19 +239,25 @@ class Drawing {
     }
   }
 
-  void axes(const std::vector<PlotTick>& y_ticks) {
-    for (const PlotTick& tick : y_ticks) {
-      const double y = y_.pixel(tick.x, kBottom, top_);
+  void axes() {
+    for (const PlotTick& tick : axes_.y.ticks()) {
+      const double y = y_at(tick.x);
       add(R"(<path d="M{:.2f},{:.2f}H{:.2f}" stroke="{}" stroke-opacity="0.25"/>)", left_, y, kRight, kInk);
       text(left_ - 8, y + 4.5, tick.label, R"(text-anchor="end")");
     }
     add(R"(<path d="M{:.2f},{:.2f}H{:.2f}" stroke="{}"/>)", left_, kBottom, kRight, kInk);
-    for (const PlotTick& tick : options_.x_ticks.empty() ? x_.ticks() : options_.x_ticks) {
-      const double x = x_.pixel(tick.x, left_, kRight);
+    for (const PlotTick& tick : options_.x_ticks.empty() ? axes_.x.ticks() : options_.x_ticks) {
+      const double x = x_at(tick.x);
       add(R"(<path d="M{:.2f},{:.2f}v5" stroke="{}"/>)", x, kBottom, kInk);
       text(x, kBottom + 20, tick.label, R"(text-anchor="middle")");
     }
     text((left_ + kRight) / 2, kBottom + 44, options_.x_label, R"(text-anchor="middle")");
+  }
+
+  std::string x_text(double x) const {
+    for (const PlotTick& tick : options_.x_ticks)
+      if (tick.x == x) return tick.label;
+    return short_number(x);
   }
 
   void points(size_t i) {
@@ -261,21 +265,19 @@ class Drawing {
     std::string line;
     for (size_t p = 0; p < s.x.size(); ++p)
       if (shown(s, p))
-        line += fmt::format("{}{:.2f},{:.2f}", line.empty() ? "" : " ", x_.pixel(s.x[p], left_, kRight),
-                            y_.pixel(s.y[p], kBottom, top_));
+        line += fmt::format("{}{:.2f},{:.2f}", line.empty() ? "" : " ", x_at(s.x[p]), y_at(s.y[p]));
     if (s.joined)
       add(R"(<polyline points="{}" fill="none" stroke="{}" stroke-width="2" stroke-linejoin="round"/>)", line,
           colour(i));
     for (size_t p = 0; p < s.x.size(); ++p) {
       if (!shown(s, p)) continue;
-      const double x = x_.pixel(s.x[p], left_, kRight), y = y_.pixel(s.y[p], kBottom, top_);
-      std::string title = fmt::format("{}: {:.4g}", short_number(s.x[p]), s.y[p]);
+      const double x = x_at(s.x[p]), y = y_at(s.y[p]);
+      std::string title = fmt::format("{}: {:.4g}", x_text(s.x[p]), s.y[p]);
       if (!s.name.empty()) title = s.name + ", " + title;
-      if (has_bar(s, p)) {
-        title += fmt::format(" +- {:.2g}", s.error[p]);
+      if (bar(s, p) > 0) {
+        title += fmt::format(" +- {:.2g}", bar(s, p));
         add(R"(<path d="M{:.2f},{:.2f}h8m-4,0V{:.2f}m-4,0h8" fill="none" stroke="{}" stroke-width="1.5"/>)",
-            x - 4, y_.pixel(s.y[p] + s.error[p], kBottom, top_), y_.pixel(s.y[p] - s.error[p], kBottom, top_),
-            colour(i));
+            x - 4, y_at(s.y[p] + bar(s, p)), y_at(s.y[p] - bar(s, p)), colour(i));
       }
       marker(i, x, y, title);
     }
@@ -283,7 +285,7 @@ class Drawing {
 
   const PlotOptions& options_;
   const std::vector<PlotSeries>& series_;
-  Axis x_, y_;
+  const Axes axes_;
   double left_ = 40, top_ = 0;
   std::string svg_;
 };
