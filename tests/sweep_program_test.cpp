@@ -292,6 +292,9 @@ TEST_F(SweepProgram, RandomDrawsAreInRangeAndReproducible) {
   EXPECT_TRUE(light >= 5 && light <= 19) << light;
   EXPECT_EQ(batches, (std::set<std::string>{"5", "6", "7"}));
   EXPECT_EQ(optimizers.size(), 2u);
+  const std::string plot = read_file(path("out/sweep.svg"));
+  EXPECT_CONTAINS(plot, ">optimizer lion</text>");
+  EXPECT_EQ(plot.find("<polyline"), plot.rfind("<polyline"));  // the teacher's
   const Json fewer = draws("fewer", "4", "3"), others = draws("others", "4", "4");
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(fewer[i], all[i]);
   EXPECT_NE(fewer, others);

@@ -39,6 +39,7 @@ std::vector<std::string> keys_of(const SweepRun& run) {
 
 std::vector<Json> settings_of(const std::vector<SweepRun>& runs) {
   std::vector<Json> settings;
+  settings.reserve(runs.size());
   for (const SweepRun& run : runs) settings.push_back(run.settings);
   return settings;
 }

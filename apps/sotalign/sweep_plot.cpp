@@ -1,4 +1,5 @@
-// Which picture suits a sweep: the first key that is a number along the axis, a second key as series.
+// Which picture suits a sweep: the first key that is a number along the axis, and as series the second key of
+// a grid of two, or the words of random draws.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -123,15 +124,17 @@ std::string sweep_plot(const SweepResults& results, bool joined) {
   const auto x = [&](const SweepResult& run) { return positions.of(run.settings.at(along)); };
 
   std::vector<PlotSeries> series;
-  std::string partner;
-  if (keys.size() == 2) partner = along == keys[0] ? keys[1] : keys[0];
-  if (!partner.empty() && values_of(runs, partner).size() <= kMostSeries) {
-    for (const Json& value : values_of(runs, partner))
-      series.push_back(best_of(runs, settings_text({{partner, value}}), x,
-                               [&](const SweepResult& run) { return run.settings.at(partner) == value; }));
+  const auto partner = std::find_if(keys.begin(), keys.end(), [&](const std::string& k) {
+    const std::vector<Json> values = values_of(runs, k);
+    return k != along && values.size() <= kMostSeries && (joined ? keys.size() == 2 : !is_numeric(values));
+  });
+  if (partner != keys.end()) {
+    for (const Json& value : values_of(runs, *partner))
+      series.push_back(best_of(runs, settings_text({{*partner, value}}), x,
+                               [&](const SweepResult& run) { return run.settings.at(*partner) == value; }));
   } else {
-    series.push_back(
-        best_of(runs, keys.size() == 1 ? "model" : "best model", x, [](const SweepResult&) { return true; }));
+    series.push_back(best_of(runs, joined && keys.size() > 1 ? "best model" : "model", x,
+                             [](const SweepResult&) { return true; }));
   }
   const bool words = key == keys.end();
   for (PlotSeries& s : series) s.joined = joined && !words;

@@ -50,7 +50,7 @@ class SweepResults {
   std::optional<size_t> best_;
 };
 
-/// MeanR@1 against what varied. `joined`: whether neighbouring points are those of a grid.
+/// MeanR@1 against what varied. `joined`: by lines, as neighbours in a grid are, unlike random draws.
 std::string sweep_plot(const SweepResults& results, bool joined);
 
 }  // namespace sotalign::app
