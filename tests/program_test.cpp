@@ -40,7 +40,7 @@ std::vector<float> floats(const std::string& path) {
 
 TEST(Program, HelpAndVersionSucceed) {
   for (const char* command :
-       {"train", "embed", "eval", "teacher", "info", "demo", "klot", "divergence", "sinkhorn"}) {
+       {"train", "sweep", "embed", "eval", "teacher", "info", "demo", "klot", "divergence", "sinkhorn"}) {
     const ProgramResult result = run_program({command, "--help"});
     EXPECT_EQ(result.exit_code, 0) << command;
     EXPECT_CONTAINS(result.out, "Example:");

@@ -409,14 +409,21 @@ TEST_P(TrainerTest, SidesHaveLearningRatesOfTheirOwn) {
 }
 
 TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
+  // All of these can be said before anything is computed.
   const auto fails = [&](const TrainingData& d, const TrainOptions& o, const std::string& part) {
-    try {
-      Trainer trainer(context, d, o);
-      ADD_FAILURE() << "no exception: " << part;
-    } catch (const InvalidArgument& error) {
-      EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-    }
+    const auto message = [&](auto&& call) -> std::string {
+      try {
+        call();
+      } catch (const InvalidArgument& error) {
+        return error.what();
+      }
+      return "no exception";
+    };
+    const std::string checked = message([&] { check_training(context, d, o); });
+    EXPECT_NE(checked.find(part), std::string::npos) << checked << ", expected " << part;
+    EXPECT_EQ(message([&] { Trainer(context, d, o); }), checked);
   };
+  check_training(context, data(), options());
   TrainingData d = data();
   d.pair_texts.rows = 39;
   fails(d, options(), "40 and 39");
@@ -460,6 +467,24 @@ TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
   o = options();
   o.schedule.peak = std::nan("");
   fails(data(), o, "peak");
+  o = options();
+  o.hidden = {8, 0};
+  fails(data(), o, "layer 1");
+  o.hidden = {8};
+  o.initialization = Initialization::kTeacher;
+  fails(data(), o, "only linear heads");
+  o = options();
+  o.optimizer.beta1 = 1.0;
+  fails(data(), o, "beta1");
+  o = options();
+  o.teacher.kind = TeacherKind::kContrastive;
+  o.teacher.contrastive.steps = 0;
+  fails(data(), o, "teacher steps");
+  // Not before the teacher is fitted.
+  o = options();
+  o.initialization = Initialization::kTeacher;
+  check_training(context, data(), o);
+  EXPECT_THROW(Trainer(context, data(), o), InvalidArgument);
 }
 
 }  // namespace

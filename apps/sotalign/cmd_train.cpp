@@ -4,36 +4,24 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <csignal>
-#include <filesystem>
 #include <memory>
 
 #include "command.h"
 #include "files.h"
 #include "inputs.h"
+#include "interrupt.h"
 #include "options.h"
 #include "progress.h"
 #include "report.h"
 #include "run_directory.h"
 #include "sotalign/core/error.h"
+#include "training.h"
 
 namespace sotalign::app {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-volatile std::sig_atomic_t interrupted = 0;
-void interrupt(int) { interrupted = 1; }
-
-/// The first signal lets the current step finish; the second one ends the program as usual.
-void catch_signals() {
-  struct sigaction action {};
-  action.sa_handler = interrupt;
-  action.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-}
 
 struct Arguments {
   explicit Arguments(CLI::App& app) : table(app) {}
@@ -64,20 +52,18 @@ class Training {
       throw InvalidArgument(
           fmt::format("--stop-after: expected more than the {} steps already done, found {}",
                       trainer_.steps_done(), arguments_.stop_after));
-    // What was chosen for `auto` here is the choice wherever the run is continued.
-    arguments_.config.train.klot_memory = trainer_.options().klot_memory;
     const TeacherOptions asked = config_.train.teacher;
-    arguments_.config.train.teacher = trainer_.options().teacher;
+    keep_choices(arguments_.config, trainer_);
     if (!arguments_.resume) run_.create(arguments_.table.values());
     if (trainer_.teacher_search()) write_json(run_.teacher(), to_json(*trainer_.teacher_search(), asked));
     print_header();
     metrics_ = std::make_unique<MetricsFile>(run_.metrics(), trainer_.steps_done());
-    catch_signals();
+    catch_interrupts();
     progress_.start("train", trainer_.steps_done(), config_.train.steps);
     while (!trainer_.finished()) {
       trainer_.train_step();
       const int64_t step = trainer_.steps_done();
-      const bool stop = interrupted != 0 || step == arguments_.stop_after;
+      const bool stop = interrupted() || step == arguments_.stop_after;
       if (trainer_.finished() || step % config_.log_every == 0) log_step();
       if (trainer_.has_validation() && due(config_.validate_every)) validate();
       if (progress_.due()) progress_.update(step, numbers(trainer_.metrics()));
@@ -100,12 +86,7 @@ class Training {
   }
 
   void print_header() {
-    const auto rows = [](const char* what, const HostMatrix& images, const HostMatrix& texts) {
-      return fmt::format("{} {} images, {} texts", what, images.rows(), texts.rows());
-    };
-    progress_.print(fmt::format("data      {} pairs of {} and {} dimensions, {}", data_.pair_images.rows(),
-                                data_.pair_images.cols(), data_.pair_texts.cols(),
-                                rows("unpaired", data_.images, data_.texts)));
+    progress_.print("data      " + data_.describe());
     progress_.print("device    " + describe_device(context_, config_.machine));
     const Model& model = trainer_.model();
     progress_.print("teacher   " + describe(*model.teacher, config_.train.teacher));
@@ -153,39 +134,29 @@ class Training {
   int stopped() {
     progress_.print(fmt::format("stopped after step {} of {}; to continue: sotalign train --out {} --resume",
                                 trainer_.steps_done(), config_.train.steps, run_.path()));
-    return interrupted != 0 ? 130 : 0;
-  }
-
-  RetrievalResult evaluate() const {
-    const auto rows = [&](Side side, const std::string& path, const HostMatrix& x) {
-      return upload(context_, embed(context_, trainer_.model(), side, Projection::kHeads, path, x));
-    };
-    return retrieval(context_, rows(Side::kX, config_.data.val_images, data_.val_images),
-                     rows(Side::kY, config_.data.val_texts, data_.val_texts));
+    return interrupted() ? kInterrupted : 0;
   }
 
   void finish() {
     Json summary = metrics_->last_step();
-    std::map<std::string, std::string> notes = {{"sotalign", SOTALIGN_VERSION},
-                                                {"options", arguments_.table.values(Role::kTraining).dump()}};
+    const int64_t model_step = trainer_.has_validation() ? trainer_.best_step() : trainer_.steps_done();
+    summary["model_step"] = model_step;
     std::string table;
     if (trainer_.has_validation()) {
       trainer_.restore_best();
-      const RetrievalResult result = evaluate();
-      summary["model_step"] = trainer_.best_step();
+      const RetrievalResult result =
+          measure(context_, trainer_.model(), Projection::kHeads, config_.data.val_images, data_.val_images,
+                  config_.data.val_texts, data_.val_texts);
       summary["validation"] = to_json(result);
       summary["validation_teacher"] = to_json(teacher_result_);
       table = fmt::format("\n{} validation pairs, percent; the model is that of step {}\n\n{}",
-                          data_.val_images.rows(), trainer_.best_step(),
+                          data_.val_images.rows(), model_step,
                           retrieval_table({{"teacher", teacher_result_}, {"model", result}}));
-    } else {
-      summary["model_step"] = trainer_.steps_done();
     }
-    notes["step"] = summary["model_step"].dump();
     summary["seconds"] = seconds();
     summary["device"] = to_string(context_.device());
     summary["threads"] = context_.threads();
-    trainer_.model().save(run_.model(), notes);
+    save_model(run_.model(), trainer_, arguments_.table, model_step);
     write_json(run_.summary(), summary);
     progress_.print(fmt::format(
         "{}\nfiles     {}: model.safetensors, metrics.jsonl, summary.json, config.json", table, run_.path()));
@@ -205,24 +176,6 @@ class Training {
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 
-/// Relative paths would mean something else when the run is continued from another directory.
-void make_absolute(DataPaths& paths) {
-  for (std::string* path : {&paths.pairs_images, &paths.pairs_texts, &paths.images, &paths.texts,
-                            &paths.val_images, &paths.val_texts})
-    if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();
-}
-
-void check_intervals(const TrainConfig& config, int64_t stop_after) {
-  const auto at_least = [](const char* key, int64_t value, int64_t least) {
-    if (value < least)
-      throw InvalidArgument(fmt::format("{}: expected at least {}, found {}", key, least, value));
-  };
-  at_least("validate_every", config.validate_every, 0);
-  at_least("checkpoint_every", config.checkpoint_every, 0);
-  at_least("log_every", config.log_every, 1);
-  at_least("stop_after", stop_after, 0);
-}
-
 int run(Arguments& arguments) {
   TrainConfig& config = arguments.config;
   const std::string out = config.out;
@@ -239,14 +192,10 @@ int run(Arguments& arguments) {
   }
   if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
   require(config.out, "out");
-  check_intervals(config, arguments.stop_after);
-  check_epsilons(config.train.klot);
+  check_config(config);
+  require_at_least("stop_after", arguments.stop_after, 0);
   if (!arguments.resume) RunDirectory::require_creatable(config.out);
   make_absolute(config.data);
-  if (needs_unpaired(effective_method(config.train))) {
-    require(config.data.images, "images");
-    require(config.data.texts, "texts");
-  }
   const Dataset data = read_dataset(config.data);
   Context context = make_context(config.machine);
   return Training(arguments, context, data).run();

@@ -11,6 +11,7 @@ namespace sotalign::app {
 using Action = std::function<int()>;
 
 Action add_train(CLI::App& app);
+Action add_sweep(CLI::App& app);
 Action add_embed(CLI::App& app);
 Action add_eval(CLI::App& app);
 Action add_zeroshot(CLI::App& app);

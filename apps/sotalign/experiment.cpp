@@ -63,15 +63,12 @@ Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& t
   }
   trainer.metrics();  // throws if the numbers went wild
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-  const auto measure = [&](Projection projection) {
-    const auto embedded = [&](Side side, const HostMatrix& x) {
-      return upload(context, embed(context, trainer.model(), side, projection, "test rows", x));
-    };
-    return retrieval(context, embedded(Side::kX, test.images), embedded(Side::kY, test.texts));
+  const auto result = [&](Projection projection) {
+    return measure(context, trainer.model(), projection, "test images", test.images, "test texts",
+                   test.texts);
   };
-  return {.heads = measure(Projection::kHeads),
-          .teacher = measure(Projection::kTeacher),
-          .seconds = taken.count()};
+  return {
+      .heads = result(Projection::kHeads), .teacher = result(Projection::kTeacher), .seconds = taken.count()};
 }
 
 }  // namespace sotalign::app

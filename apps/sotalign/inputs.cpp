@@ -12,13 +12,6 @@ namespace sotalign::app {
 
 namespace {
 
-void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
-                  const HostMatrix& like) {
-  if (matrix.rows() > 0 && matrix.cols() != like.cols())
-    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", path, like.cols(),
-                                      like_path, matrix.cols()));
-}
-
 HostMatrix read_optional(const std::string& path) {
   return path.empty() ? HostMatrix() : read_embeddings(path);
 }
@@ -33,6 +26,13 @@ HostMatrix read_embeddings(const std::string& path) {
       throw IoError(fmt::format("{}: expected rows that are not zero, found zeros alone in row {}", path, i));
   }
   return matrix;
+}
+
+void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
+                  const HostMatrix& like) {
+  if (matrix.rows() > 0 && matrix.cols() != like.cols())
+    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", path, like.cols(),
+                                      like_path, matrix.cols()));
 }
 
 void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
@@ -57,6 +57,11 @@ TrainingData Dataset::view() const {
           .texts = texts.view(),
           .validation_images = val_images.view(),
           .validation_texts = val_texts.view()};
+}
+
+std::string Dataset::describe() const {
+  return fmt::format("{} pairs of {} and {} dimensions, unpaired {} images, {} texts", pair_images.rows(),
+                     pair_images.cols(), pair_texts.cols(), images.rows(), texts.rows());
 }
 
 Dataset read_dataset(const DataPaths& paths) {
@@ -108,6 +113,15 @@ HostMatrix embed(Context& context, const Model& model, Side side, Projection pro
                          static_cast<size_t>(count * dim) * sizeof(float));
   }
   return HostMatrix(std::move(result), x.rows(), dim);
+}
+
+RetrievalResult measure(Context& context, const Model& model, Projection projection,
+                        const std::string& image_path, const HostMatrix& images, const std::string& text_path,
+                        const HostMatrix& texts) {
+  const auto rows = [&](Side side, const std::string& path, const HostMatrix& x) {
+    return upload(context, embed(context, model, side, projection, path, x));
+  };
+  return retrieval(context, rows(Side::kX, image_path, images), rows(Side::kY, text_path, texts));
 }
 
 }  // namespace sotalign::app

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "options.h"
+#include "sotalign/eval/retrieval.h"
 #include "sotalign/io/array.h"
 #include "sotalign/train/model.h"
 
@@ -20,11 +21,16 @@ struct Dataset {
 
   TrainingData view() const;
   bool has_validation() const { return val_images.rows() > 0; }
+  /// "500 pairs of 768 and 384 dimensions, unpaired 3700 images, 3700 texts"
+  std::string describe() const;
 };
 
 /// Pairs, and what else has a path. Throws InvalidArgument that names both files when they do not fit.
 Dataset read_dataset(const DataPaths& paths);
 
+/// Throws InvalidArgument that names both files unless the matrix is empty or has as many columns.
+void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
+                  const HostMatrix& like);
 /// Throws InvalidArgument that names both files unless they have equally many rows.
 void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
                    const HostMatrix& texts);
@@ -38,5 +44,10 @@ Matrix<float> upload(Context& context, const HostMatrix& matrix);
 /// Throws InvalidArgument that names the file when the model is for another dimension.
 HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
                  const std::string& path, const HostMatrix& x);
+
+/// Retrieval on pairs of raw rows as the model embeds them; paths as in embed().
+RetrievalResult measure(Context& context, const Model& model, Projection projection,
+                        const std::string& image_path, const HostMatrix& images, const std::string& text_path,
+                        const HostMatrix& texts);
 
 }  // namespace sotalign::app

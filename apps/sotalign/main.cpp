@@ -34,6 +34,8 @@ constexpr Command kCommands[] = {
      "sotalign demo --out emoji"},
     {"train", "Train an alignment from pairs and unpaired embeddings", app::add_train,
      "sotalign train --pairs-images pi.npy --pairs-texts pt.npy --images i.npy --texts t.npy --out run"},
+    {"sweep", "Train with many values of some options and keep the best model", app::add_sweep,
+     "sotalign sweep --config train.json --vary klot_weight=0,3,10,30,100 --out sweep"},
     {"compare", "Teacher, SAIL and SOTAlign, or another method, on embeddings whose pairs are known",
      app::add_compare, "sotalign compare --images i.npy --texts t.npy --pairs 500 --test 400 --seeds 0,1,2"},
     {"embed", "Map embeddings to the shared space of a model", app::add_embed,

@@ -204,12 +204,12 @@ std::string shown(const Json& value) {
   return text;
 }
 
+}  // namespace
+
 std::string flag_of(std::string key) {
   std::replace(key.begin(), key.end(), '_', '-');
   return "--" + key;
 }
-
-}  // namespace
 
 void OptionTable::add(const std::string& key, Target target, std::string help, Role role) {
   const std::string flag = flag_of(key);
@@ -249,15 +249,19 @@ void OptionTable::read_config(const std::string& path) {
   }
   if (!config.is_object())
     throw IoError(fmt::format("{}: expected a JSON object, found {}", path, config.type_name()));
-  for (const auto& [key, value] : config.items()) {
-    Entry& entry = find(key, path);
+  set_unless_given(config, path);
+}
+
+void OptionTable::set_unless_given(const Json& object, const std::string& where) {
+  for (const auto& [key, value] : object.items()) {
+    const Entry& entry = find(key, where);
     const Json kept = value_of(entry.target);
-    set(key, value, path);
+    set(key, value, where);
     if (entry.option->count() > 0) assign(kept, entry.target);  // a flag wins, but a mistake is still one
   }
 }
 
-OptionTable::Entry& OptionTable::find(const std::string& key, const std::string& where) {
+const OptionTable::Entry& OptionTable::find(const std::string& key, const std::string& where) const {
   const auto entry =
       std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
   if (entry != entries_.end()) return *entry;
@@ -285,6 +289,10 @@ Json OptionTable::values(Role role) const {
   for (const Entry& entry : entries_)
     if (entry.role == role) result[entry.key] = value_of(entry.target);
   return result;
+}
+
+bool OptionTable::given(const std::string& key, const std::string& where) const {
+  return find(key, where).option->count() > 0;
 }
 
 std::vector<std::string> OptionTable::given_except(Role role) const {

@@ -68,6 +68,8 @@ class OptionTable {
   /// Sets everything that the JSON object in the file names and no flag has set. Throws IoError and
   /// InvalidArgument that name file and key.
   void read_config(const std::string& path);
+  /// The same of a JSON object, which `where` names in messages.
+  void set_unless_given(const nlohmann::ordered_json& object, const std::string& where);
 
   /// Sets one value, whatever flags have set. `where` begins the message of the InvalidArgument that is
   /// thrown for a key that is not one and a value that does not fit.
@@ -77,6 +79,8 @@ class OptionTable {
   nlohmann::ordered_json values() const;
   nlohmann::ordered_json values(Role role) const;
 
+  /// Whether the command line has the key's flag. Throws as set() does.
+  bool given(const std::string& key, const std::string& where) const;
   /// Flags on the command line, as written there, except those of a role.
   std::vector<std::string> given_except(Role role) const;
 
@@ -87,12 +91,15 @@ class OptionTable {
     Role role;
     CLI::Option* option;
   };
-  Entry& find(const std::string& key, const std::string& where);
+  const Entry& find(const std::string& key, const std::string& where) const;
 
   CLI::App& app_;
   std::string section_ = "Options";
   std::vector<Entry> entries_;
 };
+
+/// "--klot-weight" of "klot_weight".
+std::string flag_of(std::string key);
 
 /// The candidate with the smallest edit distance to `text`; candidates is not empty.
 std::string nearest(const std::string& text, const std::vector<std::string>& candidates);

@@ -193,10 +193,12 @@ void check_epsilons(const KlotOptions& options) {
 }
 
 void require(const std::string& value, const std::string& key) {
-  if (!value.empty()) return;
-  std::string flag = key;
-  std::replace(flag.begin(), flag.end(), '_', '-');
-  throw InvalidArgument(fmt::format("--{}: expected a value, found none", flag));
+  if (value.empty()) throw InvalidArgument(fmt::format("{}: expected a value, found none", flag_of(key)));
+}
+
+void require_at_least(const char* key, int64_t value, int64_t least) {
+  if (value < least)
+    throw InvalidArgument(fmt::format("{}: expected at least {}, found {}", key, least, value));
 }
 
 }  // namespace sotalign::app

@@ -75,5 +75,6 @@ void check_epsilons(const KlotOptions& options);
 
 /// Throws InvalidArgument unless `value` is set; `key` as in the table.
 void require(const std::string& value, const std::string& key);
+void require_at_least(const char* key, int64_t value, int64_t least);
 
 }  // namespace sotalign::app

@@ -26,12 +26,26 @@ Json to_json(const RecallAtK& recall) {
           {"median_rank", recall.median_rank},
           {"queries", recall.queries}};
 }
+
+RecallAtK recall_of_json(const Json& json) {
+  return {.r1 = json.at("r1").get<double>(),
+          .r5 = json.at("r5").get<double>(),
+          .r10 = json.at("r10").get<double>(),
+          .median_rank = json.at("median_rank").get<double>(),
+          .queries = json.at("queries").get<int64_t>()};
+}
 }  // namespace
 
 Json to_json(const RetrievalResult& result) {
   return {{"image_to_text", to_json(result.image_to_text)},
           {"text_to_image", to_json(result.text_to_image)},
           {"mean_r1", result.mean_r1}};
+}
+
+RetrievalResult retrieval_of_json(const Json& json) {
+  return {.image_to_text = recall_of_json(json.at("image_to_text")),
+          .text_to_image = recall_of_json(json.at("text_to_image")),
+          .mean_r1 = json.at("mean_r1").get<double>()};
 }
 
 Json to_json(const ZeroShotResult& result) {

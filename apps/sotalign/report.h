@@ -14,6 +14,8 @@ namespace sotalign::app {
 
 nlohmann::ordered_json to_json(const SinkhornResult& result);
 nlohmann::ordered_json to_json(const RetrievalResult& result);
+/// The inverse. Throws nlohmann's exceptions for what to_json() did not write.
+RetrievalResult retrieval_of_json(const nlohmann::ordered_json& json);
 nlohmann::ordered_json to_json(const ZeroShotResult& result);
 nlohmann::ordered_json to_json(const StepMetrics& metrics);
 

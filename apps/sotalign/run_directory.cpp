@@ -44,13 +44,18 @@ void RunDirectory::require_resumable(const std::string& path) {
   }
 }
 
-void RunDirectory::create(const Json& config) {
+void make_directory(const std::string& path) {
   std::error_code error;
-  fs::create_directories(path_, error);
-  if (error) throw IoError(fmt::format("{}: cannot make this directory: {}", path_, error.message()));
+  fs::create_directories(path, error);
+  if (error) throw IoError(fmt::format("{}: cannot make this directory: {}", path, error.message()));
+}
+
+void RunDirectory::create(const Json& config) {
+  make_directory(path_);
   try {
     write_json(this->config(), config);
   } catch (...) {
+    std::error_code error;
     fs::remove(path_, error);
     throw;
   }

@@ -10,6 +10,9 @@
 
 namespace sotalign::app {
 
+/// With its parents. Throws IoError.
+void make_directory(const std::string& path);
+
 class RunDirectory {
  public:
   /// Throws InvalidArgument if `path` exists, and IoError if it could not be made. Makes nothing: what can

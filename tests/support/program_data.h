@@ -29,14 +29,20 @@ class TrainingFiles : public TemporaryDirectory {
   /// sotalign train on these files. A flag in `options` replaces the path of the same flag.
   ProgramResult train(const std::string& run, const std::vector<std::string>& options,
                       const std::function<void(pid_t)>& meanwhile = {}) const {
-    std::vector<std::string> arguments = {"train"};
-    for (const std::string name :
+    return command("train", run, options, meanwhile);
+  }
+  /// The same of another command that trains.
+  ProgramResult command(const std::string& name, const std::string& out,
+                        const std::vector<std::string>& options,
+                        const std::function<void(pid_t)>& meanwhile = {}) const {
+    std::vector<std::string> arguments = {name};
+    for (const std::string flag :
          {"pairs-images", "pairs-texts", "images", "texts", "val-images", "val-texts"}) {
-      std::string file = name + ".npy";
+      std::string file = flag + ".npy";
       std::replace(file.begin(), file.end(), '-', '_');
-      arguments.insert(arguments.end(), {"--" + name, *this / file});
+      arguments.insert(arguments.end(), {"--" + flag, *this / file});
     }
-    arguments.insert(arguments.end(), {"--out", *this / run});
+    arguments.insert(arguments.end(), {"--out", *this / out});
     arguments.insert(arguments.end(), options.begin(), options.end());
     return run_program(arguments, meanwhile);
   }

@@ -24,16 +24,6 @@ namespace sotalign::detail {
 
 namespace {
 
-void check(const ContrastiveOptions& options) {
-  if (options.steps < 1)
-    throw InvalidArgument(fmt::format("teacher steps: expected at least 1, found {}", options.steps));
-  if (options.batch < 1)
-    throw InvalidArgument(fmt::format("teacher batch: expected at least 1, found {}", options.batch));
-  if (!(std::isfinite(options.learning_rate) && options.learning_rate > 0))
-    throw InvalidArgument(
-        fmt::format("teacher learning rate: expected a finite number > 0, found {}", options.learning_rate));
-}
-
 /// One modality: its centred pairs, its map, and the memory of a step.
 class Branch {
  public:
@@ -114,7 +104,6 @@ class Branch {
 
 Teacher fit_contrastive(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options) {
   const ContrastiveOptions& o = options.contrastive;
-  check(o);
   const int64_t dim = *options.dim == 0 ? kLargestDefaultDim : *options.dim;
   const BatchSampler sampler(a.rows, o.batch, options.seed, stream_id("teacher.pairs"));
   const int64_t batch = sampler.batch();

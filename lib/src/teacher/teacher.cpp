@@ -27,6 +27,16 @@ constexpr Entry kTeachers[] = {
     {TeacherKind::kContrastive, "contrastive", detail::fit_contrastive},
 };
 
+void check(const ContrastiveOptions& options) {
+  if (options.steps < 1)
+    throw InvalidArgument(fmt::format("teacher steps: expected at least 1, found {}", options.steps));
+  if (options.batch < 1)
+    throw InvalidArgument(fmt::format("teacher batch: expected at least 1, found {}", options.batch));
+  if (!(std::isfinite(options.learning_rate) && options.learning_rate > 0))
+    throw InvalidArgument(
+        fmt::format("teacher learning rate: expected a finite number > 0, found {}", options.learning_rate));
+}
+
 const Entry& entry_of(TeacherKind kind) {
   for (const Entry& entry : kTeachers)
     if (entry.kind == kind) return entry;
@@ -53,6 +63,7 @@ void detail::check_teacher(ConstMatrixF a, ConstMatrixF b, const TeacherOptions&
     if (dim < 0)
       throw InvalidArgument(fmt::format("dim: expected 0 (which stands for {}) or more, found {}",
                                         detail::kLargestDefaultDim, dim));
+    check(options.contrastive);
     return;
   }
   const auto [limit, reason] =

@@ -1,7 +1,5 @@
 // SOTAlign: SigLIP on the pairs, and a divergence of the unpaired rows' affinities from the teacher's.
-#include <fmt/format.h>
-
-#include "sotalign/core/error.h"
+#include "train/divergence_options.h"
 #include "train/objective.h"
 #include "train/siglip_term.h"
 
@@ -98,24 +96,12 @@ class WithDivergence : public Regularised {
   explicit WithDivergence(const ObjectiveSetup& s)
       : Regularised(s),
         context_(&s.context),
-        affinity_((check_memory(s), s.context), s.unpaired_images, s.unpaired_texts,
-                  "affinity of the unpaired rows"),
+        affinity_(s.context, s.unpaired_images, s.unpaired_texts, "affinity of the unpaired rows"),
         teacher_affinity_(s.context, s.unpaired_images, s.unpaired_texts,
                           "teacher's affinity of the unpaired rows"),
-        divergence_(s.context, s.unpaired_images, s.unpaired_texts,
-                    {.kind = s.options.divergence,
-                     .infonce = {.epsilon_student = s.options.klot.epsilon_student,
-                                 .epsilon_teacher = s.options.klot.epsilon_teacher}}) {}
+        divergence_(s.context, s.unpaired_images, s.unpaired_texts, divergence_options(s.options)) {}
 
  private:
-  static void check_memory(const ObjectiveSetup& s) {
-    const double mib = 2.0 * static_cast<double>(s.unpaired_images) * static_cast<double>(s.unpaired_texts) *
-                       sizeof(float) / (1 << 20);
-    if (s.options.klot_memory_mib > 0 && mib > s.options.klot_memory_mib)
-      throw InvalidArgument(
-          fmt::format("klot_memory_mib: {} stores its affinities, expected at least {}, found {}",
-                      to_string(s.options.divergence), mib, s.options.klot_memory_mib));
-  }
   void diverge(const Embeddings& student, const Embeddings& teacher, MatrixF d_image,
                MatrixF d_text) override {
     cosines(*context_, student.x, student.y, affinity_);

@@ -16,68 +16,6 @@ using namespace detail;
 
 namespace {
 
-void check_data(const TrainingData& d, Method method) {
-  const auto same = [](const char* left, ConstMatrixF a, const char* right, ConstMatrixF b) {
-    if (a.rows != b.rows)
-      throw InvalidArgument(
-          fmt::format("{} and {}: expected as many rows, found {} and {}", left, right, a.rows, b.rows));
-  };
-  const auto columns = [](const char* name, ConstMatrixF a, const char* of, ConstMatrixF b) {
-    if (a.rows > 0 && a.cols != b.cols)
-      throw InvalidArgument(
-          fmt::format("{}: expected {} columns like the {}, found {}", name, b.cols, of, a.cols));
-  };
-  same("pair images", d.pair_images, "pair texts", d.pair_texts);
-  same("validation images", d.validation_images, "validation texts", d.validation_texts);
-  if (d.pair_images.rows < 2)
-    throw InvalidArgument(fmt::format("pairs: expected at least 2, found {}", d.pair_images.rows));
-  columns("unpaired images", d.images, "pair images", d.pair_images);
-  columns("unpaired texts", d.texts, "pair texts", d.pair_texts);
-  columns("validation images", d.validation_images, "pair images", d.pair_images);
-  columns("validation texts", d.validation_texts, "pair texts", d.pair_texts);
-  if (needs_unpaired(method) && (d.images.rows < 1 || d.texts.rows < 1))
-    throw InvalidArgument(fmt::format("unpaired rows: method {} needs images and texts, found {} and {}",
-                                      to_string(method), d.images.rows, d.texts.rows));
-}
-
-void check_weight(const char* name, double weight) {
-  if (!(weight >= 0) || !std::isfinite(weight))
-    throw InvalidArgument(fmt::format("{}: expected a number >= 0, found {}", name, weight));
-}
-
-void check_positive(const char* name, double value) {
-  if (!(value > 0) || !std::isfinite(value))
-    throw InvalidArgument(fmt::format("{}: expected a number > 0, found {}", name, value));
-}
-
-const TrainOptions& check_options(const TrainOptions& o) {
-  if (o.steps < 1) throw InvalidArgument(fmt::format("steps: expected at least 1, found {}", o.steps));
-  if (o.batch_pairs < 1)
-    throw InvalidArgument(fmt::format("batch_pairs: expected at least 1, found {}", o.batch_pairs));
-  if (o.batch_unpaired < 1)
-    throw InvalidArgument(fmt::format("batch_unpaired: expected at least 1, found {}", o.batch_unpaired));
-  check_weight("klot_weight", o.klot_weight);
-  check_weight("structure_weight", o.structure.weight);
-  check_weight("nnclr_image_weight", o.nnclr.image_weight);
-  check_weight("nnclr_text_weight", o.nnclr.text_weight);
-  check_weight("sclip_weight", o.sclip.weight);
-  check_positive("structure_temperature", o.structure.temperature);
-  check_positive("sclip_epsilon", o.sclip.epsilon);
-  if (o.structure.warmup_steps < 0 || o.structure.warmup_steps > o.steps)
-    throw InvalidArgument(fmt::format("structure_warmup_steps: expected 0 to {} (all steps), found {}",
-                                      o.steps, o.structure.warmup_steps));
-  if (!(o.klot_memory_mib >= 0 && o.klot_memory_mib <= 1e9))
-    throw InvalidArgument(fmt::format("klot_memory_mib: expected 0 to 1e9, found {}", o.klot_memory_mib));
-  if (effective_method(o) == Method::kSotalign && o.divergence != DivergenceKind::kKlot && o.klot_memory &&
-      *o.klot_memory != KlotMemory::kStored)
-    throw InvalidArgument(fmt::format("klot_memory: {} stores its affinities, expected stored, found {}",
-                                      to_string(o.divergence), to_string(*o.klot_memory)));
-  check_weight("image_rate", o.image_rate);
-  check_weight("text_rate", o.text_rate);
-  learning_rate(o.schedule, 0, o.steps);  // throws for a bad schedule
-  return o;
-}
-
 Matrix<float> upload(Context& context, ConstMatrixF host, const char* purpose) {
   Matrix<float> device(context, host.rows, host.cols, purpose);
   if (host.empty()) return device;
@@ -110,10 +48,6 @@ void resolve(TrainOptions& o, int64_t teacher_dim) {
                            ? Initialization::kTeacher
                            : Initialization::kRandom;
   const bool from_teacher = o.initialization == Initialization::kTeacher;
-  if (from_teacher && !can)
-    throw InvalidArgument(fmt::format(
-        "initialization: only linear and residual heads can start from the teacher, found {} hidden layers",
-        o.hidden.size()));
   if (from_teacher && o.dim != 0 && o.dim != teacher_dim)
     throw InvalidArgument(fmt::format(
         "dim: heads that start from the teacher have its dimension {}, found {}", teacher_dim, o.dim));
@@ -175,7 +109,7 @@ Method effective_method(const TrainOptions& options) {
 
 Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions& options)
     : context_(&context),
-      options_((check_data(data, effective_method(options)), check_options(options))),
+      options_((check_training(context, data, options), options)),
       pair_images_(upload(context, data.pair_images, "paired images")),
       pair_texts_(upload(context, data.pair_texts, "paired texts")),
       images_(upload(context, data.images, "unpaired images")),

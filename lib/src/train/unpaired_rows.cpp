@@ -1,11 +1,8 @@
 #include "train/unpaired_rows.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "kernels/pick_neighbours.h"
-#include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
 #include "sotalign/eval/top_k.h"
 
@@ -44,8 +41,8 @@ class NeighbourRows : public UnpairedRows {
       : UnpairedRows(context, pairs, pairs),
         context_(&context),
         neighbours_(neighbours),
-        image_neighbours_(nearest("images", rows.pair_images, rows.images)),
-        text_neighbours_(nearest("texts", rows.pair_texts, rows.texts)),
+        image_neighbours_(nearest(rows.pair_images, rows.images)),
+        text_neighbours_(nearest(rows.pair_texts, rows.texts)),
         image_key_(RandomStream(seed, stream_id("nnclr.images")).bits64(0)),
         text_key_(RandomStream(seed, stream_id("nnclr.texts")).bits64(0)) {}
 
@@ -64,10 +61,7 @@ class NeighbourRows : public UnpairedRows {
   }
 
  private:
-  Buffer<int64_t> nearest(const char* what, ConstMatrixF queries, ConstMatrixF gallery) const {
-    if (neighbours_ < 1 || neighbours_ > gallery.rows)
-      throw InvalidArgument(fmt::format("nnclr_neighbours: expected 1 to {} (unpaired {}), found {}",
-                                        gallery.rows, what, neighbours_));
+  Buffer<int64_t> nearest(ConstMatrixF queries, ConstMatrixF gallery) const {
     return Buffer<int64_t>(*context_, top_k(*context_, queries, gallery, neighbours_).indices,
                            "neighbours of the pairs");
   }

@@ -96,6 +96,10 @@ struct StepMetrics {
   std::vector<TermValue> terms = {};                          ///< of other methods
 };
 
+/// Throws InvalidArgument for all that Trainer would refuse, but for what shows only as the teacher is
+/// fitted. Takes no time, so that many options can be checked before the first of them are trained with.
+void check_training(Context& context, const TrainingData& data, const TrainOptions& options);
+
 namespace detail {
 struct AllRows;
 class Objective;     // what the method minimises

@@ -1,0 +1,137 @@
+// sotalign sweep: one training for each combination of some options' values, or for random draws of them. The
+// model with the best MeanR@1 on the validation pairs is kept, and the test pairs are looked at once, with
+// it. All combinations are checked before the first training. What is on disk at any time can be continued.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "command.h"
+#include "files.h"
+#include "run_directory.h"
+#include "sotalign/core/error.h"
+#include "sweep.h"
+#include "training.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Options are given again in full, and are those of the sweep there, or not at all and taken from it.
+void continue_with(SweepArguments& arguments, const Json& stored, const std::string& path, bool given) {
+  Json theirs = stored.at("options");
+  const Json ours = arguments.options(), machine = arguments.table.values(Role::kMachine);
+  for (const auto& [key, value] : ours.items())
+    if (given && !machine.contains(key) && theirs.at(key) != value)
+      throw InvalidArgument(
+          fmt::format("{}: this sweep has {} {}, found {}; --resume needs no options but --out", path, key,
+                      value_text(theirs.at(key)), value_text(value)));
+  SweepSpace& space = arguments.space;
+  theirs.at("vary").get_to(space.vary);
+  theirs.at("range").get_to(space.range);
+  theirs.at("random").get_to(space.random);
+  theirs.at("sweep_seed").get_to(space.seed);
+  theirs.at("test_images").get_to(arguments.test_images);
+  theirs.at("test_texts").get_to(arguments.test_texts);
+  for (const char* key : {"vary", "range", "random", "sweep_seed", "test_images", "test_texts"})
+    theirs.erase(key);
+  arguments.table.set_unless_given(theirs, path);
+}
+
+SweepData read_data(const SweepArguments& arguments) {
+  const DataPaths& paths = arguments.config.data;
+  require(paths.val_images, "val_images");
+  require(paths.val_texts, "val_texts");
+  SweepData data{.training = read_dataset(paths), .test_images = {}, .test_texts = {}};
+  const std::string &images = arguments.test_images, &texts = arguments.test_texts;
+  if (images.empty() && texts.empty()) return data;
+  require(images, "test_images");
+  require(texts, "test_texts");
+  data.test_images = read_embeddings(images);
+  data.test_texts = read_embeddings(texts);
+  require_pairs(images, data.test_images, texts, data.test_texts);
+  require_cols(images, data.test_images, paths.pairs_images, data.training.pair_images);
+  require_cols(texts, data.test_texts, paths.pairs_texts, data.training.pair_texts);
+  return data;
+}
+
+/// Names the combination in what `check` throws.
+template <class Check>
+void check_each(const std::vector<SweepRun>& runs, Check&& check) {
+  for (const SweepRun& run : runs) try {
+      check(run.config);
+    } catch (const InvalidArgument& error) {
+      throw InvalidArgument(fmt::format("{}: {}", settings_text(run.settings), error.what()));
+    }
+}
+
+int run(SweepArguments& arguments, bool given) {
+  TrainConfig& config = arguments.config;
+  if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
+  require(config.out, "out");
+  require_at_least("stop_after_runs", arguments.stop_after_runs, 0);
+  make_absolute(config.data);
+  make_absolute(arguments.test_images);
+  make_absolute(arguments.test_texts);
+  Json stored;
+  if (arguments.resume) {
+    const std::string path = config.out + "/sweep.json";
+    try {
+      stored = Json::parse(read_text(path));
+      continue_with(arguments, stored, path, given);
+    } catch (const Json::exception& error) {
+      throw IoError(fmt::format("{}: expected what sotalign sweep writes: {}", path, error.what()));
+    }
+  } else {
+    RunDirectory::require_creatable(config.out);
+  }
+  const std::vector<SweepRun> runs = plan_runs(arguments.space, arguments.table, config);
+  check_each(runs, check_config);
+  const SweepData data = read_data(arguments);
+  Context context = make_context(config.machine);
+  check_each(runs, [&](const TrainConfig& c) { check_training(context, data.training.view(), c.train); });
+  return run_sweep(arguments, context, data, runs, stored);
+}
+
+}  // namespace
+
+Action add_sweep(CLI::App& app) {
+  const auto arguments = std::make_shared<SweepArguments>(app);
+  const auto add = [&](const char* flag, auto& target, const char* help, const char* type) {
+    return app.add_option(flag, target, help)->type_name(type)->group("Sweep");
+  };
+  const std::vector<CLI::Option*> own = {
+      add("--vary", arguments->space.vary,
+          "Values of an option, e.g. klot_weight=0,10,30 or hidden=[],[512];\n"
+          "repeat it for more options: all combinations are trained",
+          "KEY=V1,V2,...")
+          ->allow_extra_args(false),
+      add("--random", arguments->space.random, "So many random draws instead of all combinations", "N"),
+      add("--range", arguments->space.range, "What to draw from, uniformly or, with :log, in the logarithm",
+          "KEY=LOW..HIGH[:log]")
+          ->allow_extra_args(false),
+      add("--sweep-seed", arguments->space.seed, "Of the draws", "N"),
+      add("--test-images", arguments->test_images, "Images of pairs for the selected model alone", "FILE"),
+      add("--test-texts", arguments->test_texts, "Their texts", "FILE"),
+      add("--config", arguments->config_path, "JSON file of options, as of train. Flags win", "FILE")};
+  app.add_flag("--resume", arguments->resume, "Continue the sweep in --out")->group("Sweep");
+  add("--stop-after-runs", arguments->stop_after_runs, "Stop after so many runs, to be resumed", "N");
+  add_train_options(arguments->table, arguments->config);
+  // Configurations of train have these keys, and those for train shall.
+  for (const char* key : {"checkpoint_every", "log_every"}) app.get_option(flag_of(key))->group("");
+  return [arguments, own] {
+    for (const char* key : {"checkpoint_every", "log_every"})
+      if (arguments->table.given(key, "options"))
+        throw InvalidArgument(fmt::format("{}: a sweep writes neither checkpoints nor logs", flag_of(key)));
+    const auto given = [](const CLI::Option* option) { return option->count() > 0; };
+    if (given(own[3]) && arguments->space.random == 0)
+      throw InvalidArgument("--sweep-seed: expected --random with the number of draws, found none");
+    const std::vector<std::string> flags = arguments->table.given_except(Role::kMachine);
+    const bool options = std::any_of(flags.begin(), flags.end(), [](const auto& f) { return f != "--out"; });
+    return run(*arguments, options || std::any_of(own.begin(), own.end(), given));
+  };
+}
+
+}  // namespace sotalign::app
