@@ -36,6 +36,8 @@ constexpr Command kCommands[] = {
      "sotalign train --pairs-images pi.npy --pairs-texts pt.npy --images i.npy --texts t.npy --out run"},
     {"compare", "Teacher, SAIL and SOTAlign side by side on embeddings whose pairs are known",
      app::add_compare, "sotalign compare --images i.npy --texts t.npy --pairs 500 --test 400 --seeds 0,1,2"},
+    {"study", "The paper's comparisons on embeddings whose pairs are known: tuned, tabled, plotted",
+     app::add_study, "sotalign study --images i.npy --texts t.npy --out study"},
     {"embed", "Map embeddings to the shared space of a model", app::add_embed,
      "sotalign embed --model run/model.safetensors --side image --input new.npy --output new_shared.npy"},
     {"eval", "Cross-modal retrieval of a model, or of rows that are already in one space", app::add_eval,
