@@ -116,8 +116,10 @@ StudyData::Rows StudyData::rows(const StudySizes& sizes, const StudyRun& run) co
   const RowList texts = in_order(split.unpaired_texts, images);
   const RowList& measured = run.role == StudyRole::kFinal ? split.test : split.validation;
 
-  Rows result{.data = {.pair_images = take_rows(images_, pairs), .pair_texts = take_rows(texts_, pairs)},
-              .measured = {.images = take_rows(images_, measured), .texts = take_rows(texts_, measured)}};
+  Rows result;
+  result.data.pair_images = take_rows(images_, pairs);
+  result.data.pair_texts = take_rows(texts_, pairs);
+  result.measured = {.images = take_rows(images_, measured), .texts = take_rows(texts_, measured)};
   if (run.unpaired.kind == UnpairedRows::Kind::kOther) {
     const RowList rows = spread(static_cast<int64_t>(images.size() / 2), other_images_.rows());
     result.data.images = take_rows(other_images_, rows);

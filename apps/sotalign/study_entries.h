@@ -20,11 +20,12 @@ Spread spread(const std::vector<double>& values);
 
 struct StudyEntry {
   const StudyCell* cell = nullptr;
-  std::vector<double> validation;  ///< MeanR@1 of each setting, mean of the tuning seeds; empty: not tuned
-  size_t selected = 0;             ///< the setting with the highest; of equal ones the first
-  std::vector<double> mean_r1;     ///< of each final seed, on test rows
-  std::vector<double> seconds;     ///< of each final run
-  std::vector<double> shift;       ///< of each final seed; empty where it was not measured
+  std::vector<double> validation =
+      {};                            ///< MeanR@1 of each setting, mean of the tuning seeds; empty: not tuned
+  size_t selected = 0;               ///< the setting with the highest; of equal ones the first
+  std::vector<double> mean_r1 = {};  ///< of each final seed, on test rows
+  std::vector<double> seconds = {};  ///< of each final run
+  std::vector<double> shift = {};    ///< of each final seed; empty where it was not measured
 
   const StudySetting& setting() const { return cell->method.settings[selected]; }
 };

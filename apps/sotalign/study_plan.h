@@ -53,29 +53,29 @@ std::string describe(const UnpairedRows& rows);
 struct StudyPlan {
   struct Methods {
     std::vector<int64_t> pairs;
-    std::vector<StudyMethod> methods;
-    std::vector<std::string> proposed;  ///< those that are claimed to be better than the others
-    StudyMethod worth;                  ///< is run with more pairs, too ...
-    std::vector<int64_t> worth_times;   ///< ... so many times as many
+    std::vector<StudyMethod> methods = {};
+    std::vector<std::string> proposed = {};  ///< those that are claimed to be better than the others
+    StudyMethod worth = {};                  ///< is run with more pairs, too ...
+    std::vector<int64_t> worth_times = {};   ///< ... so many times as many
   };
   struct Teachers {
     int64_t pairs = 0;
-    std::vector<std::string> teachers, divergences;
-    std::vector<StudyMethod> cells;  ///< [teachers, divergences]
-    std::string proposed;            ///< the divergence that is claimed to be best
+    std::vector<std::string> teachers = {}, divergences = {};
+    std::vector<StudyMethod> cells = {};  ///< [teachers, divergences]
+    std::string proposed = {};            ///< the divergence that is claimed to be best
   };
   /// One method with different unpaired rows; tuned once, with all of them.
   struct Pools {
     int64_t pairs = 0;
     StudyMethod method;
     StudyMethod without;  ///< is run and tuned with no unpaired rows
-    std::vector<UnpairedRows> pools;
+    std::vector<UnpairedRows> pools = {};
   };
 
   nlohmann::ordered_json json;  ///< the plan as it was read
-  std::optional<Methods> methods;
-  std::optional<Teachers> teachers;
-  std::optional<Pools> unpaired, shift;
+  std::optional<Methods> methods = {};
+  std::optional<Teachers> teachers = {};
+  std::optional<Pools> unpaired = {}, shift = {};
 };
 
 /// Throws InvalidArgument, whose message begins with `where`, for JSON that is no plan: unknown keys, options
