@@ -19,6 +19,7 @@ struct Siglip {
   const float* log_scale = nullptr;  ///< [1]
   const float* bias = nullptr;       ///< [1]
   float weight = 1.0f;               ///< multiplies the gradients, not the value
+  bool add_grad_parameters = false;  ///< grad_log_scale and grad_bias are added to what is there
   float* grad_k = nullptr;           ///< [rows, cols]
   int64_t grad_stride = 0;
   double* value = nullptr;          ///< [1]

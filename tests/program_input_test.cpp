@@ -182,6 +182,15 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
                                                                   {"--batch-pairs", "0"},
                                                                   {"--batch-unpaired", "0"},
                                                                   {"--klot-weight", "-1"},
+                                                                  {"--method", "clip"},
+                                                                  {"--structure-weight", "-1"},
+                                                                  {"--structure-temperature", "0"},
+                                                                  {"--structure-warmup-steps", "3"},
+                                                                  {"--sclip-weight", "-1"},
+                                                                  {"--sclip-labels", "fuzzy"},
+                                                                  {"--sclip-epsilon", "0"},
+                                                                  {"--nnclr-image-weight", "-1"},
+                                                                  {"--nnclr-text-weight", "nan"},
                                                                   {"--klot-memory-mib", "-1"},
                                                                   {"--klot-memory-mib", "2e9"},
                                                                   {"--klot-memory", "disk"},
@@ -248,6 +257,19 @@ TEST_F(ProgramInput, Divergences) {
   refused({"--teacher", path("images.npy")}, {path("images.npy"), "expected shape [4, 4]"});
   expect_train_refused({"--divergence", "infonce", "--klot-memory", "streamed"},
                        {"klot_memory", "infonce", "streamed"});
+}
+
+TEST_F(ProgramInput, Methods) {
+  expect_train_refused({"--method", "clip"}, {"--method", "sotalign or sail or sail_semi", "'clip'"});
+  expect_train_refused({"--method", "nnclr", "--nnclr-neighbours", "51"}, {"1 to 50 (unpaired texts)", "51"});
+  expect_train_refused({"--method", "nnclr", "--nnclr-neighbours", "0"}, {"1 to 60", "found 0"});
+  for (const char* method : {"sotalign", "sail_semi", "structure_semi", "nnclr", "sclip"}) {
+    expect_train_refused({"--method", method, "--images", ""}, {"--images: expected a value"});
+    expect_train_refused({"--method", method, "--texts", ""}, {"--texts: expected a value"});
+  }
+  expect_refused({"compare", "--images", path("images.npy"), "--texts", path("images.npy"), "--pairs", "10",
+                  "--test", "10", "--method", "sail"},
+                 {"method", "found sail"});
 }
 
 TEST_F(ProgramInput, Weights) {

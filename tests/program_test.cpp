@@ -124,6 +124,51 @@ TEST(Program, TrainingNamesItsDivergence) {
   EXPECT_CONTAINS(run_program({"info", files / "run/model.safetensors"}).out, "\"divergence\":\"infonce\"");
 }
 
+TEST(Program, TrainsByEveryMethod) {
+  const TrainingFiles files;
+  struct Expected {
+    const char *name, *model;
+    std::vector<std::string> terms;
+  };
+  const std::set<std::string> always = {"step",        "loss",       "siglip", "learning_rate",
+                                        "logit_scale", "logit_bias", "seconds"};
+  for (const auto& [name, model, terms] :
+       {Expected{"sotalign", "; SOTAlign, klot weight 30", {"klot", "student", "teacher"}},
+        Expected{"sail", "; SAIL\n", {}}, Expected{"sail_semi", "; SAIL semi\n", {}},
+        Expected{"structure", "; STRUCTURE, weight 10\n", {"structure"}},
+        Expected{"structure_semi", "; STRUCTURE semi, weight 10\n", {"structure"}},
+        Expected{"sclip", "; S-CLIP, ot labels, weight 1\n", {"sclip"}},
+        Expected{"nnclr", "; NNCLR, 5 neighbours, weights 1 and 1\n", {"nnclr_image", "nnclr_text"}}}) {
+    SCOPED_TRACE(name);
+    const ProgramResult result = files.train(name, {"--steps", "2", "--method", name, "--log-every", "1"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_CONTAINS(result.out, model);
+    EXPECT_EQ(Json::parse(read_file(files / (std::string(name) + "/config.json")))["method"], name);
+    std::set<std::string> keys = always, found;
+    keys.insert(terms.begin(), terms.end());
+    const Json first = lines_of(files / (std::string(name) + "/metrics.jsonl"))[0];
+    for (const auto& [key, value] : first.items()) found.insert(key);
+    EXPECT_EQ(found, keys);
+  }
+  EXPECT_CONTAINS(files.train("sail_by_weight", {"--steps", "1", "--klot-weight", "0"}).out,
+                  "; SAIL (klot weight 0)\n");
+}
+
+TEST(Program, ComparesAnotherMethodWithSail) {
+  const TrainingFiles files;
+  const ProgramResult result =
+      run_program({"compare", "--images", files / "pairs_images.npy", "--texts", files / "pairs_texts.npy",
+                   "--pairs", "15", "--test", "10", "--seeds", "0,1", "--steps", "3", "--method", "nnclr",
+                   "--json", files / "c.json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_CONTAINS(result.out, "MeanR@1 of NNCLR less that of teacher");
+  const Json json = Json::parse(read_file(files / "c.json"));
+  EXPECT_EQ(json["method"], "nnclr");
+  std::set<std::string> methods;
+  for (const auto& [name, figures] : json["methods"].items()) methods.insert(name);
+  EXPECT_EQ(methods, (std::set<std::string>{"teacher", "SAIL", "NNCLR"}));
+}
+
 TEST(Program, KlotTakesWeightsAndTolerance) {
   const TemporaryDirectory directory;
   const std::string student = kGolden + "klot_0.k_student.npy", teacher = kGolden + "klot_0.k_teacher.npy";
@@ -488,6 +533,30 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
 
   EXPECT_NE(outcome("teacher_start", {"--hidden", "", "--dim", "0"}),
             outcome("random_start", {"--hidden", "", "--dim", "0", "--initialization", "random"}));
+
+  // Of the methods other than SOTAlign, with what each of them is told.
+  for (const auto& [method, options] :
+       std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>>{
+           {"sail", {}},
+           {"sail_semi", {}},
+           {"structure",
+            {{"--structure-weight", "1"},
+             {"--structure-temperature", "0.5"},
+             {"--structure-warmup-steps", "3"}}},
+           {"structure_semi", {}},
+           {"sclip", {{"--sclip-weight", "0.1"}, {"--sclip-labels", "soft"}, {"--sclip-epsilon", "0.5"}}},
+           {"nnclr",
+            {{"--nnclr-neighbours", "2"}, {"--nnclr-image-weight", "3"}, {"--nnclr-text-weight", "0"}}}}) {
+    const std::string plain = outcome(method, {"--method", method});
+    EXPECT_NE(plain, unchanged);
+    for (const auto& [flag, value] : options) {
+      EXPECT_NE(outcome(method + flag, {"--method", method, flag, value}), plain) << flag;
+      std::string key = flag.substr(2);
+      std::replace(key.begin(), key.end(), '-', '_');
+      tested.insert(key);
+    }
+  }
+  tested.insert("method");
 
   // In one strip, what is streamed is what is stored, to the bit.
   const auto memory = [&](const std::string& run) {

@@ -197,6 +197,24 @@ TEST_P(SiglipTest, WeightScalesTheGradientsOnly) {
   for (size_t i = 0; i < k.size(); ++i) EXPECT_EQ(one.grad_k[i], 4 * quarter.grad_k[i]);
 }
 
+TEST_P(SiglipTest, AddsToTheGradientsOfScaleAndBiasWhereAskedTo) {
+  const int64_t n = 20;
+  const std::vector<float> k = random_uniform(n * n, 7);
+  const Output one = run(context, k, n, n, kLogScale, kBias);
+  Matrix<float> matrix(context, k.data(), n, n);
+  const Buffer<float> parameters(context, {kLogScale, kBias});
+  Buffer<double> value(context, std::vector<double>{3.0});
+  Buffer<float> grads(context, {0.5f, -2.0f});
+  siglip_of_cosines(context, matrix, parameters.data(), parameters.data() + 1, {.add_grad_parameters = true},
+                    {.grad_k = matrix,
+                     .value = value.data(),
+                     .grad_log_scale = grads.data(),
+                     .grad_bias = grads.data() + 1});
+  EXPECT_EQ(grads.download(), (std::vector<float>{0.5f + one.grad_log_scale, -2.0f + one.grad_bias}));
+  EXPECT_EQ(matrix.download(), one.grad_k);
+  EXPECT_EQ(value.download()[0], one.value);
+}
+
 TEST_P(SiglipTest, BitwiseTheSameForEveryRunThreadCountAndPlaceOfTheGradient) {
   const int64_t rows = 127, cols = 301;
   const std::vector<float> k = random_uniform(rows * cols, 8);

@@ -1,6 +1,6 @@
 // sotalign compare: given embeddings whose pairs are all known, how much do unpaired rows help? For each seed
-// the rows are split anew; the teacher, SAIL and SOTAlign are trained on the same few pairs and measured on
-// the same test rows. These are the figures of the README.
+// the rows are split anew; the teacher, SAIL and SOTAlign (or another method in its place) are trained on the
+// same few pairs and measured on the same test rows. These are the figures of the README.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -31,7 +31,7 @@ struct Arguments {
   TrainConfig config;
 };
 
-struct Method {
+struct Contender {
   std::string name;
   std::vector<RetrievalResult> results = {};  // one for each seed
   std::vector<double> seconds = {};
@@ -52,6 +52,8 @@ class Comparison {
         progress_(arguments.config.machine.quiet ? Progress::Verbosity::kQuiet
                                                  : Progress::Verbosity::kNormal) {
     require_pairs(arguments.images, images_, arguments.texts, texts_);
+    if (arguments.config.train.method == Method::kSail)
+      throw InvalidArgument("method: expected one to compare SAIL with, found sail");
     if (arguments.seeds.empty()) throw InvalidArgument("seeds: expected at least one, found none");
     if (arguments.measure_on == MeasureOn::kValidation && arguments.sizes.validation < 1)
       throw InvalidArgument(fmt::format("measure_on: validation needs --validation of at least 1, found {}",
@@ -66,11 +68,11 @@ class Comparison {
   int run() {
     progress_.print("device    " + describe_device(context_, arguments_.config.machine));
     for (const int64_t seed : arguments_.seeds) run_seed(static_cast<uint64_t>(seed));
-    progress_.print(fmt::format("\nMean of {} seeds on {} rows, {} pairs, SOTAlign with {}, percent\n\n{}",
+    progress_.print(fmt::format("\nMean of {} seeds on {} rows, {} pairs, percent; {}\n\n{}",
                                 arguments_.seeds.size(), measured_rows(), arguments_.sizes.pairs,
-                                to_string(arguments_.config.train.divergence), retrieval_table(rows())));
-    progress_.print("MeanR@1 of SOTAlign less that of " + difference(methods_[0]) + " and of " +
-                    difference(methods_[1]));
+                                describe(arguments_.config.train), retrieval_table(rows())));
+    progress_.print(fmt::format("MeanR@1 of {} less that of {} and of {}", methods_[2].name,
+                                difference(methods_[0]), difference(methods_[1])));
     if (!arguments_.json.empty()) write_json(arguments_.json, report());
     return 0;
   }
@@ -95,7 +97,7 @@ class Comparison {
     TrainOptions options = arguments_.config.train;
     options.seed = seed;
     TrainOptions sail = options;
-    sail.klot_weight = 0;
+    sail.method = Method::kSail;
     for (const auto& [method, method_options] :
          {std::pair{&methods_[1], sail}, std::pair{&methods_[2], options}}) {
       const Outcome outcome = run_experiment(context_, data, test, method_options, method->name, progress_);
@@ -103,14 +105,14 @@ class Comparison {
       if (method == &methods_[2]) methods_[0].add(outcome.teacher, -1);
     }
     std::string line = fmt::format("seed {:<4}", seed);
-    for (const Method& method : methods_)
+    for (const Contender& method : methods_)
       line += fmt::format("  {} {:.1f}", method.name, 100 * method.results.back().mean_r1);
     progress_.print(line +
                     fmt::format("  MeanR@1, {} unpaired rows of each kind", split.unpaired_images.size()));
   }
 
   template <class Value>
-  static double mean(const Method& method, Value&& value) {
+  static double mean(const Contender& method, Value&& value) {
     double sum = 0;
     for (const RetrievalResult& result : method.results) sum += value(result);
     return sum / static_cast<double>(method.results.size());
@@ -118,7 +120,7 @@ class Comparison {
 
   std::vector<RetrievalRow> rows() const {
     std::vector<RetrievalRow> rows;
-    for (const Method& method : methods_) {
+    for (const Contender& method : methods_) {
       const auto direction = [&](RecallAtK RetrievalResult::*side) {
         const auto of = [&](double RecallAtK::*field) {
           return mean(method, [&](const RetrievalResult& r) { return r.*side.*field; });
@@ -143,7 +145,7 @@ class Comparison {
   }
 
   /// "SAIL: +4.2 +- 0.4": the mean over the seeds and, if there are several, its standard error.
-  std::string difference(const Method& other) const {
+  std::string difference(const Contender& other) const {
     const auto count = static_cast<double>(other.results.size());
     double sum = 0, squares = 0;
     for (size_t i = 0; i < other.results.size(); ++i) {
@@ -159,7 +161,7 @@ class Comparison {
 
   Json report() const {
     Json methods = Json::object();
-    for (const Method& method : methods_) {
+    for (const Contender& method : methods_) {
       Json results = Json::array();
       for (size_t i = 0; i < method.results.size(); ++i) {
         Json entry = to_json(method.results[i]);
@@ -176,6 +178,7 @@ class Comparison {
             {"pairs", arguments_.sizes.pairs},
             {"test", arguments_.sizes.test},
             {"validation", arguments_.sizes.validation},
+            {"method", to_string(arguments_.config.train.method)},
             {"divergence", to_string(arguments_.config.train.divergence)},
             {"measured_on", arguments_.measure_on == MeasureOn::kTest ? "test" : "validation"},
             {"device", describe_device(context_, arguments_.config.machine)},
@@ -187,7 +190,7 @@ class Comparison {
   Context context_;
   HostMatrix images_, texts_;
   Progress progress_;
-  std::vector<Method> methods_ = {{"teacher"}, {"SAIL"}, {"SOTAlign"}};
+  std::vector<Contender> methods_ = {{"teacher"}, {"SAIL"}, {title(arguments_.config.train.method)}};
 };
 
 }  // namespace

@@ -115,11 +115,8 @@ class Training {
       progress_.print(fmt::format("          MeanR@1 {} on {} validation pairs",
                                   percent(teacher_result_.mean_r1), data_.val_images.rows()));
     }
-    progress_.print(fmt::format(
-        "model     {} parameters, {} dimensions; {}", model.parameters.size(), model.dim(Projection::kHeads),
-        config_.train.klot_weight > 0
-            ? fmt::format("{} weight {}", to_string(config_.train.divergence), config_.train.klot_weight)
-            : "SAIL (klot weight 0)"));
+    progress_.print(fmt::format("model     {} parameters, {} dimensions; {}", model.parameters.size(),
+                                model.dim(Projection::kHeads), describe(config_.train)));
     if (trainer_.klot_memory()) progress_.print("klot      affinities " + trainer_.klot_memory()->reason);
     if (arguments_.resume)
       progress_.print(
@@ -246,7 +243,7 @@ int run(Arguments& arguments) {
   check_epsilons(config.train.klot);
   if (!arguments.resume) RunDirectory::require_creatable(config.out);
   make_absolute(config.data);
-  if (config.train.klot_weight > 0) {
+  if (needs_unpaired(effective_method(config.train))) {
     require(config.data.images, "images");
     require(config.data.texts, "texts");
   }

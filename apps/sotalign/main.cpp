@@ -34,7 +34,7 @@ constexpr Command kCommands[] = {
      "sotalign demo --out emoji"},
     {"train", "Train an alignment from pairs and unpaired embeddings", app::add_train,
      "sotalign train --pairs-images pi.npy --pairs-texts pt.npy --images i.npy --texts t.npy --out run"},
-    {"compare", "Teacher, SAIL and SOTAlign side by side on embeddings whose pairs are known",
+    {"compare", "Teacher, SAIL and SOTAlign, or another method, on embeddings whose pairs are known",
      app::add_compare, "sotalign compare --images i.npy --texts t.npy --pairs 500 --test 400 --seeds 0,1,2"},
     {"study", "The paper's comparisons on embeddings whose pairs are known: tuned, tabled, plotted",
      app::add_study, "sotalign study --images i.npy --texts t.npy --out study"},

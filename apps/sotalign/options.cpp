@@ -61,7 +61,31 @@ void add_divergence_option(OptionTable& table, const std::string& key, Divergenc
             "KLOT, by optimal transport; InfoNCE, by softmaxes; or CKA, by centred\nproducts (no options)");
 }
 
+void add_baseline_options(OptionTable& table, TrainOptions& train) {
+  table.section("Baselines");
+  table.add("structure_weight", &train.structure.weight,
+            "STRUCTURE: weight of what keeps the neighbourhoods within a modality");
+  table.add("structure_temperature", &train.structure.temperature,
+            "STRUCTURE: temperature of their softmaxes");
+  table.add("structure_warmup_steps", &train.structure.warmup_steps,
+            "STRUCTURE: steps in which that weight rises linearly");
+  table.add("nnclr_neighbours", &train.nnclr.neighbours,
+            "NNCLR: nearest unpaired rows of which one stands in for a pair's own");
+  table.add("nnclr_image_weight", &train.nnclr.image_weight, "NNCLR: weight of the pairs with such an image");
+  table.add("nnclr_text_weight", &train.nnclr.text_weight, "NNCLR: weight of the pairs with such a text");
+  std::vector<std::pair<std::string, PseudoLabels>> labels;
+  for (const std::string& name : pseudo_label_names()) labels.emplace_back(name, parse_pseudo_labels(name));
+  table.add("sclip_weight", &train.sclip.weight, "S-CLIP: weight of the unpaired rows' cross-entropy");
+  table.add("sclip_labels", choice(&train.sclip.labels, labels),
+            "S-CLIP: their labels over the pairs: the nearest, a softmax, or a transport plan");
+  table.add("sclip_epsilon", &train.sclip.epsilon, "S-CLIP: temperature of that softmax or plan");
+}
+
 void add_method_options(OptionTable& table, TrainOptions& train) {
+  table.section("Method");
+  std::vector<std::pair<std::string, Method>> methods;
+  for (const std::string& name : method_names()) methods.emplace_back(name, parse_method(name));
+  table.add("method", choice(&train.method, methods), "SOTAlign, or one of the baselines");
   add_teacher_options(table, train.teacher);
 
   table.section("Model");
@@ -69,8 +93,8 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
             choice(&train.initialization, {{"auto", Initialization::kAuto},
                                            {"random", Initialization::kRandom},
                                            {"teacher", Initialization::kTeacher}}),
-            "Where the heads start; auto: from the teacher if klot_weight > 0,\n"
-            "the heads are linear and dim is 0, else random");
+            "Where the heads start; auto: from the teacher for SOTAlign if klot_weight\n"
+            "> 0, the heads are linear and dim is 0, else random");
   table.add("dim", &train.dim,
             "Dimensions of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
   table.add("hidden", &train.hidden, "Widths of hidden layers of both heads; none: linear heads");
@@ -116,6 +140,7 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
             "computed anew in each iteration; auto: the first of these that fits");
   table.add("klot_memory_mib", &train.klot_memory_mib,
             "Memory, in MiB, that auto may take; 0: most of what is free");
+  add_baseline_options(table, train);
 }
 
 void add_train_options(OptionTable& table, TrainConfig& config) {

@@ -54,6 +54,7 @@ Json to_json(const StepMetrics& metrics) {
       json["teacher"] = to_json(klot->teacher);
     }
   }
+  for (const TermValue& term : metrics.terms) json[term.name] = term.value;
   json["learning_rate"] = metrics.learning_rate;
   json["logit_scale"] = metrics.logit_scale;
   json["logit_bias"] = metrics.logit_bias;
@@ -132,6 +133,27 @@ std::string search_table(const TeacherSearch& search) {
     first = last;
   }
   return text;
+}
+
+std::string describe(const TrainOptions& o) {
+  const std::string name = title(effective_method(o));
+  switch (effective_method(o)) {
+    case Method::kSotalign:
+      return fmt::format("{}, {} weight {}", name, to_string(o.divergence), o.klot_weight);
+    case Method::kSail:
+      return o.method == Method::kSail ? name : name + " (klot weight 0)";
+    case Method::kNnclr:
+      return fmt::format("{}, {} neighbours, weights {} and {}", name, o.nnclr.neighbours,
+                         o.nnclr.image_weight, o.nnclr.text_weight);
+    case Method::kStructure:
+    case Method::kStructureSemi:
+      return fmt::format("{}, weight {}", name, o.structure.weight);
+    case Method::kSclip:
+      return fmt::format("{}, {} labels, weight {}", name, to_string(o.sclip.labels), o.sclip.weight);
+    case Method::kSailSemi:
+      break;
+  }
+  return name;
 }
 
 std::string describe(const Teacher& teacher, const TeacherOptions& options) {

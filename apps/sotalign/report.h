@@ -36,6 +36,9 @@ nlohmann::ordered_json to_json(const TeacherSearch& search, const TeacherOptions
 /// without a new line.
 std::string search_table(const TeacherSearch& search);
 
+/// The method with what it weighs: "SOTAlign, klot weight 30".
+std::string describe(const TrainOptions& options);
+
 /// For model and demonstration: the teacher's kind, dimensions and correlations in a line.
 std::string describe(const Teacher& teacher, const TeacherOptions& options);
 

@@ -2,6 +2,7 @@
 #include "kernels/cpu/exp_rows.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #undef HWY_TARGET_INCLUDE
@@ -235,6 +236,10 @@ float max_row(const float* k, const float* v, float c, int64_t count) {
 }
 double exp_row(const float* k, const float* v, float c, float offset, float* e, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(ExpRow)(k, v, c, offset, e, count);
+}
+double log_sum_exp_row(const float* k, const float* v, float c, int64_t count) {
+  const float maximum = max_row(k, v, c, count);
+  return static_cast<double>(maximum) + std::log(exp_row(k, v, c, -maximum, nullptr, count));
 }
 double plan_row(const float* k, const float* v, float c, float offset, float scale, float* p, int64_t count) {
   return HWY_DYNAMIC_DISPATCH(PlanRow)(k, v, c, offset, scale, p, count);

@@ -17,6 +17,9 @@ float max_row(const float* k, const float* v, float c, int64_t count);
 /// sum, with double carried across blocks of 2048 columns. e may be null.
 double exp_row(const float* k, const float* v, float c, float offset, float* e, int64_t count);
 
+/// log sum_j exp(c k_j + v_j), v_j numbers or -inf, not all of them.
+double log_sum_exp_row(const float* k, const float* v, float c, int64_t count);
+
 /// p_j = scale exp(x_j), exactly 0 where x_j < -86. p may be k. Returns sum_j p_j.
 double plan_row(const float* k, const float* v, float c, float offset, float scale, float* p, int64_t count);
 

@@ -101,12 +101,8 @@ void log_sum_exp(const Queue& queue, const LogSumExp& args) {
     const int64_t end = chunk_begin(rows, chunks, chunk + 1);
     for (int64_t i = chunk_begin(rows, chunks, chunk); i < end; i += kAtOnce) {
       const int64_t count = std::min(kAtOnce, end - i);
-      for (int64_t r = i; r < i + count; ++r) {
-        const float* k = args.k + r * args.stride;
-        const float maximum = max_row(k, s.zeros, args.c, cols);
-        const double sum = exp_row(k, s.zeros, args.c, -maximum, nullptr, cols);
-        args.row[r] = static_cast<double>(maximum) + std::log(sum);
-      }
+      for (int64_t r = i; r < i + count; ++r)
+        args.row[r] = log_sum_exp_row(args.k + r * args.stride, s.zeros, args.c, cols);
       add_rows_to_columns(args.k + i * args.stride, args.stride, count, args.c, maxima, sums, cols);
     }
   }

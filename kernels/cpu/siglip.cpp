@@ -114,8 +114,11 @@ void siglip(const Queue& queue, const Siglip& args) {
   for (int64_t i = 0; i < args.rows; ++i)
     for (int64_t s = 0; s < 3; ++s) totals[s] += args.scratch[3 * i + s];
   *args.value = totals[0] / static_cast<double>(args.pairs);
-  *args.grad_bias = static_cast<float>(args.weight * totals[1] / static_cast<double>(args.pairs));
-  *args.grad_log_scale = static_cast<float>(grad_scale * totals[2]);
+  const auto write = [&](float* grad, double value) {
+    *grad = (args.add_grad_parameters ? *grad : 0.0f) + static_cast<float>(value);
+  };
+  write(args.grad_bias, args.weight * totals[1] / static_cast<double>(args.pairs));
+  write(args.grad_log_scale, grad_scale * totals[2]);
 }
 
 }  // namespace sotalign::kernels::cpu

@@ -71,10 +71,7 @@ void sinkhorn_row_update(const Queue& queue, const SinkhornRowUpdate& args) {
         u = log_a;
         continue;
       }
-      const float* k = affinity + i * stride;
-      const float maximum = max_row(k, s.v, c, cols);
-      const double sum = exp_row(k, s.v, c, -maximum, nullptr, cols);
-      const double next = log_a - (static_cast<double>(maximum) + std::log(sum)) - shift;
+      const double next = log_a - log_sum_exp_row(affinity + i * stride, s.v, c, cols) - shift;
       u = args.blend == 1.0 ? next : u + args.blend * (next - u);
     }
   }

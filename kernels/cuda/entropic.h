@@ -34,6 +34,9 @@ __device__ __forceinline__ float plan_entry(float x, float scale) {
   return x >= kLowestExponent ? scale * exp_clamped(x) : 0.0f;
 }
 
+/// The maximum of no exponents. Finite, as differences of maxima must not be NaN.
+inline constexpr float kNoMaximum = -FLT_MAX;
+
 /// A row as the loops see it: its entries of the plan are weight exp(c K_ij + offset + v_j).
 struct Row {
   float offset, weight;  ///< weight 0: the row has no mass

@@ -19,8 +19,6 @@ namespace {
 constexpr int kWarps = 4;  // of a block; they have nothing in common
 constexpr int kColumns = 8, kRows = 4;
 constexpr int kWidth = kColumns * kWarpSize;
-/// Below every exponent. Finite, as differences of maxima must not be NaN.
-constexpr float kNoMaximum = -FLT_MAX;
 
 /// At least 32 rows to a chunk; some 8000 warps are two waves on the largest devices.
 struct Layout {

@@ -109,9 +109,11 @@ __global__ void __launch_bounds__(kTotalThreads) siglip_totals_kernel(Siglip arg
   if (threadIdx.x == 0) {
     const double pairs = static_cast<double>(args.pairs);
     *args.value = totals[0] / pairs;
-    *args.grad_bias = static_cast<float>(args.weight * totals[1] / pairs);
+    const float grad_bias = static_cast<float>(args.weight * totals[1] / pairs);
+    *args.grad_bias = (args.add_grad_parameters ? *args.grad_bias : 0.0f) + grad_bias;
     const double grad_scale = grad_scale_of(args, exp(static_cast<double>(*args.log_scale)));
-    *args.grad_log_scale = static_cast<float>(grad_scale * totals[2]);
+    const float grad_log_scale = static_cast<float>(grad_scale * totals[2]);
+    *args.grad_log_scale = (args.add_grad_parameters ? *args.grad_log_scale : 0.0f) + grad_log_scale;
   }
 }
 

@@ -11,15 +11,13 @@
 
 #include "kernels/cuda/entropic.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/row_sum.h"
 
 namespace sotalign::kernels::cuda {
 
 namespace {
 
 constexpr int kRowWarps = 4;
-constexpr int kAtOnce = 8;
-/// Below every exponent. Finite, as differences of maxima must not be NaN.
-constexpr float kNoMaximum = -FLT_MAX;
 
 __device__ __forceinline__ bool wanted(const SinkhornState* states, int64_t b) {
   return states == nullptr || (states[b].active && states[b].use_log_domain);
@@ -78,27 +76,10 @@ __device__ __forceinline__ void update_row(const SinkhornRowUpdate& args, const 
   const float c = p.inverse_epsilon[b];
   const float* affinity = affinity_of(p, b) + i * row_stride_of(p, b);
   const float* v = s.v + b * p.cols;
-  float maximum = kNoMaximum;
-  double sum = 0;
-  for (int64_t j = lane; j < cols; j += kAtOnce * kWarpSize) {
-    float k[kAtOnce], potential[kAtOnce];
-#pragma unroll
-    for (int n = 0; n < kAtOnce; ++n) {
-      const int64_t column = j + n * kWarpSize;
-      k[n] = column < cols ? affinity[column] : 0.0f;
-      potential[n] = column < cols ? v[column] : -INFINITY;
-    }
-    float top = maximum;
-#pragma unroll
-    for (int n = 0; n < kAtOnce; ++n) top = fmaxf(top, fmaf(c, k[n], potential[n]));
-    float part = 0;
-#pragma unroll
-    for (int n = 0; n < kAtOnce; ++n) part += exp_clamped(fmaf(c, k[n], -top) + potential[n]);
-    sum = sum * static_cast<double>(exp_clamped(maximum - top)) + static_cast<double>(part);
-    maximum = top;
-  }
-  const float top = warp_reduce(maximum, Maximum{});
-  sum = warp_sum(sum * static_cast<double>(exp_clamped(maximum - top)));
+  const PartialSum part =
+      sum_of_exponentials(affinity, c, lane, kWarpSize, cols, [v](int64_t j) { return v[j]; });
+  const float top = warp_reduce(part.maximum, Maximum{});
+  const double sum = warp_sum(part.relative_to(top));
   if (lane == 0) {
     const double next = log_a - (static_cast<double>(top) + log(sum)) - s.shift[b], old = args.u[at];
     args.u[at] = args.blend == 1.0 ? next : old + args.blend * (next - old);

@@ -56,4 +56,15 @@ inline std::vector<float> random_uniform(int64_t count, uint64_t seed, float low
   return values;
 }
 
+/// [rows, cols], each row of length 1.
+inline std::vector<float> random_unit_rows(int64_t rows, int64_t cols, uint64_t seed) {
+  std::vector<float> x = random_normal(rows * cols, seed);
+  for (auto row = x.begin(); row != x.end(); row += cols) {
+    double squares = 0;
+    for (int64_t j = 0; j < cols; ++j) squares += double(row[j]) * double(row[j]);
+    for (int64_t j = 0; j < cols; ++j) row[j] = float(double(row[j]) / std::sqrt(squares));
+  }
+  return x;
+}
+
 }  // namespace sotalign::testing

@@ -1,4 +1,4 @@
-// InfoNCE and CKA in double precision, by the formulas.
+// InfoNCE, CKA and the Jensen-Shannon divergence of softmaxes in double precision, by the formulas.
 #pragma once
 
 #include <algorithm>
@@ -42,6 +42,30 @@ inline DivergenceOracle infonce_oracle(const std::vector<float>& k, const std::v
       result.value += weight * std::exp(q[i]) * (q[i] - p[i]);
       result.gradient[i] += weight * (std::exp(p[i]) - std::exp(q[i])) / epsilon;
     }
+  }
+  return result;
+}
+
+/// The mean over rows of JS(softmax(c s0), softmax(c s)), and its gradient with respect to s by the Jacobian
+/// of the softmax.
+inline DivergenceOracle jensen_shannon_oracle(std::vector<double> s, std::vector<double> s0, int64_t n,
+                                              int64_t m, double c) {
+  for (double& x : s) x *= c;
+  for (double& x : s0) x *= c;
+  const std::vector<double> log_q = log_softmax(s, n, m, m, 1), log_p = log_softmax(s0, n, m, m, 1);
+  DivergenceOracle result{.gradient = std::vector<double>(s.size())};
+  for (int64_t i = 0; i < n; ++i) {
+    std::vector<double> q(m), g(m);
+    for (int64_t j = 0; j < m; ++j) {
+      const double lq = log_q[i * m + j], lp = log_p[i * m + j], top = std::max(lq, lp);
+      const double log_m = top + std::log((std::exp(lq - top) + std::exp(lp - top)) / 2);
+      q[j] = std::exp(lq);
+      g[j] = (lq - log_m) / 2;
+      result.value += (q[j] * (lq - log_m) + std::exp(lp) * (lp - log_m)) / 2 / double(n);
+    }
+    for (int64_t j = 0; j < m; ++j)
+      for (int64_t l = 0; l < m; ++l)
+        result.gradient[i * m + j] += c / double(n) * q[l] * ((l == j ? 1.0 : 0.0) - q[j]) * g[l];
   }
   return result;
 }

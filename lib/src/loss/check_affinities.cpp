@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "sotalign/core/error.h"
 
 namespace sotalign::detail {
@@ -22,6 +24,13 @@ void check_affinities(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradie
   check("student affinity", student);
   check("teacher affinity", teacher);
   if (gradient.data != nullptr) check("gradient", gradient);
+}
+
+float inverse(const char* name, double epsilon) {
+  const float c = static_cast<float>(1.0 / epsilon);
+  if (!(epsilon > 0) || !std::isnormal(c))
+    throw InvalidArgument(fmt::format("{}: expected a number > 0, found {}", name, epsilon));
+  return c;
 }
 
 }  // namespace sotalign::detail

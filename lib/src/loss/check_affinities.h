@@ -1,4 +1,4 @@
-// What the divergences ask of the matrices that they are given.
+// What the divergences ask of the matrices and temperatures that they are given.
 #pragma once
 
 #include "sotalign/core/matrix_view.h"
@@ -11,5 +11,9 @@ void check_affinity_shape(const char* name, int64_t rows, int64_t cols);
 /// Throws InvalidArgument unless all are [rows, cols]; the gradient may be absent (data null).
 void check_affinities(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, int64_t rows,
                       int64_t cols);
+
+/// 1 / epsilon as kernels multiply by it, in single precision. Throws InvalidArgument unless epsilon > 0, and
+/// where that is no normal number.
+float inverse(const char* name, double epsilon);
 
 }  // namespace sotalign::detail

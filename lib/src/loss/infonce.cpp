@@ -1,32 +1,17 @@
 #include "sotalign/loss/infonce.h"
 
-#include <fmt/format.h>
-
-#include <cmath>
-
 #include "kernels/infonce.h"
 #include "kernels/log_sum_exp.h"
 #include "loss/check_affinities.h"
-#include "sotalign/core/error.h"
 
 namespace sotalign {
-
-namespace {
-float inverse(const char* name, double epsilon) {
-  // Kernels multiply by it in single precision.
-  const float c = static_cast<float>(1.0 / epsilon);
-  if (!(epsilon > 0) || !std::isnormal(c))
-    throw InvalidArgument(fmt::format("{}: expected a number > 0, found {}", name, epsilon));
-  return c;
-}
-}  // namespace
 
 InfoNce::InfoNce(Context& context, int64_t rows, int64_t cols, const InfoNceOptions& options)
     : context_(&context),
       rows_((detail::check_affinity_shape("infonce", rows, cols), rows)),
       cols_(cols),
-      c_student_(inverse("epsilon_student", options.epsilon_student)),
-      c_teacher_(inverse("epsilon_teacher", options.epsilon_teacher)),
+      c_student_(detail::inverse("epsilon_student", options.epsilon_student)),
+      c_teacher_(detail::inverse("epsilon_teacher", options.epsilon_teacher)),
       row_sums_(context, 2 * rows),
       column_sums_(context, 2 * cols),
       value_(context, 1) {}

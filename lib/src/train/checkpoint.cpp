@@ -22,6 +22,13 @@ uint64_t hash(const std::vector<float>& values) {
   return h;
 }
 
+// What the baselines are told.
+std::string method_numbers(const TrainOptions& o) {
+  return fmt::format("{} {} {} {} {} {} {} {} {}", o.structure.weight, o.structure.temperature,
+                     o.structure.warmup_steps, o.nnclr.neighbours, o.nnclr.image_weight, o.nnclr.text_weight,
+                     o.sclip.weight, to_string(o.sclip.labels), o.sclip.epsilon);
+}
+
 template <class T>
 T number(const std::string& path, const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
@@ -42,7 +49,7 @@ std::string Trainer::fingerprint() const {
       "{} "
       "schedule "
       "{} {} {} {}; "
-      "optimizer {} {} {} {} {}; batch {} {}; {} {} {} {} {} {} {} {} {} {} {} {} {}; seed {}",
+      "optimizer {} {} {} {} {}; batch {} {}; {} {} {} {} {} {} {} {} {} {} {} {} {}; method {} {}; seed {}",
       pair_images_.rows(), pair_images_.cols(), pair_texts_.rows(), pair_texts_.cols(), images_.rows(),
       texts_.rows(), validation_images_.rows(), hash(model_.image_preprocessing.mean),
       hash(model_.text_preprocessing.mean), to_string(o.teacher.kind), o.teacher.ridge.value(),
@@ -55,7 +62,7 @@ std::string Trainer::fingerprint() const {
       o.klot_weight, o.klot.epsilon_student, o.klot.epsilon_teacher, o.klot.iterations, o.klot.tolerance,
       o.klot.check_every, static_cast<int>(o.klot.symmetrize), o.klot.relaxation, o.klot.epsilon_scaling,
       static_cast<int>(o.klot.form), static_cast<int>(o.klot.storage),
-      o.klot_memory ? to_string(*o.klot_memory) : "none", o.seed);
+      o.klot_memory ? to_string(*o.klot_memory) : "none", to_string(o.method), method_numbers(o), o.seed);
 }
 
 void Trainer::save_checkpoint(const std::string& path) {

@@ -5,17 +5,18 @@
 #include <algorithm>
 #include <cmath>
 
-#include "kernels/gather_rows.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
-#include "sotalign/linalg/gemm.h"
-#include "sotalign/loss/siglip.h"
+#include "train/objective.h"
+#include "train/row_products.h"
 
 namespace sotalign {
 
+using namespace detail;
+
 namespace {
 
-void check_data(const TrainingData& d, double klot_weight) {
+void check_data(const TrainingData& d, Method method) {
   const auto same = [](const char* left, ConstMatrixF a, const char* right, ConstMatrixF b) {
     if (a.rows != b.rows)
       throw InvalidArgument(
@@ -34,9 +35,19 @@ void check_data(const TrainingData& d, double klot_weight) {
   columns("unpaired texts", d.texts, "pair texts", d.pair_texts);
   columns("validation images", d.validation_images, "pair images", d.pair_images);
   columns("validation texts", d.validation_texts, "pair texts", d.pair_texts);
-  if (klot_weight > 0 && (d.images.rows < 1 || d.texts.rows < 1))
-    throw InvalidArgument(fmt::format("unpaired rows: klot_weight {} needs images and texts, found {} and {}",
-                                      klot_weight, d.images.rows, d.texts.rows));
+  if (needs_unpaired(method) && (d.images.rows < 1 || d.texts.rows < 1))
+    throw InvalidArgument(fmt::format("unpaired rows: method {} needs images and texts, found {} and {}",
+                                      to_string(method), d.images.rows, d.texts.rows));
+}
+
+void check_weight(const char* name, double weight) {
+  if (!(weight >= 0) || !std::isfinite(weight))
+    throw InvalidArgument(fmt::format("{}: expected a number >= 0, found {}", name, weight));
+}
+
+void check_positive(const char* name, double value) {
+  if (!(value > 0) || !std::isfinite(value))
+    throw InvalidArgument(fmt::format("{}: expected a number > 0, found {}", name, value));
 }
 
 const TrainOptions& check_options(const TrainOptions& o) {
@@ -45,11 +56,19 @@ const TrainOptions& check_options(const TrainOptions& o) {
     throw InvalidArgument(fmt::format("batch_pairs: expected at least 1, found {}", o.batch_pairs));
   if (o.batch_unpaired < 1)
     throw InvalidArgument(fmt::format("batch_unpaired: expected at least 1, found {}", o.batch_unpaired));
-  if (!(o.klot_weight >= 0) || !std::isfinite(o.klot_weight))
-    throw InvalidArgument(fmt::format("klot_weight: expected a number >= 0, found {}", o.klot_weight));
+  check_weight("klot_weight", o.klot_weight);
+  check_weight("structure_weight", o.structure.weight);
+  check_weight("nnclr_image_weight", o.nnclr.image_weight);
+  check_weight("nnclr_text_weight", o.nnclr.text_weight);
+  check_weight("sclip_weight", o.sclip.weight);
+  check_positive("structure_temperature", o.structure.temperature);
+  check_positive("sclip_epsilon", o.sclip.epsilon);
+  if (o.structure.warmup_steps < 0 || o.structure.warmup_steps > o.steps)
+    throw InvalidArgument(fmt::format("structure_warmup_steps: expected 0 to {} (all steps), found {}",
+                                      o.steps, o.structure.warmup_steps));
   if (!(o.klot_memory_mib >= 0 && o.klot_memory_mib <= 1e9))
     throw InvalidArgument(fmt::format("klot_memory_mib: expected 0 to 1e9, found {}", o.klot_memory_mib));
-  if (o.klot_weight > 0 && o.divergence != DivergenceKind::kKlot && o.klot_memory &&
+  if (effective_method(o) == Method::kSotalign && o.divergence != DivergenceKind::kKlot && o.klot_memory &&
       *o.klot_memory != KlotMemory::kStored)
     throw InvalidArgument(fmt::format("klot_memory: {} stores its affinities, expected stored, found {}",
                                       to_string(o.divergence), to_string(*o.klot_memory)));
@@ -70,26 +89,6 @@ Matrix<float> upload(Context& context, ConstMatrixF host, const char* purpose) {
   return device;
 }
 
-void gather(Context& context, ConstMatrixF from, const int64_t* index, MatrixF to) {
-  kernels::gather_rows(context.queue(), {.x = from.data,
-                                         .x_stride = from.stride,
-                                         .index = index,
-                                         .y = to.data,
-                                         .y_stride = to.stride,
-                                         .rows = to.rows,
-                                         .cols = to.cols});
-}
-
-// K = A B', and given dK the gradients dA = dK B, dB = dK' A.
-void cosines(Context& context, ConstMatrixF a, ConstMatrixF b, MatrixF k) {
-  gemm(context, Op::kNone, Op::kTranspose, 1.0f, a, b, 0.0f, k);
-}
-void cosines_backward(Context& context, ConstMatrixF a, ConstMatrixF b, ConstMatrixF dk, MatrixF da,
-                      MatrixF db) {
-  gemm(context, Op::kNone, Op::kNone, 1.0f, dk, b, 0.0f, da);
-  gemm(context, Op::kTranspose, Op::kNone, 1.0f, dk, a, 0.0f, db);
-}
-
 // The means come from all training rows of a modality, paired or not.
 Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unpaired,
                       Matrix<float>& validation) {
@@ -104,8 +103,9 @@ Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unp
 // Decides what kAuto and a dimension of 0 stand for.
 void resolve(TrainOptions& o, int64_t teacher_dim) {
   if (o.initialization == Initialization::kAuto)
-    o.initialization = o.klot_weight > 0 && o.hidden.empty() && o.dim == 0 ? Initialization::kTeacher
-                                                                           : Initialization::kRandom;
+    o.initialization = effective_method(o) == Method::kSotalign && o.hidden.empty() && o.dim == 0
+                           ? Initialization::kTeacher
+                           : Initialization::kRandom;
   const bool from_teacher = o.initialization == Initialization::kTeacher;
   if (from_teacher && !o.hidden.empty())
     throw InvalidArgument(
@@ -142,19 +142,15 @@ void start_from_teacher(ParameterSet& parameters, const std::string& head, const
   parameters.upload(head + ".0.bias", bias);
 }
 
-int64_t step_rows(const std::optional<BatchSampler>& unpaired, const BatchSampler& pairs) {
-  return (unpaired ? unpaired->batch() : 0) + pairs.batch();
-}
-
-BatchSampler sampler(int64_t population, int64_t batch, uint64_t seed, const char* stream) {
-  return {population, batch, seed, stream_id(stream)};
-}
-
 }  // namespace
+
+Method effective_method(const TrainOptions& options) {
+  return options.method == Method::kSotalign && !(options.klot_weight > 0) ? Method::kSail : options.method;
+}
 
 Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions& options)
     : context_(&context),
-      options_((check_data(data, options.klot_weight), check_options(options))),
+      options_((check_data(data, effective_method(options)), check_options(options))),
       pair_images_(upload(context, data.pair_images, "paired images")),
       pair_texts_(upload(context, data.pair_texts, "paired texts")),
       images_(upload(context, data.images, "unpaired images")),
@@ -163,67 +159,33 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
       validation_texts_(upload(context, data.validation_texts, "validation texts")),
       model_(build_model()),
       optimizer_(context, model_.parameters.size(), options.optimizer),
-      pair_sampler_(sampler(data.pair_images.rows, options.batch_pairs, options.seed, "sampler.pairs")),
-      image_sampler_(options.klot_weight > 0 ? std::optional(sampler(data.images.rows, options.batch_unpaired,
-                                                                     options.seed, "sampler.images"))
-                                             : std::nullopt),
-      text_sampler_(options.klot_weight > 0 ? std::optional(sampler(data.texts.rows, options.batch_unpaired,
-                                                                    options.seed, "sampler.texts"))
-                                            : std::nullopt),
-      image_activations_(context, model_.head(Side::kX), step_rows(image_sampler_, pair_sampler_)),
-      text_activations_(context, model_.head(Side::kY), step_rows(text_sampler_, pair_sampler_)),
-      siglip_value_(context, 1),
-      best_values_(context, model_.parameters.size()) {
-  const int64_t pairs = pair_sampler_.batch(), dim = options_.dim;
-  const int64_t image_rows = step_rows(image_sampler_, pair_sampler_),
-                text_rows = step_rows(text_sampler_, pair_sampler_);
-  pair_index_ = Buffer<int64_t>(context, pairs);
-  pair_affinity_ = Matrix<float>(context, pairs, pairs, "affinity of the pairs");
-  image_batch_ = Matrix<float>(context, image_rows, pair_images_.cols(), "batch of images");
-  text_batch_ = Matrix<float>(context, text_rows, pair_texts_.cols(), "batch of texts");
-  d_image_ = Matrix<float>(context, image_rows, dim, "gradients of a batch");
-  d_text_ = Matrix<float>(context, text_rows, dim, "gradients of a batch");
-  if (!image_sampler_) return;
-
-  // The teacher is linear and fixed: its projections of all unpaired rows are computed once.
-  const Teacher& teacher = *model_.teacher;
-  const int64_t n = image_sampler_->batch(), m = text_sampler_->batch();
-  teacher_images_ =
-      Matrix<float>(context, images_.rows(), teacher.dim(), "teacher's projections of the images");
-  teacher_texts_ = Matrix<float>(context, texts_.rows(), teacher.dim(), "teacher's projections of the texts");
-  teacher.project(context, Side::kX, images_, teacher_images_);
-  teacher.project(context, Side::kY, texts_, teacher_texts_);
-  image_index_ = Buffer<int64_t>(context, n);
-  text_index_ = Buffer<int64_t>(context, m);
-  teacher_image_batch_ = Matrix<float>(context, n, teacher.dim(), "batch of projections");
-  teacher_text_batch_ = Matrix<float>(context, m, teacher.dim(), "batch of projections");
-  if (options.divergence == DivergenceKind::kKlot) {
-    klot_memory_ = plan_memory(n, m);
-    options_.klot_memory = klot_memory_->memory;
-    klot_.emplace(context, n, m, options.klot, klot_memory_->memory);
-    return;
-  }
-  const double mib = 2.0 * static_cast<double>(n) * static_cast<double>(m) * sizeof(float) / (1 << 20);
-  if (options.klot_memory_mib > 0 && mib > options.klot_memory_mib)
-    throw InvalidArgument(
-        fmt::format("klot_memory_mib: {} stores its affinities, expected at least {}, found {}",
-                    to_string(options.divergence), mib, options.klot_memory_mib));
-  affinity_ = Matrix<float>(context, n, m, "affinity of the unpaired rows");
-  teacher_affinity_ = Matrix<float>(context, n, m, "teacher's affinity of the unpaired rows");
-  divergence_.emplace(context, n, m,
-                      DivergenceOptions{.kind = options.divergence,
-                                        .klot = options.klot,
-                                        .infonce = {.epsilon_student = options.klot.epsilon_student,
-                                                    .epsilon_teacher = options.klot.epsilon_teacher}});
+      pair_sampler_(data.pair_images.rows, options.batch_pairs, options.seed, stream_id("sampler.pairs")),
+      unpaired_(make_unpaired_rows(context, options, all_rows(), pair_sampler_.batch())),
+      pair_index_(context, pair_sampler_.batch()),
+      image_batch_(context, pair_sampler_.batch() + unpaired_->images(), pair_images_.cols(),
+                   "batch of images"),
+      text_batch_(context, pair_sampler_.batch() + unpaired_->texts(), pair_texts_.cols(), "batch of texts"),
+      image_activations_(context, model_.head(Side::kX), image_batch_.rows()),
+      text_activations_(context, model_.head(Side::kY), text_batch_.rows()),
+      d_image_(context, image_batch_.rows(), options_.dim, "gradients of a batch"),
+      d_text_(context, text_batch_.rows(), options_.dim, "gradients of a batch"),
+      best_values_(context, model_.parameters.size()),
+      objective_(make_objective({.context = context,
+                                 .options = options_,
+                                 .teacher = *model_.teacher,
+                                 .rows = all_rows(),
+                                 .pairs = pair_sampler_.batch(),
+                                 .unpaired_images = unpaired_->images(),
+                                 .unpaired_texts = unpaired_->texts()})),
+      klot_memory_(objective_->klot_memory()) {
+  if (klot_memory_) options_.klot_memory = klot_memory_->memory;
 }
 
-KlotMemoryPlan Trainer::plan_memory(int64_t rows, int64_t cols) const {
-  if (options_.klot_memory) return plan_klot_memory(*context_, rows, cols, *options_.klot_memory);
-  if (options_.klot_memory_mib > 0)
-    return plan_klot_memory(*context_, rows, cols,
-                            static_cast<int64_t>(options_.klot_memory_mib * (1 << 20)));
-  const int64_t available = context_->available_bytes();
-  return plan_klot_memory(*context_, rows, cols, available < 0 ? available : available / 8 * 7);
+Trainer::~Trainer() = default;
+Trainer::Trainer(Trainer&&) noexcept = default;
+
+AllRows Trainer::all_rows() const {
+  return {.pair_images = pair_images_, .pair_texts = pair_texts_, .images = images_, .texts = texts_};
 }
 
 Model Trainer::build_model() {
@@ -257,25 +219,25 @@ Model Trainer::build_model() {
 void Trainer::train_step() {
   if (finished()) throw InvalidArgument(fmt::format("train_step: all {} steps are done", options_.steps));
   Context& context = *context_;
-  const int64_t pairs = pair_sampler_.batch();
-  const int64_t n = image_sampler_ ? image_sampler_->batch() : 0,
-                m = text_sampler_ ? text_sampler_->batch() : 0;
-
+  const auto batch_of = [&](const Matrix<float>& paired, const Matrix<float>& unpaired, const int64_t* index,
+                            Matrix<float>& batch, Matrix<float>& d) {
+    const StepRows rows{
+        .pairs = pair_sampler_.batch(), .x = batch, .f = {}, .d_f = d, .unpaired_index = index};
+    gather(context, paired, pair_index_.data(), rows.paired(batch.view()));
+    if (rows.x.rows > rows.pairs) gather(context, unpaired, index, rows.unpaired(batch.view()));
+    return rows;
+  };
   pair_sampler_.sample(context, step_, pair_index_.data());
-  gather(context, pair_images_, pair_index_.data(), image_batch_.view().row_range(n, pairs));
-  gather(context, pair_texts_, pair_index_.data(), text_batch_.view().row_range(m, pairs));
-  if (image_sampler_) {
-    image_sampler_->sample(context, step_, image_index_.data());
-    text_sampler_->sample(context, step_, text_index_.data());
-    gather(context, images_, image_index_.data(), image_batch_.view().row_range(0, n));
-    gather(context, texts_, text_index_.data(), text_batch_.view().row_range(0, m));
-  }
+  unpaired_->pick(step_, pair_index_.data());
+  Step step{.number = step_,
+            .image = batch_of(pair_images_, images_, unpaired_->image_index(), image_batch_, d_image_),
+            .text = batch_of(pair_texts_, texts_, unpaired_->text_index(), text_batch_, d_text_),
+            .parameters = model_.parameters};
 
   const Head &image_head = model_.head(Side::kX), &text_head = model_.head(Side::kY);
-  const ConstMatrixF f = image_head.forward(context, model_.parameters, image_batch_, image_activations_);
-  const ConstMatrixF g = text_head.forward(context, model_.parameters, text_batch_, text_activations_);
-  siglip_step(f.row_range(n, pairs), g.row_range(m, pairs));
-  if (image_sampler_) divergence_step(f.row_range(0, n), g.row_range(0, m));
+  step.image.f = image_head.forward(context, model_.parameters, image_batch_, image_activations_);
+  step.text.f = text_head.forward(context, model_.parameters, text_batch_, text_activations_);
+  objective_->run(step);
   image_head.backward(context, model_.parameters, image_batch_, image_activations_, d_image_);
   text_head.backward(context, model_.parameters, text_batch_, text_activations_, d_text_);
 
@@ -285,55 +247,25 @@ void Trainer::train_step() {
   ++step_;
 }
 
-void Trainer::siglip_step(ConstMatrixF f, ConstMatrixF g) {
-  Context& context = *context_;
-  ParameterSet& parameters = model_.parameters;
-  const int64_t scale = parameters.offset(parameters.find("log_scale")),
-                bias = parameters.offset(parameters.find("bias"));
-  cosines(context, f, g, pair_affinity_);
-  siglip_of_cosines(context, pair_affinity_, parameters.values() + scale, parameters.values() + bias, {},
-                    {.grad_k = pair_affinity_,
-                     .value = siglip_value_.data(),
-                     .grad_log_scale = parameters.gradients() + scale,
-                     .grad_bias = parameters.gradients() + bias});
-  cosines_backward(context, f, g, pair_affinity_, d_image_.view().row_range(d_image_.rows() - f.rows, f.rows),
-                   d_text_.view().row_range(d_text_.rows() - g.rows, g.rows));
-}
-
-void Trainer::divergence_step(ConstMatrixF f, ConstMatrixF g) {
-  Context& context = *context_;
-  gather(context, teacher_images_, image_index_.data(), teacher_image_batch_);
-  gather(context, teacher_texts_, text_index_.data(), teacher_text_batch_);
-  const MatrixF d_image = d_image_.view().row_range(0, f.rows), d_text = d_text_.view().row_range(0, g.rows);
-  if (klot_) {
-    klot_->run({f, g}, {teacher_image_batch_, teacher_text_batch_}, d_image, d_text, options_.klot_weight);
-    return;
-  }
-  cosines(context, f, g, affinity_);
-  cosines(context, teacher_image_batch_, teacher_text_batch_, teacher_affinity_);
-  divergence_->run(affinity_, teacher_affinity_, affinity_, options_.klot_weight);
-  cosines_backward(context, f, g, affinity_, d_image, d_text);
-}
-
 StepMetrics Trainer::metrics() const {
   if (step_ == 0) throw InvalidArgument("metrics: no step was done yet");
   StepMetrics metrics{.step = step_,
                       .learning_rate = learning_rate(options_.schedule, step_ - 1, options_.steps)};
-  metrics.siglip = metrics.loss = siglip_value_.download()[0];
   metrics.logit_scale = std::exp(static_cast<double>(model_.parameters.download("log_scale")[0]));
   metrics.logit_bias = model_.parameters.download("bias")[0];
-  if (klot_) {
-    const KlotResult result = klot_->result();
-    metrics.divergence = {DivergenceKind::kKlot, result.value, result};
-  } else if (divergence_) {
-    metrics.divergence = divergence_->result();
-  }
-  if (metrics.divergence) metrics.loss += options_.klot_weight * metrics.divergence->value;
+  objective_->report(metrics);
+  metrics.loss = metrics.siglip;
+  std::string parts = fmt::format("siglip {}", metrics.siglip);
+  const auto add = [&](const std::string& name, double value, double weight) {
+    metrics.loss += weight * value;
+    parts += fmt::format(", {} {}", name, value);
+  };
+  if (metrics.divergence)
+    add(to_string(metrics.divergence->kind), metrics.divergence->value, options_.klot_weight);
+  for (const TermValue& term : metrics.terms) add(term.name, term.value, term.weight);
   if (!std::isfinite(metrics.loss))
     throw NumericalError(
-        fmt::format("step {}: the loss is {} (siglip {}, {} {}); try a smaller learning rate", step_,
-                    metrics.loss, metrics.siglip, to_string(options_.divergence),
-                    metrics.divergence ? metrics.divergence->value : 0.0));
+        fmt::format("step {}: the loss is {} ({}); try a smaller learning rate", step_, metrics.loss, parts));
   return metrics;
 }
 

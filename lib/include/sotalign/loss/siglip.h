@@ -15,6 +15,8 @@ struct SiglipOptions {
   int64_t pairs = 0;
   /// Multiplies the gradients; the value stays as it is.
   float weight = 1.0f;
+  /// grad_log_scale and grad_bias are added to what is there, not overwritten: several losses share them.
+  bool add_grad_parameters = false;
 };
 
 /// Where siglip_of_cosines() writes, in the memory of the context.

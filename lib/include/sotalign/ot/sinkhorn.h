@@ -157,6 +157,7 @@ class Sinkhorn {
 
  private:
   friend class Klot;
+  friend class PseudoLabelTargets;
   friend class StreamedKlot;
   Sinkhorn(Context& context, SinkhornShape largest, const std::vector<SinkhornShape>& shapes,
            const std::vector<SinkhornOptions>& options);

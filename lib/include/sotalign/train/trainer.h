@@ -2,9 +2,11 @@
 //   loss = SigLIP(pairs) + klot_weight * KLOT(K[f(Xb), g(Yb)] || K*[Xb, Yb])
 // on the pairs and on unpaired images Xb and texts Yb that are sampled independently of each other. With
 // klot_weight 0 this is SAIL, the supervised baseline: the unpaired rows are then used for the means alone.
-// Another divergence (loss/divergence.h) may take the place of KLOT.
+// Another divergence (loss/divergence.h) may take the place of KLOT, and another method (train/method.h) that
+// of the whole.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "sotalign/eval/retrieval.h"
@@ -13,6 +15,7 @@
 #include "sotalign/optim/schedule.h"
 #include "sotalign/ot/streamed_klot.h"
 #include "sotalign/teacher/search.h"
+#include "sotalign/train/method.h"
 #include "sotalign/train/model.h"
 #include "sotalign/train/sampler.h"
 
@@ -21,15 +24,16 @@ namespace sotalign {
 /// Raw embeddings on the host, float32; they are copied to the device and may go away afterwards.
 struct TrainingData {
   ConstMatrixF pair_images, pair_texts;  ///< [p, dx], [p, dy], row i belongs to row i, p >= 2
-  ConstMatrixF images = {}, texts = {};  ///< unpaired, [nx, dx], [ny, dy]; may be empty for SAIL
+  ConstMatrixF images = {}, texts = {};  ///< unpaired, [nx, dx], [ny, dy]; empty only if the method
+                                         ///< can do without, see needs_unpaired()
   ConstMatrixF validation_images = {},
                validation_texts = {};  ///< pairs that are not trained on; may be empty
 };
 
 /// Where the weights of the heads start.
 enum class Initialization {
-  /// From the teacher if klot_weight > 0, the heads are linear and `dim` is 0; else random. SAIL knows no
-  /// teacher.
+  /// From the teacher if the method is SOTAlign with klot_weight > 0, the heads are linear and `dim` is 0;
+  /// else random: the baselines know no teacher.
   kAuto,
   kRandom,   ///< as PyTorch's nn.Linear: uniform with bound 1 / sqrt(in)
   kTeacher,  ///< the heads are the teacher's projections, so training begins with its cosines; linear heads
@@ -40,6 +44,7 @@ enum class Initialization {
 /// see the README. With many more pairs and rows, more steps and larger batches pay: the paper takes 2000
 /// steps of up to 32k rows.
 struct TrainOptions {
+  Method method = Method::kSotalign;
   /// Its seed is the one below.
   TeacherOptions teacher = {.ridge = 0.01, .correlation_power = 0.5};
   Initialization initialization = Initialization::kAuto;
@@ -63,7 +68,19 @@ struct TrainOptions {
   /// divergences store theirs in 8 bytes a pair of rows, and an option that forbids this is refused.
   std::optional<KlotMemory> klot_memory = std::nullopt;
   double klot_memory_mib = 0;  ///< 0: seven eighths of what is free when the trainer is made
+  StructureMethod structure = {};
+  NnclrMethod nnclr = {};
+  SclipMethod sclip = {};
   uint64_t seed = 0;
+};
+
+/// As what these options train: SOTAlign with klot_weight 0 is SAIL.
+Method effective_method(const TrainOptions& options);
+
+/// What a method adds to SigLIP: the loss has weight * value of it.
+struct TermValue {
+  std::string name;
+  double value = 0, weight = 0;
 };
 
 /// Of one step; the loss is that of the weights before the step.
@@ -72,20 +89,29 @@ struct StepMetrics {
   double loss = 0, siglip = 0;
   double learning_rate = 0;
   double logit_scale = 0, logit_bias = 0;
-  std::optional<DivergenceResult> divergence = std::nullopt;  ///< none in SAIL
+  std::optional<DivergenceResult> divergence = std::nullopt;  ///< of SOTAlign, with klot_weight
+  std::vector<TermValue> terms = {};                          ///< of other methods
 };
+
+namespace detail {
+struct AllRows;
+class Objective;     // what the method minimises
+class UnpairedRows;  // and on which unpaired rows
+}  // namespace detail
 
 class Trainer {
  public:
   /// Preprocesses the data, fits the teacher and initialises the heads. Throws InvalidArgument for data and
   /// options that do not fit. The context outlives the trainer.
   Trainer(Context& context, const TrainingData& data, const TrainOptions& options);
+  ~Trainer();
+  Trainer(Trainer&&) noexcept;
 
   int64_t steps_done() const { return step_; }
   bool finished() const { return step_ >= options_.steps; }
 
   /// One step; allocates nothing after the first, and waits for nothing unless KLOT's affinities come in
-  /// strips (see StreamedKlot). The gradient of another divergence takes the place of its affinity.
+  /// strips (see StreamedKlot).
   void train_step();
   /// Of the last step; waits for it.
   StepMetrics metrics() const;
@@ -118,40 +144,35 @@ class Trainer {
 
  private:
   Model build_model();
-  KlotMemoryPlan plan_memory(int64_t rows, int64_t cols) const;
-  void divergence_step(ConstMatrixF f, ConstMatrixF g);
-  void siglip_step(ConstMatrixF f, ConstMatrixF g);
+  detail::AllRows all_rows() const;
   std::string fingerprint() const;
 
   Context* context_;
   TrainOptions options_;
   int64_t step_ = 0;
 
-  // Preprocessed rows, and the unit rows that the teacher projects the unpaired ones to.
+  // Preprocessed rows.
   Matrix<float> pair_images_, pair_texts_, images_, texts_, validation_images_, validation_texts_;
-  Matrix<float> teacher_images_, teacher_texts_;
 
   std::optional<TeacherSearch> teacher_search_;
   Model model_;
   Optimizer optimizer_;
   BatchSampler pair_sampler_;
-  std::optional<BatchSampler> image_sampler_, text_sampler_;  // absent in SAIL
-  std::optional<KlotMemoryPlan> klot_memory_;
-  std::optional<StreamedKlot> klot_;      // KLOT
-  std::optional<Divergence> divergence_;  // any other divergence, of stored affinities
-  Matrix<float> affinity_, teacher_affinity_;
+  std::unique_ptr<detail::UnpairedRows> unpaired_;
 
-  // Of one step. Rows of a batch: first the unpaired ones, then the pairs.
-  Buffer<int64_t> image_index_, text_index_, pair_index_;
-  Matrix<float> image_batch_, text_batch_, teacher_image_batch_, teacher_text_batch_;
+  // Of one step. Rows of a batch: first those of the pairs, then the unpaired ones.
+  Buffer<int64_t> pair_index_;
+  Matrix<float> image_batch_, text_batch_;
   Activations image_activations_, text_activations_;
-  Matrix<float> pair_affinity_;
   Matrix<float> d_image_, d_text_;
-  Buffer<double> siglip_value_;
 
   Buffer<float> best_values_;
   int64_t best_step_ = -1;
   double best_score_ = -1;
+
+  // Last, since what KLOT may take is what all the others leave.
+  std::unique_ptr<detail::Objective> objective_;
+  std::optional<KlotMemoryPlan> klot_memory_;
 };
 
 }  // namespace sotalign

@@ -1,0 +1,90 @@
+// Caption-level pseudo-labels (S-CLIP, Mo et al. 2023): an unpaired row has no partner in the other modality,
+// but it has neighbours among the paired rows of its own, and these have. Its target is a distribution over
+// the paired rows; the loss is the cross-entropy of that and the softmax of its student similarities to their
+// partners.
+//
+//   PseudoLabelTargets targets(context, n, p, {.kind = PseudoLabels::kOt});
+//   targets.run(unpaired_images, paired_images, t);           // both as the encoder gave them
+//   cosines of f(unpaired images) and g(paired texts) -> k
+//   soft_cross_entropy_of_cosines(context, k, t, log_scale, {}, {.grad_k = k, ...});
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sotalign/core/buffer.h"
+#include "sotalign/core/context.h"
+#include "sotalign/ot/sinkhorn.h"
+
+namespace sotalign {
+
+enum class PseudoLabels {
+  kHard,  ///< 1 at the nearest paired row, the lowest index among equally near ones
+  kSoft,  ///< softmax(cosines / epsilon) along the row
+  kOt,    ///< the row of the entropic transport plan between all unpaired and all paired rows of the batch
+};
+
+/// "hard", "soft", "ot".
+std::vector<std::string> pseudo_label_names();
+/// Throws InvalidArgument that lists the names.
+PseudoLabels parse_pseudo_labels(const std::string& name);
+std::string to_string(PseudoLabels kind);
+
+struct PseudoLabelOptions {
+  PseudoLabels kind = PseudoLabels::kOt;
+  double epsilon = 0.01;     ///< > 0; of the softmax or of the plan, hard ones have none
+  int64_t iterations = 100;  ///< this and the next of the plan alone, see SinkhornOptions
+  double tolerance = 1e-6;
+};
+
+/// The targets of `rows` unpaired rows over `cols` paired ones. Sized once: further runs allocate nothing and
+/// copy nothing to the host. The context outlives it.
+class PseudoLabelTargets {
+ public:
+  /// Throws InvalidArgument for an empty shape and for options that are out of range.
+  PseudoLabelTargets(Context& context, int64_t rows, int64_t cols, const PseudoLabelOptions& options = {});
+
+  /// Targets, rows of mass 1. Queued, not waited for. Throws InvalidArgument for shapes that do not fit.
+  /// @param unpaired [rows, d] and @param paired [cols, d], unit rows of one modality, finite
+  /// @param targets [rows, cols], overwritten; overlaps neither
+  void run(ConstMatrixF unpaired, ConstMatrixF paired, MatrixF targets);
+
+  /// How the solve of the last run went; waits for it. Nothing unless the kind is kOt.
+  std::optional<SinkhornResult> transport() const;
+  PseudoLabels kind() const { return options_.kind; }
+
+ private:
+  Context* context_;
+  int64_t rows_, cols_;
+  PseudoLabelOptions options_;
+  std::optional<Sinkhorn> solver_;  // of kOt
+  Buffer<float> inverse_epsilon_;   // [1]
+  Buffer<double> log_mass_;         // [rows], log 1
+  Buffer<double> row_, column_;     // potentials, [rows] and [cols]
+};
+
+struct SoftCrossEntropyOptions {
+  float weight = 1.0f;  ///< multiplies the gradients; the value stays as it is
+  /// grad_log_scale is added to what is there, not overwritten: log_scale is shared by several losses.
+  bool add_grad_log_scale = false;
+};
+
+/// Where soft_cross_entropy_of_cosines() writes, in the memory of the context.
+struct SoftCrossEntropyOutput {
+  MatrixF grad_k = {};              ///< [rows, cols]; may be the memory of K or of the targets
+  double* value = nullptr;          ///< [1]
+  float* grad_log_scale = nullptr;  ///< [1]
+};
+
+/// With t = exp(log_scale):  value = -(1/rows) sum_ij T_ij log softmax_j(t K_ij),  and its gradients with
+/// respect to K and log_scale. For a training loop: nothing leaves the device. A NaN in K, in the targets or
+/// in log_scale makes the value NaN.
+/// @param k [rows, cols] cosines
+/// @param targets [rows, cols], rows of mass 1; they are constants, without gradient
+/// @param log_scale [1] in the memory of the context
+void soft_cross_entropy_of_cosines(Context& context, ConstMatrixF k, ConstMatrixF targets,
+                                   const float* log_scale, const SoftCrossEntropyOptions& options,
+                                   const SoftCrossEntropyOutput& output);
+
+}  // namespace sotalign

@@ -1,0 +1,27 @@
+// SAIL: SigLIP on the rows of a batch. Those behind the pairs, where there are any, are negatives.
+#include "train/objective.h"
+#include "train/siglip_term.h"
+
+namespace sotalign::detail {
+
+namespace {
+
+class Sail : public Objective {
+ public:
+  explicit Sail(const ObjectiveSetup& setup)
+      : siglip_(setup.context, setup.batch_images(), setup.batch_texts(), setup.pairs) {}
+
+  void run(const Step& step) override {
+    siglip_.run(step.parameters, step.image.f, step.text.f, step.image.d_f, step.text.d_f);
+  }
+  void report(StepMetrics& metrics) const override { metrics.siglip = siglip_.value(); }
+
+ private:
+  SiglipTerm siglip_;
+};
+
+}  // namespace
+
+std::unique_ptr<Objective> make_sail(const ObjectiveSetup& setup) { return std::make_unique<Sail>(setup); }
+
+}  // namespace sotalign::detail

@@ -1,0 +1,77 @@
+// S-CLIP: SigLIP on the pairs, and for the unpaired rows of each modality the cross-entropy of their
+// similarities to the pairs' other side with labels that come from their similarities to the pairs' own side.
+#include "sotalign/loss/pseudo_labels.h"
+#include "train/objective.h"
+#include "train/siglip_term.h"
+
+namespace sotalign::detail {
+
+namespace {
+
+/// Of one modality's unpaired rows.
+class PseudoLabelTerm {
+ public:
+  PseudoLabelTerm(const ObjectiveSetup& s, int64_t unpaired)
+      : context_(&s.context),
+        weight_(s.options.sclip.weight / 2),
+        labels_(s.context, unpaired, s.pairs,
+                {.kind = s.options.sclip.labels, .epsilon = s.options.sclip.epsilon}),
+        targets_(s.context, unpaired, s.pairs, "pseudo-labels"),
+        affinity_(s.context, unpaired, s.pairs, "affinity to the pairs"),
+        value_(s.context, 1) {}
+
+  /// Adds to the gradients of the unpaired rows, of the pairs' other side and of 'log_scale'.
+  void run(ParameterSet& parameters, const StepRows& own, const StepRows& other) {
+    const int64_t scale = parameters.offset(parameters.find("log_scale"));
+    const ConstMatrixF f = own.unpaired(own.f), g = other.paired(other.f);
+    labels_.run(own.unpaired(own.x), own.paired(own.x), targets_);
+    cosines(*context_, f, g, affinity_);
+    soft_cross_entropy_of_cosines(
+        *context_, affinity_, targets_, parameters.values() + scale,
+        {.weight = static_cast<float>(weight_), .add_grad_log_scale = true},
+        {.grad_k = affinity_, .value = value_.data(), .grad_log_scale = parameters.gradients() + scale});
+    cosines_backward(*context_, f, g, affinity_, own.unpaired(own.d_f), other.paired(other.d_f), Write::kAdd);
+  }
+  double value() const { return value_.download()[0]; }
+
+ private:
+  Context* context_;
+  double weight_;
+  PseudoLabelTargets labels_;
+  Matrix<float> targets_, affinity_;
+  Buffer<double> value_;
+};
+
+class Sclip : public Objective {
+ public:
+  explicit Sclip(const ObjectiveSetup& s)
+      : context_(&s.context),
+        weight_(s.options.sclip.weight),
+        siglip_(s.context, s.pairs, s.pairs, s.pairs),
+        image_term_(s, s.unpaired_images),
+        text_term_(s, s.unpaired_texts) {}
+
+  void run(const Step& step) override {
+    siglip_.run_on_pairs(step);
+    zero_unpaired(*context_, step);
+    image_term_.run(step.parameters, step.image, step.text);
+    text_term_.run(step.parameters, step.text, step.image);
+  }
+
+  void report(StepMetrics& metrics) const override {
+    metrics.siglip = siglip_.value();
+    metrics.terms = {{"sclip", (image_term_.value() + text_term_.value()) / 2, weight_}};
+  }
+
+ private:
+  Context* context_;
+  double weight_;
+  SiglipTerm siglip_;
+  PseudoLabelTerm image_term_, text_term_;
+};
+
+}  // namespace
+
+std::unique_ptr<Objective> make_sclip(const ObjectiveSetup& setup) { return std::make_unique<Sclip>(setup); }
+
+}  // namespace sotalign::detail
