@@ -85,7 +85,9 @@ void Study::check_settings() {
       if (!seen.insert(fmt::format("{} {} {}", setting.values.dump(), pairs, unpaired)).second) continue;
       const Dataset data = data_.first_rows(pairs, unpaired);
       try {
-        const Trainer trainer(context_, data.view(), setting.options);
+        TrainOptions options = setting.options;
+        options.teacher.contrastive.steps = std::min<int64_t>(1, options.teacher.contrastive.steps);
+        const Trainer trainer(context_, data.view(), options);
       } catch (const InvalidArgument& error) {
         throw InvalidArgument(fmt::format("plan: section {}: {}: {}: {}", cell.section, cell.method.name,
                                           describe_options(setting.point), error.what()));

@@ -30,8 +30,15 @@ StudySetting make_setting(const std::vector<Json>& layers, const Json& point, co
   return setting;
 }
 
-/// All combinations of the lists' values, the last list's changing fastest.
+/// Of an object of lists all combinations of their values, the last list's changing fastest; of a list its
+/// entries.
 std::vector<Json> grid_points(const Json& grid, const std::string& where) {
+  if (grid.is_array() && !grid.empty()) {
+    for (const Json& point : grid)
+      if (!point.is_object()) expected_but_found(where, "objects of training options", point);
+    return {grid.begin(), grid.end()};
+  }
+  if (!grid.is_object()) expected_but_found(where, "an object of lists or a list of objects", grid);
   std::vector<Json> points = {Json::object()};
   for (const auto& [key, values] : grid.items()) {
     if (!values.is_array() || values.empty())
@@ -51,12 +58,13 @@ std::vector<Json> grid_points(const Json& grid, const std::string& where) {
 struct Definition {
   std::string name;
   Projection measured = Projection::kHeads;
-  Json set, grid;
+  Json set, grid = Json::object();
 };
 
 Definition parse_definition(const Json& json, const std::string& where) {
   const JsonReader reader(json, where, {"name", "measure", "set", "grid"});
-  Definition result{.name = reader.text("name"), .set = reader.object("set"), .grid = reader.object("grid")};
+  Definition result{.name = reader.text("name"), .set = reader.object("set")};
+  if (reader.has("grid")) result.grid = reader.at("grid");
   if (!reader.has("measure")) return result;
   const std::string measure = reader.text("measure");
   if (measure != "heads" && measure != "teacher")
