@@ -21,6 +21,7 @@ Action add_teacher(CLI::App& app);
 Action add_info(CLI::App& app);
 Action add_demo(CLI::App& app);
 Action add_compare(CLI::App& app);
+Action add_study(CLI::App& app);
 Action add_klot(CLI::App& app);
 Action add_divergence(CLI::App& app);
 Action add_sinkhorn(CLI::App& app);

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <utility>
 
+#include "interrupt.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
 
@@ -58,6 +59,7 @@ Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& t
   progress.start(name, 0, options.steps);
   while (!trainer.finished()) {
     trainer.train_step();
+    if (interrupted()) throw Interrupted();
     if (progress.due())
       progress.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));
   }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -34,12 +35,18 @@ struct TestPairs {
   HostMatrix images, texts;
 };
 
+/// A run was left because of a signal (interrupt.h).
+struct Interrupted : std::exception {
+  const char* what() const noexcept override { return "interrupted"; }
+};
+
 struct Outcome {
   RetrievalResult heads, teacher;
   double seconds = 0;  ///< of making the trainer and all its steps
 };
 /// Trains with `options` on `data`, whose validation rows are not looked at, and measures the last step's
-/// heads and the teacher. `progress` draws a bar under `name`. Throws NumericalError if the numbers go wild.
+/// heads and the teacher. `progress` draws a bar under `name`. Throws NumericalError if the numbers go wild,
+/// and Interrupted after the step in which a signal came, if signals are caught.
 Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
                        const TrainOptions& options, const std::string& name, Progress& progress);
 

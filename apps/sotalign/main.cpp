@@ -38,6 +38,8 @@ constexpr Command kCommands[] = {
      "sotalign sweep --config train.json --vary klot_weight=0,3,10,30,100 --out sweep"},
     {"compare", "Teacher, SAIL and SOTAlign, or another method, on embeddings whose pairs are known",
      app::add_compare, "sotalign compare --images i.npy --texts t.npy --pairs 500 --test 400 --seeds 0,1,2"},
+    {"study", "The paper's comparisons on embeddings whose pairs are known: tuned, tabled, plotted",
+     app::add_study, "sotalign study --images i.npy --texts t.npy --out study"},
     {"embed", "Map embeddings to the shared space of a model", app::add_embed,
      "sotalign embed --model run/model.safetensors --side image --input new.npy --output new_shared.npy"},
     {"eval", "Cross-modal retrieval of a model, or of rows that are already in one space", app::add_eval,

@@ -1,0 +1,123 @@
+// sotalign study: the paper's comparisons on embeddings whose pairs are all known. Every method is tuned on
+// validation rows over a grid of the same size; the tables of study.md are of test rows that had no part in
+// it.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "command.h"
+#include "files.h"
+#include "interrupt.h"
+#include "run_directory.h"
+#include "sotalign/core/error.h"
+#include "study.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Arguments {
+  explicit Arguments(CLI::App& app) : table(app) {}
+
+  StudyConfig config;
+  OptionTable table;
+  bool resume = false, dry_run = false;
+};
+
+Json parse_json(const std::string& text, const std::string& path) {
+  const Json json = Json::parse(text, nullptr, false);
+  if (json.is_discarded()) throw IoError(fmt::format("{}: expected valid JSON, found a syntax error", path));
+  return json;
+}
+
+StudyPlan read_plan(const std::string& path) {
+  return path.empty() ? parse_study_plan(parse_json(default_study_plan(), "plan"), "plan")
+                      : parse_study_plan(parse_json(read_text(path), path), path);
+}
+
+/// What gives the same study again.
+std::string command_of(const OptionTable& table) {
+  std::string text = "sotalign study";
+  const Json values = table.values();
+  for (const auto& [key, value] : values.items()) {
+    std::string flag = key, shown = value.is_string() ? value.get<std::string>() : value.dump();
+    if (shown.empty() || key == "quiet" || key == "device" || key == "threads") continue;
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    std::erase_if(shown, [](char c) { return c == '[' || c == ']'; });
+    text += fmt::format(" --{} {}", flag, shown);
+  }
+  return text;
+}
+
+void make_absolute(StudyConfig& config) {
+  for (std::string* path : {&config.files.images, &config.files.texts, &config.files.other_images,
+                            &config.files.other_texts, &config.plan})
+    if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();
+}
+
+int run(Arguments& arguments) {
+  StudyConfig& config = arguments.config;
+  if (!arguments.dry_run) require(config.out, "out");
+  RunDirectory directory(config.out);
+  const std::string kept_plan = config.out + "/plan.json";
+  std::string plan_path = config.plan;
+  if (arguments.resume) {
+    if (!std::filesystem::exists(config.out + "/study.json"))
+      throw IoError(fmt::format("{}: expected a study to continue, found no study.json", config.out));
+    arguments.table.read_config(directory.config());
+    if (plan_path.empty()) plan_path = kept_plan;
+  } else if (!arguments.dry_run) {
+    RunDirectory::require_creatable(config.out);
+  }
+  require(config.files.images, "images");
+  require(config.files.texts, "texts");
+  const std::string command = command_of(arguments.table);
+  make_absolute(config);
+  const StudyPlan plan = read_plan(plan_path);
+  Study study(config, plan);
+  if (arguments.dry_run) {
+    fmt::print("{}\n", study.overview());
+    return 0;
+  }
+  if (arguments.resume) study.resume();
+  directory.create(arguments.table.values());
+  write_json(kept_plan, plan.json);
+  if (study.run(command)) return 0;
+  if (!config.machine.quiet)
+    fmt::print("stopped; to continue: sotalign study --out {} --resume\n", config.out);
+  return kInterrupted;
+}
+
+}  // namespace
+
+Action add_study(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>(app);
+  app.add_flag("--resume", arguments->resume,
+               "Go on with the study in --out, with its options and plan; flags win, and\n"
+               "runs that are done and still wanted are not run again");
+  app.add_flag("--dry-run", arguments->dry_run, "Say how many runs there are, and do none");
+  StudyConfig& config = arguments->config;
+  OptionTable& table = arguments->table;
+  table.section("Data");
+  table.add("images", &config.files.images, "Images, one row each", Role::kPath);
+  table.add("texts", &config.files.texts, "Texts: row i belongs to row i", Role::kPath);
+  table.add("other_images", &config.files.other_images, "Unpaired images from elsewhere, for section shift",
+            Role::kPath);
+  table.add("other_texts", &config.files.other_texts, "Unpaired texts from elsewhere", Role::kPath);
+  table.add("test", &config.sizes.test, "Rows to measure on");
+  table.add("validation", &config.sizes.validation, "Rows to choose settings on");
+  table.section("Study");
+  table.add("out", &config.out, "Directory of this study, made here", Role::kPath);
+  table.add("plan", &config.plan, "JSON file of methods, grids and sections; none: the one that is built in",
+            Role::kPath);
+  table.add("sections", &config.sections, "Which of them");
+  table.add("seeds", &config.seeds.final, "One split and training for each, measured on its test rows");
+  table.add("tuning_seeds", &config.seeds.tuning, "The same, measured on its validation rows");
+  add_machine_options(table, config.machine);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,414 @@
+// The command study as its users see it: what it runs, selects, reports, continues and refuses.
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "support/program_data.h"
+
+namespace sotalign::testing {
+namespace {
+
+using Json = nlohmann::json;
+
+// No value of a grid is a default, so that every point is part of its run's setting.
+constexpr const char* kPlan = R"json({
+  "set": {"steps": 3},
+  "methods": [
+    {"name": "teacher", "measure": "teacher", "set": {"klot_weight": 0, "dim": 1}, "grid": {"ridge": [0.02, 0.3]}},
+    {"name": "SAIL", "set": {"klot_weight": 0}, "grid": {"learning_rate": [0.001, 0.01]}},
+    {"name": "SOTAlign", "grid": [{"klot_weight": 1}, {"klot_weight": 10}]}
+  ],
+  "sections": {
+    "methods": {"pairs": [10, 20], "methods": ["teacher", "SAIL", "SOTAlign"], "proposed": ["SOTAlign"],
+                "worth": {"method": "SAIL", "times": [2, 4]}},
+    "teachers": {"pairs": 20,
+                 "teachers": [{"name": "procrustes", "set": {"teacher": "procrustes"}}, {"name": "cca"}],
+                 "divergences": [{"name": "none", "measure": "teacher", "set": {"klot_weight": 0, "dim": 2}},
+                                 {"name": "cka", "set": {"divergence": "cka"}, "grid": {"klot_weight": [1, 10]}},
+                                 {"name": "klot", "grid": {"klot_weight": [1, 10]}}],
+                 "proposed": "klot"},
+    "unpaired": {"pairs": 20, "method": "SOTAlign", "without": "SAIL", "rows": [10, "all", 1000]},
+    "shift": {"pairs": 20, "method": "SOTAlign", "without": "SAIL",
+              "pools": ["same", "disjoint", {"biased": 1}, "upper", "other"]}
+  }
+})json";
+
+// By section: tuning and final runs of two seeds that no section before it has. At 20 pairs SAIL is run for
+// 10 pairs already, as twice as many; klot from the CCA teacher is SOTAlign; unpaired and shift share what
+// has none.
+const std::map<std::string, std::pair<int, int>> kRuns = {
+    {"methods", {16, 16}}, {"teachers", {6, 10}}, {"unpaired", {2, 4}}, {"shift", {0, 8}}};
+
+std::string percent(const std::vector<double>& values) {
+  double mean = 0, squares = 0;
+  for (const double value : values) mean += value / static_cast<double>(values.size());
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  char text[64];
+  std::snprintf(text, sizeof text, "%.1f +- %.1f", 100 * mean,
+                100 * std::sqrt(squares / static_cast<double>(values.size() - 1)));
+  return text;
+}
+
+double mean(const Json& values) {
+  double sum = 0;
+  for (const double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+
+Json without_seconds(Json study) {
+  study.erase("seconds");
+  for (Json& run : study["runs"]) run.erase("seconds");
+  return study;
+}
+
+class StudyProgram : public ::testing::Test {
+ protected:
+  static constexpr int64_t kRows = 120;
+
+  void SetUp() override {
+    files.write("i.npy", kRows, TrainingFiles::kImageDim, 7, 8);
+    files.write("t.npy", kRows, TrainingFiles::kTextDim, 7, 9);
+    write_file(path("p.json"), kPlan);
+  }
+
+  std::string path(const std::string& name) const { return files / name; }
+  Json study(const std::string& out) const { return Json::parse(read_file(path(out + "/study.json"))); }
+
+  std::vector<std::string> command(const std::string& out, const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {
+        "study", "--images", path("i.npy"),  "--texts", path("t.npy"), "--test", "20",      "--validation",
+        "20",    "--plan",   path("p.json"), "--seeds", "0,1",         "--out",  path(out), "--threads",
+        "1"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  std::string run(const std::vector<std::string>& arguments) const {
+    const ProgramResult result = run_program(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_EQ(result.err, "");
+    return result.out;
+  }
+  void expect_refused(const std::vector<std::string>& arguments,
+                      const std::vector<std::string>& parts) const {
+    const ProgramResult result = run_program(arguments);
+    SCOPED_TRACE(result.err);
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_EQ(result.out, "");
+    EXPECT_TRUE(result.err.starts_with("sotalign study: "));
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1);
+    for (const std::string& part : parts) EXPECT_CONTAINS(result.err, part);
+    EXPECT_FALSE(std::filesystem::exists(path("refused")));
+  }
+  /// The plan with one part of its text replaced.
+  void expect_plan_refused(const std::string& from, const std::string& to,
+                           const std::vector<std::string>& parts) const {
+    std::string plan = kPlan;
+    ASSERT_NE(plan.find(from), std::string::npos) << from;
+    plan.replace(plan.find(from), from.size(), to);
+    write_file(path("bad.json"), plan);
+    expect_refused(command("refused", {"--plan", path("bad.json")}), parts);
+  }
+
+  TrainingFiles files;
+};
+
+/// MeanR@1 of the runs with a point, one for each seed, in the order of the seeds.
+std::vector<double> figures(const Json& study, const Json& cell, const Json& point, const std::string& role) {
+  const bool none = cell["row"].get<std::string>().starts_with("none (");
+  const Json unpaired = role == "final" ? cell["unpaired"] : none ? Json(0) : Json("all");
+  std::map<int64_t, double> found;
+  for (const Json& run : study["runs"]) {
+    const Json& key = run["key"];
+    const bool procrustes = key["setting"].value("teacher", "") == "procrustes";
+    const bool cka = key["setting"].value("divergence", "") == "cka";
+    if (run["point"] != point || key["role"] != role || key["pairs"] != cell["pairs"] ||
+        key["unpaired"] != unpaired || procrustes != (cell["row"] == "procrustes") ||
+        cka != (cell["column"] == "cka"))
+      continue;
+    EXPECT_TRUE(found.emplace(key["seed"].get<int64_t>(), run["figures"]["mean_r1"].get<double>()).second);
+  }
+  std::vector<double> values;
+  for (const auto& [seed, value] : found) values.push_back(value);
+  return values;
+}
+
+TEST_F(StudyProgram, DryRunCountsAndDoesNothing) {
+  const std::string out = run(command("out", {"--dry-run"}));
+  EXPECT_CONTAINS(out, "methods         10      16      16\n");
+  EXPECT_CONTAINS(out, "teachers         6       6      10\n");
+  EXPECT_CONTAINS(out, "unpaired         3       2       4\n");
+  EXPECT_CONTAINS(out, "shift            5       0       8\n");
+  EXPECT_CONTAINS(out, "62 runs");
+  EXPECT_FALSE(std::filesystem::exists(path("out")));
+  EXPECT_CONTAINS(run(command("out", {"--dry-run", "--sections", "shift,unpaired"})),
+                  "shift            5       4      10\n  unpaired         3       0       4\n");
+}
+
+TEST_F(StudyProgram, TheBuiltInPlanIsValid) {
+  files.write("i.npy", 5000, TrainingFiles::kImageDim, 7, 8);
+  files.write("t.npy", 5000, TrainingFiles::kTextDim, 7, 9);
+  const std::string out = run({"study", "--images", path("i.npy"), "--texts", path("t.npy"), "--dry-run"});
+  for (const char* section : {"methods", "teachers", "unpaired", "shift"}) EXPECT_CONTAINS(out, section);
+}
+
+TEST_F(StudyProgram, RunsEverythingOnceAndSelectsOnValidationRows) {
+  run(command("out"));
+  const Json study = this->study("out");
+  std::set<std::string> keys;
+  std::map<std::string, std::pair<int, int>> runs;
+  for (const Json& run : study["runs"]) {
+    EXPECT_TRUE(keys.insert(run["key"].dump()).second) << run;
+    const bool tuning = run["key"]["role"] == "tuning";
+    ++(tuning ? runs[run["section"]].first : runs[run["section"]].second);
+    EXPECT_EQ(run["key"]["seed"] == 10, tuning);
+    EXPECT_FALSE(run.contains("error"));
+    EXPECT_GT(run["seconds"], 0.0);
+  }
+  EXPECT_EQ(runs["methods"], kRuns.at("methods"));
+  EXPECT_EQ(runs["teachers"], kRuns.at("teachers"));
+  EXPECT_EQ(runs["unpaired"], kRuns.at("unpaired"));
+  EXPECT_EQ(runs["shift"], kRuns.at("shift"));
+
+  bool a_choice_mattered = false;
+  ASSERT_EQ(study["cells"].size(), 24u);
+  for (const Json& cell : study["cells"]) {
+    SCOPED_TRACE(cell.dump());
+    if (cell.contains("tuning")) {
+      double best = -1;
+      Json selected;
+      ASSERT_EQ(cell["tuning"].size(), 2u);
+      for (const Json& tried : cell["tuning"]) {
+        const std::vector<double> scores = figures(study, cell, tried["point"], "tuning");
+        ASSERT_EQ(scores.size(), 1u);
+        EXPECT_EQ(tried["validation"], scores[0]);
+        if (scores[0] > best) best = scores[0], selected = tried["point"];
+      }
+      EXPECT_EQ(cell["selected"], selected);
+      a_choice_mattered = a_choice_mattered || selected != cell["tuning"][0]["point"];
+    }
+    if (cell["column"] == "none") continue;  // two teachers with one point, {}
+    EXPECT_EQ(cell["mean_r1"].get<std::vector<double>>(), figures(study, cell, cell["selected"], "final"));
+  }
+  EXPECT_TRUE(a_choice_mattered);
+}
+
+TEST_F(StudyProgram, TablesAndClaimsAreThoseOfTheRuns) {
+  run(command("out"));
+  const Json study = this->study("out");
+  const std::string text = read_file(path("out/study.md"));
+  std::map<std::pair<std::string, std::string>, Json> cells;
+  std::map<std::string, double> best;
+  for (const Json& cell : study["cells"]) {
+    if (cell["section"] != "methods") continue;
+    cells[{cell["row"], cell["column"]}] = cell["mean_r1"];
+    if (!cell["row"].get<std::string>().ends_with("pairs"))
+      best[cell["column"]] = std::max(best[cell["column"]], mean(cell["mean_r1"]));
+  }
+  for (const std::string row :
+       {"teacher", "SAIL", "SOTAlign", "SAIL, 2 times the pairs", "SAIL, 4 times the pairs"}) {
+    std::string line = "| " + row;
+    for (const std::string column : {"10", "20"}) {
+      const Json& values = cells[{row, column}];
+      const bool bold = !row.ends_with("pairs") && mean(values) == best[column];
+      const std::string mark = bold ? "**" : "";
+      line += " | " + mark + percent(values) + mark;
+    }
+    EXPECT_CONTAINS(text, line + " |\n");
+  }
+  const auto of = [&](const std::string& row, const std::string& column) {
+    return mean(cells[{row, column}]);
+  };
+  bool above = true, worth = true;
+  for (const std::string column : {"10", "20"}) {
+    above = above && of("SOTAlign", column) > std::max(of("SAIL", column), of("teacher", column));
+    worth = worth && of("SOTAlign", column) >= of("SAIL, 2 times the pairs", column);
+  }
+  const auto verdict = [](bool holds) {
+    return std::string(holds ? ": **holds**\n" : ": **does not hold**\n");
+  };
+  EXPECT_CONTAINS(text, "SOTAlign is above every other method at each number of pairs" + verdict(above));
+  EXPECT_CONTAINS(text, "SOTAlign is no worse than SAIL with 2 times the pairs" + verdict(worth));
+
+  std::map<std::string, std::map<std::string, Json>> teachers;
+  std::vector<Json> unpaired;
+  for (const Json& cell : study["cells"]) {
+    if (cell["section"] == "teachers") teachers[cell["row"]][cell["column"]] = cell["mean_r1"];
+    if (cell["section"] == "unpaired") unpaired.push_back(cell["mean_r1"]);
+  }
+  bool klot_best = true;
+  for (auto& [name, row] : teachers)
+    klot_best = klot_best && mean(row["klot"]) > std::max(mean(row["none"]), mean(row["cka"]));
+  EXPECT_CONTAINS(text, "klot is the best divergence for every teacher" + verdict(klot_best));
+  bool never_hurts = true;
+  for (size_t i = 1; i < unpaired.size(); ++i) {
+    const double a = unpaired[i][0].get<double>() - unpaired[i - 1][0].get<double>(),
+                 b = unpaired[i][1].get<double>() - unpaired[i - 1][1].get<double>();
+    never_hurts =
+        never_hurts && (a + b) / 2 >= -std::abs(a - b) / 2;  // two seeds: the error is half the range
+  }
+  EXPECT_CONTAINS(text, "more unpaired rows never hurt beyond one standard error" + verdict(never_hurts));
+
+  EXPECT_CONTAINS(text, "was a pair, an unpaired or a validation row of a tuning split");
+  EXPECT_CONTAINS(text, "62 runs");
+  EXPECT_CONTAINS(text, "sotalign study --images " + path("i.npy"));
+  for (const char* plot : {"pairs", "unpaired", "shift"}) {
+    EXPECT_CONTAINS(text, std::string("(") + plot + ".svg)");
+    EXPECT_CONTAINS(read_file(path(std::string("out/") + plot + ".svg")), "</svg>");
+  }
+  EXPECT_EQ(Json::parse(read_file(path("out/plan.json"))), Json::parse(kPlan));
+}
+
+TEST_F(StudyProgram, ShiftedRowsAreFartherAway) {
+  files.write("oi.npy", 50, TrainingFiles::kImageDim, 30, 31);
+  files.write("ot.npy", 40, TrainingFiles::kTextDim, 30, 32);
+  run(command("out",
+              {"--sections", "shift", "--other-images", path("oi.npy"), "--other-texts", path("ot.npy")}));
+  std::map<std::string, double> distance;
+  const Json study = this->study("out");
+  for (const Json& cell : study["cells"])
+    if (cell.contains("shift")) distance[cell["row"]] = cell["shift"];
+  ASSERT_EQ(distance.size(), 5u);
+  for (const char* random : {"same", "disjoint"})
+    for (const char* biased : {"biased 100 %", "upper"}) EXPECT_GT(distance[biased], 1.2 * distance[random]);
+  EXPECT_NE(distance["same"], distance["disjoint"]);
+  EXPECT_NE(distance["upper"], distance["biased 100 %"]);
+  EXPECT_CONTAINS(read_file(path("out/study.md")), "| other | 0.");
+  for (const Json& run : study["runs"])
+    EXPECT_EQ(run.contains("shift"), run["key"]["role"] == "final" && run["key"]["unpaired"] != 0);
+}
+
+TEST_F(StudyProgram, AnInterruptedStudyGoesOnWhereItWas) {
+  run(command("whole"));
+  const auto interrupt = [&](pid_t child) {
+    const std::string file = path("parts/study.json");
+    for (int i = 0; i < 6000; ++i) {
+      if (std::filesystem::exists(file) && Json::parse(read_file(file))["runs"].size() >= 20) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    kill(child, SIGINT);
+  };
+  const ProgramResult stopped = run_program(command("parts"), interrupt);
+  EXPECT_EQ(stopped.exit_code, 130) << stopped.out;
+  EXPECT_EQ(stopped.err, "");
+  EXPECT_CONTAINS(stopped.out, "to continue: sotalign study --out " + path("parts") + " --resume");
+  const Json before = study("parts");
+  EXPECT_GE(before["runs"].size(), 20u);
+  EXPECT_LT(before["runs"].size(), 62u);
+  EXPECT_FALSE(std::filesystem::exists(path("parts/study.md")));
+
+  std::filesystem::remove(path("p.json"));  // the study has its own
+  run({"study", "--out", path("parts"), "--resume"});
+  const Json whole = study("whole"), after = study("parts");
+  EXPECT_EQ(without_seconds(after), without_seconds(whole));
+  for (size_t i = 0; i < before["runs"].size(); ++i) EXPECT_EQ(after["runs"][i], before["runs"][i]);
+  EXPECT_TRUE(std::filesystem::exists(path("parts/study.md")));
+}
+
+TEST_F(StudyProgram, AnInterruptEndsALongRunBetweenItsSteps) {
+  std::string plan = kPlan;
+  plan.replace(plan.find("\"steps\": 3"), 10, "\"steps\": 100000000");
+  write_file(path("p.json"), plan);
+  const ProgramResult stopped = run_program(command("out", {"--sections", "unpaired"}), [&](pid_t child) {
+    while (!std::filesystem::exists(path("out/study.json")))
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    kill(child, SIGINT);
+  });
+  EXPECT_EQ(stopped.exit_code, 130);
+  EXPECT_EQ(study("out")["runs"].size(), 0u);
+}
+
+TEST_F(StudyProgram, ResumeTakesMoreSeedsAndRefusesOtherRows) {
+  run(command("out", {"--sections", "unpaired"}));
+  const Json before = study("out");
+  EXPECT_EQ(before["runs"].size(), 10u);
+  run({"study", "--out", path("out"), "--resume", "--seeds", "0,1,2"});
+  const Json after = study("out");
+  ASSERT_EQ(after["runs"].size(), 13u);
+  for (size_t i = 0; i < before["runs"].size(); ++i) EXPECT_EQ(after["runs"][i], before["runs"][i]);
+  for (const Json& cell : after["cells"]) EXPECT_EQ(cell["mean_r1"].size(), 3u);
+
+  expect_refused({"study", "--out", path("out"), "--resume", "--test", "10"},
+                 {"test", "expected 10, found 20"});
+  expect_refused({"study", "--out", path("out"), "--resume", "--threads", "2"}, {"threads"});
+  files.write("i.npy", kRows, TrainingFiles::kImageDim, 7, 80);
+  expect_refused({"study", "--out", path("out"), "--resume"}, {"fingerprint"});
+  write_file(path("out/study.json"), "{\"runs\": 3}");
+  expect_refused({"study", "--out", path("out"), "--resume"}, {"study.json", "expected the runs of a study"});
+  expect_refused({"study", "--out", path("nowhere"), "--resume"}, {"nowhere", "no study.json"});
+  expect_refused(command("out"), {path("out"), "--resume"});
+}
+
+TEST_F(StudyProgram, SeveralTuningSeedsAreAveraged) {
+  run(command("out", {"--sections", "unpaired", "--tuning-seeds", "10,11"}));
+  const Json study = this->study("out");
+  int tuning = 0;
+  for (const Json& run : study["runs"]) tuning += run["key"]["role"] == "tuning" ? 1 : 0;
+  EXPECT_EQ(tuning, 8);
+  for (const Json& cell : study["cells"])
+    for (const Json& tried : cell["tuning"]) {
+      const std::vector<double> scores = figures(study, cell, tried["point"], "tuning");
+      ASSERT_EQ(scores.size(), 2u);
+      EXPECT_NEAR(tried["validation"], (scores[0] + scores[1]) / 2, 1e-12);
+    }
+}
+
+TEST_F(StudyProgram, TestAndValidationRowsAreAsManyAsAskedFor) {
+  run(command("out", {"--sections", "unpaired", "--test", "17", "--validation", "13"}));
+  for (const Json& run : study("out")["runs"])
+    EXPECT_EQ(run["figures"]["image_to_text"]["queries"], run["key"]["role"] == "final" ? 17 : 13);
+}
+
+TEST_F(StudyProgram, RefusesPlansBeforeAnythingRuns) {
+  expect_plan_refused("\"ridge\"", "\"rigde\"", {"bad.json", "teacher", "unknown key \"rigde\"", "'ridge'"});
+  expect_plan_refused("\"steps\": 3", "\"steps\": \"3\"", {"bad.json", "steps", "an integer"});
+  expect_plan_refused("\"worth\"", "\"wort\"", {"unknown key \"wort\"", "'worth'"});
+  expect_plan_refused("[0.001, 0.01]", "[0.001, -0.01]", {"SAIL", "learning_rate", "-0.01"});
+  expect_plan_refused("[0.001, 0.01]", "[0.001, 0.01, 0.1]", {"grids of equal size", "SAIL"});
+  expect_plan_refused("[0.001, 0.01]", "[0.001, 0.001]", {"settings that differ"});
+  expect_plan_refused("[0.001, 0.01]", "[]", {"learning_rate", "a list that is not empty"});
+  expect_plan_refused("[{\"klot_weight\": 1}, ", "[1, ", {"objects of training options", "found 1"});
+  expect_plan_refused("\"proposed\": [\"SOTAlign\"]", "\"proposed\": [\"SOTA\"]", {"proposed", "SOTA"});
+  expect_plan_refused("[\"teacher\", \"SAIL\"", "[\"teacher\", \"SAIM\"", {"no method 'SAIM'", "'SAIL'"});
+  expect_plan_refused("\"name\": \"SAIL\"", "\"name\": \"teacher\"", {"two of 'teacher'"});
+  expect_plan_refused("\"name\": \"SAIL\", ", "", {"entry 1", "'name'"});
+  expect_plan_refused("\"measure\": \"teacher\"", "\"measure\": \"pupil\"", {"heads or teacher", "pupil"});
+  expect_plan_refused("\"biased\": 1", "\"biased\": 2", {"biased", "found"});
+  expect_plan_refused("[10, \"all\"", "[0, \"all\"", {"unpaired", "found 0"});
+  expect_plan_refused("\"pairs\": [10, 20]", "\"pairs\": [10, 1]", {"pairs", "found 1"});
+  expect_plan_refused("\"pairs\": [10, 20]", "\"pairs\": [10, 79]", {"79 pairs", "found 120"});
+  expect_plan_refused("\"proposed\": \"klot\"", "\"proposed\": \"kloot\"", {"proposed", "kloot"});
+  expect_plan_refused("{\"name\": \"cca\"}", "{\"name\": \"cca\", \"grid\": {\"ridge\": [1]}}",
+                      {"teachers without a grid"});
+  expect_plan_refused("\"steps\": 3}", "\"steps\": 3", {"bad.json", "valid JSON"});
+}
+
+TEST_F(StudyProgram, RefusesOtherMistakes) {
+  expect_refused({"study", "--images", path("i.npy"), "--texts", path("t.npy")}, {"--out"});
+  expect_refused({"study", "--images", path("i.npy"), "--out", path("refused")}, {"--texts"});
+  expect_refused(command("refused", {"--seeds", "0,0"}), {"seeds", "0 twice"});
+  expect_refused(command("refused", {"--seeds", "-1"}), {"seeds", "-1"});
+  expect_refused(command("refused", {"--tuning-seeds", ""}), {"tuning"});
+  expect_refused(command("refused", {"--sections", "methods,teacher"}), {"sections", "'teacher'"});
+  expect_refused(command("refused", {"--sections", "shift,shift"}), {"sections", "twice"});
+  expect_refused(command("refused", {"--test", "0"}), {"test", "found 0"});
+  expect_refused(command("refused", {"--validation", "0"}), {"validation", "found 0"});
+  expect_refused(command("refused", {"--test", "99"}), {"99 test"});
+  expect_refused(command("refused", {"--other-images", path("i.npy")}), {"--other-texts"});
+  expect_refused(command("refused", {"--other-images", path("t.npy"), "--other-texts", path("t.npy")}),
+                 {"t.npy", "expected 12 columns", "found 9"});
+  files.write("t.npy", kRows - 1, TrainingFiles::kTextDim, 7, 9);
+  expect_refused(command("refused"), {"120 and 119"});
+}
+
+}  // namespace
+}  // namespace sotalign::testing
