@@ -259,6 +259,7 @@ TEST(SvgPlot, LegendNamesSeriesAndEscapesThem) {
 
 TEST(SvgPlot, LongLegendsTakeMoreRows) {
   std::vector<PlotSeries> series;
+  series.reserve(12);
   for (int i = 0; i < 12; ++i)
     series.push_back({.name = "a rather long name " + std::to_string(i), .x = {0, 1}, .y = {1.0 * i, 2}});
   const auto elements = parse(line_plot({.title = "t", .y_label = "y"}, series));

@@ -91,7 +91,7 @@ class Axis {
     if (scale_ == PlotScale::kLinear) return linear_ticks(low_, high_);
     for (const std::vector<double>& factors :
          std::vector<std::vector<double>>{{1.0}, {1.0, 3.0}, {1.0, 2.0, 5.0}}) {
-      const std::vector<PlotTick> ticks = log_ticks(factors);
+      std::vector<PlotTick> ticks = log_ticks(factors);
       if (ticks.size() >= 4) return ticks;
     }
     return linear_ticks(std::pow(10, low_), std::pow(10, high_));
@@ -273,7 +273,7 @@ class Drawing {
       if (!shown(s, p)) continue;
       const double x = x_at(s.x[p]), y = y_at(s.y[p]);
       std::string title = fmt::format("{}: {:.4g}", x_text(s.x[p]), s.y[p]);
-      if (!s.name.empty()) title = s.name + ", " + title;
+      if (!s.name.empty()) title.insert(0, s.name + ", ");
       if (bar(s, p) > 0) {
         title += fmt::format(" +- {:.2g}", bar(s, p));
         add(R"(<path d="M{:.2f},{:.2f}h8m-4,0V{:.2f}m-4,0h8" fill="none" stroke="{}" stroke-width="1.5"/>)",

@@ -90,9 +90,7 @@ class Planner {
   /// The table's own form of a value, which it has to take.
   Json taken(const std::string& key, const Json& value, const char* flag) {
     table_.set(key, value, flag);
-    Json result = table_.values()[key];
-    config_ = base_;
-    return result;
+    return table_.values()[key];
   }
 
   Dimension& add(const std::string& key, const char* flag) {
@@ -155,13 +153,10 @@ class Planner {
   Json value_at(const Dimension& d, double u) const {
     if (!d.values.empty()) return d.values[static_cast<size_t>(u * static_cast<double>(d.values.size()))];
     const double end = d.integer ? d.high + 1 : d.high;  // each integer has a piece of its own
-    double value =
+    const double value =
         d.log ? std::exp(std::log(d.low) + u * (std::log(end) - std::log(d.low))) : d.low + u * (end - d.low);
-    if (d.integer) value = std::floor(value);
-    const std::string text = d.integer ? fmt::format("{:.0f}", value) : fmt::format("{:.4g}", value);
-    const Json rounded = Json::parse(text);
-    if (d.integer) return rounded;
-    return std::clamp(rounded.get<double>(), d.low, d.high);
+    if (d.integer) return Json::parse(fmt::format("{:.0f}", std::floor(value)));
+    return std::clamp(Json::parse(fmt::format("{:.4g}", value)).get<double>(), d.low, d.high);
   }
 
   void draw() {
@@ -187,7 +182,6 @@ class Planner {
     SweepRun run{.settings = Json::object(), .config = config_};
     const Json values = table_.values();
     for (const Dimension& d : dimensions_) run.settings[d.key] = values[d.key];
-    config_ = base_;
     if (std::none_of(runs_.begin(), runs_.end(),
                      [&](const SweepRun& other) { return other.settings == run.settings; }))
       runs_.push_back(std::move(run));

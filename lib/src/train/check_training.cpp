@@ -75,7 +75,7 @@ void check_options(const TrainOptions& o) {
 }
 
 void check_divergence(Context& context, const TrainingData& d, const TrainOptions& o) {
-  Divergence(context, 1, 1, detail::divergence_options(o));  // throws for bad options
+  const Divergence divergence(context, 1, 1, detail::divergence_options(o));  // throws for bad options
   if (o.divergence == DivergenceKind::kKlot) return;
   const std::string name = to_string(o.divergence);
   if (o.klot_memory && *o.klot_memory != KlotMemory::kStored)
@@ -105,14 +105,16 @@ void check_training(Context& context, const TrainingData& data, const TrainOptio
   check_options(options);
   detail::check_teacher(data.pair_images, data.pair_texts, options.teacher);
   ParameterSet parameters;  // never allocated
-  for (const auto& [name, columns] :
-       {std::pair{"image_head", data.pair_images.cols}, std::pair{"text_head", data.pair_texts.cols}})
-    Head({.input_dim = columns,
-          .hidden = options.hidden,
-          .output_dim = options.dim == 0 ? 1 : options.dim,
-          .residual = options.residual},
-         name, parameters);
-  Optimizer(context, 0, options.optimizer);
+  const auto check_head = [&](const char* name, int64_t columns) {
+    const Head head({.input_dim = columns,
+                     .hidden = options.hidden,
+                     .output_dim = options.dim == 0 ? 1 : options.dim,
+                     .residual = options.residual},
+                    name, parameters);
+  };
+  check_head("image_head", data.pair_images.cols);
+  check_head("text_head", data.pair_texts.cols);
+  const Optimizer optimizer(context, 0, options.optimizer);
   if (method == Method::kSotalign) check_divergence(context, data, options);
   if (method == Method::kNnclr) {
     check_neighbours("images", options.nnclr.neighbours, data.images.rows);
