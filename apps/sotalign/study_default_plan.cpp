@@ -28,7 +28,7 @@ const char* default_study_plan() {
               {"nnclr_neighbours": 5, "nnclr_image_weight": 1, "nnclr_text_weight": 1}]},
     {"name": "S-CLIP", "set": {"method": "sclip", "batch_unpaired": 600},
      "grid": {"sclip_labels": ["hard", "soft", "ot"], "sclip_weight": [0.1, 1]}},
-    {"name": "SOTAlign, the paper's recipe",
+    {"name": "SOTAlign (paper)",
      "set": {"initialization": "random", "dim": 1024, "ridge": 0.1, "correlation_power": 0,
              "epsilon_student": 0.05, "epsilon_teacher": 0.01, "iterations": 100, "tolerance": 0,
              "batch_unpaired": 800},
@@ -40,8 +40,8 @@ const char* default_study_plan() {
     "methods": {
       "pairs": [100, 300, 1000],
       "methods": ["teacher", "SAIL", "SAIL semi", "STRUCTURE", "STRUCTURE semi", "NNCLR", "S-CLIP",
-                  "SOTAlign, the paper's recipe", "SOTAlign"],
-      "proposed": ["SOTAlign, the paper's recipe", "SOTAlign"],
+                  "SOTAlign (paper)", "SOTAlign"],
+      "proposed": ["SOTAlign (paper)", "SOTAlign"],
       "worth": {"method": "SAIL", "times": [2, 4]}
     },
     "teachers": {
