@@ -267,6 +267,27 @@ TEST_F(StudyProgram, TablesAndClaimsAreThoseOfTheRuns) {
   EXPECT_EQ(Json::parse(read_file(path("out/plan.json"))), Json::parse(kPlan));
 }
 
+TEST_F(StudyProgram, RowsWithMorePairsAreNotBestOfTheirColumn) {
+  std::string plan = kPlan;
+  const std::string worth = "\"worth\": {\"method\": \"";
+  plan.replace(plan.find(worth), worth.size() + 4, worth + "teacher");
+  write_file(path("p.json"), plan);
+  run(command("out", {"--sections", "methods"}));
+  double best = 0, with_more = 0;
+  const Json study = this->study("out");
+  for (const Json& cell : study["cells"])
+    if (cell["column"] == "10") {
+      double& figure = cell["row"] == "teacher, 4 times the pairs" ? with_more : best;
+      figure = std::max(figure, cell["mean"].get<double>());
+    }
+  ASSERT_GE(with_more, best);
+  const std::string text = read_file(path("out/study.md"));
+  EXPECT_CONTAINS(text, "\n| teacher, 4 times the pairs | " + std::to_string(100 * with_more).substr(0, 4));
+  char shown[16];
+  std::snprintf(shown, sizeof shown, "**%.1f", 100 * best);
+  EXPECT_CONTAINS(text, shown);
+}
+
 TEST_F(StudyProgram, ShiftedRowsAreFartherAway) {
   files.write("oi.npy", 50, TrainingFiles::kImageDim, 30, 31);
   files.write("ot.npy", 40, TrainingFiles::kTextDim, 30, 32);

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <chrono>
+#include <fstream>
 #include <map>
 #include <set>
 
@@ -29,6 +30,16 @@ std::vector<std::string> split_names(const std::string& text) {
     first = comma + 1;
   }
   return names;
+}
+
+/// Of this machine, as Linux tells; empty if it does not.
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name"))
+      if (const size_t colon = line.find(": "); colon != std::string::npos)
+        return line.substr(colon + 2) + ", ";
+  return "";
 }
 
 /// "SAIL, 300 pairs, 250 unpaired"
@@ -208,17 +219,17 @@ void Study::report(const std::string& command) {
     cells.push_back(to_json(entries.back()));
   }
   results_->write(cells);
-  StudyFacts facts{
-      .images = config_.files.images,
-      .texts = config_.files.texts,
-      .command = command,
-      .machine = fmt::format("{}; sotalign {}", describe_device(context_, config_.machine), SOTALIGN_VERSION),
-      .image_dim = data_.image_dim(),
-      .text_dim = data_.text_dim(),
-      .sizes = sizes_,
-      .seeds = config_.seeds,
-      .runs = static_cast<int64_t>(results_->records().size()),
-      .seconds = results_->seconds()};
+  StudyFacts facts{.images = config_.files.images,
+                   .texts = config_.files.texts,
+                   .command = command,
+                   .machine = fmt::format("{}{}; sotalign {}", processor_name(),
+                                          describe_device(context_, config_.machine), SOTALIGN_VERSION),
+                   .image_dim = data_.image_dim(),
+                   .text_dim = data_.text_dim(),
+                   .sizes = sizes_,
+                   .seeds = config_.seeds,
+                   .runs = static_cast<int64_t>(results_->records().size()),
+                   .seconds = results_->seconds()};
   for (const Json& record : results_->records())
     if (record.contains("error"))
       facts.errors.push_back(fmt::format("{}: {}", record["key"].dump(), record["error"].get<std::string>()));

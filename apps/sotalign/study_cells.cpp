@@ -30,8 +30,12 @@ class Builder {
         cells.push_back({"methods", method.name, column, method, pairs});
       for (const int64_t times : section.worth_times)
         if (times * pairs <= sizes_.pool())
-          cells.push_back({"methods", fmt::format("{}, {} times the pairs", section.worth.name, times),
-                           column, section.worth, times * pairs});
+          cells.push_back({.section = "methods",
+                           .row = worth_row(section, times),
+                           .column = column,
+                           .method = section.worth,
+                           .pairs = times * pairs,
+                           .competes = false});
     }
   }
 
