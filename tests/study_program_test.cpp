@@ -232,6 +232,14 @@ TEST_F(StudyProgram, TablesAndClaimsAreThoseOfTheRuns) {
     above = above && of("SOTAlign", column) > std::max(of("SAIL", column), of("teacher", column));
     worth = worth && of("SOTAlign", column) >= of("SAIL, 2 times the pairs", column);
   }
+  const Json &ours = cells[{"SOTAlign", "20"}], &theirs = cells[{"SAIL, 2 times the pairs", "20"}];
+  const double first = ours[0].get<double>() - theirs[0].get<double>(),
+               second = ours[1].get<double>() - theirs[1].get<double>();
+  char difference[64];
+  std::snprintf(difference, sizeof difference, "difference %+.1f +- %.1f\n", 50 * (first + second),
+                50 * std::abs(first - second));
+  EXPECT_CONTAINS(text, "SOTAlign with 20 pairs " + percent(ours) + ", SAIL with 40 " + percent(theirs) +
+                            ", " + difference);
   const auto verdict = [](bool holds) {
     return std::string(holds ? ": **holds**\n" : ": **does not hold**\n");
   };
@@ -385,7 +393,9 @@ TEST_F(StudyProgram, SeveralTuningSeedsAreAveraged) {
 
 TEST_F(StudyProgram, TestAndValidationRowsAreAsManyAsAskedFor) {
   run(command("out", {"--sections", "unpaired", "--test", "17", "--validation", "13"}));
-  for (const Json& run : study("out")["runs"])
+  const Json study = this->study("out");
+  ASSERT_EQ(study["runs"].size(), 10u);
+  for (const Json& run : study["runs"])
     EXPECT_EQ(run["figures"]["image_to_text"]["queries"], run["key"]["role"] == "final" ? 17 : 13);
 }
 

@@ -28,7 +28,7 @@ struct Arguments {
 };
 
 Json parse_json(const std::string& text, const std::string& path) {
-  const Json json = Json::parse(text, nullptr, false);
+  Json json = Json::parse(text, nullptr, false);
   if (json.is_discarded()) throw IoError(fmt::format("{}: expected valid JSON, found a syntax error", path));
   return json;
 }
