@@ -61,6 +61,8 @@ void add_divergence_option(OptionTable& table, const std::string& key, Divergenc
             "KLOT, by optimal transport; InfoNCE, by softmaxes; or CKA, by centred\nproducts (no options)");
 }
 
+namespace {
+
 void add_baseline_options(OptionTable& table, TrainOptions& train) {
   table.section("Baselines");
   table.add("structure_weight", &train.structure.weight,
@@ -80,6 +82,8 @@ void add_baseline_options(OptionTable& table, TrainOptions& train) {
             "S-CLIP: their labels over the pairs: the nearest, a softmax, or a transport plan");
   table.add("sclip_epsilon", &train.sclip.epsilon, "S-CLIP: temperature of that softmax or plan");
 }
+
+}  // namespace
 
 void add_method_options(OptionTable& table, TrainOptions& train) {
   table.section("Method");

@@ -36,7 +36,6 @@ void add_data_options(OptionTable& table, DataPaths& paths);
 void add_teacher_options(OptionTable& table, TeacherOptions& options);
 void add_klot_options(OptionTable& table, KlotOptions& options);
 void add_divergence_option(OptionTable& table, const std::string& key, DivergenceKind& kind);
-void add_baseline_options(OptionTable& table, TrainOptions& options);
 /// What decides the result besides the data and the seed.
 void add_method_options(OptionTable& table, TrainOptions& options);
 void add_train_options(OptionTable& table, TrainConfig& config);
