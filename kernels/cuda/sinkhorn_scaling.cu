@@ -218,7 +218,7 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
 
 // Two reads, the first: a warp takes a row.
 template <class T>
-__global__ void __launch_bounds__(kRowWarps* kWarpSize)
+__global__ void __launch_bounds__(kRowWarps* kWarpSize, 3)
     wide_rows_kernel(SinkhornScaling args, Scratch s, Sizes n) {
   constexpr int kAtOnce = 4;  // packets a lane has on their way
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
@@ -226,12 +226,13 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize)
   const int64_t b = rows.problem;
   if (b >= args.problems.batch || !wanted(args, b)) return;  // the whole warp, and there is no barrier
   if (rows.begin == 0 && lane == 0) s.tallies[b] = Tally{};
-  const int64_t across = (cols_of(args.problems, b) + kPacketEntries<T> - 1) / kPacketEntries<T>;
+  const int across =
+      static_cast<int>((cols_of(args.problems, b) + kPacketEntries<T> - 1) / kPacketEntries<T>);
   const float4* factors = reinterpret_cast<const float4*>(args.column_scale + old_factors(args, b) * n.width);
   for (int64_t i = rows.begin; i < rows.end; i += kRowWarps) {
     const Packet* row = reinterpret_cast<const Packet*>(density_of<T>(args, b) + i * stride_of(args, n, b));
     double sum = 0;
-    for (int64_t j = lane; j < across; j += kAtOnce * kWarpSize) {
+    for (int j = lane; j < across; j += kAtOnce * kWarpSize) {
       Packet packets[kAtOnce];
 #pragma unroll
       for (int k = 0; k < kAtOnce; ++k)
@@ -239,7 +240,7 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize)
       float part = 0;
 #pragma unroll
       for (int k = 0; k < kAtOnce; ++k) {
-        const int64_t packet = j + k * kWarpSize < across ? j + k * kWarpSize : j;
+        const int packet = j + k * kWarpSize < across ? j + k * kWarpSize : j;
         const Factors<T> factor = load_factors<T>(factors, packet);
 #pragma unroll
         for (int e = 0; e < kPacketEntries<T>; ++e)
