@@ -2,10 +2,12 @@
 """Accuracy and iterations of the solver on real affinities, each way of solving against NumPy in float64.
 
 Trains on some pairs of a data set, then takes the student's and the teacher's cosines of rows not paired in
-training. Two tables, as Markdown and JSON:
+training. Tables, as Markdown and JSON:
   accuracy   relative L1 error of the KLOT gradient after 100 + 100 iterations, for each form and storage
   stopping   iterations, time and error of the plan (L1, against the converged float64 plan) with a fixed number
              of iterations and with a tolerance, over-relaxed or with epsilon scaling
+  times      the student's solve with 100 iterations and with a tolerance, in turns, so that a busy machine slows all
+             of them down alike; needs no float64 plans, so --rows may be large
 
   pip install numpy
   bench/sinkhorn_study.py --images data/emoji/images.npy --texts data/emoji/texts.npy --pairs 200
@@ -129,6 +131,27 @@ def stopping(args, folder, student, teacher):
     return rows
 
 
+def times(args, folder, student, teacher):
+    stop = ["--iterations", 5000, "--tolerance", args.tolerance]
+    settings = {"100 iterations": ["--iterations", 100], f"tolerance {args.tolerance:g}": stop,
+                **{f"the same, relaxation {r}": [*stop, "--relaxation", r] for r in (1.5, 1.7)}}
+    rows = []
+    for epsilon in (0.1, 0.05, 0.02):
+        results = {name: [] for name in settings}
+        for _ in range(max(args.repeats, 1)):
+            for name, options in settings.items():
+                results[name].append(run(args.program, "sinkhorn", "--affinity", folder / "k_heads.npy", "--epsilon",
+                                         epsilon, "--symmetrize", "true", "--repeat", 3, *options))
+        seconds = {name: statistics.median(r["seconds"] for r in found) for name, found in results.items()}
+        rows += [{"epsilon": epsilon, "stop": name, "iterations": found[0]["iterations"],
+                  "marginal_error": found[0]["marginal_error"], "milliseconds": 1e3 * seconds[name],
+                  "of 100 iterations": seconds[name] / seconds["100 iterations"]} for name, found in results.items()]
+    return rows
+
+
+TABLES = {"accuracy": accuracy, "stopping": stopping, "times": times}
+
+
 def markdown(rows):
     def text(value):
         return f"{value:.2g}" if isinstance(value, float) else str(value)
@@ -146,6 +169,7 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tolerance", type=float, default=1e-6)
     parser.add_argument("--repeats", type=int, default=5, help="solves to time; 0: no times, for a busy machine")
+    parser.add_argument("--tables", nargs="+", choices=TABLES, default=["accuracy", "stopping"])
     parser.add_argument("--out", help="JSON file")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -155,9 +179,8 @@ def main():
                   "seed": args.seed, "machine": platform.processor() or platform.machine(),
                   "commit": subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True,
                                            text=True).stdout.strip(),
-                  "accuracy": accuracy(args, folder, student, teacher),
-                  "stopping": stopping(args, folder, student, teacher)}
-    print(markdown(result["accuracy"]), markdown(result["stopping"]), sep="\n\n")
+                  **{name: TABLES[name](args, folder, student, teacher) for name in args.tables}}
+    print(*(markdown(result[name]) for name in args.tables), sep="\n\n")
     if args.out:
         pathlib.Path(args.out).write_text(json.dumps(result, indent=1) + "\n")
 
