@@ -436,7 +436,7 @@ TEST(Program, ContrastiveTeacher) {
   const ProgramResult train =
       files.train("run", {"--teacher", "contrastive", "--teacher-dim", "17", "--steps", "3"});
   ASSERT_EQ(train.exit_code, 0) << train.err;
-  EXPECT_CONTAINS(train.out, ", 17 dimensions; klot weight");
+  EXPECT_CONTAINS(train.out, ", 17 dimensions; SOTAlign, klot weight");
 }
 
 TEST(Program, FlagsOverrideTheConfigurationAndBothMeanTheSame) {

@@ -472,7 +472,7 @@ TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
   fails(data(), o, "layer 1");
   o.hidden = {8};
   o.initialization = Initialization::kTeacher;
-  fails(data(), o, "only linear heads");
+  fails(data(), o, "only linear and residual heads");
   o = options();
   o.optimizer.beta1 = 1.0;
   fails(data(), o, "beta1");
