@@ -461,10 +461,6 @@ TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
   o.text_rate = -1;
   fails(data(), o, "text_rate");
   o = options();
-  o.hidden = {5};
-  o.initialization = Initialization::kTeacher;
-  fails(data(), o, "only linear and residual heads");
-  o = options();
   o.schedule.peak = std::nan("");
   fails(data(), o, "peak");
   o = options();
