@@ -42,7 +42,7 @@ std::vector<Json> grid_points(const Json& grid, const std::string& where) {
   std::vector<Json> points = {Json::object()};
   for (const auto& [key, values] : grid.items()) {
     if (!values.is_array() || values.empty())
-      expected_but_found(where + ": " + key, "a list that is not empty", values);
+      expected_but_found(fmt::format("{}: {}", where, key), "a list that is not empty", values);
     std::vector<Json> longer;
     for (const Json& point : points)
       for (const Json& value : values) {
