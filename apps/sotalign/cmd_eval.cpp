@@ -8,7 +8,6 @@
 #include "inputs.h"
 #include "options.h"
 #include "report.h"
-#include "sotalign/core/error.h"
 
 namespace sotalign::app {
 
@@ -34,14 +33,8 @@ int run(const Arguments& arguments) {
     options.image_ids = read_ids(arguments.image_ids, images, arguments.images);
     options.text_ids = read_ids(arguments.text_ids, texts, arguments.texts);
   }
-  if (!arguments.model.empty()) {
-    const Model model = Model::load(context, arguments.model);
-    images = embed(context, model, Side::kX, arguments.projection, arguments.images, images);
-    texts = embed(context, model, Side::kY, arguments.projection, arguments.texts, texts);
-  } else if (images.cols() != texts.cols()) {
-    throw InvalidArgument(fmt::format("{}: without --model, expected {} columns as in {}, found {}",
-                                      arguments.texts, images.cols(), arguments.images, texts.cols()));
-  }
+  bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
+                     arguments.texts, texts);
   const RetrievalResult result = retrieval(context, upload(context, images), upload(context, texts), options);
 
   if (!arguments.json.empty()) write_json(arguments.json, to_json(result));

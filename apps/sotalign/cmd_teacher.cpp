@@ -53,13 +53,9 @@ int run(const Arguments& arguments) {
   model.save(arguments.out);
 
   std::optional<RetrievalResult> validation;
-  if (data.has_validation()) {
-    const auto rows = [&](Side side, const std::string& path, const HostMatrix& x) {
-      return upload(context, embed(context, model, side, Projection::kTeacher, path, x));
-    };
-    validation = retrieval(context, rows(Side::kX, arguments.data.val_images, data.val_images),
-                           rows(Side::kY, arguments.data.val_texts, data.val_texts));
-  }
+  if (data.has_validation())
+    validation = measure(context, model, Projection::kTeacher, arguments.data.val_images, data.val_images,
+                         arguments.data.val_texts, data.val_texts);
   if (!arguments.json.empty())
     write_json(arguments.json, report(*model.teacher, search, arguments.teacher, validation));
   if (arguments.machine.quiet || arguments.json == "-") return 0;

@@ -8,7 +8,6 @@
 #include "inputs.h"
 #include "options.h"
 #include "report.h"
-#include "sotalign/core/error.h"
 
 namespace sotalign::app {
 
@@ -29,14 +28,8 @@ int run(const Arguments& arguments) {
   HostMatrix images = read_embeddings(arguments.images), prompts = read_embeddings(arguments.prompts);
   const std::vector<int64_t> labels = read_ids(arguments.labels, images, arguments.images),
                              classes = read_ids(arguments.prompt_classes, prompts, arguments.prompts);
-  if (!arguments.model.empty()) {
-    const Model model = Model::load(context, arguments.model);
-    images = embed(context, model, Side::kX, arguments.projection, arguments.images, images);
-    prompts = embed(context, model, Side::kY, arguments.projection, arguments.prompts, prompts);
-  } else if (images.cols() != prompts.cols()) {
-    throw InvalidArgument(fmt::format("{}: without --model, expected {} columns as in {}, found {}",
-                                      arguments.prompts, images.cols(), arguments.images, prompts.cols()));
-  }
+  bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
+                     arguments.prompts, prompts);
   const ZeroShotResult result =
       zero_shot(context, upload(context, images), labels, upload(context, prompts), classes);
 

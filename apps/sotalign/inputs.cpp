@@ -115,6 +115,19 @@ HostMatrix embed(Context& context, const Model& model, Side side, Projection pro
   return HostMatrix(std::move(result), x.rows(), dim);
 }
 
+void bring_to_one_space(Context& context, const std::string& model_path, Projection projection,
+                        const std::string& image_path, HostMatrix& images, const std::string& text_path,
+                        HostMatrix& texts) {
+  if (!model_path.empty()) {
+    const Model model = Model::load(context, model_path);
+    images = embed(context, model, Side::kX, projection, image_path, images);
+    texts = embed(context, model, Side::kY, projection, text_path, texts);
+  } else if (images.cols() != texts.cols()) {
+    throw InvalidArgument(fmt::format("{}: without --model, expected {} columns as in {}, found {}",
+                                      text_path, images.cols(), image_path, texts.cols()));
+  }
+}
+
 RetrievalResult measure(Context& context, const Model& model, Projection projection,
                         const std::string& image_path, const HostMatrix& images, const std::string& text_path,
                         const HostMatrix& texts) {

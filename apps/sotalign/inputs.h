@@ -45,6 +45,12 @@ Matrix<float> upload(Context& context, const HostMatrix& matrix);
 HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
                  const std::string& path, const HostMatrix& x);
 
+/// The rows as the model in the file at `model_path` embeds them; without a path they stay as they are.
+/// Throws InvalidArgument that names the files when they do not fit each other or the model.
+void bring_to_one_space(Context& context, const std::string& model_path, Projection projection,
+                        const std::string& image_path, HostMatrix& images, const std::string& text_path,
+                        HostMatrix& texts);
+
 /// Retrieval on pairs of raw rows as the model embeds them; paths as in embed().
 RetrievalResult measure(Context& context, const Model& model, Projection projection,
                         const std::string& image_path, const HostMatrix& images, const std::string& text_path,

@@ -7,13 +7,13 @@
 
 #include "kernels/cuda/entropic.h"
 #include "kernels/cuda/launch.h"
+#include "kernels/cuda/value_sum.h"
 
 namespace sotalign::kernels::cuda {
 
 namespace {
 
 constexpr int kRowsAtOnce = 4;
-constexpr int kValueThreads = 1024;
 
 /// Of a row or of a column of both affinities.
 struct Normalisers {
@@ -92,15 +92,6 @@ __global__ void __launch_bounds__(kTileThreads) infonce_kernel(InfoNce args, Scr
   }
   value = block_sum(value, scratch);
   if (threadIdx.x == 0) s.block_values[blockIdx.x] = value;
-}
-
-__global__ void __launch_bounds__(kValueThreads)
-    value_kernel(double* value, const double* values, int64_t count) {
-  SOTALIGN_SHARED(double, scratch, [kMaxWarps]);
-  double sum = 0;
-  for (int64_t n = threadIdx.x; n < count; n += kValueThreads) sum += values[n];
-  sum = block_sum(sum, scratch);
-  if (threadIdx.x == 0) *value = sum;
 }
 
 }  // namespace
