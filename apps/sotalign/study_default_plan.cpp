@@ -10,22 +10,26 @@ const char* default_study_plan() {
   "set": {"batch_pairs": 1000},
   "methods": [
     {"name": "teacher", "measure": "teacher", "set": {"method": "sail", "steps": 1, "dim": 1},
-     "grid": {"ridge": [0.01, 0.03, 0.1], "correlation_power": [0, 0.5]}},
+     "grid": [{"ridge": 0.03, "correlation_power": 0}, {"ridge": 0.1, "correlation_power": 0},
+              {"ridge": 0.003, "correlation_power": 0.5}, {"ridge": 0.01, "correlation_power": 0.5},
+              {"ridge": 0.03, "correlation_power": 0.5}, {"ridge": 0.1, "correlation_power": 0.5}]},
     {"name": "SAIL", "set": {"method": "sail"},
-     "grid": {"learning_rate": [1e-4, 3e-4, 1e-3], "steps": [60, 150]}},
+     "grid": [{"learning_rate": 3e-4, "steps": 60}, {"learning_rate": 1e-4, "steps": 150},
+              {"learning_rate": 3e-4, "steps": 150}, {"learning_rate": 3e-5, "steps": 300},
+              {"learning_rate": 1e-4, "steps": 300}, {"learning_rate": 3e-4, "steps": 300}]},
     {"name": "SAIL semi", "set": {"method": "sail_semi"},
-     "grid": {"learning_rate": [1e-4, 3e-4, 1e-3], "batch_unpaired": [300, 900]}},
+     "grid": {"learning_rate": [1e-4, 3e-4, 1e-3], "batch_unpaired": [100, 300]}},
     {"name": "STRUCTURE", "set": {"method": "structure"},
-     "grid": {"learning_rate": [2e-4, 5e-4], "structure_weight": [1, 10, 100]}},
+     "grid": {"learning_rate": [2e-4, 5e-4], "structure_weight": [0.1, 1, 10]}},
     {"name": "STRUCTURE semi", "set": {"method": "structure_semi", "batch_unpaired": 600},
-     "grid": {"learning_rate": [2e-4, 5e-4], "structure_weight": [1, 10, 100]}},
+     "grid": {"learning_rate": [2e-4, 5e-4], "structure_weight": [0.1, 1, 10]}},
     {"name": "NNCLR", "set": {"method": "nnclr"},
-     "grid": [{"nnclr_neighbours": 1, "nnclr_image_weight": 0.1, "nnclr_text_weight": 0.1},
-              {"nnclr_neighbours": 1, "nnclr_image_weight": 0.3, "nnclr_text_weight": 0.3},
+     "grid": [{"nnclr_neighbours": 1, "nnclr_image_weight": 0.3, "nnclr_text_weight": 0.3},
               {"nnclr_neighbours": 1, "nnclr_image_weight": 1, "nnclr_text_weight": 1},
-              {"nnclr_neighbours": 5, "nnclr_image_weight": 0.1, "nnclr_text_weight": 0.1},
               {"nnclr_neighbours": 5, "nnclr_image_weight": 0.3, "nnclr_text_weight": 0.3},
-              {"nnclr_neighbours": 5, "nnclr_image_weight": 1, "nnclr_text_weight": 1}]},
+              {"nnclr_neighbours": 5, "nnclr_image_weight": 1, "nnclr_text_weight": 1},
+              {"nnclr_neighbours": 5, "nnclr_image_weight": 3, "nnclr_text_weight": 3},
+              {"nnclr_neighbours": 10, "nnclr_image_weight": 1, "nnclr_text_weight": 1}]},
     {"name": "S-CLIP", "set": {"method": "sclip", "batch_unpaired": 600},
      "grid": {"sclip_labels": ["hard", "soft", "ot"], "sclip_weight": [0.1, 1]}},
     {"name": "SOTAlign (paper)",
@@ -45,7 +49,7 @@ const char* default_study_plan() {
       "worth": {"method": "SAIL", "times": [2, 4]}
     },
     "teachers": {
-      "pairs": 500,
+      "pairs": 300,
       "teachers": [
         {"name": "procrustes", "set": {"teacher": "procrustes"}},
         {"name": "cca", "set": {"teacher": "cca"}},
@@ -60,11 +64,11 @@ const char* default_study_plan() {
       "proposed": "klot"
     },
     "unpaired": {
-      "pairs": 500, "method": "SOTAlign", "without": "SAIL",
+      "pairs": 300, "method": "SOTAlign", "without": "SAIL",
       "rows": [250, 500, 1000, 2000, "all"]
     },
     "shift": {
-      "pairs": 500, "method": "SOTAlign", "without": "SAIL",
+      "pairs": 300, "method": "SOTAlign", "without": "SAIL",
       "pools": ["same", "disjoint", {"biased": 0.5}, {"biased": 1}, "upper", "other"]
     }
   }
