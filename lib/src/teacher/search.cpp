@@ -104,7 +104,7 @@ struct FoldSide {
 /// Adds hits and reciprocal ranks of one fold to every candidate.
 class FoldScores {
  public:
-  FoldScores(Context& context, TeacherKind kind, const Grid& grid, std::vector<int64_t> ids,
+  FoldScores(Context& context, TeacherKind kind, const Grid& grid, const std::vector<int64_t>& ids,
              std::vector<TeacherCandidate>& candidates)
       : context_(context),
         kind_(kind),
@@ -240,7 +240,7 @@ TeacherSearch search_teacher(Context& context, ConstMatrixF a, ConstMatrixF b,
       std::vector<int64_t> ids;
       for (const int64_t pair : fold.left_out) ids.push_back(groups[static_cast<size_t>(pair)]);
       const FoldSide x(context, a, fold, "a"), y(context, b, fold, "b");
-      FoldScores(context, options.kind, grid, std::move(ids), candidates).add(x, y);
+      FoldScores(context, options.kind, grid, ids, candidates).add(x, y);
       ++search.folds;
       search.left_out += static_cast<int64_t>(fold.left_out.size());
     }
