@@ -150,7 +150,7 @@ std::string search_table(const TeacherSearch& search) {
 }
 
 std::string describe(const TrainOptions& o) {
-  const std::string name = title(effective_method(o));
+  std::string name = title(effective_method(o));
   switch (effective_method(o)) {
     case Method::kSotalign:
       return fmt::format("{}, {} weight {}", name, to_string(o.divergence), o.klot_weight);

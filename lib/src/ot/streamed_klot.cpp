@@ -84,9 +84,10 @@ void StreamedKlot::run(const Embeddings& student, const Embeddings& teacher, Mat
       add_gradients(student_, 0);
       break;
     case KlotMemory::kFixed16:
-      for (auto [product, fixed] :
-           {std::pair{&student_product, &fixed_student_}, std::pair{&teacher_product, &fixed_teacher_}})
-        product->for_each([&](ConstMatrixF strip, int64_t begin) { fixed->encode(context, strip, begin); });
+      student_product.for_each(
+          [&](ConstMatrixF strip, int64_t begin) { fixed_student_.encode(context, strip, begin); });
+      teacher_product.for_each(
+          [&](ConstMatrixF strip, int64_t begin) { fixed_teacher_.encode(context, strip, begin); });
       run_strips(FixedPointStrips(context, fixed_student_, height_, student_strip),
                  FixedPointStrips(context, fixed_teacher_, height_, teacher_strip));
       break;
