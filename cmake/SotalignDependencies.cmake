@@ -3,8 +3,12 @@ include(CMakeFindDependencyMacro)
 find_dependency(OpenMP COMPONENTS CXX)
 find_dependency(fmt)
 find_dependency(hwy)
-if(NOT sotalign_FIND_VERSION)  # only our own sources include nlohmann-json
+if(NOT sotalign_FIND_VERSION)  # only our own sources include these two
   find_package(nlohmann_json REQUIRED)
+  find_path(SOTALIGN_XXHASH_INCLUDE_DIR xxhash.h)
+  if(NOT SOTALIGN_XXHASH_INCLUDE_DIR)
+    message(FATAL_ERROR "sotalign: xxhash.h not found; on Debian: apt-get install libxxhash-dev")
+  endif()
 endif()
 
 # OpenBLAS built for OpenMP shares its threads with our own loops. The pthread build works as well, but its

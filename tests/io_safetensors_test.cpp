@@ -168,9 +168,16 @@ TEST(Safetensors, RefusesHeadersThatBreakTheRules) {
   EXPECT_CONTAINS(message(safetensors("", "")), "start with '{'");
   EXPECT_CONTAINS(message(safetensors(" {}", "")), "start with '{'");
   EXPECT_CONTAINS(message(safetensors("{} x", "")), "not JSON at byte 4");
+  EXPECT_CONTAINS(message(safetensors(std::string("{}\0x", 4), "")), "not JSON at byte 2");
+  EXPECT_CONTAINS(one("\"a\":{\"x\":{}}"), "x: expected a value or a list, found an object");
+  std::string ones = "1";
+  for (int i = 0; i < 64; ++i) ones += ",1";
+  EXPECT_CONTAINS(one(entry("a", "F32", ones, 0, 4)), "at most 64 numbers");
   EXPECT_CONTAINS(message(safetensors("{\"\xff\":1}", "")), "not JSON");
   EXPECT_CONTAINS(message(safetensors("{\"a\":1e999}", "")), "malformed safetensors header");
-  EXPECT_CONTAINS(message(safetensors("{\"a\":" + std::string(100'000, '['), "")), "nested deeper");
+  const std::string brackets(100'000, '[');
+  EXPECT_CONTAINS(message(safetensors("{\"a\":" + brackets, "")), "expected an object with the key dtype");
+  EXPECT_CONTAINS(message(safetensors("{\"a\":{\"shape\":" + brackets, "")), "nested deeper");
   EXPECT_CONTAINS(one("\"a\":1"), "tensor 'a': expected an object with the key dtype");
   EXPECT_CONTAINS(one("\"a\":{\"dtype\":4}"), "dtype: expected a string");
   EXPECT_CONTAINS(one("\"a\":{\"dtype\":\"F32\"}"), "the key shape");
@@ -194,6 +201,63 @@ TEST(Safetensors, RefusesHeadersThatBreakTheRules) {
   EXPECT_CONTAINS(one("\"a\":{\"dtype\":\"F32\",\"dtype\":\"F64\"}"), "found 'dtype' twice");
   EXPECT_CONTAINS(one("\"__metadata__\":[]", ""), "__metadata__: expected an object");
   EXPECT_CONTAINS(one("\"__metadata__\":{\"epoch\":3}", ""), "expected a string for 'epoch'");
+}
+
+// A callback parser of JSON would take a minute for this one.
+TEST(Safetensors, ManyTensorsTakeLinearTime) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "x.safetensors";
+  const auto header = [](int64_t count) {
+    std::string text = "{";
+    for (int64_t i = 0; i < count; ++i)
+      text += (i > 0 ? "," : "") + entry(std::to_string(i), "U8", "1", i, i + 1);
+    return text + "}";
+  };
+  write_file(path, safetensors(header(100'000), std::string(100'000, 'x')));
+  EXPECT_EQ(SafetensorsFile::open(path).names().size(), 100'000u);
+  write_file(path, safetensors(header(100'001), std::string(100'001, 'x')));
+  EXPECT_CONTAINS(message_of<IoError>([&] { SafetensorsFile::open(path); }), "at most 100000 tensors");
+
+  SafetensorsWriter writer;
+  const float value = 1;
+  for (int64_t i = 0; i < 100'000; ++i) writer.add(std::to_string(i), {1}, &value);
+  EXPECT_THROW(writer.add("one more", {1}, &value), InvalidArgument);
+  writer.add_checksums();
+  writer.write(path);
+  SafetensorsFile::open(path).verify();
+}
+
+TEST(Safetensors, ChecksumsFindDamage) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "x.safetensors";
+  const std::vector<float> values = random_normal(200'001, 1);
+  SafetensorsWriter writer;
+  writer.add("a", {3, 5}, values.data());
+  writer.add_as(ElementType::kBfloat16, "b", {200'001}, values.data());
+  writer.add("nothing", {0}, static_cast<const float*>(nullptr));
+  writer.set_metadata("k", "v");
+  writer.write(path);
+  EXPECT_FALSE(SafetensorsFile::open(path).has_checksums());
+  EXPECT_CONTAINS(message_of<IoError>([&] { SafetensorsFile::open(path).verify(); }), "found none");
+  writer.add_checksums();
+  writer.write(path);
+  EXPECT_TRUE(SafetensorsFile::open(path).has_checksums());
+  SafetensorsFile::open(path).verify();
+
+  const std::string good = read_file(path);
+  const auto message = [&](std::string bytes, size_t at, char value) {
+    bytes[at] = value;
+    write_file(path, bytes);
+    return message_of<IoError>([&] { SafetensorsFile::open(path).verify(); });
+  };
+  EXPECT_CONTAINS(message(good, good.size() - 1, '!'), "tensor 'b': damaged");
+  EXPECT_CONTAINS(message(good, good.find("\"v\"") + 1, 'w'), "header: damaged");
+  EXPECT_CONTAINS(message(good, good.find("\"a\":{\"dtype") + 1, 'c'), "header: damaged");
+  EXPECT_CONTAINS(message(good, good.find("[3,5]") + 1, '5'), "expected 100 bytes");
+  std::string swapped = good;
+  swapped.replace(good.find("[3,5]"), 5, "[5,3]");
+  write_file(path, swapped);
+  EXPECT_CONTAINS(message_of<IoError>([&] { SafetensorsFile::open(path).verify(); }), "header: damaged");
 }
 
 TEST(Safetensors, DamagedFilesThrowOrSucceed) {

@@ -5,16 +5,20 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 #include <limits>
 #include <random>
+#include <thread>
 
 #include "io/decode_float16.h"
 #include "io/half.h"
 #include "io/mapped_file.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/atomic_file.h"
+#include "sotalign/io/mapped_file_at.h"
 #include "sotalign/io/npy.h"
 #include "support/compare.h"
 #include "support/npy.h"
@@ -129,9 +133,41 @@ TEST(MappedFile, SaysWhyItCannotRead) {
   ASSERT_EQ(mkfifo((directory / "pipe").c_str(), 0600), 0);
   EXPECT_CONTAINS(message_of<IoError>([&] { io::MappedFile file(directory / "pipe"); }), "pipe");
 
-  io::MappedFile file(directory / "file");
-  const io::MappedFile moved = std::move(file);
-  EXPECT_EQ(std::string(moved.data(), moved.size()), "abc");
+  const io::MappedFile file(directory / "file");
+  EXPECT_EQ(std::string(file.data(), file.size()), "abc");
+}
+
+TEST(MappedFile, NoticesThatTheFileChanged) {
+  const TemporaryDirectory directory;
+  const std::string path = directory / "x.npy";
+  const std::vector<float> values = random_normal(2000, 1);
+  write_npy(path, ConstMatrixF(values.data(), 100, 20));
+  const HostMatrix matrix = read_npy_matrix(path);
+  matrix.require_unchanged();
+  EXPECT_EQ(mapped_file_at(matrix.data()), path);
+  EXPECT_EQ(mapped_file_at(&path), nullptr);
+
+  // Another file under the same name is another file.
+  write_npy(path, ConstMatrixF(values.data(), 50, 40));
+  matrix.require_unchanged();
+
+  const HostMatrix second = read_npy_matrix(path);
+  const std::string bytes = read_file(path);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // longer than the clock of files ticks
+  write_file(path, bytes);
+  EXPECT_CONTAINS(message_of<IoError>([&] { second.require_unchanged(); }),
+                  "x.npy: the file was changed while it was in use");
+  matrix.require_unchanged();
+
+  const void* address = nullptr;
+  {
+    const HostMatrix third = read_npy_matrix(path);
+    address = third.data();
+    EXPECT_EQ(mapped_file_at(address), path);
+    std::filesystem::resize_file(path, 100);
+    EXPECT_THROW(third.require_unchanged(), IoError);
+  }
+  EXPECT_EQ(mapped_file_at(address), nullptr);
 }
 
 TEST(AtomicFile, ShowsAllOrNothing) {

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
+#include "io/mapped_file.h"
+#include "sotalign/core/checked.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign {
@@ -23,11 +27,15 @@ const char* to_string(ElementType type) { return kTypes[static_cast<size_t>(type
 int64_t element_bytes(ElementType type) { return kTypes[static_cast<size_t>(type)].bytes; }
 
 HostMatrix::HostMatrix(std::vector<float> values, int64_t rows, int64_t cols) : rows_(rows), cols_(cols) {
-  if (rows < 0 || cols < 0 || static_cast<int64_t>(values.size()) != rows * cols)
+  if (try_product(std::array{rows, cols}) != static_cast<int64_t>(values.size()))
     throw InvalidArgument(fmt::format("host matrix: expected rows * cols values, found {} for [{}, {}]",
                                       values.size(), rows, cols));
   const auto owner = std::make_shared<std::vector<float>>(std::move(values));
   data_ = std::shared_ptr<const float>(owner, owner->data());
+}
+
+void HostMatrix::require_unchanged() const {
+  if (file_) file_->require_unchanged();
 }
 
 }  // namespace sotalign

@@ -124,8 +124,9 @@ HostMatrix to_host_matrix(const MatrixSource& source) {
     const std::shared_ptr<const float> mapped(source.file, reinterpret_cast<const float*>(source.data));
     if (!all_finite_parallel(mapped.get(), rows * cols))
       throw_first_non_finite(source, {mapped.get(), rows, cols});
+    source.file->require_unchanged();
     source.file->expect_random_access();
-    return {mapped, rows, cols};
+    return {mapped, rows, cols, source.file};
   }
   const std::shared_ptr<float> values = allocate(rows * cols, source.label);
   const bool finite = with_float_element(source.type, [&](auto element) {
@@ -133,6 +134,7 @@ HostMatrix to_host_matrix(const MatrixSource& source) {
     return transposed ? convert_transposed<Element>(source.data, rows, cols, values.get())
                       : convert<Element>(source.data, rows * cols, values.get());
   });
+  source.file->require_unchanged();
   if (!finite) throw_first_non_finite(source, {values.get(), rows, cols});
   return {values, rows, cols};
 }

@@ -3,65 +3,112 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include "sotalign/core/error.h"
+#include "sotalign/io/mapped_file_at.h"
 
-namespace sotalign::io {
+namespace sotalign {
 
 namespace {
-struct Descriptor {
-  int fd;
-  ~Descriptor() {
-    if (fd >= 0) close(fd);
-  }
+
+// A signal handler may neither lock nor allocate, hence a table of fixed size. `path` is set last and cleared
+// first: an entry without one is not there yet, or no longer.
+struct Entry {
+  std::atomic<bool> taken{false};
+  std::atomic<const char*> path{nullptr};
+  std::atomic<const char*> begin{nullptr};
+  std::atomic<size_t> size{0};
 };
+std::array<Entry, 64> entries;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+
+int take_entry(const char* path, const void* begin, size_t size) {
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].taken.exchange(true)) continue;
+    entries[i].begin = static_cast<const char*>(begin);
+    entries[i].size = size;
+    entries[i].path = path;
+    return static_cast<int>(i);
+  }
+  return -1;
+}
+
+void return_entry(int slot) {
+  if (slot < 0) return;
+  Entry& entry = entries[static_cast<size_t>(slot)];
+  entry.path = nullptr;
+  entry.taken = false;
+}
+
 }  // namespace
+
+const char* mapped_file_at(const void* address) noexcept {
+  const char* at = static_cast<const char*>(address);
+  for (const Entry& entry : entries) {
+    const char *path = entry.path, *begin = entry.begin;
+    if (path != nullptr && at >= begin && at < begin + entry.size) return path;
+  }
+  return nullptr;
+}
+
+namespace io {
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
   // Without O_NONBLOCK, opening a named pipe would wait for a writer.
-  const Descriptor file{open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (file.fd < 0) {
+  fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd_ < 0) {
     if (errno == ENOENT) throw IoError(fmt::format("{}: no such file", path));
     throw IoError(fmt::format("{}: cannot open: {}", path, std::strerror(errno)));
   }
-  struct stat status;
-  if (fstat(file.fd, &status) != 0)
-    throw IoError(fmt::format("{}: cannot read: {}", path, std::strerror(errno)));
-  if (S_ISDIR(status.st_mode)) throw IoError(fmt::format("{}: expected a file, found a directory", path));
-  if (!S_ISREG(status.st_mode))
-    throw IoError(fmt::format("{}: expected a regular file, found a device, pipe or socket", path));
-  size_ = static_cast<size_t>(status.st_size);
-  if (size_ == 0) return;
-  void* mapped = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
-  if (mapped == MAP_FAILED)
-    throw IoError(fmt::format("{}: cannot map {} bytes: {}", path, size_, std::strerror(errno)));
-  data_ = mapped;
+  try {
+    const struct stat found = status();
+    if (S_ISDIR(found.st_mode)) throw IoError(fmt::format("{}: expected a file, found a directory", path));
+    if (!S_ISREG(found.st_mode))
+      throw IoError(fmt::format("{}: expected a regular file, found a device, pipe or socket", path));
+    size_ = static_cast<size_t>(found.st_size);
+    modified_ = found.st_mtim;
+    if (size_ == 0) return;
+    void* mapped = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd_, 0);
+    if (mapped == MAP_FAILED)
+      throw IoError(fmt::format("{}: cannot map {} bytes: {}", path, size_, std::strerror(errno)));
+    data_ = mapped;
+  } catch (...) {
+    close(fd_);
+    throw;
+  }
+  slot_ = take_entry(path_.c_str(), data_, size_);
   // Every reader first converts or checks the file from front to back.
   madvise(data_, size_, MADV_SEQUENTIAL);
 }
 
+struct stat MappedFile::status() const {
+  struct stat result {};
+  if (fstat(fd_, &result) != 0)
+    throw IoError(fmt::format("{}: cannot read: {}", path_, std::strerror(errno)));
+  return result;
+}
+
 void MappedFile::expect_random_access() const { madvise(data_, size_, MADV_NORMAL); }
 
+void MappedFile::require_unchanged() const {
+  // Not the time of the last change of the inode: a file that another one replaces under its name stays
+  // intact.
+  const struct stat found = status();
+  if (static_cast<size_t>(found.st_size) != size_ || found.st_mtim.tv_sec != modified_.tv_sec ||
+      found.st_mtim.tv_nsec != modified_.tv_nsec)
+    throw IoError(fmt::format("{}: the file was changed while it was in use", path_));
+}
+
 MappedFile::~MappedFile() {
+  return_entry(slot_);
   if (data_ != nullptr) munmap(data_, size_);
+  if (fd_ >= 0) close(fd_);
 }
 
-MappedFile::MappedFile(MappedFile&& other) noexcept
-    : path_(std::move(other.path_)),
-      data_(std::exchange(other.data_, nullptr)),
-      size_(std::exchange(other.size_, 0)) {}
-
-MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
-  std::swap(path_, other.path_);
-  std::swap(data_, other.data_);
-  std::swap(size_, other.size_);
-  return *this;
-}
-
-}  // namespace sotalign::io
+}  // namespace io
+}  // namespace sotalign

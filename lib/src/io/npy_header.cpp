@@ -8,6 +8,7 @@
 
 #include "io/element.h"
 #include "io/text.h"
+#include "sotalign/core/checked.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::io {
@@ -151,19 +152,19 @@ void check_size(const MappedFile& file, const NpyHeader& header) {
   const NpyInfo& info = header.info;
   if (info.type == ElementType::kOther) return;
   const auto describe = [&] { return fmt::format("{} {}", to_string(info.type), shape_text(info.shape)); };
-  int64_t expected = element_bytes(info.type);
-  bool overflow = false;
-  for (const int64_t size : info.shape) overflow |= __builtin_mul_overflow(expected, size, &expected);
+  std::vector<int64_t> extents = info.shape;
+  extents.insert(extents.begin(), element_bytes(info.type));
+  const std::optional<int64_t> expected = try_product(extents);
   const size_t found = file.size() - header.data_offset;
-  if (overflow)
+  if (!expected)
     throw IoError(
         fmt::format("{}: the size of {} overflows, found {} bytes of data", file.path(), describe(), found));
-  if (found < static_cast<size_t>(expected))
+  if (found < static_cast<size_t>(*expected))
     throw IoError(fmt::format("{}: truncated: expected {} bytes of data for {}, found {}", file.path(),
-                              expected, describe(), found));
-  if (found > static_cast<size_t>(expected))
+                              *expected, describe(), found));
+  if (found > static_cast<size_t>(*expected))
     throw IoError(fmt::format("{}: trailing bytes: expected {} bytes of data for {}, found {}", file.path(),
-                              expected, describe(), found));
+                              *expected, describe(), found));
 }
 
 }  // namespace

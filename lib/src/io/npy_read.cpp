@@ -53,7 +53,9 @@ std::vector<int64_t> read_npy_integers(const std::string& path) {
   };
   const auto read = [&](auto zero) {
     require_vector();
-    return widen<decltype(zero)>(path, file.data() + header.data_offset, shape[0]);
+    std::vector<int64_t> values = widen<decltype(zero)>(path, file.data() + header.data_offset, shape[0]);
+    file.require_unchanged();
+    return values;
   };
   switch (header.info.type) {
     case ElementType::kInt8:

@@ -33,6 +33,7 @@ std::vector<double> read_npy_vector(const std::string& path) {
       values[static_cast<size_t>(i)] = value;
     }
   });
+  file.require_unchanged();
   return values;
 }
 

@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <set>
+#include <optional>
+#include <unordered_set>
 
 #include "io/element.h"
 #include "io/text.h"
+#include "sotalign/core/checked.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::io {
@@ -36,97 +38,190 @@ constexpr Dtype kDtypes[] = {
     {"F4", ElementType::kOther, 4},      {"C64", ElementType::kOther, 64},
 };
 
-/// The document, unless a key appears twice, which a JSON object would hide, or the nesting is deeper than
-/// the format has it, which only a file made to exhaust memory would be.
-json parse_json(const std::string& path, std::string_view text) {
-  constexpr int kDeepest = 3;               // header, tensor, shape
-  std::vector<std::set<std::string>> keys;  // of the objects that are open
-  const auto check = [&](int depth, json::parse_event_t event, json& value) {
-    if (event == json::parse_event_t::object_start || event == json::parse_event_t::array_start) {
-      if (depth >= kDeepest)
-        throw IoError(fmt::format("{}: malformed safetensors header: nested deeper than {}", path, kDeepest));
-      if (event == json::parse_event_t::object_start) keys.emplace_back();
-    } else if (event == json::parse_event_t::object_end) {
-      keys.pop_back();
-    } else if (event == json::parse_event_t::key) {
-      const std::string& key = value.get_ref<const std::string&>();
-      if (!keys.back().insert(key).second)
-        throw IoError(
-            fmt::format("{}: malformed safetensors header: expected each key once, found '{}' twice", path,
-                        printable(key)));
+constexpr size_t kMostDimensions = 64;
+constexpr const char* kIntegers = "expected integers from 0 to 2^63 - 1";
+
+/// Builds the header from the parser's events, so that memory and time are linear in the text, whatever it
+/// nests or repeats. Every function throws IoError for what the format does not allow.
+class HeaderHandler final : public nlohmann::json_sax<json> {
+ public:
+  HeaderHandler(const std::string& path, size_t data_size, SafetensorsHeader& header)
+      : path_(path), data_size_(data_size), header_(header) {}
+
+  bool start_object(std::size_t) override {
+    begin(true);
+    return true;
+  }
+  bool start_array(std::size_t) override {
+    begin(false);
+    return true;
+  }
+
+  bool key(string_t& text) override {
+    if (depth_ == 1) {
+      if (header_.names.size() == kMostSafetensorsTensors && text != kSafetensorsMetadata)
+        throw IoError(fmt::format("{}: expected a safetensors header of at most {} tensors, found more",
+                                  path_, kMostSafetensorsTensors));
+      member_ = text;
+      tensor_ = Tensor();
+    } else {
+      key_ = text;
+    }
+    if (!(depth_ == 1 ? seen_ : seen_inside_).insert(text).second)
+      throw IoError(fmt::format("{}: malformed safetensors header: expected each key once, found '{}' twice",
+                                path_, printable(text)));
+    return true;
+  }
+
+  bool end_object() override {
+    if (depth_ == 2) {
+      seen_inside_.clear();
+      if (!in_metadata()) add_tensor();
+    }
+    --depth_;
+    return true;
+  }
+  bool end_array() override {
+    --depth_;
+    return true;
+  }
+
+  bool string(string_t& text) override {
+    if (depth_ == 2 && in_metadata()) {
+      header_.metadata[key_] = std::move(text);
+    } else if (depth_ == 2 && key_ == "dtype") {
+      tensor_.dtype = std::move(text);
+    } else {
+      scalar();
     }
     return true;
-  };
-  try {
-    return json::parse(text.begin(), text.end(), check);
-  } catch (const json::parse_error& error) {
-    throw IoError(fmt::format("{}: malformed safetensors header: not JSON at byte {}", path, error.byte));
-  } catch (const json::exception&) {  // a number beyond double
-    throw IoError(fmt::format("{}: malformed safetensors header: a number out of range", path));
   }
-}
-
-/// Checks one tensor's description; `data_size` bytes follow the header.
-TensorEntry parse_tensor(const std::string& label, const json& value, size_t data_size) {
-  const auto fail = [&](const std::string& text) { throw IoError(fmt::format("{}: {}", label, text)); };
-  const auto member = [&](const char* key) -> const json& {
-    if (!value.is_object() || !value.contains(key))
-      fail(fmt::format("expected an object with the key {}", key));
-    return value[key];
-  };
-  const auto size = [&](const char* key, const json& number) {
-    if (!number.is_number_unsigned() ||
-        number.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-      fail(fmt::format("{}: expected integers from 0 to 2^63 - 1", key));
-    return number.get<int64_t>();
-  };
-
-  TensorEntry entry;
-  const json& dtype = member("dtype");
-  if (!dtype.is_string()) fail("dtype: expected a string");
-  entry.dtype = dtype.get<std::string>();
-  const auto* known = std::find_if(std::begin(kDtypes), std::end(kDtypes),
-                                   [&](const Dtype& candidate) { return entry.dtype == candidate.name; });
-  if (known == std::end(kDtypes)) fail(fmt::format("unknown dtype '{}'", printable(entry.dtype)));
-  entry.type = known->type;
-
-  const json& shape = member("shape");
-  if (!shape.is_array()) fail("shape: expected a list");
-  int64_t bits = known->bits;
-  bool overflow = false;
-  for (const json& number : shape) {
-    entry.shape.push_back(size("shape", number));
-    overflow |= __builtin_mul_overflow(bits, entry.shape.back(), &bits);
+  bool number_unsigned(number_unsigned_t value) override {
+    std::vector<int64_t>* list = depth_ == 3 ? open_list() : nullptr;
+    if (list == nullptr) {
+      scalar();
+    } else if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
+      fail(fmt::format("{}: {}", key_, kIntegers));
+    } else if (list->size() == kMostDimensions) {
+      fail(fmt::format("{}: expected at most {} numbers, found more", key_, kMostDimensions));
+    } else {
+      list->push_back(static_cast<int64_t>(value));
+    }
+    return true;
   }
-  if (overflow || bits % 8 != 0)
-    fail(fmt::format("the size of {} {} {}", entry.dtype, shape_text(entry.shape),
-                     overflow ? "overflows" : "is not a whole number of bytes"));
+  bool null() override { return scalar(); }
+  bool boolean(bool) override { return scalar(); }
+  bool number_integer(number_integer_t) override { return scalar(); }
+  bool number_float(number_float_t, const string_t&) override { return scalar(); }
+  bool binary(binary_t&) override { return scalar(); }
 
-  const json& offsets = member("data_offsets");
-  if (!offsets.is_array() || offsets.size() != 2) fail("data_offsets: expected [begin, end]");
-  entry.begin = static_cast<size_t>(size("data_offsets", offsets[0]));
-  entry.end = static_cast<size_t>(size("data_offsets", offsets[1]));
-  if (entry.begin > entry.end)
-    fail(fmt::format("data_offsets [{}, {}] run backwards", entry.begin, entry.end));
-  if (entry.end > data_size)
-    fail(fmt::format("truncated: expected data up to byte {}, found {} bytes", entry.end, data_size));
-  if (entry.end - entry.begin != static_cast<size_t>(bits / 8))
-    fail(fmt::format("{} {}: expected {} bytes, found {}", entry.dtype, shape_text(entry.shape), bits / 8,
-                     entry.end - entry.begin));
-  return entry;
-}
-
-void parse_metadata(const std::string& path, const json& value,
-                    std::map<std::string, std::string>& metadata) {
-  if (!value.is_object())
-    throw IoError(fmt::format("{}: {}: expected an object", path, kSafetensorsMetadata));
-  for (const auto& [key, text] : value.items()) {
-    if (!text.is_string())
-      throw IoError(
-          fmt::format("{}: {}: expected a string for '{}'", path, kSafetensorsMetadata, printable(key)));
-    metadata[key] = text.get<std::string>();
+  bool parse_error(std::size_t at, const std::string&, const nlohmann::detail::exception& error) override {
+    if (dynamic_cast<const json::out_of_range*>(&error) != nullptr)
+      throw IoError(fmt::format("{}: malformed safetensors header: a number out of range", path_));
+    throw IoError(fmt::format("{}: malformed safetensors header: not JSON at byte {}", path_, at));
   }
-}
+
+ private:
+  struct Tensor {
+    std::optional<std::string> dtype;
+    std::optional<std::vector<int64_t>> shape, offsets;
+  };
+
+  bool in_metadata() const { return member_ == kSafetensorsMetadata; }
+  [[noreturn]] void fail(const std::string& text) const {
+    throw IoError(fmt::format("{}: tensor '{}': {}", path_, printable(member_), text));
+  }
+  [[noreturn]] void fail_metadata() const {
+    throw IoError(
+        fmt::format("{}: {}: expected a string for '{}'", path_, kSafetensorsMetadata, printable(key_)));
+  }
+
+  /// The list that a number at depth 3 belongs to; null: one of a key that the format does not know.
+  std::vector<int64_t>* open_list() {
+    if (key_ == "shape") return &*tensor_.shape;
+    return key_ == "data_offsets" ? &*tensor_.offsets : nullptr;
+  }
+
+  void begin(bool object) {
+    constexpr int kDeepest = 3;  // header, tensor, shape
+    if (depth_ == kDeepest)
+      throw IoError(fmt::format("{}: malformed safetensors header: nested deeper than {}", path_, kDeepest));
+    if (depth_ == 1 && !object) scalar();
+    if (depth_ == 2) {
+      if (in_metadata()) fail_metadata();
+      if (key_ == "dtype") fail("dtype: expected a string");
+      if (key_ == "shape") {
+        if (object) fail("shape: expected a list");
+        tensor_.shape.emplace();
+      }
+      if (key_ == "data_offsets") {
+        if (object) fail("data_offsets: expected [begin, end]");
+        tensor_.offsets.emplace();
+      }
+      if (object) fail(fmt::format("{}: expected a value or a list, found an object", printable(key_)));
+    }
+    ++depth_;
+  }
+
+  /// A value that none of the known keys takes. Those of other keys do not matter.
+  bool scalar() {
+    if (depth_ == 1) {
+      if (in_metadata())
+        throw IoError(fmt::format("{}: {}: expected an object", path_, kSafetensorsMetadata));
+      fail("expected an object with the key dtype");
+    }
+    if (in_metadata()) fail_metadata();
+    if (key_ == "dtype") fail("dtype: expected a string");
+    if (key_ == "shape") fail(depth_ == 2 ? "shape: expected a list" : fmt::format("shape: {}", kIntegers));
+    if (key_ == "data_offsets")
+      fail(depth_ == 2 ? "data_offsets: expected [begin, end]" : fmt::format("data_offsets: {}", kIntegers));
+    return true;
+  }
+
+  /// At the end of a tensor's description.
+  void add_tensor() {
+    const auto require = [&](bool there, const char* name) {
+      if (!there) fail(fmt::format("expected an object with the key {}", name));
+    };
+    require(tensor_.dtype.has_value(), "dtype");
+    const auto* known = std::find_if(std::begin(kDtypes), std::end(kDtypes), [&](const Dtype& candidate) {
+      return *tensor_.dtype == candidate.name;
+    });
+    if (known == std::end(kDtypes)) fail(fmt::format("unknown dtype '{}'", printable(*tensor_.dtype)));
+    require(tensor_.shape.has_value(), "shape");
+    std::vector<int64_t> extents = *tensor_.shape;
+    extents.insert(extents.begin(), known->bits);
+    const std::optional<int64_t> bits = try_product(extents);
+    if (!bits || *bits % 8 != 0)
+      fail(fmt::format("the size of {} {} {}", known->name, shape_text(*tensor_.shape),
+                       bits ? "is not a whole number of bytes" : "overflows"));
+    require(tensor_.offsets.has_value(), "data_offsets");
+    if (tensor_.offsets->size() != 2) fail("data_offsets: expected [begin, end]");
+
+    const auto begin = static_cast<size_t>(tensor_.offsets->front()),
+               end = static_cast<size_t>(tensor_.offsets->back());
+    if (begin > end) fail(fmt::format("data_offsets [{}, {}] run backwards", begin, end));
+    if (end > data_size_)
+      fail(fmt::format("truncated: expected data up to byte {}, found {} bytes", end, data_size_));
+    if (end - begin != static_cast<size_t>(*bits / 8))
+      fail(fmt::format("{} {}: expected {} bytes, found {}", known->name, shape_text(*tensor_.shape),
+                       *bits / 8, end - begin));
+    header_.tensors[member_] = {.dtype = known->name,
+                                .type = known->type,
+                                .shape = std::move(*tensor_.shape),
+                                .begin = begin,
+                                .end = end};
+    header_.names.push_back(member_);
+  }
+
+  const std::string& path_;
+  const size_t data_size_;
+  SafetensorsHeader& header_;
+  int depth_ = 0;
+  std::string member_, key_;  // of the header, and within its member
+  std::unordered_set<std::string> seen_, seen_inside_;
+  Tensor tensor_;
+};
 
 /// Every byte of data belongs to exactly one tensor.
 void check_coverage(const std::string& path, const SafetensorsHeader& header, size_t data_size) {
@@ -162,19 +257,15 @@ SafetensorsHeader parse_safetensors_header(const MappedFile& file) {
   if (!text.starts_with('{'))
     throw IoError(fmt::format("{}: malformed safetensors header: expected it to start with '{{'", path));
 
+  // The parser takes a NUL for the end of the text and would ignore what follows.
+  if (const size_t nul = text.find('\0'); nul != std::string_view::npos)
+    throw IoError(fmt::format("{}: malformed safetensors header: not JSON at byte {}", path, nul));
+
   SafetensorsHeader header;
   header.data_offset = kLengthBytes + length;
   const size_t data_size = file.size() - header.data_offset;
-  const json document = parse_json(path, text);
-  for (const auto& [name, value] : document.items()) {
-    if (name == kSafetensorsMetadata) {
-      parse_metadata(path, value, header.metadata);
-      continue;
-    }
-    header.tensors[name] =
-        parse_tensor(fmt::format("{}: tensor '{}'", path, printable(name)), value, data_size);
-    header.names.push_back(name);
-  }
+  HeaderHandler handler(path, data_size, header);
+  json::sax_parse(text.begin(), text.end(), &handler);
   std::stable_sort(header.names.begin(), header.names.end(), [&](const std::string& a, const std::string& b) {
     const TensorEntry &first = header.tensors[a], &second = header.tensors[b];
     return std::pair(first.begin, first.end) < std::pair(second.begin, second.end);

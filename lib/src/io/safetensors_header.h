@@ -15,6 +15,8 @@ namespace sotalign::io {
 
 /// The largest header the format's own library reads.
 constexpr size_t kMostSafetensorsHeader = 100'000'000;
+/// Far beyond any model; what only a file made to exhaust memory would exceed.
+constexpr size_t kMostSafetensorsTensors = 100'000;
 constexpr const char* kSafetensorsMetadata = "__metadata__";
 
 struct TensorEntry {

@@ -1,12 +1,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "io/element.h"
 #include "io/host_matrix.h"
+#include "io/safetensors_checksums.h"
 #include "io/safetensors_header.h"
 #include "io/text.h"
 #include "sotalign/core/error.h"
+#include "sotalign/io/json_text.h"
 #include "sotalign/io/safetensors.h"
 
 namespace sotalign {
@@ -72,6 +75,35 @@ const std::vector<int64_t>& SafetensorsFile::shape(const std::string& name) cons
 }
 ElementType SafetensorsFile::type(const std::string& name) const { return impl_->find(name).type; }
 const std::map<std::string, std::string>& SafetensorsFile::metadata() const { return impl_->header.metadata; }
+
+bool SafetensorsFile::has_checksums() const { return metadata().contains(io::kChecksumsKey); }
+
+void SafetensorsFile::verify() const {
+  const std::string& path = impl_->file->path();
+  if (!has_checksums()) throw IoError(fmt::format("{}: expected checksums, found none", path));
+  const std::string& text = metadata().at(io::kChecksumsKey);
+  check_json_text(text, fmt::format("{}: checksums", path), 2);
+  const nlohmann::json sums = nlohmann::json::parse(text);
+  const auto compare = [&](const nlohmann::json& object, const std::string& key, const std::string& found,
+                           const std::string& what) {
+    if (!object.is_object() || !object.contains(key) || object[key] != found)
+      throw IoError(fmt::format("{}: {}: damaged, its checksum is not the one in the file", path, what));
+  };
+  io::HeaderChecksum header(metadata());
+  for (const std::string& name : names()) {
+    const io::TensorEntry& entry = impl_->find(name);
+    header.add_tensor(name, entry.dtype, entry.shape);
+  }
+  compare(sums, "header", header.hex(), "header");
+  const nlohmann::json no_sums, &tensors = sums.contains("tensors") ? sums["tensors"] : no_sums;
+  for (const std::string& name : names()) {
+    const io::TensorEntry& entry = impl_->find(name);
+    compare(tensors, name, checksum({impl_->data(entry), entry.end - entry.begin}),
+            fmt::format("tensor '{}'", io::printable(name)));
+  }
+}
+
+void SafetensorsFile::require_unchanged() const { impl_->file->require_unchanged(); }
 
 std::vector<float> SafetensorsFile::read_float(const std::string& name) const {
   return impl_->read<float>(name);

@@ -3,15 +3,15 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "sotalign/core/checked.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
 
 namespace sotalign {
 
 int64_t Parameter::size() const {
-  int64_t product = 1;
-  for (const int64_t extent : shape) product *= extent;
-  return product;
+  if (const std::optional<int64_t> product = try_product(shape)) return *product;
+  throw InvalidArgument(fmt::format("parameter '{}': impossible shape [{}]", name, fmt::join(shape, ", ")));
 }
 
 int ParameterSet::add(Parameter parameter) {
@@ -22,9 +22,9 @@ int ParameterSet::add(Parameter parameter) {
     if (extent < 1)
       throw InvalidArgument(fmt::format("parameter '{}': expected positive extents, found [{}]",
                                         parameter.name, fmt::join(parameter.shape, ", ")));
-  for (const Parameter& other : parameters_)
-    if (other.name == parameter.name)
-      throw InvalidArgument(fmt::format("parameter '{}': the name is taken", parameter.name));
+  parameter.size();  // throws if it is impossible
+  if (!indices_.emplace(parameter.name, count()).second)
+    throw InvalidArgument(fmt::format("parameter '{}': the name is taken", parameter.name));
   parameters_.push_back(std::move(parameter));
   return count() - 1;
 }
@@ -41,7 +41,7 @@ void ParameterSet::allocate(Context& context) {
     for (size_t i = 0; i < offsets.size(); ++i)
       if (parameters_[i].decay == decay) {
         offsets[i] = size;
-        size += parameters_[i].size();
+        size = checked_sum("parameters", size, parameters_[i].size());
       }
   };
   place(true);
@@ -71,8 +71,7 @@ const Parameter& ParameterSet::operator[](int index) const {
 }
 
 int ParameterSet::find(const std::string& name) const {
-  for (int i = 0; i < count(); ++i)
-    if ((*this)[i].name == name) return i;
+  if (const auto found = indices_.find(name); found != indices_.end()) return found->second;
   std::vector<std::string> names;
   for (const Parameter& parameter : parameters_) names.push_back(parameter.name);
   throw InvalidArgument(

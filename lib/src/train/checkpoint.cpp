@@ -1,21 +1,29 @@
 // Checkpoints of a Trainer: weights, the best weights so far, optimizer state and the step, which is all that
-// the samplers need. A fingerprint of options and data keeps a checkpoint from continuing another run.
+// the samplers need. A fingerprint of the options and checksums of all rows keep a checkpoint from continuing
+// another run.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 #include <charconv>
+#include <cstring>
 
+#include "io/text.h"
 #include "sotalign/core/error.h"
+#include "sotalign/io/checksum.h"
 #include "sotalign/io/safetensors.h"
 #include "sotalign/train/trainer.h"
+#include "train/finite.h"
 
 namespace sotalign {
 
 namespace {
 
-constexpr const char* kFormat = "sotalign-checkpoint-1";
+constexpr const char* kFormat = "sotalign-checkpoint-2";
+constexpr const char* kFormatWithoutChecksums = "sotalign-checkpoint-1";  // of sotalign 0.1
+constexpr const char *kDataPrefix = "data.", *kNotePrefix = "note.";
 
-// FNV-1a over the values' bits: equal data, equal hash, wherever the files lie.
+// FNV-1a over the values' bits, as sotalign 0.1 identifies data by their means.
 uint64_t hash(const std::vector<float>& values) {
   uint64_t h = 0xCBF29CE484222325;
   for (const float value : values) h = (h ^ std::bit_cast<uint32_t>(value)) * 0x100000001B3;
@@ -36,11 +44,27 @@ T number(const std::string& path, const SafetensorsFile& file, const std::string
   T value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size())
-    throw IoError(fmt::format("{}: {}: expected a number, found '{}'", path, key, text));
+    throw IoError(fmt::format("{}: {}: expected a number, found '{}'", path, key, io::printable(text)));
   return value;
 }
 
+// The part of `text` around the first place where it differs from `other`.
+std::string difference(const std::string& text, const std::string& other) {
+  const auto at = std::mismatch(text.begin(), text.end(), other.begin(), other.end()).first;
+  constexpr std::ptrdiff_t kBefore = 20;
+  return io::printable(std::string(at - std::min(kBefore, at - text.begin()), text.end()));
+}
+
 }  // namespace
+
+std::map<std::string, std::string> checksums_of(const TrainingData& data) {
+  return {{"pairs_images", checksum(data.pair_images)},
+          {"pairs_texts", checksum(data.pair_texts)},
+          {"images", checksum(data.images)},
+          {"texts", checksum(data.texts)},
+          {"val_images", checksum(data.validation_images)},
+          {"val_texts", checksum(data.validation_texts)}};
+}
 
 std::string Trainer::fingerprint() const {
   const TrainOptions& o = options_;
@@ -67,10 +91,14 @@ std::string Trainer::fingerprint() const {
       o.klot_memory ? to_string(*o.klot_memory) : "none", to_string(o.method), method_numbers(o), o.seed);
 }
 
-void Trainer::save_checkpoint(const std::string& path) {
+void Trainer::save_checkpoint(const std::string& path, const std::map<std::string, std::string>& notes) {
   SafetensorsWriter writer;
   std::vector<std::vector<float>> kept;  // what the writer points to, until write()
   const auto add = [&](const std::string& name, std::vector<float> values) {
+    // The checkpoint before this one is worth more than one that cannot be continued.
+    if (detail::first_not_finite(values))
+      throw NumericalError(
+          fmt::format("step {}: '{}' is not finite; try a smaller learning rate", step_, name));
     kept.push_back(std::move(values));
     writer.add(name, {static_cast<int64_t>(kept.back().size())}, kept.back().data());
   };
@@ -81,6 +109,9 @@ void Trainer::save_checkpoint(const std::string& path) {
   add("best_values", best_values_.download());
   for (const OptimizerState& state : optimizer_.state())
     add("optimizer." + state.name, state.values->download());
+  for (const auto& [key, value] : notes) writer.set_metadata(kNotePrefix + key, value);
+  for (const auto& [name, sum] : data_checksums_) writer.set_metadata(kDataPrefix + name, sum);
+  writer.add_checksums();
   writer.set_metadata("format", kFormat);
   writer.set_metadata("fingerprint", fingerprint());
   writer.set_metadata("step", fmt::format("{}", step_));
@@ -91,24 +122,37 @@ void Trainer::save_checkpoint(const std::string& path) {
   writer.write(path);
 }
 
-void Trainer::load_checkpoint(const std::string& path) {
+CheckpointInfo Trainer::load_checkpoint(const std::string& path) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   const auto note = [&](const std::string& key) {
     const auto found = file.metadata().find(key);
     return found == file.metadata().end() ? std::string() : found->second;
   };
-  if (note("format") != kFormat)
+  const std::string format = note("format");
+  if (format != kFormat && format != kFormatWithoutChecksums)
     throw IoError(fmt::format("{}: expected a checkpoint (format {}), found format '{}'", path, kFormat,
-                              note("format")));
-  if (note("fingerprint") != fingerprint())
-    throw IoError(
-        fmt::format("{}: the checkpoint belongs to other data or options; expected '{}', found '{}'", path,
-                    fingerprint(), note("fingerprint")));
+                              io::printable(format)));
+  CheckpointInfo info{.verified = format == kFormat || file.has_checksums(), .notes = {}};
+  if (info.verified) file.verify();
+  if (const std::string mine = fingerprint(), theirs = note("fingerprint"); mine != theirs)
+    throw IoError(fmt::format(
+        "{}: the checkpoint belongs to a run with other options or data; expected '{}', found '{}'", path,
+        difference(mine, theirs), difference(theirs, mine)));
+  if (info.verified)
+    for (const auto& [name, sum] : data_checksums_)
+      if (note(kDataPrefix + name) != sum)
+        throw IoError(fmt::format(
+            "{}: {}: expected the rows that the run began with, in their order, found others", path, name));
+  for (const auto& [key, value] : file.metadata())
+    if (key.starts_with(kNotePrefix)) info.notes[key.substr(std::strlen(kNotePrefix))] = value;
   const auto read = [&](const std::string& name) {
     const std::vector<int64_t> expected = {model_.parameters.size()};
     if (!file.contains(name) || file.shape(name) != expected)
       throw IoError(fmt::format("{}: expected a tensor '{}' of {} values", path, name, expected[0]));
-    return file.read_float(name);
+    std::vector<float> numbers = file.read_float(name);
+    if (const auto bad = detail::first_not_finite(numbers))
+      throw IoError(fmt::format("{}: tensor '{}': entry {} is not finite", path, name, *bad));
+    return numbers;
   };
   // Everything is read before anything is changed.
   const std::vector<float> values = read("values"), best = read("best_values");
@@ -120,14 +164,23 @@ void Trainer::load_checkpoint(const std::string& path) {
                 best_step = number<int64_t>(path, file, "best_step");
   const int64_t optimizer_steps = number<int64_t>(path, file, "optimizer_steps");
   const double best_score = number<double>(path, file, "best_score");
-  if (step < 0 || step > options_.steps)
-    throw IoError(fmt::format("{}: step {} of {}", path, step, options_.steps));
+  file.require_unchanged();
+  const auto require = [&](bool sensible, const char* name, const auto& value, const std::string& expected) {
+    if (!sensible) throw IoError(fmt::format("{}: {}: expected {}, found {}", path, name, expected, value));
+  };
+  require(step >= 0 && step <= options_.steps, "step", step, fmt::format("0 to {}", options_.steps));
+  require(optimizer_steps == step, "optimizer_steps", optimizer_steps, fmt::format("{}, the step", step));
+  require(best_step >= -1 && best_step <= (has_validation() ? step : -1), "best_step", best_step,
+          has_validation() ? fmt::format("-1 to {}", step) : "-1, as there are no validation pairs");
+  require(best_step == -1 ? best_score == -1 : best_score >= 0 && best_score <= 1, "best_score", best_score,
+          best_step == -1 ? "-1, as nothing was validated" : "a recall from 0 to 1");
 
   context_->copy_to_device(model_.parameters.values(), values.data(), values.size() * sizeof(float));
   best_values_.upload(best.data());
   for (size_t i = 0; i < states.size(); ++i) states[i].values->upload(optimizer_values[i].data());
   optimizer_.set_steps(optimizer_steps);
   step_ = step, best_step_ = best_step, best_score_ = best_score;
+  return info;
 }
 
 }  // namespace sotalign

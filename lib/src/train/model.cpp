@@ -3,17 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <nlohmann/json.hpp>
 
+#include "io/text.h"
 #include "sotalign/core/error.h"
+#include "sotalign/io/json_text.h"
 #include "sotalign/io/safetensors.h"
+#include "train/finite.h"
 
 namespace sotalign {
 
 namespace {
 
-constexpr const char* kFormat = "sotalign-model-1";
-constexpr int64_t kEmbedTile = 4096;  // rows preprocessed at a time
+constexpr const char* kFormat = "sotalign-model-2";
+constexpr const char* kFormatWithoutChecksums = "sotalign-model-1";  // of sotalign 0.1
+constexpr int64_t kEmbedTile = 4096;                                 // rows preprocessed at a time
 
 const char* side_name(Side side) { return side == Side::kX ? "image" : "text"; }
 
@@ -26,25 +32,41 @@ std::string head_to_json(const HeadOptions& o) {
       .dump();
 }
 
-HeadOptions head_from_json(const std::string& path, const std::string& text) {
-  try {
-    const nlohmann::json json = nlohmann::json::parse(text);
-    const int activation = json.at("activation");
-    if (activation < 0 || activation > static_cast<int>(Activation::kTanh))
-      throw IoError(fmt::format("{}: head: unknown activation {}", path, activation));
-    return {.input_dim = json.at("input_dim"),
-            .hidden = json.at("hidden"),
-            .output_dim = json.at("output_dim"),
-            .activation = static_cast<Activation>(activation),
-            .residual = json.value("residual", false)};
-  } catch (const nlohmann::json::exception&) {
-    throw IoError(fmt::format("{}: the description of a head is not readable: {}", path, text));
-  }
+// `where` names the file and the head. At most `most_layers` hidden layers: the file has no tensors for more.
+HeadOptions head_from_json(const std::string& where, const std::string& text, int64_t most_layers) {
+  const auto fail = [&](const char* key, const std::string& expected) {
+    throw IoError(fmt::format("{}: {}: expected {}", where, key, expected));
+  };
+  check_json_text(text, where, 3);
+  const nlohmann::json json = nlohmann::json::parse(text);
+  const auto member = [&](const char* key) {
+    return json.is_object() && json.contains(key) ? json[key] : nlohmann::json();
+  };
+  const auto integer = [&](const char* key, const nlohmann::json& value, int64_t least, int64_t most) {
+    if (!value.is_number_unsigned() || value.get<uint64_t>() < static_cast<uint64_t>(least) ||
+        value.get<uint64_t>() > static_cast<uint64_t>(most))
+      fail(key, fmt::format("an integer from {} to {}", least, most));
+    return value.get<int64_t>();
+  };
+  constexpr int64_t kWidest = std::numeric_limits<int64_t>::max();
+
+  HeadOptions options;
+  options.input_dim = integer("input_dim", member("input_dim"), 1, kWidest);
+  options.output_dim = integer("output_dim", member("output_dim"), 1, kWidest);
+  const nlohmann::json hidden = member("hidden"), residual = member("residual");
+  if (!hidden.is_array() || static_cast<int64_t>(hidden.size()) > most_layers)
+    fail("hidden", fmt::format("a list of at most {} widths", most_layers));
+  for (const nlohmann::json& width : hidden) options.hidden.push_back(integer("hidden", width, 1, kWidest));
+  options.activation = static_cast<Activation>(
+      integer("activation", member("activation"), 0, static_cast<int64_t>(Activation::kTanh)));
+  if (!residual.is_null() && !residual.is_boolean()) fail("residual", "true or false");
+  options.residual = residual == true;
+  return options;
 }
 
-// A tensor of the shape that the rest of the file implies; -1 stands for any size.
-std::vector<float> read(const SafetensorsFile& file, const std::string& path, const std::string& name,
-                        const std::vector<int64_t>& shape) {
+// Throws unless `name` has the shape that the rest of the file implies; -1 stands for any size.
+void check_shape(const SafetensorsFile& file, const std::string& path, const std::string& name,
+                 const std::vector<int64_t>& shape) {
   if (!file.contains(name)) throw IoError(fmt::format("{}: expected a tensor '{}', found none", path, name));
   const std::vector<int64_t>& found = file.shape(name);
   bool fits = found.size() == shape.size();
@@ -53,7 +75,21 @@ std::vector<float> read(const SafetensorsFile& file, const std::string& path, co
   if (!fits)
     throw IoError(fmt::format("{}: tensor '{}': expected shape [{}], found [{}]", path, name,
                               fmt::join(shape, ", "), fmt::join(found, ", ")));
-  return file.read_float(name);
+}
+
+template <class T>
+void check_finite(const std::string& path, const std::string& name, const std::vector<T>& values) {
+  if (const auto bad = detail::first_not_finite(values))
+    throw IoError(
+        fmt::format("{}: tensor '{}': entry {} is not finite, expected finite values", path, name, *bad));
+}
+
+std::vector<float> read(const SafetensorsFile& file, const std::string& path, const std::string& name,
+                        const std::vector<int64_t>& shape) {
+  check_shape(file, path, name, shape);
+  std::vector<float> values = file.read_float(name);
+  check_finite(path, name, values);
+  return values;
 }
 
 }  // namespace
@@ -61,6 +97,7 @@ std::vector<float> read(const SafetensorsFile& file, const std::string& path, co
 Model::Model(Context& context, const HeadOptions& image, const HeadOptions& text, uint64_t seed)
     : Model(context) {
   add_heads(image, text);
+  parameters.allocate(*context_);
   parameters.initialize(seed);
 }
 
@@ -75,7 +112,6 @@ void Model::add_heads(const HeadOptions& image, const HeadOptions& text) {
   // The logits of SigLIP, t cosine + c with t = exp(log_scale), start as in Zhai et al. 2023 with t = 20.
   parameters.add_scalar("log_scale", static_cast<float>(std::log(20.0)));
   parameters.add_scalar("bias", -10.0f);
-  parameters.allocate(*context_);
 }
 
 bool Model::has(Projection projection) const {
@@ -120,11 +156,14 @@ void Model::save(const std::string& path, const std::map<std::string, std::strin
   SafetensorsWriter writer;
   std::vector<std::vector<float>> kept;  // what the writer points to, until write()
   const auto add = [&](const std::string& name, std::vector<int64_t> shape, std::vector<float> values) {
+    if (const auto bad = detail::first_not_finite(values))
+      throw NumericalError(fmt::format("{}: not written: entry {} of '{}' is not finite", path, *bad, name));
     kept.push_back(std::move(values));
     writer.add(name, std::move(shape), kept.back().data());
   };
   for (const auto& [key, value] : notes) writer.set_metadata(key, value);
   writer.set_metadata("format", kFormat);
+  writer.add_checksums();
   add("image.mean", {static_cast<int64_t>(image_preprocessing.mean.size())}, image_preprocessing.mean);
   add("text.mean", {static_cast<int64_t>(text_preprocessing.mean.size())}, text_preprocessing.mean);
   if (has(Projection::kHeads)) {
@@ -153,22 +192,34 @@ Model Model::load(Context& context, const std::string& path) {
     const auto found = notes.find(key);
     return found == notes.end() ? std::string() : found->second;
   };
-  if (note("format") != kFormat)
+  const std::string format = note("format");
+  if (format != kFormat && format != kFormatWithoutChecksums)
     throw IoError(fmt::format("{}: expected a model written by sotalign (format {}), found format '{}'", path,
-                              kFormat, note("format")));
+                              kFormat, io::printable(format)));
 
   Model model(context);
+  model.verified_ = format == kFormat || file.has_checksums();
+  if (model.verified_) file.verify();
   model.image_preprocessing.mean = read(file, path, "image.mean", {-1});
   model.text_preprocessing.mean = read(file, path, "text.mean", {-1});
   const int64_t dx = static_cast<int64_t>(model.image_preprocessing.mean.size());
   const int64_t dy = static_cast<int64_t>(model.text_preprocessing.mean.size());
   if (!note("image_head").empty()) {
-    const HeadOptions image = head_from_json(path, note("image_head")),
-                      text = head_from_json(path, note("text_head"));
+    const int64_t most_layers = static_cast<int64_t>(file.names().size());
+    const HeadOptions image = head_from_json(path + ": image_head", note("image_head"), most_layers),
+                      text = head_from_json(path + ": text_head", note("text_head"), most_layers);
     if (image.input_dim != dx || text.input_dim != dy)
       throw IoError(fmt::format("{}: heads of {} and {} columns do not fit means of {} and {}", path,
                                 image.input_dim, text.input_dim, dx, dy));
-    model.add_heads(image, text);
+    try {
+      model.add_heads(image, text);
+    } catch (const InvalidArgument& error) {
+      throw IoError(fmt::format("{}: {}", path, error.what()));
+    }
+    // Before any memory is taken: the shapes are those of tensors that are there.
+    for (int i = 0; i < model.parameters.count(); ++i)
+      check_shape(file, path, model.parameters[i].name, model.parameters[i].shape);
+    model.parameters.allocate(context);
     for (int i = 0; i < model.parameters.count(); ++i) {
       const Parameter& parameter = model.parameters[i];
       model.parameters.upload(parameter.name, read(file, path, parameter.name, parameter.shape));
@@ -176,19 +227,27 @@ Model Model::load(Context& context, const std::string& path) {
   }
   if (!note("teacher").empty()) {
     Teacher teacher;
-    teacher.kind = parse_teacher_kind(note("teacher"));
+    try {
+      teacher.kind = parse_teacher_kind(io::printable(note("teacher")));
+    } catch (const InvalidArgument& error) {
+      throw IoError(fmt::format("{}: {}", path, error.what()));
+    }
     teacher.mean_x = Buffer<float>(context, read(file, path, "teacher.image.mean", {dx}));
     teacher.mean_y = Buffer<float>(context, read(file, path, "teacher.text.mean", {dy}));
     const std::vector<float> wx = read(file, path, "teacher.image.weight", {dx, -1});
     const int64_t k = static_cast<int64_t>(wx.size()) / dx;
     teacher.wx = Matrix<float>(context, wx.data(), dx, k);
     teacher.wy = Matrix<float>(context, read(file, path, "teacher.text.weight", {dy, k}).data(), dy, k);
-    if (file.contains("teacher.correlations"))
+    if (file.contains("teacher.correlations")) {
+      check_shape(file, path, "teacher.correlations", {k});
       teacher.correlations = file.read_double("teacher.correlations");
+      check_finite(path, "teacher.correlations", teacher.correlations);
+    }
     model.teacher = std::move(teacher);
   }
   if (!model.has(Projection::kHeads) && !model.has(Projection::kTeacher))
     throw IoError(fmt::format("{}: expected heads or a teacher, found neither", path));
+  file.require_unchanged();
   return model;
 }
 

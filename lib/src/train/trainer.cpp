@@ -110,6 +110,7 @@ Method effective_method(const TrainOptions& options) {
 Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions& options)
     : context_(&context),
       options_((check_training(context, data, options), options)),
+      data_checksums_(checksums_of(data)),
       pair_images_(upload(context, data.pair_images, "paired images")),
       pair_texts_(upload(context, data.pair_texts, "paired texts")),
       images_(upload(context, data.images, "unpaired images")),

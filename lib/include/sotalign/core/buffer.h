@@ -5,18 +5,20 @@
 #include <utility>
 #include <vector>
 
+#include "sotalign/core/checked.h"
 #include "sotalign/core/context.h"
 #include "sotalign/core/matrix_view.h"
 
 namespace sotalign {
 
-/// `size` elements in the memory of a context, zero-filled. Move-only; the context outlives it.
+/// `size` elements in the memory of a context, zero-filled. Move-only; the context outlives it. Throws
+/// InvalidArgument for a size that no memory can hold, and OutOfMemory; both name `purpose`.
 template <class T>
 class Buffer {
  public:
   Buffer() = default;
   Buffer(Context& context, int64_t size, const char* purpose = "buffer") : context_(&context), size_(size) {
-    const size_t bytes = static_cast<size_t>(size) * sizeof(T);
+    const auto bytes = static_cast<size_t>(checked_product(purpose, size, sizeof(T)));
     data_ = static_cast<T*>(context.allocate(bytes, purpose));
     if (bytes > 0) context.fill_zero(data_, bytes);
   }
@@ -70,7 +72,7 @@ class Matrix {
  public:
   Matrix() = default;
   Matrix(Context& context, int64_t rows, int64_t cols, const char* purpose = "matrix")
-      : buffer_(context, rows * cols, purpose), rows_(rows), cols_(cols) {}
+      : buffer_(context, checked_product(purpose, rows, cols), purpose), rows_(rows), cols_(cols) {}
   /// Copies `host`, [rows, cols] row-major on the host.
   Matrix(Context& context, const T* host, int64_t rows, int64_t cols, const char* purpose = "matrix")
       : Matrix(context, rows, cols, purpose) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "sotalign/core/checked.h"
 #include "sotalign/core/device.h"
 #include "sotalign/core/matrix_view.h"
 
@@ -72,11 +73,11 @@ class Workspace {
   /// Uninitialised, 64-byte aligned.
   template <class T>
   T* take(int64_t count) {
-    return static_cast<T*>(take_bytes(static_cast<size_t>(count) * sizeof(T)));
+    return static_cast<T*>(take_bytes(static_cast<size_t>(checked_product("workspace", count, sizeof(T)))));
   }
   template <class T>
   MatrixView<T> take_matrix(int64_t rows, int64_t cols) {
-    return {take<T>(rows * cols), rows, cols};
+    return {take<T>(checked_product("workspace", rows, cols)), rows, cols};
   }
 
  private:

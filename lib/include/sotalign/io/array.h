@@ -31,14 +31,20 @@ const char* to_string(ElementType type);
 /// 0 for kOther.
 int64_t element_bytes(ElementType type);
 
+namespace io {
+class MappedFile;
+}
+
 /// An immutable row-major float32 matrix [rows, cols] in host memory, or in a memory-mapped file where the
-/// file holds exactly these bytes. Copies share the memory. A mapped file must not be shortened while a
-/// matrix read from it is in use.
+/// file holds exactly these bytes. Copies share the memory. If somebody shortens a mapped file, reading the
+/// matrix raises SIGBUS (see mapped_file_at()); if somebody overwrites it, the matrix changes.
 class HostMatrix {
  public:
   HostMatrix() = default;
-  HostMatrix(std::shared_ptr<const float> data, int64_t rows, int64_t cols)
-      : data_(std::move(data)), rows_(rows), cols_(cols) {}
+  /// `file`: what `data` lies in, if it is a mapped file.
+  HostMatrix(std::shared_ptr<const float> data, int64_t rows, int64_t cols,
+             std::shared_ptr<const io::MappedFile> file = nullptr)
+      : data_(std::move(data)), file_(std::move(file)), rows_(rows), cols_(cols) {}
   /// Takes `values`, [rows, cols]; throws InvalidArgument unless it has rows * cols elements.
   HostMatrix(std::vector<float> values, int64_t rows, int64_t cols);
 
@@ -47,8 +53,13 @@ class HostMatrix {
   const float* data() const { return data_.get(); }
   ConstMatrixF view() const { return {data_.get(), rows_, cols_}; }
 
+  /// Throws IoError if the matrix lies in a mapped file that was written to since. To be called after the
+  /// values were read and before their result is used.
+  void require_unchanged() const;
+
  private:
   std::shared_ptr<const float> data_;
+  std::shared_ptr<const io::MappedFile> file_;
   int64_t rows_ = 0;
   int64_t cols_ = 0;
 };

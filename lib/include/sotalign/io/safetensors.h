@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "sotalign/io/array.h"
@@ -35,6 +36,13 @@ class SafetensorsFile {
 
   const std::map<std::string, std::string>& metadata() const;
 
+  /// Whether the file carries checksums, see SafetensorsWriter::add_checksums().
+  bool has_checksums() const;
+  /// Compares them with the whole file. Throws IoError that names the damaged part, and where there are none.
+  void verify() const;
+  /// Throws IoError if the file was written to since open(): what was read from it may be anything.
+  void require_unchanged() const;
+
  private:
   struct Impl;
   explicit SafetensorsFile(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
@@ -52,7 +60,8 @@ class SafetensorsFile {
 class SafetensorsWriter {
  public:
   /// `data` holds the elements of `shape` in C order and is read by write(), until when it must live.
-  /// Throws InvalidArgument for a name that is taken or reserved and for an impossible shape.
+  /// Throws InvalidArgument for a name that is taken or reserved, for an impossible shape and for more
+  /// tensors than the reader takes (100,000).
   void add(const std::string& name, std::vector<int64_t> shape, const float* data);
   void add(const std::string& name, std::vector<int64_t> shape, const double* data);
   void add(const std::string& name, std::vector<int64_t> shape, const int64_t* data);
@@ -60,6 +69,10 @@ class SafetensorsWriter {
   void add_as(ElementType stored, const std::string& name, std::vector<int64_t> shape, const float* data);
 
   void set_metadata(const std::string& key, const std::string& value);
+
+  /// write() adds the metadata "checksums": JSON with the XXH3-64 of each tensor's bytes and of all the rest
+  /// of the header. SafetensorsFile::verify() compares them.
+  void add_checksums() { checksums_ = true; }
 
   /// Through AtomicFile. Throws IoError, and InvalidArgument for names or metadata that are not UTF-8.
   void write(const std::string& path) const;
@@ -75,7 +88,9 @@ class SafetensorsWriter {
   void add_tensor(const std::string& name, std::vector<int64_t> shape, ElementType stored, const void* data);
 
   std::vector<Tensor> tensors_;
+  std::unordered_set<std::string> names_;
   std::map<std::string, std::string> metadata_;
+  bool checksums_ = false;
 };
 
 }  // namespace sotalign

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "sotalign/core/buffer.h"
@@ -18,6 +19,7 @@ struct Parameter {
   float mean = 0.0f;
   float spread = 0.0f;
 
+  /// Throws InvalidArgument if the product of the extents exceeds 2^63 - 1.
   int64_t size() const;
 };
 
@@ -26,7 +28,7 @@ struct Parameter {
 class ParameterSet {
  public:
   /// Returns the index by which the other functions know the tensor. Throws InvalidArgument for a name that
-  /// is taken and after allocate().
+  /// is taken, for an impossible shape and after allocate().
   int add(Parameter parameter);
   /// A learned number, without decay.
   int add_scalar(const std::string& name, float initial);
@@ -73,7 +75,8 @@ class ParameterSet {
 
   Context* context_ = nullptr;
   std::vector<Parameter> parameters_;
-  std::vector<int64_t> offsets_;  // empty until allocate()
+  std::unordered_map<std::string, int> indices_;  // by name
+  std::vector<int64_t> offsets_;                  // empty until allocate()
   int64_t decayed_size_ = 0;
   Buffer<float> values_, gradients_;
 };

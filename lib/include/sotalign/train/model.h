@@ -24,9 +24,11 @@ class Model {
   /// A model that is a teacher alone.
   Model(Context& context, Teacher teacher);
 
-  /// Reads what save() wrote. Throws IoError that names what is missing or does not fit.
+  /// Reads what save() wrote. Throws IoError that names what is missing, damaged, not finite or does not fit.
   static Model load(Context& context, const std::string& path);
-  /// Weights, biases, means and teacher as a safetensors file, `notes` among its metadata.
+  /// Whether load() compared checksums: not for a file of sotalign 0.1, which has none.
+  bool verified() const { return verified_; }
+  /// Weights, biases, means and teacher as a safetensors file with checksums, `notes` among its metadata.
   void save(const std::string& path, const std::map<std::string, std::string>& notes = {}) const;
 
   bool has(Projection projection) const;
@@ -46,10 +48,12 @@ class Model {
 
  private:
   explicit Model(Context& context) : context_(&context) {}
+  /// Registers their tensors; allocates nothing.
   void add_heads(const HeadOptions& image, const HeadOptions& text);
 
   Context* context_;
   std::vector<Head> heads_;  // none, or image and text
+  bool verified_ = false;
 };
 
 }  // namespace sotalign

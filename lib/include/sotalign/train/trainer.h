@@ -6,8 +6,10 @@
 // of the whole.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "sotalign/eval/retrieval.h"
 #include "sotalign/loss/divergence.h"
@@ -29,6 +31,10 @@ struct TrainingData {
   ConstMatrixF validation_images = {},
                validation_texts = {};  ///< pairs that are not trained on; may be empty
 };
+
+/// A checksum of the shape and the rows, in their order, of each matrix, by the key of the program's option
+/// for it ("pairs_images"): what tells the data of one run from those of another.
+std::map<std::string, std::string> checksums_of(const TrainingData& data);
 
 /// Where the weights of the heads start.
 enum class Initialization {
@@ -100,6 +106,14 @@ struct StepMetrics {
 /// fitted. Takes no time, so that many options can be checked before the first of them are trained with.
 void check_training(Context& context, const TrainingData& data, const TrainOptions& options);
 
+/// What a checkpoint says besides the state that it restores.
+struct CheckpointInfo {
+  /// Whether checksums of the file and of the data were compared: not for a file of sotalign 0.1, which has
+  /// none and tells data apart by their shapes and column means alone.
+  bool verified = false;
+  std::map<std::string, std::string> notes = {};  ///< as given to save_checkpoint()
+};
+
 namespace detail {
 struct AllRows;
 class Objective;     // what the method minimises
@@ -135,10 +149,13 @@ class Trainer {
   const Model& model() const { return model_; }
   void restore_best();
 
-  /// Everything that the remaining steps depend on besides data and options, and a fingerprint of these.
-  /// Loading it continues bit for bit; throws IoError when the fingerprint is not that of this trainer.
-  void save_checkpoint(const std::string& path);
-  void load_checkpoint(const std::string& path);
+  /// Everything that the remaining steps depend on besides data and options, a fingerprint of these, and
+  /// `notes` of the caller. Throws NumericalError, and leaves an older file as it is, if a number is not
+  /// finite.
+  void save_checkpoint(const std::string& path, const std::map<std::string, std::string>& notes = {});
+  /// Continues bit for bit. Throws IoError, and leaves the trainer as it is, for a damaged file and for one
+  /// of a trainer with other options or data; the rows and their order count.
+  CheckpointInfo load_checkpoint(const std::string& path);
 
   /// How KLOT's affinities are held, and why; none without KLOT.
   const std::optional<KlotMemoryPlan>& klot_memory() const { return klot_memory_; }
@@ -157,6 +174,7 @@ class Trainer {
   Context* context_;
   TrainOptions options_;
   int64_t step_ = 0;
+  std::map<std::string, std::string> data_checksums_;
 
   // Preprocessed rows.
   Matrix<float> pair_images_, pair_texts_, images_, texts_, validation_images_, validation_texts_;

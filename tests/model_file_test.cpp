@@ -1,0 +1,312 @@
+// Model and checkpoint files that are damaged, hostile, or of another run: an error that names the place,
+// never a crash, and never a model that differs from the one that was saved.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "sotalign/core/error.h"
+#include "sotalign/io/safetensors.h"
+#include "sotalign/train/trainer.h"
+#include "support/compare.h"
+#include "support/temporary_directory.h"
+
+namespace sotalign::testing {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// A safetensors file taken apart, to be changed and put together again.
+struct File {
+  Json header;
+  std::string data;
+
+  explicit File(const std::string& bytes) {
+    uint64_t length = 0;
+    std::memcpy(&length, bytes.data(), sizeof length);
+    header = Json::parse(bytes.substr(sizeof length, length));
+    data = bytes.substr(sizeof length + length);
+  }
+  Json& metadata() { return header["__metadata__"]; }
+  /// As sotalign 0.1 wrote it: nothing to compare, so every change reaches what reads it.
+  void remove_checksums(const std::string& format) {
+    metadata().erase("checksums");
+    metadata()["format"] = format;
+  }
+  void set_float(const std::string& name, size_t index, float value) {
+    std::memcpy(data.data() + header[name]["data_offsets"][0].get<size_t>() + index * sizeof value, &value,
+                sizeof value);
+  }
+  std::string bytes() const {
+    const std::string text = header.dump();
+    const uint64_t length = text.size();
+    return std::string(reinterpret_cast<const char*>(&length), sizeof length) + text + data;
+  }
+};
+
+class ModelFile : public ::testing::Test {
+ protected:
+  static constexpr int64_t kRows = 30, kDx = 6, kDy = 5;
+
+  TemporaryDirectory directory;
+  std::string path = directory / "model.safetensors";
+  Context context{Device{}, 1};
+  std::vector<float> images = random_normal(3 * kRows * kDx, 1), texts = random_normal(3 * kRows * kDy, 2);
+
+  static ConstMatrixF part(const std::vector<float>& values, int64_t cols, int64_t index) {
+    return {values.data() + index * kRows * cols, kRows, cols};
+  }
+  TrainingData data() const {
+    return {.pair_images = part(images, kDx, 0),
+            .pair_texts = part(texts, kDy, 0),
+            .images = part(images, kDx, 1),
+            .texts = part(texts, kDy, 1),
+            .validation_images = part(images, kDx, 2),
+            .validation_texts = part(texts, kDy, 2)};
+  }
+  static TrainOptions options() { return {.hidden = {4}, .residual = true, .steps = 6}; }
+
+  std::string saved_model() {
+    Trainer trainer(context, data(), options());
+    trainer.model().save(path, {{"note", "kept"}});
+    return read_file(path);
+  }
+  std::string load_error(const std::string& bytes) {
+    write_file(path, bytes);
+    const std::string text = message_of<IoError>([&] { Model::load(context, path); });
+    EXPECT_CONTAINS(text, path);
+    EXPECT_LT(text.size(), path.size() + 300);
+    return text;
+  }
+  /// What is said of a model without checksums whose head is described so.
+  std::string head_error(const std::string& key, const Json& value) {
+    File file(good);
+    file.remove_checksums("sotalign-model-1");
+    Json head = Json::parse(file.metadata()["image_head"].get<std::string>());
+    head[key] = value;
+    file.metadata()["image_head"] = head.dump();
+    return load_error(file.bytes());
+  }
+
+  std::string good;
+  void SetUp() override { good = saved_model(); }
+};
+
+TEST_F(ModelFile, HeadsThatNoTensorFitsAreRefusedBeforeAnythingIsAllocated) {
+  const int64_t before = context.allocations();
+  // The product with 2 x 6 wraps around to 16,384 floats.
+  EXPECT_CONTAINS(head_error("hidden", {2, 7767050136298756986}), "impossible shape");
+  EXPECT_CONTAINS(head_error("hidden", Json::array({int64_t{1} << 62})), "impossible shape");
+  EXPECT_CONTAINS(head_error("output_dim", std::numeric_limits<int64_t>::max()), "output dimension");
+  EXPECT_CONTAINS(head_error("hidden", Json::array({1 << 30})),
+                  "image_head.0.weight': expected shape [1073741824, 6]");
+  EXPECT_CONTAINS(head_error("hidden", Json(std::vector<int64_t>(100'000, 1))),
+                  "hidden: expected a list of at most");
+  EXPECT_CONTAINS(head_error("hidden", Json::array()), "residual");
+  EXPECT_EQ(context.allocations(), before);
+}
+
+TEST_F(ModelFile, HeadsOfOtherTypesAreRefused) {
+  for (const Json& value : {Json(1e300), Json(-1), Json(0), Json(2.5), Json("6"), Json(nullptr), Json(true),
+                            Json::array(), Json(18446744073709551615u)}) {
+    EXPECT_CONTAINS(head_error("input_dim", value), "image_head: input_dim: expected an integer from 1");
+    EXPECT_CONTAINS(head_error("output_dim", value), "output_dim: expected an integer");
+    EXPECT_CONTAINS(head_error("hidden", Json::array({value})), "hidden: expected");
+  }
+  EXPECT_CONTAINS(head_error("hidden", 4), "hidden: expected a list");
+  EXPECT_CONTAINS(head_error("activation", 4), "activation: expected an integer from 0 to 3");
+  EXPECT_CONTAINS(head_error("activation", 1e300), "activation: expected");
+  EXPECT_CONTAINS(head_error("residual", 1), "residual: expected true or false");
+  for (const std::string text : {"", "[]", "{}", "{\"input_dim\":6,\"input_dim\":6}", "null", "{"}) {
+    File file(good);
+    file.remove_checksums("sotalign-model-1");
+    file.metadata()["text_head"] = text;
+    EXPECT_CONTAINS(load_error(file.bytes()), "text_head");
+  }
+}
+
+TEST_F(ModelFile, NumbersThatAreNotFiniteAreRefused) {
+  for (const std::string name : {"image_head.0.weight", "text_head.1.bias", "image_head.residual.weight",
+                                 "log_scale", "image.mean", "teacher.image.mean", "teacher.text.weight"})
+    for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
+      File file(good);
+      file.remove_checksums("sotalign-model-1");
+      ASSERT_TRUE(file.header.contains(name)) << name;
+      file.set_float(name, 0, bad);
+      EXPECT_CONTAINS(load_error(file.bytes()), "tensor '" + name + "': entry 0 is not finite");
+    }
+}
+
+TEST_F(ModelFile, FilesOfTheFirstFormatLoadWithoutChecksums) {
+  EXPECT_TRUE(Model::load(context, path).verified());
+  File file(good);
+  file.remove_checksums("sotalign-model-1");
+  write_file(path, file.bytes());
+  EXPECT_FALSE(Model::load(context, path).verified());
+  file.metadata()["format"] = "sotalign-model-2";
+  EXPECT_CONTAINS(load_error(file.bytes()), "expected checksums, found none");
+  file.metadata()["format"] = "sotalign-model-3";
+  EXPECT_CONTAINS(load_error(file.bytes()), "found format 'sotalign-model-3'");
+}
+
+/// Whatever single byte is damaged, the file is refused or says the same as before.
+TEST_F(ModelFile, EveryDamagedByteIsFound) {
+  const SafetensorsFile original = SafetensorsFile::open(path);
+  std::vector<std::vector<double>> values;
+  for (const std::string& name : original.names()) values.push_back(original.read_double(name));
+  const std::string damaged = directory / "damaged";
+  int loaded = 0;
+  for (size_t at = 0; at < good.size(); ++at) {
+    std::string bytes = good;
+    bytes[at] = static_cast<char>(bytes[at] ^ (1 << (at % 8)));
+    write_file(damaged, bytes);
+    try {
+      Model::load(context, damaged);
+      const SafetensorsFile file = SafetensorsFile::open(damaged);
+      ASSERT_EQ(file.names(), original.names()) << at;
+      for (size_t i = 0; i < values.size(); ++i)
+        ASSERT_EQ(file.read_double(file.names()[i]), values[i]) << at;
+      ++loaded;
+    } catch (const IoError&) {
+    }
+  }
+  EXPECT_LE(loaded, 8) << "white space at the end of the header is all that does not count";
+}
+
+TEST_F(ModelFile, WhatIsNotFiniteIsNotWritten) {
+  Trainer trainer(context, data(), options());
+  Model model = Model::load(context, path);
+  std::vector<float> bias = model.parameters.download("text_head.0.bias");
+  bias[1] = std::nanf("");
+  model.parameters.upload("text_head.0.bias", bias);
+  EXPECT_CONTAINS(message_of<NumericalError>([&] { model.save(path); }), "entry 1 of 'text_head.0.bias'");
+  EXPECT_EQ(read_file(path), good);
+}
+
+class CheckpointFile : public ModelFile {
+ protected:
+  Trainer trainer{context, data(), options()};
+
+  void SetUp() override {
+    path = directory / "checkpoint.safetensors";
+    for (int i = 0; i < 3; ++i) trainer.train_step();
+    trainer.validate();
+    trainer.train_step();
+    trainer.save_checkpoint(path, {{"metrics", "some text"}});
+    good = read_file(path);
+  }
+  std::string resume_error(const std::string& bytes) {
+    write_file(path, bytes);
+    Trainer fresh(context, data(), options());
+    const std::string text = message_of<IoError>([&] { fresh.load_checkpoint(path); });
+    EXPECT_EQ(fresh.steps_done(), 0);
+    EXPECT_CONTAINS(text, path);
+    return text;
+  }
+};
+
+TEST_F(CheckpointFile, NotesComeBack) {
+  Trainer fresh(context, data(), options());
+  const CheckpointInfo info = fresh.load_checkpoint(path);
+  EXPECT_TRUE(info.verified);
+  EXPECT_EQ(info.notes, (std::map<std::string, std::string>{{"metrics", "some text"}}));
+  EXPECT_EQ(fresh.steps_done(), 4);
+  EXPECT_EQ(fresh.best_step(), 3);
+}
+
+TEST_F(CheckpointFile, OtherRowsAreRefused) {
+  const auto error_with = [&](const TrainingData& other) {
+    Trainer fresh(context, other, options());
+    return message_of<IoError>([&] { fresh.load_checkpoint(path); });
+  };
+  const auto swapped = [](std::vector<float> values, int64_t cols, int64_t first, int64_t second) {
+    for (int64_t j = 0; j < cols; ++j)
+      std::swap(values[static_cast<size_t>(first * cols + j)],
+                values[static_cast<size_t>(second * cols + j)]);
+    return values;
+  };
+  // Two rows change places: the means are the same to the bit, up to the order of a sum in double.
+  const std::vector<float> texts_swapped = swapped(texts, kDy, 3, 7);
+  TrainingData other = data();
+  other.pair_texts = part(texts_swapped, kDy, 0);
+  EXPECT_CONTAINS(error_with(other), "pairs_texts: expected the rows that the run began with");
+  const std::vector<float> unpaired_swapped = swapped(images, kDx, kRows, 2 * kRows - 1);
+  other = data();
+  other.images = part(unpaired_swapped, kDx, 1);
+  EXPECT_CONTAINS(error_with(other), ": images: expected the rows");
+  const std::vector<float> validation_swapped = swapped(texts, kDy, 2 * kRows, 2 * kRows + 1);
+  other = data();
+  other.validation_texts = part(validation_swapped, kDy, 2);
+  EXPECT_CONTAINS(error_with(other), "val_texts: expected the rows");
+}
+
+TEST_F(CheckpointFile, OtherOptionsAreNamed) {
+  TrainOptions other = options();
+  other.klot_weight = 31;
+  Trainer fresh(context, data(), other);
+  const std::string text = message_of<IoError>([&] { fresh.load_checkpoint(path); });
+  EXPECT_CONTAINS(text, "other options");
+  EXPECT_CONTAINS(text, "31");
+  EXPECT_LT(text.size(), path.size() + 300);
+}
+
+TEST_F(CheckpointFile, NumbersWithoutSenseAreRefused) {
+  const auto error_with = [&](const char* key, const char* value) {
+    File file(good);
+    file.remove_checksums("sotalign-checkpoint-1");
+    file.metadata()[key] = value;
+    return resume_error(file.bytes());
+  };
+  for (const char* step : {"-1", "7", "5", "9223372036854775808", "1e3", "", "4 "})
+    EXPECT_CONTAINS(error_with("step", step), "expected");
+  EXPECT_CONTAINS(error_with("optimizer_steps", "3"), "optimizer_steps: expected 4");
+  EXPECT_CONTAINS(error_with("best_step", "5"), "best_step: expected -1 to 4, found 5");
+  EXPECT_CONTAINS(error_with("best_step", "-1"), "best_score: expected -1");
+  for (const char* score : {"nan", "inf", "1.5", "-0.5", "-1"})
+    EXPECT_CONTAINS(error_with("best_score", score), "best_score: expected a recall from 0 to 1");
+}
+
+TEST_F(CheckpointFile, EveryDamagedByteIsFound) {
+  const Json before = File(good).header;
+  Trainer fresh(context, data(), options());
+  int loaded = 0;
+  for (size_t at = 0; at < good.size(); ++at) {
+    std::string bytes = good;
+    bytes[at] = static_cast<char>(bytes[at] ^ (1 << (at % 8)));
+    write_file(path, bytes);
+    try {
+      fresh.load_checkpoint(path);
+      ASSERT_EQ(File(bytes).header, before) << at;
+      ++loaded;
+    } catch (const IoError&) {
+    }
+  }
+  EXPECT_LE(loaded, 8);
+}
+
+TEST_F(CheckpointFile, TheFirstFormatIsContinued) {
+  File file(good);
+  file.remove_checksums("sotalign-checkpoint-1");
+  for (const char* name : {"pairs_images", "pairs_texts", "images", "texts", "val_images", "val_texts"})
+    EXPECT_EQ(file.metadata().erase(std::string("data.") + name), 1u) << name;
+  write_file(path, file.bytes());
+  Trainer fresh(context, data(), options());
+  EXPECT_FALSE(fresh.load_checkpoint(path).verified);
+  fresh.train_step();
+  trainer.train_step();
+  EXPECT_EQ(fresh.model().parameters.download("image_head.0.weight"),
+            trainer.model().parameters.download("image_head.0.weight"));
+}
+
+TEST_F(CheckpointFile, ABadStateDoesNotReplaceAGoodOne) {
+  TrainOptions wild = options();
+  wild.schedule.peak = 1e38;
+  Trainer ruined(context, data(), wild);
+  for (int i = 0; i < 6; ++i) ruined.train_step();
+  EXPECT_CONTAINS(message_of<NumericalError>([&] { ruined.save_checkpoint(path); }), "not finite");
+  EXPECT_EQ(read_file(path), good);
+}
+
+}  // namespace
+}  // namespace sotalign::testing
