@@ -1,16 +1,32 @@
-// OpenBLAS (OpenMP build) takes its thread count from the calling thread's OpenMP setting.
+// What a call of BLAS or LAPACK needs around it. OpenBLAS (OpenMP build) takes its thread count from the
+// calling thread's OpenMP setting.
 #pragma once
 
 #include <omp.h>
 
 namespace sotalign::kernels::cpu {
 
-/// Sets that count for a scope. It belongs to the calling thread alone, so contexts do not disturb each
-/// other.
+/// Makes sure that OpenBLAS can have its buffers for so many more calls at the same time, with so many
+/// threads; it would wait for ever for memory that it does not get. Throws OutOfMemory. A parallel region
+/// from which BLAS is called prepares for that before it begins. In lib/src/core/blas_memory.cpp.
+void prepare_blas_calls(int threads, int calls);
+
+/// Around every call: prepares for it and counts it.
+void begin_blas_call(int threads);
+void end_blas_call();
+
+/// Sets the thread count for a scope in which BLAS is called. The count belongs to the calling thread alone,
+/// so contexts do not disturb each other.
 class BlasThreads {
  public:
-  explicit BlasThreads(int threads) : saved_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-  ~BlasThreads() { omp_set_num_threads(saved_); }
+  explicit BlasThreads(int threads) : saved_(omp_get_max_threads()) {
+    begin_blas_call(threads);
+    omp_set_num_threads(threads);
+  }
+  ~BlasThreads() {
+    omp_set_num_threads(saved_);
+    end_blas_call();
+  }
   BlasThreads(const BlasThreads&) = delete;
   BlasThreads& operator=(const BlasThreads&) = delete;
 

@@ -8,7 +8,9 @@
 #include <numbers>
 #include <vector>
 
+#include "core/first_exception.h"
 #include "eval/unit_rows.h"
+#include "kernels/cpu/blas_threads.h"
 #include "kernels/gemm.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
@@ -88,6 +90,7 @@ class ProjectedSet {
                                                 .c_stride = n});
     };
     if (on_cpu) {
+      kernels::cpu::prepare_blas_calls(1, context_.threads());
 #pragma omp parallel for num_threads(context_.threads()) schedule(static)
       for (int64_t t = 0; t < tiles; ++t) multiply(t);
     } else {
@@ -147,10 +150,14 @@ SlicedWasserstein spherical_sliced_wasserstein(Context& context, ConstMatrixF x,
     const ConstMatrixF in_use = frames.view().row_range(0, 2 * count);
     first_set.project(in_use);
     second_set.project(in_use);
+    detail::FirstException failure;
 #pragma omp parallel for num_threads(context.threads()) schedule(dynamic, 1)
     for (int64_t plane = 0; plane < count; ++plane)
-      squares[static_cast<size_t>(first + plane)] =
-          squared_circular_wasserstein(first_set.angles(plane), second_set.angles(plane));
+      failure.guard([&] {
+        squares[static_cast<size_t>(first + plane)] =
+            squared_circular_wasserstein(first_set.angles(plane), second_set.angles(plane));
+      });
+    failure.rethrow();
   }
 
   const double count = static_cast<double>(options.projections);

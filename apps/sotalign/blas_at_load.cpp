@@ -1,0 +1,62 @@
+// OpenBLAS maps a buffer of 128 MiB for each of its threads when it is loaded, before main(), and tries again
+// for ever where that fails. So a process that may map little (ulimit -v) would hang without a word. The
+// loader calls what is in .preinit_array before the constructors of the libraries: there this file tries
+// whether the buffers can be had, and ends the process with one line if they cannot.
+//
+// AddressSanitizer initialises itself no earlier, and takes more memory than any limit allows.
+#ifndef __SANITIZE_ADDRESS__
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+constexpr size_t kBufferBytes = size_t{128} << 20;
+constexpr size_t kRoomBytes = size_t{4} << 20;  // for what the constructors before that of OpenBLAS allocate
+constexpr long kMostThreads = 64;               // of Debian's OpenBLAS
+
+/// OpenBLAS takes as many threads as the machine has processors, or fewer if OMP_NUM_THREADS says so.
+long blas_threads(char** environment) {
+  long threads = std::clamp(sysconf(_SC_NPROCESSORS_CONF), 1L, kMostThreads);
+  constexpr char kName[] = "OMP_NUM_THREADS=";
+  for (char** variable = environment; *variable != nullptr; ++variable)
+    if (std::strncmp(*variable, kName, sizeof kName - 1) == 0) {
+      const long asked = std::strtol(*variable + sizeof kName - 1, nullptr, 10);
+      if (asked > 0) threads = std::min(threads, asked);
+    }
+  return threads;
+}
+
+void* map(size_t bytes) {
+  return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+// No library has been initialised when this runs: it allocates nothing and does not use the C++ library.
+void check_memory(int, char**, char** environment) {
+  const long threads = blas_threads(environment);
+  void* buffers[kMostThreads];
+  long count = 0;
+  void* room = map(kRoomBytes);
+  if (room != MAP_FAILED)
+    while (count < threads && (buffers[count] = map(kBufferBytes)) != MAP_FAILED) ++count;
+  for (long i = 0; i < count; ++i) munmap(buffers[i], kBufferBytes);
+  if (room != MAP_FAILED) munmap(room, kRoomBytes);
+  if (count == threads) return;
+  char line[256];
+  const int length = std::snprintf(line, sizeof line,
+                                   "sotalign: out of memory: OpenBLAS needs %ld MiB of address space for %ld "
+                                   "threads, which this process may "
+                                   "not map; with fewer in OMP_NUM_THREADS it needs less\n",
+                                   threads * static_cast<long>(kBufferBytes >> 20), threads);
+  if (write(STDERR_FILENO, line, static_cast<size_t>(length)) < 0) _exit(2);
+  _exit(2);
+}
+
+__attribute__((section(".preinit_array"), used)) void (*const at_load)(int, char**, char**) = check_memory;
+
+}  // namespace
+#endif

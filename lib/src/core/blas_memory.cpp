@@ -1,0 +1,85 @@
+// The memory that OpenBLAS maps for itself. Where mmap fails, OpenBLAS tries again for ever
+// (blas_memory_alloc, at least up to 0.3.21): a process with little address space would hang.
+//
+// OpenBLAS maps a buffer for each of its threads when it is loaded, more when it is given more threads, and
+// one for each call that is under way. It never unmaps a buffer. So before a call we try whether the process
+// may map as many as will be in use at the same time, and have OpenBLAS map them.
+#include <fmt/format.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "kernels/cpu/blas_threads.h"
+#include "sotalign/core/error.h"
+
+extern "C" {
+// Every OpenBLAS exports these, the first two in no header. Other implementations of BLAS do not have them.
+__attribute__((weak)) void* blas_memory_alloc(int);
+__attribute__((weak)) void blas_memory_free(void*);
+__attribute__((weak)) int openblas_get_num_threads(void);
+}
+
+namespace sotalign::kernels::cpu {
+
+namespace {
+
+constexpr size_t kBufferBytes = size_t{128} << 20;  // of one buffer, on any processor at most
+constexpr int kMostBlasThreads = 64;                // of Debian's OpenBLAS, whatever it is asked for
+
+bool can_map(int count) {
+  std::vector<void*> maps;
+  maps.reserve(static_cast<size_t>(count));
+  while (static_cast<int>(maps.size()) < count) {
+    void* map = mmap(nullptr, kBufferBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (map == MAP_FAILED) break;
+    maps.push_back(map);
+  }
+  for (void* map : maps) munmap(map, kBufferBytes);
+  return static_cast<int>(maps.size()) == count;
+}
+
+std::mutex mutex;
+int calls = 0;   // under way
+int mapped = 0;  // buffers that OpenBLAS has at least
+
+void prepare(int threads, int more_calls) {
+  if (blas_memory_alloc == nullptr || blas_memory_free == nullptr || openblas_get_num_threads == nullptr)
+    return;
+  const int own = openblas_get_num_threads();  // threads that have a buffer now
+  mapped = std::max(mapped, own);
+  const int needed = std::max(own, std::min(threads, kMostBlasThreads)) + calls + more_calls;
+  if (needed <= mapped) return;
+  // Other calls under way may hold their buffers already, and OpenBLAS then maps as many more.
+  const int most = needed - mapped + calls;
+  if (!can_map(most))
+    throw OutOfMemory(
+        fmt::format("out of memory: OpenBLAS needs {} MiB more of address space for {} thread{}, which this "
+                    "process may not map",
+                    static_cast<size_t>(most) * (kBufferBytes >> 20), threads, threads == 1 ? "" : "s"));
+  std::vector<void*> held(static_cast<size_t>(needed - own));
+  for (void*& buffer : held) buffer = blas_memory_alloc(0);
+  for (void* buffer : held) blas_memory_free(buffer);
+  mapped = needed;
+}
+
+}  // namespace
+
+void prepare_blas_calls(int threads, int more_calls) {
+  const std::lock_guard lock(mutex);
+  prepare(threads, more_calls);
+}
+
+void begin_blas_call(int threads) {
+  const std::lock_guard lock(mutex);
+  prepare(threads, 1);
+  ++calls;
+}
+
+void end_blas_call() {
+  const std::lock_guard lock(mutex);
+  --calls;
+}
+
+}  // namespace sotalign::kernels::cpu

@@ -1,0 +1,92 @@
+// Too little address space (ulimit -v): every run ends soon, with its result or with one line and exit
+// code 2.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "support/program_data.h"
+
+// AddressSanitizer reserves terabytes of address space and does not start under a limit.
+#ifndef __SANITIZE_ADDRESS__
+
+namespace sotalign {
+namespace {
+
+struct Ended {
+  int exit_code;    ///< 124: still running after a minute
+  std::string err;  ///< what it said on standard error
+};
+
+Ended run_within(int mib, const std::vector<std::string>& arguments) {
+  std::string command =
+      "ulimit -v " + std::to_string(mib * 1024) + "; exec timeout 60 " + testing::program_path();
+  for (const std::string& argument : arguments) command += " '" + argument + "'";
+  std::FILE* pipe = popen((command + " 2>&1 >/dev/null").c_str(), "r");
+  if (pipe == nullptr) throw std::runtime_error("cannot run a shell");
+  Ended ended{};
+  char chunk[256];
+  while (const size_t bytes = std::fread(chunk, 1, sizeof chunk, pipe)) ended.err.append(chunk, bytes);
+  const int status = pclose(pipe);
+  ended.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return ended;
+}
+
+class MemoryLimitTest : public ::testing::Test {
+ protected:
+  testing::TrainingFiles files;
+
+  std::vector<std::string> teacher(const std::string& threads) const {
+    return {"teacher",
+            "--pairs-images",
+            files / "pairs_images.npy",
+            "--pairs-texts",
+            files / "pairs_texts.npy",
+            "--threads",
+            threads,
+            "--out",
+            files / "teacher.safetensors"};
+  }
+  std::vector<std::string> shift() const {
+    return {"shift",     "--images", files / "images.npy", "--other-images", files / "val_images.npy",
+            "--threads", "3"};
+  }
+};
+
+/// Without enough for OpenBLAS at load, for its threads, for a call of it, and with enough.
+constexpr int kLimits[] = {72, 128, 200, 260, 300, 330, 380, 420, 480, 560, 700, 900, 1400};
+
+TEST_F(MemoryLimitTest, EveryRunEndsWithItsResultOrOneLine) {
+  int succeeded = 0, refused = 0;
+  for (const int mib : kLimits)
+    for (const std::vector<std::string>& arguments :
+         {std::vector<std::string>{"info"}, shift(), teacher("1"), teacher("2"), teacher("4")}) {
+      SCOPED_TRACE(arguments[0] + " in " + std::to_string(mib) + " MiB");
+      const Ended result = run_within(mib, arguments);
+      if (result.exit_code == 0) {
+        ++succeeded;
+        continue;
+      }
+      ++refused;
+      // Memory for a thread's stack is the system's matter; what is said then is not asked here.
+      if (result.err.find("hread") != std::string::npos && result.exit_code == 1) continue;
+      EXPECT_EQ(result.exit_code, 2) << result.err;
+      EXPECT_NE(result.err.find("out of memory"), std::string::npos) << result.err;
+      EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    }
+  EXPECT_GT(succeeded, 0);
+  EXPECT_GT(refused, 0);
+}
+
+TEST_F(MemoryLimitTest, FewerThreadsOfOpenBlasNeedLess) {
+  // The libraries and a single buffer.
+  setenv("OMP_NUM_THREADS", "1", 1);
+  const Ended result = run_within(240, {"info"});
+  unsetenv("OMP_NUM_THREADS");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
+}  // namespace
+}  // namespace sotalign
+
+#endif
