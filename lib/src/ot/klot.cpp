@@ -122,7 +122,7 @@ void Klot::differentiate(const detail::Strips& student, const detail::Strips& te
 }
 
 KlotResult Klot::result() const {
-  const std::vector<SinkhornResult> solves = solver_.results();
+  const std::vector<SinkhornResult> solves = solver_.results({"student affinity", "teacher affinity"});
   KlotResult result{.student = solves[0], .teacher = solves[1]};
   context_->copy_to_host(&result.value, value_.data(), sizeof(double));
   return result;

@@ -58,27 +58,7 @@ std::vector<double> log_weights(const char* name, const std::vector<double>& wei
   return logs;
 }
 
-std::vector<double> download(Context& context, const Buffer<double>& values, int64_t first, int64_t count) {
-  std::vector<double> host(static_cast<size_t>(count));
-  context.copy_to_host(host.data(), values.data() + first, host.size() * sizeof(double));
-  return host;
-}
-
 }  // namespace
-
-std::string to_string(SinkhornStatus status) {
-  switch (status) {
-    case SinkhornStatus::kFixed:
-      return "fixed";
-    case SinkhornStatus::kConverged:
-      return "converged";
-    case SinkhornStatus::kStalled:
-      return "stalled";
-    case SinkhornStatus::kIterationLimit:
-      return "iteration_limit";
-  }
-  return "";
-}
 
 Sinkhorn::Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vector<SinkhornOptions>& options)
     : Sinkhorn(context, SinkhornShape{rows, cols}, {}, options) {}
@@ -138,7 +118,7 @@ void Sinkhorn::set_weights(int64_t problem, const std::vector<double>& a, const 
   context_->copy_to_device(log_a_.data() + problem * rows_, log_a.data(), log_a.size() * sizeof(double));
   context_->copy_to_device(log_b_.data() + problem * cols_, log_b.data(), log_b.size() * sizeof(double));
   // Columns without mass take no part from the first row update on; those that have some again, do.
-  std::vector<double> start = download(*context_, start_, problem * cols_, cols);
+  std::vector<double> start = download(start_, problem * cols_, cols);
   for (size_t j = 0; j < start.size(); ++j) {
     if (std::isinf(log_b[j]))
       start[j] = log_b[j];
@@ -152,7 +132,7 @@ void Sinkhorn::set_start(int64_t problem, const std::vector<double>& v) {
   const int64_t cols = shape(problem).cols;
   if (static_cast<int64_t>(v.size()) != cols)
     throw InvalidArgument(fmt::format("column potentials: expected {} values, found {}", cols, v.size()));
-  const std::vector<double> log_b = download(*context_, log_b_, problem * cols_, cols);
+  const std::vector<double> log_b = download(log_b_, problem * cols_, cols);
   std::vector<double> start = v;
   bool any_finite = false;
   for (size_t j = 0; j < start.size(); ++j) {
@@ -208,34 +188,6 @@ kernels::EntropicBatch Sinkhorn::one_problem(int64_t problem, ConstMatrixF affin
 
 kernels::SinkhornState* Sinkhorn::states(int64_t problem) const {
   return reinterpret_cast<kernels::SinkhornState*>(const_cast<unsigned char*>(states_.data())) + problem;
-}
-
-std::vector<SinkhornResult> Sinkhorn::results() const {
-  std::vector<kernels::SinkhornState> states(options_.size());
-  context_->copy_to_host(states.data(), states_.data(), static_cast<size_t>(states_.size()));
-  std::vector<SinkhornResult> results;
-  for (const kernels::SinkhornState& state : states) {
-    SinkhornResult r{.iterations = state.iterations,
-                     .row_error = state.row_error,
-                     .column_error = state.column_error,
-                     .marginal_error = state.row_error + state.column_error};
-    const double tolerance = options_[0].tolerance;
-    if (tolerance > 0)
-      r.status = r.marginal_error <= tolerance || (!state.active && !state.stalled)
-                     ? SinkhornStatus::kConverged
-                 : state.stalled ? SinkhornStatus::kStalled
-                                 : SinkhornStatus::kIterationLimit;
-    results.push_back(r);
-  }
-  return results;
-}
-
-std::vector<double> Sinkhorn::row_potentials(int64_t problem) const {
-  return download(*context_, u_, problem * rows_, shape(problem).rows);
-}
-
-std::vector<double> Sinkhorn::column_potentials(int64_t problem) const {
-  return download(*context_, v_, problem * cols_, shape(problem).cols);
 }
 
 void Sinkhorn::plan(ConstMatrixF affinity, MatrixF plan) {

@@ -62,7 +62,7 @@ struct SinkhornOptions {
 
 enum class SinkhornStatus {
   kFixed,           ///< no tolerance was given: all iterations were done
-  kConverged,       ///< the tolerance was met
+  kConverged,       ///< the tolerance was met by the marginal error that is reported
   kStalled,         ///< it was not, and the error no longer fell: a limit of precision, or of the problem
   kIterationLimit,  ///< it was not within the iterations
 };
@@ -128,7 +128,8 @@ class Sinkhorn {
   /// not to be made. strip_rows: of each strip; 0: as suits the device.
   void solve(const Embeddings& embeddings, int64_t strip_rows = 0);
 
-  /// Of the last solve. These wait for it.
+  /// Of the last solve. These wait for it. results() throws NumericalError where |K| / epsilon is more than
+  /// single precision can tell apart (2^24), or not finite, in a whole row or column of positive weight.
   std::vector<SinkhornResult> results() const;
   std::vector<double> row_potentials(int64_t problem) const;
   std::vector<double> column_potentials(int64_t problem) const;
@@ -166,6 +167,9 @@ class Sinkhorn {
   void check_uniform() const;
   void check(ConstMatrixF affinity, int64_t problems) const;
   void check(const Embeddings& embeddings) const;
+  std::vector<double> download(const Buffer<double>& values, int64_t first, int64_t count) const;
+  /// `names` of the affinities, for messages.
+  std::vector<SinkhornResult> results(const std::vector<std::string>& names) const;
   static int64_t vector_bytes(int64_t rows, int64_t cols);
   static int64_t scratch_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows);
   static int64_t density_bytes(int64_t rows, int64_t cols);
