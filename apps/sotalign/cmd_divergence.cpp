@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "affinity_files.h"
 #include "command.h"
 #include "files.h"
 #include "options.h"
@@ -53,6 +54,10 @@ int run(const Arguments& arguments) {
     throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]",
                                       arguments.teacher, n, m, arguments.student, teacher.rows(),
                                       teacher.cols()));
+  if (arguments.kind != DivergenceKind::kCka) {
+    check_affinity(arguments.student, student, arguments.klot.epsilon_student);
+    check_affinity(arguments.teacher, teacher, arguments.klot.epsilon_teacher);
+  }
 
   Context context = make_context(arguments.machine);
   Divergence divergence(context, n, m,
@@ -68,7 +73,8 @@ int run(const Arguments& arguments) {
   DivergenceResult result;
   const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
     divergence.run(k, k_teacher, gradient.size() > 0 ? gradient.view() : MatrixF());
-    result = divergence.result();
+    with_affinity_files({{"student affinity", arguments.student}, {"teacher affinity", arguments.teacher}},
+                        [&] { result = divergence.result(); });
   });
 
   nlohmann::ordered_json json = {

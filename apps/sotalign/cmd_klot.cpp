@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "affinity_files.h"
 #include "command.h"
 #include "files.h"
 #include "options.h"
@@ -42,6 +43,8 @@ int run(const Arguments& arguments) {
   Context context = make_context(arguments.machine);
   Klot klot(context, n, m, arguments.klot);
   klot.set_weights(a, b);
+  check_affinity(arguments.student, student, arguments.klot.epsilon_student, a, b);
+  check_affinity(arguments.teacher, teacher, arguments.klot.epsilon_teacher, a, b);
   const Matrix<float> k(context, student.data(), n, m, "student affinity");
   const Matrix<float> k_teacher(context, teacher.data(), n, m, "teacher affinity");
   FixedPointMatrix fixed, fixed_teacher;
@@ -62,7 +65,8 @@ int run(const Arguments& arguments) {
       klot.run(k, k_teacher, g);
     else
       klot.run(fixed, fixed_teacher, g);
-    result = klot.result();
+    with_affinity_files({{"student affinity", arguments.student}, {"teacher affinity", arguments.teacher}},
+                        [&] { result = klot.result(); });
   });
 
   nlohmann::ordered_json json = {{"value", result.value},

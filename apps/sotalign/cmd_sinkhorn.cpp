@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "affinity_files.h"
 #include "command.h"
 #include "files.h"
 #include "options.h"
@@ -45,13 +46,14 @@ int run(const Arguments& arguments) {
   Context context = make_context(arguments.machine);
   Sinkhorn solver(context, n, m, arguments.sinkhorn);
   solver.set_weights(0, a, b);
+  check_affinity(arguments.affinity, affinity, arguments.sinkhorn.epsilon, a, b);
   if (!arguments.start.empty()) solver.set_start(0, read_start(arguments.start, m));
   Matrix<float> k(context, affinity.data(), n, m, "affinity");
 
   SinkhornResult result;
   const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
     solver.solve(k);
-    result = solver.results()[0];
+    with_affinity_files({{"affinity", arguments.affinity}}, [&] { result = solver.results()[0]; });
   });
 
   nlohmann::ordered_json json = {{"n", n}, {"m", m}, {"epsilon", arguments.sinkhorn.epsilon}};
