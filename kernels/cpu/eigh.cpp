@@ -10,7 +10,8 @@ namespace sotalign::kernels::cpu {
 size_t eigh_scratch(const Queue&, const Eigh&) { return 0; }
 
 void eigh(const Queue& queue, const Eigh& args) {
-  const BlasThreads threads(queue.threads);
+  const size_t n = static_cast<size_t>(args.n);
+  const BlasThreads threads(queue.threads, (2 * n * n + 10 * n) * sizeof(double));
   // The upper triangle of the column-major reading is the lower one of ours.
   *args.info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', static_cast<lapack_int>(args.n), args.a,
                               static_cast<lapack_int>(args.a_stride), args.values);

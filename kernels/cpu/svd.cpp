@@ -4,6 +4,8 @@
 
 #include <lapacke.h>
 
+#include <algorithm>
+
 #include "kernels/cpu/blas_threads.h"
 
 namespace sotalign::kernels::cpu {
@@ -11,8 +13,10 @@ namespace sotalign::kernels::cpu {
 size_t svd_scratch(const Queue&, const Svd&) { return 0; }
 
 void svd(const Queue& queue, const Svd& args) {
-  const BlasThreads threads(queue.threads);
-  const auto size = [](int64_t n) { return static_cast<lapack_int>(n); };
+  // Four squares of the smaller side, and blocks of up to 64 columns of both.
+  const size_t m = static_cast<size_t>(args.m), n = static_cast<size_t>(args.n), least = std::min(m, n);
+  const BlasThreads threads(queue.threads, (4 * least * least + 128 * (m + n)) * sizeof(double));
+  const auto size = [](int64_t count) { return static_cast<lapack_int>(count); };
   *args.info = LAPACKE_dgesdd(LAPACK_COL_MAJOR, 'S', size(args.n), size(args.m), args.a, size(args.a_stride),
                               args.values, args.vt, size(args.vt_stride), args.u, size(args.u_stride));
 }

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <vector>
 
@@ -26,7 +27,8 @@ namespace sotalign::kernels::cpu {
 namespace {
 
 constexpr size_t kBufferBytes = size_t{128} << 20;  // of one buffer, on any processor at most
-constexpr int kMostBlasThreads = 64;                // of Debian's OpenBLAS, whatever it is asked for
+constexpr size_t kHeapBytes = size_t{1} << 20;
+constexpr int kMostBlasThreads = 64;  // of Debian's OpenBLAS, whatever it is asked for
 
 bool can_map(int count) {
   std::vector<void*> maps;
@@ -38,6 +40,16 @@ bool can_map(int count) {
   }
   for (void* map : maps) munmap(map, kBufferBytes);
   return static_cast<int>(maps.size()) == count;
+}
+
+/// For a product by several threads OpenBLAS takes half of kHeapBytes, and ends the process if it is not
+/// there.
+void check_heap(size_t scratch_bytes) {
+  void* volatile room = std::malloc(scratch_bytes + kHeapBytes);
+  if (room == nullptr)
+    throw OutOfMemory(fmt::format("out of memory: BLAS and LAPACK need {:.1f} MiB to work in",
+                                  static_cast<double>(scratch_bytes + kHeapBytes) / (1 << 20)));
+  std::free(room);
 }
 
 std::mutex mutex;
@@ -54,10 +66,10 @@ void prepare(int threads, int more_calls) {
   // Other calls under way may hold their buffers already, and OpenBLAS then maps as many more.
   const int most = needed - mapped + calls;
   if (!can_map(most))
-    throw OutOfMemory(
-        fmt::format("out of memory: OpenBLAS needs {} MiB more of address space for {} thread{}, which this "
-                    "process may not map",
-                    static_cast<size_t>(most) * (kBufferBytes >> 20), threads, threads == 1 ? "" : "s"));
+    throw OutOfMemory(fmt::format(
+        "out of memory: OpenBLAS needs {} MiB more of address space, which this process may not map; "
+        "with fewer threads it needs less",
+        static_cast<size_t>(most) * (kBufferBytes >> 20)));
   std::vector<void*> held(static_cast<size_t>(needed - own));
   for (void*& buffer : held) buffer = blas_memory_alloc(0);
   for (void* buffer : held) blas_memory_free(buffer);
@@ -71,9 +83,10 @@ void prepare_blas_calls(int threads, int more_calls) {
   prepare(threads, more_calls);
 }
 
-void begin_blas_call(int threads) {
+void begin_blas_call(int threads, size_t scratch_bytes) {
   const std::lock_guard lock(mutex);
   prepare(threads, 1);
+  if (threads > 1) check_heap(scratch_bytes);
   ++calls;
 }
 

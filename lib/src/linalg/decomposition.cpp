@@ -15,7 +15,7 @@ void check_lapack(const Buffer<int32_t>& info, const Buffer<double>& values, con
   constexpr int32_t kWorkMemory = -1010, kTransposeMemory = -1011;  // LAPACKE's own codes
   const int32_t code = info.download()[0];
   if (code == kWorkMemory || code == kTransposeMemory)
-    throw OutOfMemory(fmt::format("{}: no scratch memory for LAPACK (info {})", what, code));
+    throw OutOfMemory(fmt::format("out of memory: {}: no scratch memory for LAPACK (info {})", what, code));
   if (code > 0) throw NumericalError(fmt::format("{}: LAPACK did not converge (info {})", what, code));
   const std::vector<double> host = values.download();
   if (code < 0 || !std::all_of(host.begin(), host.end(), [](double value) { return std::isfinite(value); }))
