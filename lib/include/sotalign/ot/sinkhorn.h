@@ -43,8 +43,8 @@ enum class SinkhornStorage { kFloat, kLadder };
 struct SinkhornOptions {
   double epsilon = 0.05;     ///< > 0, in the units of K
   int64_t iterations = 100;  ///< full iterations; with a tolerance, the most there may be
-  /// Stop when the L1 error of the marginals, sum_i |sum_j P_ij - a_i|, is at most this. 0: do all
-  /// iterations.
+  /// Stop when the L1 error of the row sums, sum_i |sum_j P_ij - a_i|, is below this by what rounding adds to
+  /// it (2e-6, or half of a smaller tolerance). 0: do all iterations.
   double tolerance = 0.0;
   int64_t check_every = 5;  ///< iterations between two looks at that error
   Symmetrize symmetrize = Symmetrize::kNo;
