@@ -209,7 +209,7 @@ Action add_compare(CLI::App& app) {
       choice(&arguments->measure_on, {{"test", MeasureOn::kTest}, {"validation", MeasureOn::kValidation}}),
       "Which of them");
   table.add("seeds", &arguments->seeds, "One split and training for each");
-  table.add("json", &arguments->json, "Write the figures to this file", Role::kPath);
+  table.add("json", &arguments->json, "Write the figures to this file", Role::kOutput);
   add_machine_options(table, arguments->config.machine);
   add_method_options(table, arguments->config.train);
   return [arguments] {

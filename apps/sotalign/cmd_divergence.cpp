@@ -103,7 +103,7 @@ Action add_divergence(CLI::App& app) {
   table.add("student", &arguments->student, "Affinity K [n, m], cosines as a rule", Role::kPath);
   table.add("teacher", &arguments->teacher, "Affinity K* of the teacher [n, m]", Role::kPath);
   table.add("gradient", &arguments->gradient,
-            "Write the gradient with respect to K here, .npy [n, m] float32", Role::kPath);
+            "Write the gradient with respect to K here, .npy [n, m] float32", Role::kOutput);
   table.section("Divergence");
   add_divergence_option(table, "kind", arguments->kind);
   add_klot_options(table, arguments->klot);

@@ -43,7 +43,7 @@ Action add_embed(CLI::App& app) {
   table.section("Files");
   table.add("model", &arguments->model, "Written by sotalign train or teacher", Role::kPath);
   table.add("input", &arguments->input, "Raw embeddings (.npy or .safetensors)", Role::kPath);
-  table.add("output", &arguments->output, "Unit rows, .npy float32; replaced if it exists", Role::kPath);
+  table.add("output", &arguments->output, "Unit rows, .npy float32; replaced if it exists", Role::kOutput);
   table.section("Model");
   table.add("side", choice<std::optional<Side>>(&arguments->side, {{"image", Side::kX}, {"text", Side::kY}}),
             "What the input is embeddings of");

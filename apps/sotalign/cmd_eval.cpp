@@ -60,7 +60,7 @@ Action add_eval(CLI::App& app) {
             Role::kPath);
   table.add("text_ids", &arguments->text_ids, "The same for the texts", Role::kPath);
   table.add("json", &arguments->json, "Write the result here, too; -: standard output, no table",
-            Role::kPath);
+            Role::kOutput);
   table.section("Model");
   add_projection_option(table, arguments->projection);
   add_machine_options(table, arguments->machine);

@@ -100,7 +100,7 @@ Action add_klot(CLI::App& app) {
   table.add("teacher", &arguments->teacher, "Affinity K* of the teacher [n, m]", Role::kPath);
   table.add("a", &arguments->a, "Weights of the rows, .npy [n]; default: uniform", Role::kPath);
   table.add("b", &arguments->b, "Weights of the columns, .npy [m]", Role::kPath);
-  table.add("gradient", &arguments->gradient, "Write dKLOT/dK here, .npy [n, m] float32", Role::kPath);
+  table.add("gradient", &arguments->gradient, "Write dKLOT/dK here, .npy [n, m] float32", Role::kOutput);
   add_klot_options(table, arguments->klot);
   table.add("klot_memory",
             choice(&arguments->memory, {{"stored", KlotMemory::kStored}, {"fixed16", KlotMemory::kFixed16}}),

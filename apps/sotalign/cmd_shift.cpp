@@ -84,7 +84,7 @@ Action add_shift(CLI::App& app) {
             Role::kPath);
   table.add("other_texts", &arguments->other_texts, "Of its texts", Role::kPath);
   table.add("json", &arguments->json, "Write the result here, too; -: standard output, nothing else",
-            Role::kPath);
+            Role::kOutput);
   table.section("Distance (rows are scaled to unit length, not centred)");
   table.add("projections", &arguments->sliced.projections, "Random planes");
   table.add("seed", &arguments->sliced.seed, "Of the planes");

@@ -59,7 +59,7 @@ Action add_similarity(CLI::App& app) {
   table.add("x", &arguments->x, "Embeddings of some things", Role::kPath);
   table.add("y", &arguments->y, "Other embeddings of the same things: row i belongs to row i", Role::kPath);
   table.add("json", &arguments->json, "Write the result here, too; -: standard output, nothing else",
-            Role::kPath);
+            Role::kOutput);
   table.section("Measures");
   table.add("k", &arguments->k, "Neighbours, by cosine, of which the common ones are counted");
   add_machine_options(table, arguments->machine);

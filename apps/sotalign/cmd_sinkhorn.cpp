@@ -87,9 +87,9 @@ Action add_sinkhorn(CLI::App& app) {
   table.add("a", &arguments->a, "Weights of the rows, .npy [n]; default: uniform", Role::kPath);
   table.add("b", &arguments->b, "Weights of the columns, .npy [m]", Role::kPath);
   table.add("start", &arguments->start, "Potentials to start from, as --potentials writes them", Role::kPath);
-  table.add("plan", &arguments->plan, "Write the plan here, .npy [n, m] float32", Role::kPath);
+  table.add("plan", &arguments->plan, "Write the plan here, .npy [n, m] float32", Role::kOutput);
   table.add("potentials", &arguments->potentials, "Write u [n] and v [m] here, .safetensors float64",
-            Role::kPath);
+            Role::kOutput);
   table.section("Optimal transport");
   table.add("epsilon", &options.epsilon, "Entropic regularisation");
   add_solver_options(table, options);

@@ -77,8 +77,8 @@ Action add_teacher(CLI::App& app) {
   OptionTable table(app);
   add_data_options(table, arguments->data);
   table.section("Output");
-  table.add("out", &arguments->out, "Model file (.safetensors); replaced if it exists", Role::kPath);
-  table.add("json", &arguments->json, "Write the figures to this file; -: to standard output", Role::kPath);
+  table.add("out", &arguments->out, "Model file (.safetensors); replaced if it exists", Role::kOutput);
+  table.add("json", &arguments->json, "Write the figures to this file; -: to standard output", Role::kOutput);
   add_teacher_options(table, arguments->teacher);
   table.add("seed", &arguments->teacher.seed, "Of cross-validation's folds, and of the contrastive teacher");
   add_machine_options(table, arguments->machine);

@@ -58,7 +58,7 @@ Action add_zeroshot(CLI::App& app) {
             Role::kPath);
   table.add("json", &arguments->json,
             "Write the result here, too, with counts of each class;\n-: standard output, nothing else",
-            Role::kPath);
+            Role::kOutput);
   table.section("Model");
   add_projection_option(table, arguments->projection);
   add_machine_options(table, arguments->machine);

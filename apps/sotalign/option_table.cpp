@@ -54,7 +54,9 @@ std::string type_name(const Target& target, Role role) {
                         [](std::optional<double>*) -> std::string { return "X"; },
                         [](bool*) -> std::string { return "true|false"; },
                         [](Symmetrize*) -> std::string { return "true|false"; },
-                        [&](std::string*) -> std::string { return role == Role::kPath ? "FILE" : "NAME"; },
+                        [&](std::string*) -> std::string {
+                          return role == Role::kPath || role == Role::kOutput ? "FILE" : "NAME";
+                        },
                         [](std::vector<int64_t>*) -> std::string { return "N,N,..."; },
                         [](AutoOr<int64_t>) -> std::string { return "auto|N"; },
                         [](AutoOr<double>) -> std::string { return "auto|X"; },
@@ -231,6 +233,9 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
              !initial.is_array()) {
     option->default_str(initial.is_string() ? initial.get<std::string>() : initial.dump());
   }
+  if (role == Role::kPath || role == Role::kOutput)
+    files_->add(flag, std::get<std::string*>(target),
+                role == Role::kPath ? FileOptions::Use::kInput : FileOptions::Use::kOutput);
   entries_.push_back({key, std::move(target), role, option});
 }
 

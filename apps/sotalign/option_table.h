@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -13,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include "file_options.h"
 #include "sotalign/ot/sinkhorn.h"
 
 namespace sotalign::app {
@@ -51,7 +53,8 @@ using Target = std::variant<int64_t*, uint64_t*, double*, std::optional<double>*
                             std::string*, std::vector<int64_t>*, AutoOr<int64_t>, AutoOr<double>, Choice>;
 
 enum class Role {
-  kPath,      ///< a file or directory
+  kPath,      ///< a file to read, or a directory
+  kOutput,    ///< a file to write: not the same one as another option's
   kMachine,   ///< where and how to run, not what is computed
   kTraining,  ///< what is computed
 };
@@ -59,7 +62,9 @@ enum class Role {
 class OptionTable {
  public:
   /// Flags are registered with `app`, which outlives the table, and the variables outlive both.
-  explicit OptionTable(CLI::App& app) : app_(app) {}
+  explicit OptionTable(CLI::App& app) : app_(app) {
+    app.callback([files = files_] { files->check(); });
+  }
 
   /// Heading, in the help text, of the options that follow.
   void section(std::string name) { section_ = std::move(name); }
@@ -96,6 +101,7 @@ class OptionTable {
   CLI::App& app_;
   std::string section_ = "Options";
   std::vector<Entry> entries_;
+  std::shared_ptr<FileOptions> files_ = std::make_shared<FileOptions>();  // tables end before the parsing
 };
 
 /// "--klot-weight" of "klot_weight".

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -21,6 +23,18 @@ std::string directory_of(const std::string& path) {
   const std::string parent = fs::path(path).parent_path();
   return parent.empty() ? "." : parent;
 }
+
+/// Gives `file` the owner, group and permissions of what it will replace, as far as the system lets it. A
+/// group that cannot be kept is another one: it gets what everybody has.
+void take_over(int file, const struct stat& replaced) {
+  mode_t mode = replaced.st_mode & 0777;  // without set-user-ID and the like: these are other bytes
+  if (fchown(file, replaced.st_uid, replaced.st_gid) != 0 &&
+      fchown(file, static_cast<uid_t>(-1), replaced.st_gid) != 0) {
+    const mode_t others = mode & 07;
+    mode = (mode & 0707) | (mode & (others << 3));
+  }
+  fchmod(file, mode);  // a file system without permissions has none to keep
+}
 }  // namespace
 
 AtomicFile::AtomicFile(const std::string& path) : path_(path) {
@@ -38,12 +52,16 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
   // The name does not contain the target's, which may already be as long as names can be. O_EXCL makes it
   // unique also among machines that share the directory.
   static std::atomic<unsigned> counter{0};
+  struct stat replaced {};
+  const bool replaces = stat(path_.c_str(), &replaced) == 0;
   int fd = -1;
   do {
     temporary_ = fmt::format("{}/.sotalign-{}-{}.tmp", directory_of(path_), getpid(), counter++);
-    fd = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    fd = open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, replaces ? 0600 : 0666);
   } while (fd < 0 && errno == EEXIST);
   if (fd < 0) fail("create");
+  flock(fd, LOCK_EX | LOCK_NB);
+  if (replaces) take_over(fd, replaced);
   file_ = fdopen(fd, "wb");
   if (file_ == nullptr) {
     const int reason = errno;

@@ -15,7 +15,9 @@ namespace sotalign {
 ///   file.commit();
 ///
 /// Every failure throws IoError with the path and the system's reason. A symbolic link is followed: the file
-/// it points to is replaced.
+/// it points to is replaced. A file that is replaced keeps its permissions and, where this process may give
+/// files away, its owner and group. The temporary file, ".sotalign-PID-N.tmp", is locked (flock) while it is
+/// written, so that one without a writer can be told.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
