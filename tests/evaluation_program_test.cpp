@@ -162,7 +162,7 @@ TEST_F(EvaluationProgram, Shift) {
   EXPECT_NEAR(other["images"]["distance"], image_side, 5 * other["images"]["standard_error"].get<double>());
   for (const char* threads : {"1", "3"}) {
     std::vector<std::string> with = both;
-    with.insert(with.end(), {"--threads", threads});
+    with.insert(with.end(), {"--threads", threads, "--force-threads"});
     EXPECT_EQ(json(with)["images"], other["images"]);
   }
   const std::string line = run(both).out;

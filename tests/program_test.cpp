@@ -575,8 +575,8 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
 
   // A new option has to join this test. These are about files and the machine:
   const std::set<std::string> without_effect = {
-      "pairs_images", "pairs_texts", "images",  "texts", "val_images",       "val_texts",
-      "out",          "device",      "threads", "quiet", "checkpoint_every", "log_every"};
+      "pairs_images", "pairs_texts", "images",        "texts", "val_images",       "val_texts", "out",
+      "device",       "threads",     "force_threads", "quiet", "checkpoint_every", "log_every"};
   const Json config = Json::parse(read_file(files / "base/config.json"));
   for (const auto& [key, value] : config.items())
     EXPECT_TRUE(tested.count(key) == 1 || without_effect.count(key) == 1) << key;

@@ -373,7 +373,7 @@ TEST_F(StudyProgram, ResumeTakesMoreSeedsAndRefusesOtherRows) {
   expect_refused({"study", "--out", path("out"), "--resume"}, {"fingerprint"});
   write_file(path("out/study.json"), "{\"runs\": 3}");
   expect_refused({"study", "--out", path("out"), "--resume"}, {"study.json", "expected the runs of a study"});
-  expect_refused({"study", "--out", path("nowhere"), "--resume"}, {"nowhere", "no study.json"});
+  expect_refused({"study", "--out", path("nowhere"), "--resume"}, {"nowhere", "no config.json"});
   expect_refused(command("out"), {path("out"), "--resume"});
 }
 

@@ -244,7 +244,7 @@ TEST_F(SweepProgram, ResumeRefusesOtherOptions) {
   }
   EXPECT_EQ(run_program({"sweep", "--out", path("out"), "--resume", "--steps", "2"}).exit_code, 2);
   EXPECT_EQ(read_file(path("out/sweep.json")), before);
-  expect_refused({"--vary", "klot_weight=0,3", "--resume"}, {"sweep.json", "cannot read"});
+  expect_refused({"--vary", "klot_weight=0,3", "--resume"}, {"expected a run to continue", "no sweep.json"});
   write_file(path("out/sweep.json"), "{\"runs\": []}");
   const ProgramResult broken = run_program({"sweep", "--out", path("out"), "--resume"});
   EXPECT_EQ(broken.exit_code, 2);

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "command.h"
 #include "emoji.h"
@@ -14,7 +14,7 @@
 #include "options.h"
 #include "progress.h"
 #include "report.h"
-#include "run_directory.h"
+#include "run_lock.h"
 #include "sotalign/eval/top_k.h"
 #include "sotalign/io/npy.h"
 
@@ -73,7 +73,8 @@ class Demo {
         progress_(arguments.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal) {}
 
   int run() {
-    if (!arguments_.out.empty()) RunDirectory::require_creatable(arguments_.out);
+    std::optional<RunLock> lock;
+    if (!arguments_.out.empty()) lock.emplace(arguments_.out, RunLock::Kind::kNew, "sotalign demo");
     progress_.print(fmt::format(
         "{} emoji as an image encoder (MobileNetV2) sees them, and their names as a text encoder (Universal\n"
         "Sentence Encoder) does. The encoders have never met. {} emoji come with their names; of {} others\n"
@@ -98,7 +99,8 @@ class Demo {
         "  teacher: linear map fitted on the pairs; SAIL: trained on the pairs alone;\n"
         "  SOTAlign: trained on the pairs and, guided by the teacher, on everything unpaired.\n");
     show_retrievals();
-    if (!arguments_.out.empty()) save(sotalign_trainer.model());
+    if (lock) lock->begun();
+    if (lock) save(sotalign_trainer.model());
     suggest();
     return 0;
   }
@@ -212,7 +214,6 @@ class Demo {
   /// Everything that the other commands need to repeat this.
   void save(const Model& model) {
     const std::string& out = arguments_.out;
-    std::filesystem::create_directories(out);
     write_npy(out + "/pairs_images.npy", pair_images_.view());
     write_npy(out + "/pairs_texts.npy", pair_texts_.view());
     write_npy(out + "/images.npy", images_.view());

@@ -5,11 +5,13 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "command.h"
 #include "files.h"
 #include "interrupt.h"
 #include "run_directory.h"
+#include "run_lock.h"
 #include "sotalign/core/error.h"
 #include "study.h"
 
@@ -58,19 +60,36 @@ void make_absolute(StudyConfig& config) {
     if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();
 }
 
+/// Whether there is a study.json; a kill in front of the first one leaves none. Throws IoError if there has
+/// been one.
+bool find_runs(const RunDirectory& directory) {
+  if (std::filesystem::exists(directory.study())) return true;
+  const std::string report = directory.path() + "/study.md";
+  if (std::filesystem::exists(report))
+    throw IoError(
+        fmt::format("{}: expected the runs of the study that {} is of, found no such file; put it "
+                    "back, or start again in another directory",
+                    directory.study(), report));
+  return false;
+}
+
 int run(Arguments& arguments) {
   StudyConfig& config = arguments.config;
   if (!arguments.dry_run) require(config.out, "out");
   RunDirectory directory(config.out);
-  const std::string kept_plan = config.out + "/plan.json";
   std::string plan_path = config.plan;
+  std::optional<RunLock> lock;
+  bool has_runs = false;
   if (arguments.resume) {
-    if (!std::filesystem::exists(config.out + "/study.json"))
-      throw IoError(fmt::format("{}: expected a study to continue, found no study.json", config.out));
+    directory.require("config.json");
+    if (!arguments.dry_run) lock.emplace(config.out, RunLock::Kind::kResumed, "sotalign study");
     arguments.table.read_config(directory.config());
-    if (plan_path.empty()) plan_path = kept_plan;
+    has_runs = find_runs(directory);
+    // A kill may have come between config.json and plan.json: then the plan is still the one in the former.
+    if (plan_path.empty())
+      plan_path = std::filesystem::exists(directory.plan()) ? directory.plan() : config.plan;
   } else if (!arguments.dry_run) {
-    RunDirectory::require_creatable(config.out);
+    lock.emplace(config.out, RunLock::Kind::kNew, "sotalign study");
   }
   require(config.files.images, "images");
   require(config.files.texts, "texts");
@@ -82,13 +101,21 @@ int run(Arguments& arguments) {
     fmt::print("{}\n", study.overview());
     return 0;
   }
-  if (arguments.resume) study.resume();
-  directory.create(arguments.table.values());
-  write_json(kept_plan, plan.json);
-  if (study.run(command)) return 0;
-  if (!config.machine.quiet)
-    fmt::print("stopped; to continue: sotalign study --out {} --resume\n", config.out);
-  return kInterrupted;
+  if (has_runs) study.resume();
+  catch_interrupts();
+  const auto save_plan = [&] { write_json(not_a_link(directory.plan()), plan.json); };
+  // config.json is what a study can be continued from; until then the plan there is that of the runs so far.
+  if (arguments.resume) save_plan();
+  write_json(not_a_link(directory.config()), arguments.table.values());
+  lock->begun();
+  if (!arguments.resume) save_plan();
+  Progress progress(config.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal);
+  if (arguments.resume && !has_runs)
+    progress.print("resume    no run was saved; starting with the first one");
+  const std::string resuming = fmt::format("sotalign study --out {} --resume", config.out);
+  if (!study.run(command)) return say_left(progress, "sotalign study", "stopped; to continue: " + resuming);
+  if (lost_output().empty()) return 0;
+  return say_left(progress, "sotalign study", "the study is complete; to go through it again: " + resuming);
 }
 
 }  // namespace

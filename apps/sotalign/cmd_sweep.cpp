@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "command.h"
 #include "files.h"
@@ -76,8 +77,11 @@ int run(SweepArguments& arguments, bool given) {
   make_absolute(arguments.test_images);
   make_absolute(arguments.test_texts);
   Json stored;
+  std::optional<RunLock> lock;
   if (arguments.resume) {
-    const std::string path = config.out + "/sweep.json";
+    RunDirectory(config.out).require("sweep.json");
+    lock.emplace(config.out, RunLock::Kind::kResumed, "sotalign sweep");
+    const std::string path = RunDirectory(config.out).sweep();
     try {
       stored = Json::parse(read_text(path));
       continue_with(arguments, stored, path, given);
@@ -85,14 +89,14 @@ int run(SweepArguments& arguments, bool given) {
       throw IoError(fmt::format("{}: expected what sotalign sweep writes: {}", path, error.what()));
     }
   } else {
-    RunDirectory::require_creatable(config.out);
+    lock.emplace(config.out, RunLock::Kind::kNew, "sotalign sweep");
   }
   const std::vector<SweepRun> runs = plan_runs(arguments.space, arguments.table, config);
   check_each(runs, check_config);
   const SweepData data = read_data(arguments);
   Context context = make_context(config.machine);
   check_each(runs, [&](const TrainConfig& c) { check_training(context, data.training.view(), c.train); });
-  return run_sweep(arguments, context, data, runs, stored);
+  return run_sweep(arguments, context, data, runs, stored, *lock);
 }
 
 }  // namespace

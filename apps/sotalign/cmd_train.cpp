@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 #include <memory>
+#include <optional>
 
 #include "command.h"
 #include "files.h"
@@ -14,6 +16,7 @@
 #include "progress.h"
 #include "report.h"
 #include "run_directory.h"
+#include "run_lock.h"
 #include "sotalign/core/error.h"
 #include "training.h"
 
@@ -37,8 +40,9 @@ std::string percent(double fraction) { return fmt::format("{:.1f}", 100 * fracti
 
 class Training {
  public:
-  Training(Arguments& arguments, Context& context, const Dataset& data)
+  Training(Arguments& arguments, Context& context, const Dataset& data, RunLock& lock)
       : arguments_(arguments),
+        lock_(lock),
         config_(arguments.config),
         run_(config_.out),
         context_(context),
@@ -47,18 +51,22 @@ class Training {
         progress_(config_.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal) {}
 
   int run() {
-    if (arguments_.resume) trainer_.load_checkpoint(run_.checkpoint());
+    const bool has_checkpoint = arguments_.resume && find_checkpoint();
+    if (has_checkpoint) trainer_.load_checkpoint(run_.checkpoint());
     if (arguments_.stop_after > 0 && arguments_.stop_after <= trainer_.steps_done())
       throw InvalidArgument(
           fmt::format("--stop-after: expected more than the {} steps already done, found {}",
                       trainer_.steps_done(), arguments_.stop_after));
     const TeacherOptions asked = config_.train.teacher;
     keep_choices(arguments_.config, trainer_);
-    if (!arguments_.resume) run_.create(arguments_.table.values());
-    if (trainer_.teacher_search()) write_json(run_.teacher(), to_json(*trainer_.teacher_search(), asked));
+    catch_interrupts();
+    // A run without a checkpoint begins here, with the options of this process.
+    if (!has_checkpoint) write_json(not_a_link(run_.config()), arguments_.table.values());
+    lock_.begun();
+    if (trainer_.teacher_search())
+      write_json(not_a_link(run_.teacher()), to_json(*trainer_.teacher_search(), asked));
     print_header();
     metrics_ = std::make_unique<MetricsFile>(run_.metrics(), trainer_.steps_done());
-    catch_interrupts();
     progress_.start("train", trainer_.steps_done(), config_.train.steps);
     while (!trainer_.finished()) {
       trainer_.train_step();
@@ -71,10 +79,24 @@ class Training {
       if (stop && !trainer_.finished()) return stopped();
     }
     finish();
-    return 0;
+    if (lost_output().empty()) return 0;
+    return say_left(progress_, "sotalign train",
+                    fmt::format("the run is complete; to see its figures: {}", resuming()));
   }
 
  private:
+  /// Whether there is a checkpoint to continue from; a kill in front of the first one leaves none.
+  bool find_checkpoint() const {
+    if (std::filesystem::exists(std::filesystem::symlink_status(run_.checkpoint()))) {
+      run_.require("checkpoint.safetensors");
+      return true;
+    }
+    run_.require_no_checkpoint_lost(config_.checkpoint_every);
+    return false;
+  }
+
+  std::string resuming() const { return fmt::format("sotalign train --out {} --resume", run_.path()); }
+
   /// Every `every` steps, and at the end; 0: at the end alone.
   bool due(int64_t every) const {
     return trainer_.finished() || (every > 0 && trainer_.steps_done() % every == 0);
@@ -99,9 +121,11 @@ class Training {
     progress_.print(fmt::format("model     {} parameters, {} dimensions; {}", model.parameters.size(),
                                 model.dim(Projection::kHeads), describe(config_.train)));
     if (trainer_.klot_memory()) progress_.print("klot      affinities " + trainer_.klot_memory()->reason);
-    if (arguments_.resume)
-      progress_.print(
-          fmt::format("resume    {} of {} steps are done", trainer_.steps_done(), config_.train.steps));
+    if (!arguments_.resume) return;
+    progress_.print(
+        trainer_.steps_done() == 0
+            ? std::string("resume    no checkpoint was saved; starting at step 0")
+            : fmt::format("resume    {} of {} steps are done", trainer_.steps_done(), config_.train.steps));
   }
 
   std::string numbers(const StepMetrics& m) const {
@@ -128,13 +152,14 @@ class Training {
 
   void save_checkpoint() {
     trainer_.metrics();  // throws if the numbers went wild: an older checkpoint is worth more than that
-    trainer_.save_checkpoint(run_.checkpoint());
+    metrics_->sync();
+    trainer_.save_checkpoint(not_a_link(run_.checkpoint()));
   }
 
   int stopped() {
-    progress_.print(fmt::format("stopped after step {} of {}; to continue: sotalign train --out {} --resume",
-                                trainer_.steps_done(), config_.train.steps, run_.path()));
-    return interrupted() ? kInterrupted : 0;
+    return say_left(progress_, "sotalign train",
+                    fmt::format("stopped after step {} of {}; to continue: {}", trainer_.steps_done(),
+                                config_.train.steps, resuming()));
   }
 
   void finish() {
@@ -156,8 +181,9 @@ class Training {
     summary["seconds"] = seconds();
     summary["device"] = to_string(context_.device());
     summary["threads"] = context_.threads();
-    save_model(run_.model(), trainer_, arguments_.table, model_step);
-    write_json(run_.summary(), summary);
+    metrics_->sync();
+    save_model(not_a_link(run_.model()), trainer_, arguments_.table, model_step);
+    write_json(not_a_link(run_.summary()), summary);
     progress_.print(fmt::format(
         "{}\nfiles     {}: model.safetensors, metrics.jsonl, summary.json, config.json", table, run_.path()));
     progress_.print(fmt::format(
@@ -165,6 +191,7 @@ class Training {
   }
 
   Arguments& arguments_;
+  RunLock& lock_;
   const TrainConfig& config_;
   RunDirectory run_;
   Context& context_;
@@ -187,18 +214,20 @@ int run(Arguments& arguments) {
             fmt::format("{}: --resume continues with the options in {}/config.json", flag, out));
     if (!arguments.config_path.empty())
       throw InvalidArgument(fmt::format("--config: --resume continues with {}/config.json", out));
-    RunDirectory::require_resumable(out);
+    RunDirectory(out).require("config.json");
     arguments.config_path = RunDirectory(out).config();
   }
+  std::optional<RunLock> lock;
+  if (arguments.resume) lock.emplace(out, RunLock::Kind::kResumed, "sotalign train");
   if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
   require(config.out, "out");
   check_config(config);
   require_at_least("stop_after", arguments.stop_after, 0);
-  if (!arguments.resume) RunDirectory::require_creatable(config.out);
+  if (!arguments.resume) lock.emplace(config.out, RunLock::Kind::kNew, "sotalign train");
   make_absolute(config.data);
   const Dataset data = read_dataset(config.data);
   Context context = make_context(config.machine);
-  return Training(arguments, context, data).run();
+  return Training(arguments, context, data, *lock).run();
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,8 +14,11 @@
 #include <new>
 
 #include "command.h"
+#include "interrupt.h"
 #include "option_table.h"
 #include "sotalign/core/error.h"
+#include "standard_streams.h"
+#include "threads.h"
 
 namespace {
 
@@ -114,6 +118,7 @@ int run(int argc, char** argv, std::string& name) {
   if (!action)
     throw InvalidArgument(
         "expected a command; 'sotalign --help' lists them, 'sotalign demo' is a first look");
+  app::start_default_threads();
   return action();
 }
 
@@ -130,10 +135,14 @@ void wait_briefly(char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!app::open_closed_streams()) return kFailure;
   wait_briefly(argv);
+  // A file beyond the user's limit shall be a write that fails, with a message, and not a signal.
+  std::signal(SIGXFSZ, SIG_IGN);
   std::string name = "sotalign", message;
   try {
     const int code = run(argc, argv, name);
+    if (!app::lost_output().empty()) return code;  // it has been said
     // Output that could not be written, to a full disk for instance, is a failure.
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
     message = fmt::format("cannot write to standard output: {}", std::strerror(errno));
@@ -142,6 +151,7 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     message = error.what();
   }
-  fmt::print(stderr, "{}: {}\n", name, one_line(message));
+  // Where standard error, too, cannot be written there is nobody to tell.
+  std::fputs(fmt::format("{}: {}\n", name, one_line(message)).c_str(), stderr);
   return kFailure;
 }

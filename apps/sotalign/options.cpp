@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sotalign/core/error.h"
+#include "threads.h"
 
 namespace sotalign::app {
 
@@ -13,6 +14,8 @@ void add_machine_options(OptionTable& table, Machine& machine) {
   table.add("device", &machine.device, "auto, cpu, cuda or cuda:INDEX", Role::kMachine);
   table.add("threads", &machine.threads, "CPU threads; 0: all cores. Same threads, same bits",
             Role::kMachine);
+  table.add("force_threads", &machine.force_threads,
+            "Use them all, more than cores, too: slow, but the same bits", Role::kMachine);
   table.add("quiet", &machine.quiet, "Print nothing but errors", Role::kMachine);
 }
 
@@ -171,9 +174,11 @@ void add_projection_option(OptionTable& table, Projection& projection) {
 }
 
 Context make_context(const Machine& machine) {
+  const Device device = parse_device(machine.device);
+  const int64_t threads =
+      start_threads({.asked = machine.threads, .forced = machine.force_threads}, !machine.quiet);
   // Beyond the range of int, too, the library shall say what it accepts.
-  return Context(parse_device(machine.device),
-                 static_cast<int>(std::clamp<int64_t>(machine.threads, -1, 1 << 20)));
+  return Context(device, static_cast<int>(std::clamp<int64_t>(threads, -1, 1 << 20)));
 }
 
 std::string describe_device(const Context& context, const Machine& machine) {

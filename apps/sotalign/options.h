@@ -13,6 +13,7 @@ namespace sotalign::app {
 struct Machine {
   std::string device = "auto";
   int64_t threads = 0;
+  bool force_threads = false;
   bool quiet = false;
 };
 
@@ -63,7 +64,8 @@ void add_solver_options(OptionTable& table, Options& options) {
       "Of that matrix; ladder: bfloat16 until the last iterations");
 }
 
-/// Throws InvalidArgument for a device or a number of threads that there is not.
+/// Throws InvalidArgument for a device or a number of threads that there is not, and Error for threads that
+/// cannot be started. More threads than cores are not used unless forced; standard error says so.
 Context make_context(const Machine& machine);
 
 /// "cuda:0, NVIDIA H200", or "cpu, 2 threads" followed, where that was not asked for, by the reason.

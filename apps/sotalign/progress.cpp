@@ -5,8 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 
+#include "interrupt.h"
 #include "report.h"
 
 namespace sotalign::app {
@@ -26,10 +28,10 @@ Progress::Progress(Verbosity verbosity)
     : quiet_(verbosity == Verbosity::kQuiet), width_(quiet_ ? 0 : terminal_width()) {}
 
 void Progress::print(const std::string& text) {
-  if (quiet_) return;
+  if (quiet_ || !lost_output().empty()) return;
   clear();
-  fmt::print("{}\n", text);
-  std::fflush(stdout);
+  errno = 0;
+  if (std::fputs((text + '\n').c_str(), stdout) < 0 || std::fflush(stdout) != 0) lose_output(errno);
 }
 
 void Progress::start(const std::string& name, int64_t done, int64_t total) {
@@ -55,7 +57,7 @@ void Progress::update(int64_t step, const std::string& numbers) {
     text = name_ + text;
   }
   text.resize(std::min(text.size(), static_cast<size_t>(std::max(1, width_ - 1))));
-  fmt::print(stderr, "\r\x1b[K{}", text);
+  std::fputs(("\r\x1b[K" + text).c_str(), stderr);  // the terminal may be gone: then nobody misses it
   std::fflush(stderr);
   drawn_ = true;
   drawn_at_ = Clock::now();
@@ -75,6 +77,14 @@ double Progress::steps_per_second(int64_t step) const {
 
 double Progress::remaining_seconds(int64_t step) const {
   return step > first_ ? static_cast<double>(total_ - step) / steps_per_second(step) : 0.0;
+}
+
+int say_left(Progress& progress, const std::string& command, const std::string& text) {
+  progress.print(text);
+  progress.clear();
+  if (const std::string lost = lost_output(); !lost.empty())
+    std::fputs(fmt::format("{}: {}; {}\n", command, lost, text).c_str(), stderr);
+  return interrupted() ? kInterrupted : 0;
 }
 
 }  // namespace sotalign::app

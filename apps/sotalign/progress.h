@@ -17,7 +17,7 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// A line, or several, on standard output.
+  /// A line, or several, on standard output; lose_output() is told if that fails.
   void print(const std::string& text);
 
   /// Whether there is a bar; without one, callers print lines now and then.
@@ -43,5 +43,9 @@ class Progress {
   int64_t first_ = 0, total_ = 0;
   Clock::time_point started_ = Clock::now(), drawn_at_ = {};
 };
+
+/// Says what became of a run that was left, or whose output was lost, on standard output or, where that is
+/// gone, in a line on standard error that begins with `command`. The exit code.
+int say_left(Progress& progress, const std::string& command, const std::string& text);
 
 }  // namespace sotalign::app

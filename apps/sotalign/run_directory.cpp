@@ -1,11 +1,14 @@
 #include "run_directory.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <iterator>
 #include <sstream>
 
 #include "files.h"
@@ -16,48 +19,45 @@ namespace sotalign::app {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-void RunDirectory::require_creatable(const std::string& path) {
+const std::string& not_a_link(const std::string& path) {
+  std::error_code ignored;
+  if (fs::is_symlink(fs::symlink_status(path, ignored)))
+    throw IoError(fmt::format("{}: expected a file of this run, found a symbolic link", path));
+  return path;
+}
+
+bool RunDirectory::has_file(const std::string& name) {
+  constexpr const char* kFiles[] = {
+      "config.json",       "teacher.json", "metrics.jsonl", "checkpoint.safetensors",
+      "model.safetensors", "summary.json", "sweep.json",    "sweep.csv",
+      "sweep.svg",         "study.json",   "plan.json",     "study.md",
+      "pairs.svg",         "unpaired.svg", "shift.svg"};
+  return std::find(std::begin(kFiles), std::end(kFiles), name) != std::end(kFiles);
+}
+
+void RunDirectory::require(const std::string& name) const {
   std::error_code error;
-  if (fs::exists(fs::symlink_status(path, error)))
-    throw InvalidArgument(
-        fmt::format("{}: expected a directory that does not exist yet, found one that does; to continue a "
-                    "run, add --resume",
-                    path));
-  fs::path parent = fs::absolute(path).lexically_normal();
-  if (!parent.has_filename()) parent = parent.parent_path();  // of "run/"
-  do parent = parent.parent_path();
-  while (parent.has_relative_path() && !fs::exists(parent, error) && !error);
-  const auto fail = [&](const char* reason) {
-    throw IoError(fmt::format("{}: cannot make this directory: {}: {}", path, parent.string(), reason));
+  if (!fs::is_regular_file(path_ + "/" + name, error))
+    throw IoError(fmt::format("{}: expected a run to continue, found no {} in it", path_, name));
+}
+
+void RunDirectory::require_no_checkpoint_lost(int64_t checkpoint_every) const {
+  const auto lost = [&](const std::string& sign) {
+    throw IoError(
+        fmt::format("{}: expected the checkpoint of a run that has {}, found none; put it back, or train "
+                    "again in another directory",
+                    checkpoint(), sign));
   };
-  if (error) fail(error.message().c_str());
-  if (!fs::is_directory(parent, error)) fail("expected a directory, found a file");
-  if (access(parent.c_str(), W_OK | X_OK) != 0) fail(std::strerror(errno));
-}
-
-void RunDirectory::require_resumable(const std::string& path) {
-  const RunDirectory run(path);
-  for (const std::string& file : {run.config(), run.checkpoint()}) {
-    std::error_code error;
-    if (!fs::is_regular_file(file, error))
-      throw IoError(fmt::format("{}: expected a run to continue, found no {}", path, file));
-  }
-}
-
-void make_directory(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) throw IoError(fmt::format("{}: cannot make this directory: {}", path, error.message()));
-}
-
-void RunDirectory::create(const Json& config) {
-  make_directory(path_);
-  try {
-    write_json(this->config(), config);
-  } catch (...) {
-    std::error_code error;
-    fs::remove(path_, error);
-    throw;
+  if (fs::exists(model())) lost("a model");
+  if (checkpoint_every == 0 || !fs::exists(metrics())) return;
+  std::istringstream lines(read_text(metrics()));
+  for (std::string line; std::getline(lines, line);) {
+    const Json json = Json::parse(line, nullptr, false);  // the last line may be cut off
+    if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer()) continue;
+    // In the very step in which a checkpoint is due, the line is written first.
+    if (json["step"].get<int64_t>() > checkpoint_every)
+      lost(fmt::format("metrics of step {} and saves one every {} steps", json["step"].get<int64_t>(),
+                       checkpoint_every));
   }
 }
 
@@ -74,8 +74,9 @@ MetricsFile::MetricsFile(const std::string& path, int64_t last_step)
       if (json.contains("loss")) last_step_ = json;
     }
   }
-  write_text(path, kept);
-  file_.reset(std::fopen(path.c_str(), "ab"));
+  write_text(not_a_link(path), kept);
+  const int descriptor = open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
+  if (descriptor >= 0) file_.reset(fdopen(descriptor, "ab"));
   if (!file_) throw IoError(fmt::format("{}: cannot write: {}", path, std::strerror(errno)));
 }
 
@@ -84,6 +85,11 @@ void MetricsFile::add(const Json& line) {
   if (line.contains("loss")) last_step_ = line;
   const std::string text = line.dump() + "\n";
   if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size() || std::fflush(file_.get()) != 0)
+    throw IoError(fmt::format("{}: cannot write: {}", path_, std::strerror(errno)));
+}
+
+void MetricsFile::sync() {
+  if (fdatasync(fileno(file_.get())) != 0)
     throw IoError(fmt::format("{}: cannot write: {}", path_, std::strerror(errno)));
 }
 

@@ -1,5 +1,5 @@
-// The directory of a training run: config.json, metrics.jsonl, checkpoint.safetensors, model.safetensors and
-// summary.json; and teacher.json where the teacher's numbers were chosen by cross-validation: what "auto"
+// The files of a run. Of a training: config.json, metrics.jsonl, checkpoint.safetensors, model.safetensors
+// and summary.json; and teacher.json where the teacher's numbers were chosen by cross-validation: what "auto"
 // stood for. config.json has the numbers themselves, so that the run is continued with them.
 #pragma once
 
@@ -10,21 +10,23 @@
 
 namespace sotalign::app {
 
-/// With its parents. Throws IoError.
-void make_directory(const std::string& path);
+/// `path`, which is to be written. Throws IoError for a symbolic link: it could lead to a file that is not
+/// the run's.
+const std::string& not_a_link(const std::string& path);
 
+/// Names only: RunLock makes and holds the directory.
 class RunDirectory {
  public:
-  /// Throws InvalidArgument if `path` exists, and IoError if it could not be made. Makes nothing: what can
-  /// fail before the training starts shall leave nothing behind.
-  static void require_creatable(const std::string& path);
-  /// Throws IoError unless there is a checkpoint to continue from.
-  static void require_resumable(const std::string& path);
-
   explicit RunDirectory(std::string path) : path_(std::move(path)) {}
 
-  /// Makes the directory and writes config.json.
-  void create(const nlohmann::ordered_json& config);
+  /// Whether train, sweep or study write a file of this name.
+  static bool has_file(const std::string& name);
+
+  /// Throws IoError unless there is such a file, "config.json".
+  void require(const std::string& name) const;
+  /// Throws IoError unless a run that has no checkpoint is one that had none: metrics.jsonl and
+  /// model.safetensors tell.
+  void require_no_checkpoint_lost(int64_t checkpoint_every) const;
 
   std::string config() const { return path_ + "/config.json"; }
   std::string teacher() const { return path_ + "/teacher.json"; }
@@ -32,13 +34,16 @@ class RunDirectory {
   std::string checkpoint() const { return path_ + "/checkpoint.safetensors"; }
   std::string model() const { return path_ + "/model.safetensors"; }
   std::string summary() const { return path_ + "/summary.json"; }
+  std::string sweep() const { return path_ + "/sweep.json"; }
+  std::string study() const { return path_ + "/study.json"; }
+  std::string plan() const { return path_ + "/plan.json"; }
   const std::string& path() const { return path_; }
 
  private:
   std::string path_;
 };
 
-/// Lines of JSON that are on disk as soon as they are added.
+/// Lines of JSON that every reader sees as soon as they are added.
 class MetricsFile {
  public:
   /// Continues a file: lines behind step `last_step` are dropped.
@@ -46,6 +51,8 @@ class MetricsFile {
 
   /// Throws NumericalError for a number that JSON cannot hold.
   void add(const nlohmann::ordered_json& line);
+  /// Makes the lines durable: before a checkpoint that counts on them. Throws IoError.
+  void sync();
   /// The last line of a step, kept or added.
   const nlohmann::ordered_json& last_step() const { return last_step_; }
   /// "seconds" of the last line that was kept; 0 without one.

@@ -141,7 +141,6 @@ bool Study::run(const std::string& command) {
   progress_.print("device    " + describe_device(context_, config_.machine));
   progress_.print(overview());
   results_->write(Json::array());
-  catch_interrupts();
   for (size_t i = 0; i < schedule_.size(); ++i) {
     const auto& [cell, role, setting, seed] = schedule_[i];
     const bool tuning = role == StudyRole::kTuning;
@@ -149,6 +148,7 @@ bool Study::run(const std::string& command) {
         tuning ? tuning_run(*cell, setting, seed)
                : final_run(*cell, select_setting(*results_, *cell, config_.seeds).selected, seed);
     if (results_->find(run) != nullptr) continue;
+    if (interrupted()) return false;
     const std::string name = fmt::format("{}/{} {}", i + 1, schedule_.size(), describe(run));
     StudyResult result;
     try {
@@ -234,8 +234,8 @@ void Study::report(const std::string& command) {
     if (record.contains("error"))
       facts.errors.push_back(fmt::format("{}: {}", record["key"].dump(), record["error"].get<std::string>()));
   for (const StudyPlot& plot : study_plots(plan_, entries, sizes_))
-    write_text(config_.out + "/" + plot.file, plot.svg);
-  write_text(config_.out + "/study.md", study_markdown(plan_, entries, facts));
+    write_text(not_a_link(config_.out + "/" + plot.file), plot.svg);
+  write_text(not_a_link(config_.out + "/study.md"), study_markdown(plan_, entries, facts));
   progress_.print(fmt::format("files     {}: study.md, study.json, plan.json and plots; {} of runs",
                               config_.out, duration(results_->seconds())));
 }

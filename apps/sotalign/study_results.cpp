@@ -4,6 +4,7 @@
 
 #include "files.h"
 #include "report.h"
+#include "run_directory.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
@@ -58,7 +59,7 @@ void StudyResults::write(const Json& cells) const {
   file["seconds"] = seconds();
   file["runs"] = records_;
   file["cells"] = cells;
-  write_json(path_, file);
+  write_json(not_a_link(path_), file);
 }
 
 double StudyResults::seconds() const {

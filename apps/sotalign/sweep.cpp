@@ -48,8 +48,9 @@ class Sweep {
  public:
   /// `stored` is what a sweep to continue has written, or null.
   Sweep(SweepArguments& arguments, Context& context, const SweepData& data, const std::vector<SweepRun>& runs,
-        const Json& stored)
+        const Json& stored, RunLock& lock)
       : arguments_(arguments),
+        lock_(lock),
         context_(context),
         data_(data),
         runs_(runs),
@@ -64,10 +65,10 @@ class Sweep {
   }
 
   int run() {
-    make_directory(directory_.path());
-    save();
-    print_header();
     catch_interrupts();
+    save();
+    lock_.begun();
+    print_header();
     int64_t trained = 0;
     for (size_t i = 0; i < runs_.size(); ++i) {
       if (const SweepResult* known = results_.find(runs_[i].settings)) {
@@ -80,7 +81,9 @@ class Sweep {
       ++trained;
     }
     finish();
-    return 0;
+    if (lost_output().empty()) return 0;
+    return say_left(progress_, "sotalign sweep",
+                    fmt::format("the sweep is complete; to see its figures: {}", resuming()));
   }
 
  private:
@@ -148,10 +151,10 @@ class Sweep {
   /// The model as `train` would write it, and the configuration that makes `train` do so.
   void keep(const Trainer& trainer, int64_t step) {
     keep_choices(arguments_.config, trainer);
-    save_model(directory_.model(), trainer, arguments_.table, step);
+    save_model(not_a_link(directory_.model()), trainer, arguments_.table, step);
     Json config = arguments_.table.values();
     config.erase("out");
-    write_json(directory_.config(), config);
+    write_json(not_a_link(directory_.config()), config);
   }
 
   void save() const {
@@ -163,16 +166,19 @@ class Sweep {
     const SweepResult* best = results_.best();
     json["selected"] = best == nullptr ? Json() : best->settings;
     if (!test_.is_null()) json["test"] = test_;
-    write_json(directory_.path() + "/sweep.json", json);
-    write_text(directory_.path() + "/sweep.csv", results_.to_csv());
-    write_text(directory_.path() + "/sweep.svg", sweep_plot(results_, arguments_.space.random == 0));
+    write_json(not_a_link(directory_.sweep()), json);
+    write_text(not_a_link(directory_.path() + "/sweep.csv"), results_.to_csv());
+    write_text(not_a_link(directory_.path() + "/sweep.svg"),
+               sweep_plot(results_, arguments_.space.random == 0));
   }
 
   int stopped() {
-    progress_.print(fmt::format("stopped after {} of {} runs; to continue: sotalign sweep --out {} --resume",
-                                results_.size(), runs_.size(), directory_.path()));
-    return interrupted() ? kInterrupted : 0;
+    return say_left(progress_, "sotalign sweep",
+                    fmt::format("stopped after {} of {} runs; to continue: {}", results_.size(), runs_.size(),
+                                resuming()));
   }
+
+  std::string resuming() const { return fmt::format("sotalign sweep --out {} --resume", directory_.path()); }
 
   void finish() {
     const SweepResult* best = results_.best();
@@ -204,6 +210,7 @@ class Sweep {
   }
 
   SweepArguments& arguments_;
+  RunLock& lock_;
   Context& context_;
   const SweepData& data_;
   const std::vector<SweepRun>& runs_;
@@ -217,8 +224,8 @@ class Sweep {
 }  // namespace
 
 int run_sweep(SweepArguments& arguments, Context& context, const SweepData& data,
-              const std::vector<SweepRun>& runs, const Json& stored) {
-  return Sweep(arguments, context, data, runs, stored).run();
+              const std::vector<SweepRun>& runs, const Json& stored, RunLock& lock) {
+  return Sweep(arguments, context, data, runs, stored, lock).run();
 }
 
 }  // namespace sotalign::app

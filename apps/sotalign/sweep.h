@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "inputs.h"
+#include "run_lock.h"
 #include "sweep_plan.h"
 
 namespace sotalign::app {
@@ -29,9 +30,9 @@ struct SweepData {
   HostMatrix test_images, test_texts;
 };
 
-/// Everything has been checked. `stored` is the sweep.json of a sweep to continue, or null; throws nlohmann's
-/// exceptions if it is none. The exit code.
+/// Everything has been checked, and `lock` holds the directory. `stored` is the sweep.json of a sweep to
+/// continue, or null; throws nlohmann's exceptions if it is none. The exit code.
 int run_sweep(SweepArguments& arguments, Context& context, const SweepData& data,
-              const std::vector<SweepRun>& runs, const nlohmann::ordered_json& stored);
+              const std::vector<SweepRun>& runs, const nlohmann::ordered_json& stored, RunLock& lock);
 
 }  // namespace sotalign::app
