@@ -91,7 +91,7 @@ class Training {
       run_.require("checkpoint.safetensors");
       return true;
     }
-    run_.require_no_checkpoint_lost(config_.checkpoint_every);
+    run_.require_no_checkpoint_lost();
     return false;
   }
 

@@ -41,7 +41,7 @@ void RunDirectory::require(const std::string& name) const {
     throw IoError(fmt::format("{}: expected a run to continue, found no {} in it", path_, name));
 }
 
-void RunDirectory::require_no_checkpoint_lost(int64_t checkpoint_every) const {
+void RunDirectory::require_no_checkpoint_lost() const {
   const auto lost = [&](const std::string& sign) {
     throw IoError(
         fmt::format("{}: expected the checkpoint of a run that has {}, found none; put it back, or train "
@@ -49,6 +49,8 @@ void RunDirectory::require_no_checkpoint_lost(int64_t checkpoint_every) const {
                     checkpoint(), sign));
   };
   if (fs::exists(model())) lost("a model");
+  // How it was begun, whatever this process was told.
+  const int64_t checkpoint_every = Json::parse(read_text(config())).value("checkpoint_every", int64_t{0});
   if (checkpoint_every == 0 || !fs::exists(metrics())) return;
   std::istringstream lines(read_text(metrics()));
   for (std::string line; std::getline(lines, line);) {

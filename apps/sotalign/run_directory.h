@@ -25,8 +25,8 @@ class RunDirectory {
   /// Throws IoError unless there is such a file, "config.json".
   void require(const std::string& name) const;
   /// Throws IoError unless a run that has no checkpoint is one that had none: metrics.jsonl and
-  /// model.safetensors tell.
-  void require_no_checkpoint_lost(int64_t checkpoint_every) const;
+  /// model.safetensors tell. config.json has been read, and so is one of train.
+  void require_no_checkpoint_lost() const;
 
   std::string config() const { return path_ + "/config.json"; }
   std::string teacher() const { return path_ + "/teacher.json"; }
