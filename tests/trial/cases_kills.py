@@ -1,0 +1,168 @@
+"""Runs that are ended at a random time and continued: the result must be that of a run without a break."""
+import json
+import os
+import signal
+import time
+
+import files
+import world as worlds
+from registry import Finding, kind
+
+ROUNDS = 3  # a run that was continued may be ended again
+
+
+def wait_for(path, process, seconds=20):
+    """Until the file has something in it, or the process has ended."""
+    until = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < until:
+        if os.path.exists(path) and os.path.getsize(path) > 0:
+            return True
+        time.sleep(0.002)
+    return False
+
+
+def continue_to_end(case, command, out, start):
+    """Continues what is in `out`, or starts again where nothing is there. Neither may be a dead end."""
+    if not os.path.exists(out):
+        return case.well(case.run(start), codes=(0,))
+    resumed = case.well(case.run(case.world.resume(command, out)))
+    if resumed.code == 0:
+        return resumed
+    again = case.well(case.run(start))
+    if again.code == 0:
+        return again
+    if "remove" in resumed.err or "delete" in resumed.err:
+        files_there = set(os.listdir(out))
+        case.expect(not files_there & {"model.safetensors", "checkpoint.safetensors"}, "told to remove a checkpoint")
+        for name in files_there:
+            os.remove(os.path.join(out, name))
+        os.rmdir(out)
+        return case.well(case.run(start), codes=(0,))
+    raise Finding(f"a dead end: --resume says {resumed.err.strip()!r}, a new start says {again.err.strip()!r}")
+
+
+def check_end(case, out, outcome, expected):
+    different = worlds.difference(expected, outcome(out))
+    if different:
+        raise Finding(different)
+    left = [name for name in os.listdir(out) if name.endswith(".tmp")]
+    case.expect(not left, f"left behind: {left}")
+
+
+def kill_and_continue(case, command, start, seconds, outcome, expected):
+    out = case.path("run")
+    arguments = start(out)
+    for _ in range(case.random.randint(1, ROUNDS)):
+        process = case.start(arguments)
+        delay = case.random.uniform(0, 1.3 * seconds)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        case.finish(process)
+        case.note(f"killed after {delay:.3f} s")
+        has_checkpoint = os.path.exists(os.path.join(out, "checkpoint.safetensors")) or command == "sweep"
+        arguments = case.world.resume(command, out) if os.path.exists(out) and has_checkpoint else start(out)
+    continue_to_end(case, command, out, start(out))
+    check_end(case, out, outcome, expected)
+    return "continued, the same result"
+
+
+@kind("kill.train", weight=3)
+def train(case):
+    return kill_and_continue(case, "train", case.world.train, case.world.train_seconds, worlds.train_outcome,
+                             case.world.trained)
+
+
+@kind("kill.sweep", weight=2)
+def sweep(case):
+    return kill_and_continue(case, "sweep", case.world.sweep, case.world.sweep_seconds, worlds.sweep_outcome,
+                             case.world.swept)
+
+
+@kind("signal.train", weight=2)
+def signals(case):
+    """A signal that asks to stop, sent while it trains: the step is finished, saved and announced."""
+    out, number = case.path("run"), case.random.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+    # More steps than will be taken, so that it is stopped and not finished.
+    start = case.world.train(out, "--checkpoint-every", 1000)
+    process = case.start(start)
+    wait_for(os.path.join(out, "metrics.jsonl"), process)
+    time.sleep(case.random.uniform(0, 0.05))
+    process.send_signal(number)
+    result = case.finish(process)
+    case.note(f"{number.name} while training")
+    case.well(result, codes=(0, 130))
+    if result.code == 130:
+        case.expect("stopped after step" in result.out, f"{number.name}: stopped without saying so: {result.out[-200:]!r}")
+    continue_to_end(case, "train", out, start)
+    check_end(case, out, worlds.train_outcome, case.world.trained)
+    return f"{number.name}: " + ("stopped, continued, the same result" if result.code else "was done before")
+
+
+@kind("signal.pipe")
+def pipe(case):
+    """The reader of standard output goes away, as in `| head`."""
+    out = case.path("run")
+    start = case.world.train(out)
+    read_end, write_end = os.pipe()
+    process = case.start(start, stdout=write_end)
+    os.close(write_end)
+    if case.random.random() < 0.7:
+        os.read(read_end, case.random.choice([1, 100, 1000]))
+    os.close(read_end)
+    result = case.finish(process)
+    case.note("the reader of its standard output is gone")
+    case.expect(not result.timed_out and result.code >= 0, result.describe())
+    case.expect(result.code in (0, 2, 130), result.describe())
+    continue_to_end(case, "train", out, start)
+    check_end(case, out, worlds.train_outcome, case.world.trained)
+    return "stopped or refused, continued, the same result"
+
+
+@kind("concurrent.train")
+def concurrent(case):
+    """Two runs into one directory: one does it, the other is refused."""
+    out, command = case.path("run"), case.random.choice(["train", "resume", "sweep"])
+    if command == "resume":
+        out = case.world.copy("half", case.place)
+        arguments = case.world.resume("train", out)
+    else:
+        arguments = case.world.train(out) if command == "train" else case.world.sweep(out)
+    first = case.start(arguments)
+    time.sleep(case.random.choice([0, 0, 0.002, 0.01, 0.05]))
+    second = case.start(arguments)
+    results = [case.well(case.finish(p)) for p in (first, second)]
+    codes = sorted(result.code for result in results)
+    case.expect(codes != [2, 2], f"both were refused: {results[0].line!r}, {results[1].line!r}")
+    # The second may have begun when the first had ended: then a finished run is continued, which changes nothing.
+    apart = command == "resume" and min(r.seconds for r in results) < 0.05
+    case.expect(codes == [0, 2] or apart, "two processes had one directory at the same time and both ended with 0")
+    if command == "sweep":
+        check_end(case, out, worlds.sweep_outcome, case.world.swept)
+    else:
+        check_end(case, out, worlds.train_outcome, case.world.trained)
+    return f"{command}: one was refused"
+
+
+@kind("closed.descriptors", weight=2)
+def closed(case):
+    """Standard streams that are not there: files must not take their place."""
+    descriptors = case.random.choice([(0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)])
+    out = case.path("run")
+    good = case.random.random() < 0.6
+    arguments = case.world.train(out) if good else case.world.train(out, "--steps", "x")
+    result = case.run(arguments, closed=descriptors)
+    case.note(f"without descriptors {descriptors}")
+    case.expect(not result.timed_out and result.code >= 0, result.describe())
+    case.expect(result.code in (0, 2), f"exit code {result.code}")
+    if not good:
+        case.expect(result.code == 2, "a wrong option was accepted")
+        return "refused"
+    if result.code == 2:  # output could not be written
+        return "refused"
+    for line in files.read(os.path.join(out, "metrics.jsonl")).decode("utf-8", "replace").splitlines():
+        try:
+            json.loads(line)
+        except ValueError:
+            raise Finding(f"descriptors {descriptors} closed: metrics.jsonl has the line {line[:80]!r}") from None
+    check_end(case, out, worlds.train_outcome, case.world.trained)
+    return "the same result"

@@ -1,0 +1,131 @@
+"""What every case starts from: embeddings, and what undamaged runs on them give. Made once, read by all cases."""
+import json
+import os
+import random
+import shutil
+
+import files
+
+STEPS = 60
+OPTIONS = ["--steps", STEPS, "--validate-every", 7, "--batch-unpaired", 30, "--batch-pairs", 20,
+           "--threads", 1, "--seed", 5]
+VARIED = ["--learning-rate", "0.003", "--klot-weight", 3]
+OFTEN = ["--checkpoint-every", 3, "--log-every", 2]
+FLAGS = {"--pairs-images": "pairs_images.npy", "--pairs-texts": "pairs_texts.npy", "--images": "images.npy",
+         "--texts": "texts.npy", "--val-images": "val_images.npy", "--val-texts": "val_texts.npy"}
+SWEEP = ["--vary", "klot_weight=0,3,10", "--vary", "learning_rate=0.001,0.003"]
+
+
+class Unexpected(Exception):
+    """A run that nothing was done to did not do what it should."""
+
+
+def rows(seed, latent_seed, count, dim):
+    """Linear images of a common latent, with noise. Rows of one latent_seed belong to each other."""
+    latent, noise, maps = random.Random(latent_seed), random.Random(seed), random.Random(dim)
+    weights = [[maps.gauss(0, 1) for _ in range(dim)] for _ in range(5)]
+    result = []
+    for _ in range(count):
+        z = [latent.gauss(0, 1) for _ in range(5)]
+        result.append([sum(a * w[j] for a, w in zip(z, weights)) + 0.3 * noise.gauss(0, 1) for j in range(dim)])
+    return result
+
+
+class World:
+    def __init__(self, program, directory):
+        self.program, self.directory = program, directory
+        os.makedirs(self.data)
+        self.write_data(self.data)
+        self.make_runs()
+
+    @property
+    def data(self):
+        return os.path.join(self.directory, "data")
+
+    def path(self, *parts):
+        return os.path.join(self.directory, *parts)
+
+    @staticmethod
+    def write_data(directory):
+        sizes = [("pairs_images.npy", 1, 1, 40, 12), ("pairs_texts.npy", 2, 1, 40, 9), ("images.npy", 3, 3, 60, 12),
+                 ("texts.npy", 4, 4, 50, 9), ("val_images.npy", 5, 5, 20, 12), ("val_texts.npy", 6, 5, 20, 9)]
+        for name, seed, latent, count, dim in sizes:
+            files.write(os.path.join(directory, name), files.float_rows(rows(seed, latent, count, dim)))
+
+    def inputs(self, directory=None):
+        return [word for flag, name in FLAGS.items() for word in (flag, os.path.join(directory or self.data, name))]
+
+    def train(self, out, *more, data=None):
+        return ["train", *self.inputs(data), *OPTIONS, *VARIED, *OFTEN, "--out", out, *more]
+
+    def sweep(self, out, *more, data=None):
+        return ["sweep", *self.inputs(data), *OPTIONS, *SWEEP, "--out", out, *more]
+
+    def resume(self, command, out, *more):
+        return [command, "--out", out, "--resume", *more]
+
+    def embed(self, model, output):
+        return ["embed", "--model", model, "--side", "text", "--input", self.path("data", "val_texts.npy"), "--output",
+                output, "--threads", 1]
+
+    def eval(self, model, output):
+        return ["eval", "--model", model, "--images", self.path("data", "val_images.npy"), "--texts",
+                self.path("data", "val_texts.npy"), "--json", output, "--threads", 1]
+
+    def must(self, arguments):
+        result = self.program.run(arguments)
+        if result.code != 0:
+            raise Unexpected(f"{result.command}\n{result.describe()}")
+        return result
+
+    def make_runs(self):
+        square, twenty = rows(7, 7, 20, 20), list(range(20))
+        files.write(self.path("square.npy"), files.float_rows([[0.1 * value for value in row] for row in square]))
+        files.write(self.path("ids.npy"), files.integers(twenty))
+        whole, half, sweep = self.path("whole"), self.path("half"), self.path("sweep")
+        self.train_seconds = self.must(self.train(whole)).seconds
+        self.must(self.train(half, "--stop-after", STEPS // 2 + 1))
+        self.sweep_seconds = self.must(self.sweep(sweep)).seconds
+        half_sweep = self.path("half_sweep")
+        self.must(self.sweep(half_sweep, "--stop-after-runs", 3))
+        model = os.path.join(whole, "model.safetensors")
+        self.must(self.embed(model, self.path("embedded.npy")))
+        self.must(self.eval(model, self.path("eval.json")))
+        self.embedded, self.evaluated = files.read(self.path("embedded.npy")), files.read(self.path("eval.json"))
+        self.trained, self.swept = train_outcome(whole), sweep_outcome(sweep)
+
+    def copy(self, name, place):
+        """A copy of one of the runs above, for a case of its own to damage."""
+        target = os.path.join(place, name)
+        shutil.copytree(self.path(name), target)
+        return target
+
+
+def without_seconds(value):
+    """The same JSON without times, which no two runs share, and without where the run was made."""
+    if isinstance(value, dict):
+        return {k: without_seconds(v) for k, v in value.items() if k not in ("seconds", "out")}
+    return [without_seconds(v) for v in value] if isinstance(value, list) else value
+
+
+def train_outcome(out):
+    """Everything of a finished run that another run must repeat."""
+    tensors, _ = files.read_safetensors(os.path.join(out, "model.safetensors"))
+    lines = files.read(os.path.join(out, "metrics.jsonl")).decode().splitlines()
+    summary = json.loads(files.read(os.path.join(out, "summary.json")))
+    return {"model": tensors, "metrics": [without_seconds(json.loads(line)) for line in lines],
+            "summary": without_seconds(summary)}
+
+
+def sweep_outcome(out):
+    tensors, _ = files.read_safetensors(os.path.join(out, "model.safetensors"))
+    sweep = json.loads(files.read(os.path.join(out, "sweep.json")))
+    return {"model": tensors, "runs": without_seconds(sweep["runs"]), "selected": sweep["selected"]}
+
+
+def difference(expected, found, parts=None):
+    """Names the first part that differs, or None."""
+    for part in parts or expected:
+        if expected[part] != found[part]:
+            return f"another {part} than without the disturbance"
+    return None
