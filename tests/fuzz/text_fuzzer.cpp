@@ -3,14 +3,10 @@
 #include <nlohmann/json.hpp>
 
 #include "options.h"
+#include "sotalign/io/json_text.h"
 #include "study_plan.h"
 #include "support/hostile.h"
 #include "support/input_file.h"
-
-#if __has_include("sotalign/io/json_text.h")
-#include "sotalign/io/json_text.h"
-#define SOTALIGN_CHECKS_JSON_TEXT
-#endif
 
 using namespace sotalign;
 
@@ -20,7 +16,6 @@ namespace {
 
 /// What the check lets pass, every parser must take.
 void check_text(const std::string& text) {
-#ifdef SOTALIGN_CHECKS_JSON_TEXT
   if (!fuzz::accepted([&] { check_json_text(text, "input"); })) return;
   try {
     const auto json = nlohmann::ordered_json::parse(text);
@@ -30,9 +25,6 @@ void check_text(const std::string& text) {
   } catch (const nlohmann::json::exception& error) {
     fuzz::finding("text that the check lets pass and the parser does not", error.what());
   }
-#else
-  (void)text;
-#endif
 }
 
 /// Made once: that takes a hundred times as long as to read a configuration.

@@ -82,11 +82,10 @@ def sweep(case):
 def signals(case):
     """A signal that asks to stop, sent while it trains: the step is finished, saved and announced."""
     out, number = case.path("run"), case.random.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-    # More steps than will be taken, so that it is stopped and not finished.
-    start = case.world.train(out, "--checkpoint-every", 1000)
+    start = case.world.train(out, *worlds.LONG, "--checkpoint-every", case.random.choice([3, 1000]))
     process = case.start(start)
     wait_for(os.path.join(out, "metrics.jsonl"), process)
-    time.sleep(case.random.uniform(0, 0.05))
+    time.sleep(case.random.uniform(0, 0.5 * case.world.long_seconds))
     process.send_signal(number)
     result = case.finish(process)
     case.note(f"{number.name} while training")
@@ -94,7 +93,7 @@ def signals(case):
     if result.code == 130:
         case.expect("stopped after step" in result.out, f"{number.name}: stopped without saying so: {result.out[-200:]!r}")
     continue_to_end(case, "train", out, start)
-    check_end(case, out, worlds.train_outcome, case.world.trained)
+    check_end(case, out, worlds.train_outcome, case.world.trained_long)
     return f"{number.name}: " + ("stopped, continued, the same result" if result.code else "was done before")
 
 
@@ -102,7 +101,7 @@ def signals(case):
 def pipe(case):
     """The reader of standard output goes away, as in `| head`."""
     out = case.path("run")
-    start = case.world.train(out)
+    start = case.world.train(out, *worlds.LONG)
     read_end, write_end = os.pipe()
     process = case.start(start, stdout=write_end)
     os.close(write_end)
@@ -114,32 +113,30 @@ def pipe(case):
     case.expect(not result.timed_out and result.code >= 0, result.describe())
     case.expect(result.code in (0, 2, 130), result.describe())
     continue_to_end(case, "train", out, start)
-    check_end(case, out, worlds.train_outcome, case.world.trained)
+    check_end(case, out, worlds.train_outcome, case.world.trained_long)
     return "stopped or refused, continued, the same result"
 
 
-@kind("concurrent.train")
+@kind("concurrent.runs")
 def concurrent(case):
     """Two runs into one directory: one does it, the other is refused."""
     out, command = case.path("run"), case.random.choice(["train", "resume", "sweep"])
-    if command == "resume":
-        out = case.world.copy("half", case.place)
+    outcome, expected = worlds.train_outcome, case.world.trained_long
+    if command == "train":
+        arguments = case.world.train(out, *worlds.LONG)
+    elif command == "resume":
+        out = case.world.copy("long_half", case.place)
         arguments = case.world.resume("train", out)
     else:
-        arguments = case.world.train(out) if command == "train" else case.world.sweep(out)
+        arguments, outcome, expected = case.world.sweep(out), worlds.sweep_outcome, case.world.swept
     first = case.start(arguments)
     time.sleep(case.random.choice([0, 0, 0.002, 0.01, 0.05]))
     second = case.start(arguments)
-    results = [case.well(case.finish(p)) for p in (first, second)]
+    results = [case.well(case.finish(process)) for process in (first, second)]
     codes = sorted(result.code for result in results)
     case.expect(codes != [2, 2], f"both were refused: {results[0].line!r}, {results[1].line!r}")
-    # The second may have begun when the first had ended: then a finished run is continued, which changes nothing.
-    apart = command == "resume" and min(r.seconds for r in results) < 0.05
-    case.expect(codes == [0, 2] or apart, "two processes had one directory at the same time and both ended with 0")
-    if command == "sweep":
-        check_end(case, out, worlds.sweep_outcome, case.world.swept)
-    else:
-        check_end(case, out, worlds.train_outcome, case.world.trained)
+    case.expect(codes == [0, 2], "two processes had one directory at the same time and both ended with 0")
+    check_end(case, out, outcome, expected)
     return f"{command}: one was refused"
 
 

@@ -84,6 +84,11 @@ def finite_npy(path):
     return all(math.isfinite(value) for row in read_rows(path) for value in row)
 
 
+def finite_tensor(tensor):
+    dtype, _, data = tensor
+    return all(math.isfinite(value) for (value,) in struct.iter_unpack("<d" if dtype == "F64" else "<f", data))
+
+
 def damage(random, data):
     """(what was done, the damaged bytes), different from the input."""
     for _ in range(100):

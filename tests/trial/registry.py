@@ -40,8 +40,8 @@ class Case:
     def run(self, arguments, **options):
         return self.program.finish(self.start(arguments, **options))
 
-    def finish(self, process, **options):
-        return self.program.finish(process, **options)
+    def finish(self, process):
+        return self.program.finish(process)
 
     def well(self, result, codes=(0, 2)):
         """The result, unless it is one that nothing justifies."""

@@ -8,14 +8,14 @@ import subprocess
 import tempfile
 import time
 
-TIME_LIMIT = 60  # seconds; a run of the trial takes a tenth of one, and the machine may be busy
+TIME_LIMIT = 20  # seconds; a run of the trial takes a tenth of one, and the machine may be busy
 NOT_FINITE = re.compile(r"(?<![\w./-])[-+]?(nan|inf|infinity)(?![\w./-])", re.IGNORECASE)
 
 
 class Result:
     def __init__(self, command, code, out, err, seconds, timed_out):
         self.command, self.code, self.out, self.err = command, code, out, err
-        self.seconds, self.timed_out = seconds, timed_out
+        self.seconds, self.timed_out = seconds, timed_out  # ended because its time was over
 
     @property
     def line(self):
@@ -28,7 +28,7 @@ class Result:
 
     def describe(self):
         if self.timed_out:
-            return f"no end within {TIME_LIMIT} s"
+            return f"no end within {self.seconds:.0f} s"
         name = f"signal {signal.Signals(-self.code).name}" if self.code < 0 else f"exit code {self.code}"
         return f"{name}; stderr: {self.err.strip()[:300]!r}"
 
@@ -37,7 +37,7 @@ class Program:
     """The program under trial, always with one thread unless told otherwise: many runs share the cores."""
 
     def __init__(self, path):
-        self.path = os.path.abspath(path)
+        self.path, self.time_limit = os.path.abspath(path), TIME_LIMIT
 
     def start(self, arguments, closed=(), limit=None, stdout=None, cwd=None):
         """A process; `closed` are descriptors that it does not get, `limit` is RLIMIT_AS in bytes."""
@@ -56,10 +56,10 @@ class Program:
         process.files, process.shown, process.began = (out, err), shlex.join(command), time.monotonic()
         return process
 
-    def finish(self, process, time_limit=TIME_LIMIT):
+    def finish(self, process):
         timed_out = False
         try:
-            process.wait(max(0.1, process.began + time_limit - time.monotonic()))
+            process.wait(max(0.1, process.began + self.time_limit - time.monotonic()))
         except subprocess.TimeoutExpired:
             timed_out = True
             process.kill()
