@@ -132,11 +132,23 @@ def safetensors(case):
     return judge(case, case.run(commands.with_matrix(case, path)))
 
 
+def wrapping_width(random, first, out, image_cols, text_cols):
+    """A second hidden width of both heads with which the sum of all sizes is a small number modulo 2^64."""
+    def total(width):
+        return sum(first * cols + first + width * first + width + out * width + out for cols in (image_cols, text_cols)) + 2
+    constant, slope = total(0), total(1) - total(0)
+    unit = slope & -slope
+    target = constant % unit + unit * random.randrange(4)
+    width = (target - constant) // unit * pow(slope // unit, -1, 2**64) % (2**64 // unit)
+    return width + random.randrange(unit // 2 or 1) * (2**64 // unit)
+
+
 def spoil_head(random, head):
     key = random.choice(list(head))
     value = random.choice([*NUMBERS, 2.5, 1e300, None, "4", [], [2, 7767050136298756986], [1] * 1000, [[1]], [2**31, 2**31], True, {"a": 1}])
-    if random.random() < 0.3:
-        key, value = "hidden", random.choice([[2, 7767050136298756986], [2**31, 2**31], [2**32, 2**32], [1, 2**62], [2**63 - 1]])
+    if random.random() < 0.4:
+        first = random.randint(1, 9)
+        key, value = "hidden", random.choice([[first, wrapping_width(random, first, head["output_dim"], 12, 9)], [2**31, 2**31], [2**32, 2**32], [1, 2**62], [2**63 - 1]])
     head[key] = value
     return f"{key} = {value!r}"[:60]
 
@@ -148,13 +160,13 @@ def model(case):
     tensors, metadata = files.read_safetensors(case.world.path("whole", "model.safetensors"))
     metadata = {k: v for k, v in metadata.items() if k != "checksums"}
     metadata["format"] = "sotalign-model-1"
-    what = random.choice(["head", "head", "value", "value", "missing", "shape", "teacher", "note"])
+    what, finite = random.choice(["head", "head", "value", "value", "missing", "shape", "teacher", "note"]), True
     name = random.choice(sorted(tensors))
     dtype, shape, data = tensors[name]
     if what == "head":
         head = json.loads(metadata["image_head"])
         done = spoil_head(random, head)
-        both = random.random() < 0.5
+        both = random.random() < 0.8
         metadata["image_head"] = json.dumps(head)
         if both:
             metadata["text_head"] = json.dumps({**json.loads(metadata["text_head"]), "hidden": head.get("hidden"), "output_dim": head.get("output_dim")})
@@ -171,6 +183,7 @@ def model(case):
         data = data[:at] + struct.pack("<d" if size == 8 else "<f", value) + data[at + size:]
         tensors[name] = (dtype, shape, data)
         done = f"{name}: {value}"
+        finite = math.isfinite(value)
     elif what == "missing":
         del tensors[name]
         done = f"without {name}"
@@ -186,7 +199,10 @@ def model(case):
         done = f"{key}: {metadata[key][:20]!r}"
     files.write(path, files.safetensors_bytes([(n, *t) for n, t in tensors.items()], metadata))
     case.note(f"a model with {done}")
-    return judge(case, case.run(commands.with_model(case, path)))
+    arguments = commands.with_model(case, path)
+    outcome = judge(case, case.run(arguments))
+    case.expect(finite or outcome == "refused" or arguments[0] == "info", f"a model with {done} was accepted")
+    return outcome
 
 
 @kind("malformed.json", weight=3)

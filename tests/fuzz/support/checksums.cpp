@@ -1,8 +1,68 @@
 #include "support/checksums.h"
 
-#include <algorithm>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <vector>
+
+#include "sotalign/io/safetensors.h"
 
 namespace sotalign::fuzz {
+
+namespace {
+
+/// A file in memory that the writer may replace.
+const std::string& scratch_path() {
+  static const std::string path = [] {
+    std::string name = "/dev/shm/sotalign-fuzz-XXXXXX";
+    const int fd = mkstemp(name.data());
+    if (fd >= 0) close(fd);
+    static const std::string kept = name;
+    std::atexit([] { unlink(kept.c_str()); });
+    return name;
+  }();
+  return path;
+}
+
+template <class T>
+bool add(SafetensorsWriter& writer, const Tensor& tensor, std::vector<std::vector<T>>& kept) {
+  const auto shape = tensor.shape.get<std::vector<int64_t>>();
+  int64_t count = 1;
+  for (const int64_t extent : shape)
+    if (extent < 0 || __builtin_mul_overflow(count, extent, &count)) return false;
+  if (static_cast<uint64_t>(count) != tensor.bytes.size() / sizeof(T)) return false;
+  kept.emplace_back(static_cast<size_t>(count));
+  if (count > 0) std::memcpy(kept.back().data(), tensor.bytes.data(), kept.back().size() * sizeof(T));
+  writer.add(tensor.name, shape, kept.back().data());
+  return true;
+}
+
+/// False for what the library does not write.
+template <class Writer>
+bool write_with_checksums(const TensorFile& file, const std::string& path) {
+  Writer writer;
+  std::vector<std::vector<float>> floats;
+  std::vector<std::vector<double>> doubles;
+  std::vector<std::vector<int64_t>> integers;
+  for (const auto& [key, note] : file.metadata) {
+    if (!note.is_string()) return false;
+    if (key != "checksums") writer.set_metadata(key, note.template get<std::string>());
+  }
+  for (const Tensor& tensor : file.tensors) {
+    const bool added = tensor.dtype == "F32"   ? add(writer, tensor, floats)
+                       : tensor.dtype == "F64" ? add(writer, tensor, doubles)
+                                               : tensor.dtype == "I64" && add(writer, tensor, integers);
+    if (!added) return false;
+  }
+  if constexpr (requires { writer.add_checksums(); }) writer.add_checksums();
+  writer.write(path);
+  return true;
+}
+
+}  // namespace
 
 Checksums choose_checksums(Dice& dice) {
   const size_t kind = dice.below(8);
@@ -18,6 +78,16 @@ void remove_checksums(TensorFile& file, Checksums checksums) {
   if (name.ends_with("-2")) *format = name.replace(name.size() - 1, 1, "1");
 }
 
-std::string seal(std::string file, Checksums) { return file; }
+std::string seal(std::string file, Checksums checksums) {
+  if (checksums != Checksums::kRemade) return file;
+  const std::optional<TensorFile> parts = take_apart(file);
+  try {
+    if (!parts || !write_with_checksums<SafetensorsWriter>(*parts, scratch_path())) return file;
+  } catch (const std::exception&) {  // a name twice, a shape of text
+    return file;
+  }
+  std::ifstream written(scratch_path(), std::ios::binary);
+  return {std::istreambuf_iterator<char>(written), {}};
+}
 
 }  // namespace sotalign::fuzz
