@@ -97,6 +97,40 @@ def signals(case):
     return f"{number.name}: " + ("stopped, continued, the same result" if result.code else "was done before")
 
 
+@kind("signal.sweep")
+def signal_sweep(case):
+    out, number = case.path("run"), case.random.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+    start = case.world.sweep(out)
+    process = case.start(start)
+    wait_for(os.path.join(out, "sweep.json"), process)
+    time.sleep(case.random.uniform(0, 0.3 * case.world.sweep_seconds))
+    process.send_signal(number)
+    result = case.finish(process)
+    case.note(f"{number.name} during the sweep")
+    case.expect(result.code in (0, 130) or result.code == -number and not os.path.exists(os.path.join(out, "model.safetensors")),
+                result.describe())
+    continue_to_end(case, "sweep", out, start)
+    check_end(case, out, worlds.sweep_outcome, case.world.swept)
+    return f"{number.name}: " + ("stopped, continued, the same result" if result.code else "was done before")
+
+
+@kind("kill.embed")
+def embed(case):
+    """An output is the old file or the whole new one, and whoever continues finds nothing in the way."""
+    target = case.path("out.npy")
+    old = b"what was here before"
+    files.write(target, old)
+    arguments = case.world.embed(case.world.path("whole", "model.safetensors"), target)
+    process = case.start(arguments)
+    time.sleep(case.random.uniform(0, 0.08))
+    process.send_signal(signal.SIGKILL)
+    case.finish(process)
+    case.expect(files.read(target) in (old, case.world.embedded), "a part of a file was left")
+    case.well(case.run(arguments), codes=(0,))
+    case.expect(files.read(target) == case.world.embedded, "another result after a kill")
+    return "old or new file, then the same result"
+
+
 @kind("signal.pipe")
 def pipe(case):
     """The reader of standard output goes away, as in `| head`."""
