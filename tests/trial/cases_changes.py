@@ -1,4 +1,5 @@
 """Inputs that change: during a run, or between a run and its continuation."""
+
 import os
 import random as randoms
 import shutil
@@ -33,9 +34,14 @@ def one_value(random, rows):
     return rows
 
 
-CHANGES = {"rows permuted": permuted, "two rows swapped": two_swapped, "rows reversed": lambda _, rows: rows[::-1],
-           "one value changed": one_value, "last row missing": lambda _, rows: rows[:-1],
-           "first row twice": lambda _, rows: [rows[0]] + rows[:-1]}
+CHANGES = {
+    "rows permuted": permuted,
+    "two rows swapped": two_swapped,
+    "rows reversed": lambda _, rows: rows[::-1],
+    "one value changed": one_value,
+    "last row missing": lambda _, rows: rows[:-1],
+    "first row twice": lambda _, rows: [rows[0]] + rows[:-1],
+}
 
 
 def resume_with_other_data(case, command, arguments, stop):

@@ -1,4 +1,5 @@
 """Damaged files: refused in one line that names a file, or the same result as without the damage."""
+
 import os
 
 import files
@@ -28,7 +29,9 @@ def model(case):
     hurt(case, path)
     if refused(case, case.run(case.world.eval(path, case.path("eval.json")))):
         # What one command refuses, another must not take.
-        case.expect(refused(case, case.run(case.world.embed(path, case.path("out.npy")))), "eval refuses, embed takes it")
+        case.expect(
+            refused(case, case.run(case.world.embed(path, case.path("out.npy")))), "eval refuses, embed takes it"
+        )
         return "refused"
     case.expect(files.read(case.path("eval.json")) == case.world.evaluated, "other figures of eval")
     if refused(case, case.run(case.world.embed(path, case.path("out.npy")))):

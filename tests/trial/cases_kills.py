@@ -1,4 +1,5 @@
 """Runs that are ended at a random time and continued: the result must be that of a run without a break."""
+
 import json
 import os
 import signal
@@ -68,14 +69,23 @@ def kill_and_continue(case, command, start, seconds, outcome, expected):
 
 @kind("kill.train", weight=3)
 def train(case):
-    return kill_and_continue(case, "train", case.world.train, case.world.train_seconds, worlds.train_outcome,
-                             case.world.trained)
+    """With frequent checkpoints, or with none before the end: then it starts again, which must be possible."""
+    every = ["--checkpoint-every", case.random.choice([3, 3, 1000])]
+    return kill_and_continue(
+        case,
+        "train",
+        lambda out: case.world.train(out, *every),
+        case.world.train_seconds,
+        worlds.train_outcome,
+        case.world.trained,
+    )
 
 
 @kind("kill.sweep", weight=2)
 def sweep(case):
-    return kill_and_continue(case, "sweep", case.world.sweep, case.world.sweep_seconds, worlds.sweep_outcome,
-                             case.world.swept)
+    return kill_and_continue(
+        case, "sweep", case.world.sweep, case.world.sweep_seconds, worlds.sweep_outcome, case.world.swept
+    )
 
 
 @kind("signal.train", weight=2)
@@ -91,7 +101,9 @@ def signals(case):
     case.note(f"{number.name} while training")
     case.well(result, codes=(0, 130))
     if result.code == 130:
-        case.expect("stopped after step" in result.out, f"{number.name}: stopped without saying so: {result.out[-200:]!r}")
+        case.expect(
+            "stopped after step" in result.out, f"{number.name}: stopped without saying so: {result.out[-200:]!r}"
+        )
     continue_to_end(case, "train", out, start)
     check_end(case, out, worlds.train_outcome, case.world.trained_long)
     return f"{number.name}: " + ("stopped, continued, the same result" if result.code else "was done before")
@@ -107,8 +119,12 @@ def signal_sweep(case):
     process.send_signal(number)
     result = case.finish(process)
     case.note(f"{number.name} during the sweep")
-    case.expect(result.code in (0, 130) or result.code == -number and not os.path.exists(os.path.join(out, "model.safetensors")),
-                result.describe())
+    case.expect(
+        result.code in (0, 130)
+        or result.code == -number
+        and not os.path.exists(os.path.join(out, "model.safetensors")),
+        result.describe(),
+    )
     continue_to_end(case, "sweep", out, start)
     check_end(case, out, worlds.sweep_outcome, case.world.swept)
     return f"{number.name}: " + ("stopped, continued, the same result" if result.code else "was done before")

@@ -1,4 +1,5 @@
 """Commands that read one given file, for cases that make that file hostile. Outputs go to the case's directory."""
+
 import os
 
 
@@ -16,13 +17,36 @@ def with_matrix(case, path):
         ["similarity", "--x", images, "--y", path, "--k", 3],
         ["sinkhorn", "--affinity", path, "--plan", case.path("out.npy"), "--iterations", 20],
         ["klot", "--student", path, "--teacher", square, "--gradient", case.path("out.npy"), "--iterations", 20],
-        ["divergence", "--kind", case.random.choice(["klot", "infonce", "cka"]), "--student", square, "--teacher", path,
-         "--gradient", case.path("out.npy"), "--iterations", 20],
-        ["shift", "--images", path, "--texts", texts, "--other-images", images, "--other-texts", texts,
-         "--projections", 5],
+        [
+            "divergence",
+            "--kind",
+            case.random.choice(["klot", "infonce", "cka"]),
+            "--student",
+            square,
+            "--teacher",
+            path,
+            "--gradient",
+            case.path("out.npy"),
+            "--iterations",
+            20,
+        ],
+        [
+            "shift",
+            "--images",
+            path,
+            "--texts",
+            texts,
+            "--other-images",
+            images,
+            "--other-texts",
+            texts,
+            "--projections",
+            5,
+        ],
         ["teacher", "--pairs-images", path, "--pairs-texts", texts, "--out", case.path("teacher.safetensors")],
-        case.world.train(case.path("run"), "--" + case.random.choice(["images", "pairs-images", "val-images"]), path,
-                         "--steps", 2),
+        case.world.train(
+            case.path("run"), "--" + case.random.choice(["images", "pairs-images", "val-images"]), path, "--steps", 2
+        ),
         ["info", path],
     ]
     arguments = case.random.choice(choices)
@@ -35,20 +59,61 @@ def with_vector(case, path):
     images, texts = os.path.join(data, "val_images.npy"), os.path.join(data, "val_texts.npy")
     square, model = case.world.path("square.npy"), case.world.path("whole", "model.safetensors")
     ids = case.world.path("ids.npy")
-    return case.random.choice([
-        ["sinkhorn", "--affinity", square, "--a", path, "--iterations", 20, "--plan", case.path("out.npy")],
-        ["klot", "--student", square, "--teacher", square, "--b", path, "--iterations", 20],
-        ["eval", "--model", model, "--images", images, "--texts", texts, "--image-ids", path, "--text-ids", ids],
-        ["zeroshot", "--model", model, "--images", images, "--labels", path, "--prompts", texts, "--prompt-classes", ids],
-        ["zeroshot", "--model", model, "--images", images, "--labels", ids, "--prompts", texts, "--prompt-classes", path],
-    ]) + ["--threads", 1]
+    return case.random.choice(
+        [
+            ["sinkhorn", "--affinity", square, "--a", path, "--iterations", 20, "--plan", case.path("out.npy")],
+            ["klot", "--student", square, "--teacher", square, "--b", path, "--iterations", 20],
+            ["eval", "--model", model, "--images", images, "--texts", texts, "--image-ids", path, "--text-ids", ids],
+            [
+                "zeroshot",
+                "--model",
+                model,
+                "--images",
+                images,
+                "--labels",
+                path,
+                "--prompts",
+                texts,
+                "--prompt-classes",
+                ids,
+            ],
+            [
+                "zeroshot",
+                "--model",
+                model,
+                "--images",
+                images,
+                "--labels",
+                ids,
+                "--prompts",
+                texts,
+                "--prompt-classes",
+                path,
+            ],
+        ]
+    ) + ["--threads", 1]
 
 
 def with_model(case, path):
     data = case.world.path("data")
-    return case.random.choice([case.world.eval(path, case.path("eval.json")),
-                               case.world.embed(path, case.path("out.npy")),
-                               ["info", path],
-                               case.world.eval(path, case.path("eval.json")) + ["--projection", "teacher"],
-                               ["embed", "--model", path, "--side", "image", "--input",
-                                os.path.join(data, "images.npy"), "--output", case.path("out.npy"), "--threads", 1]])
+    return case.random.choice(
+        [
+            case.world.eval(path, case.path("eval.json")),
+            case.world.embed(path, case.path("out.npy")),
+            ["info", path],
+            case.world.eval(path, case.path("eval.json")) + ["--projection", "teacher"],
+            [
+                "embed",
+                "--model",
+                path,
+                "--side",
+                "image",
+                "--input",
+                os.path.join(data, "images.npy"),
+                "--output",
+                case.path("out.npy"),
+                "--threads",
+                1,
+            ],
+        ]
+    )

@@ -1,4 +1,5 @@
 """Reading and writing .npy and safetensors files with the standard library alone, and damaging files."""
+
 import json
 import math
 import os
@@ -30,10 +31,10 @@ def read_rows(path):
     """Rows of a float32 matrix in C order, as sotalign writes it."""
     data = read(path)
     length = struct.unpack_from("<H", data, 8)[0]
-    header = data[10:10 + length].decode()
+    header = data[10 : 10 + length].decode()
     shape = [int(n) for n in header.split("(")[1].split(")")[0].replace(",", " ").split()]
     values = struct.unpack_from(f"<{shape[0] * shape[1]}f", data, 10 + length)
-    return [values[i * shape[1]:(i + 1) * shape[1]] for i in range(shape[0])]
+    return [values[i * shape[1] : (i + 1) * shape[1]] for i in range(shape[0])]
 
 
 def safetensors_bytes(tensors, metadata=None):
@@ -55,10 +56,12 @@ def read_safetensors(path):
     """({name: (dtype, shape, bytes)}, metadata)"""
     data = read(path)
     length = struct.unpack_from("<Q", data)[0]
-    header = json.loads(data[8:8 + length])
+    header = json.loads(data[8 : 8 + length])
     metadata = header.pop("__metadata__", {})
-    return {name: (entry["dtype"], entry["shape"], data[8 + length:][slice(*entry["data_offsets"])])
-            for name, entry in header.items()}, metadata
+    return {
+        name: (entry["dtype"], entry["shape"], data[8 + length :][slice(*entry["data_offsets"])])
+        for name, entry in header.items()
+    }, metadata
 
 
 def read(path):
@@ -92,7 +95,9 @@ def finite_tensor(tensor):
 def damage(random, data):
     """(what was done, the damaged bytes), different from the input."""
     for _ in range(100):
-        kind = random.choice(["flip", "flip", "flip", "byte", "truncate", "remove", "repeat", "zero", "append", "swap"])
+        kind = random.choice(
+            ["flip", "flip", "flip", "byte", "truncate", "remove", "repeat", "zero", "append", "swap"]
+        )
         at = random.randrange(len(data))
         length = random.choice([1, 2, 4, 8, 64, 512])
         result = bytearray(data)
@@ -105,11 +110,11 @@ def damage(random, data):
         elif kind == "truncate":
             del result[at:]
         elif kind == "remove":
-            del result[at:at + length]
+            del result[at : at + length]
         elif kind == "repeat":
-            result[at:at] = result[at:at + length]
+            result[at:at] = result[at : at + length]
         elif kind == "zero":
-            result[at:at + length] = bytes(len(result[at:at + length]))
+            result[at : at + length] = bytes(len(result[at : at + length]))
         elif kind == "append":
             result += bytes(random.randrange(256) for _ in range(length))
         else:

@@ -1,4 +1,5 @@
 """Cases by kind. A case is a function of a random generator, so that kind, seed and number say which one it is."""
+
 import os
 
 import runner
@@ -11,10 +12,12 @@ class Finding(Exception):
 
 
 def kind(name, weight=1):
-    """Registers `function(case)`, which returns an outcome's name or raises Finding. `weight`: how often in a round."""
+    """Registers `function(case)`, which returns an outcome's name or raises Finding; `weight` times in a round."""
+
     def register(function):
         KINDS[name] = (function, weight)
         return function
+
     return register
 
 

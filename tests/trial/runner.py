@@ -1,4 +1,5 @@
 """Runs the program once and judges what may be said about any run, whatever it was given."""
+
 import os
 import re
 import resource
@@ -41,18 +42,28 @@ class Program:
 
     def start(self, arguments, closed=(), limit=None, stdout=None, cwd=None):
         """A process; `closed` are descriptors that it does not get, `limit` is RLIMIT_AS in bytes."""
+
         def prepare():
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
             if limit is not None:
                 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
             for descriptor in closed:
                 os.close(descriptor)
+
         command = [self.path, *map(str, arguments)]
         out = stdout if stdout is not None else tempfile.TemporaryFile()
         err = tempfile.TemporaryFile()
         environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=cwd,
-                                   env=environment, preexec_fn=prepare, close_fds=True)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            cwd=cwd,
+            env=environment,
+            preexec_fn=prepare,
+            close_fds=True,
+        )
         process.files, process.shown, process.began = (out, err), shlex.join(command), time.monotonic()
         return process
 

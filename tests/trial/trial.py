@@ -7,6 +7,7 @@
 
 A case is a function of seed, kind and number alone, so each can be repeated. Exit code 1: there are findings.
 """
+
 import argparse
 import concurrent.futures
 import fnmatch
@@ -25,6 +26,7 @@ import cases_corruption  # noqa: F401
 import cases_files  # noqa: F401
 import cases_kills  # noqa: F401
 import cases_options  # noqa: F401
+import cases_special  # noqa: F401
 import registry
 import runner
 import world as worlds
@@ -70,6 +72,7 @@ def run_all(world, arguments, kinds, jobs):
             record = run_case(world, arguments.seed, kind, number, arguments.keep)
             with lock:
                 records.append(record)
+
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for done in [pool.submit(work) for _ in range(jobs)]:
             done.result()
@@ -95,8 +98,10 @@ def report(records, arguments):
         print(f"\n{record['kind']}:{record['number']}: {record['finding'][:500]}")
         for step in record["steps"][-4:]:
             print(f"    {step[:400]}")
-        print(f"    again: {sys.argv[0]} --program {arguments.program} --seed {arguments.seed} "
-              f"--only {record['kind']}:{record['number']} --keep")
+        print(
+            f"    again: {sys.argv[0]} --program {arguments.program} --seed {arguments.seed} "
+            f"--only {record['kind']}:{record['number']} --keep"
+        )
     print(f"\n{len(records)} cases, {len(findings)} findings, seed {arguments.seed}")
     return 1 if findings else 0
 
@@ -128,8 +133,16 @@ def main():
             records = run_all(world, arguments, kinds, arguments.jobs)
         if arguments.out:
             with open(arguments.out, "w", encoding="utf-8") as file:
-                json.dump({"seed": arguments.seed, "seconds": round(time.monotonic() - started),
-                           "cases": len(records), "records": records}, file, indent=1)
+                json.dump(
+                    {
+                        "seed": arguments.seed,
+                        "seconds": round(time.monotonic() - started),
+                        "cases": len(records),
+                        "records": records,
+                    },
+                    file,
+                    indent=1,
+                )
         if arguments.keep:
             print(f"kept: {top}")
         return report(records, arguments)

@@ -1,4 +1,5 @@
 """What every case starts from: embeddings, and what undamaged runs on them give. Made once, read by all cases."""
+
 import json
 import os
 import random
@@ -7,13 +8,31 @@ import shutil
 import files
 
 STEPS = 60
-OPTIONS = ["--steps", STEPS, "--validate-every", 7, "--batch-unpaired", 30, "--batch-pairs", 20,
-           "--threads", 1, "--seed", 5]
+OPTIONS = [
+    "--steps",
+    STEPS,
+    "--validate-every",
+    7,
+    "--batch-unpaired",
+    30,
+    "--batch-pairs",
+    20,
+    "--threads",
+    1,
+    "--seed",
+    5,
+]
 VARIED = ["--learning-rate", "0.003", "--klot-weight", 3]
 OFTEN = ["--checkpoint-every", 3, "--log-every", 2]
 LONG = ["--steps", 12 * STEPS]  # half a second or more: something can be done to it while it trains
-FLAGS = {"--pairs-images": "pairs_images.npy", "--pairs-texts": "pairs_texts.npy", "--images": "images.npy",
-         "--texts": "texts.npy", "--val-images": "val_images.npy", "--val-texts": "val_texts.npy"}
+FLAGS = {
+    "--pairs-images": "pairs_images.npy",
+    "--pairs-texts": "pairs_texts.npy",
+    "--images": "images.npy",
+    "--texts": "texts.npy",
+    "--val-images": "val_images.npy",
+    "--val-texts": "val_texts.npy",
+}
 SWEEP = ["--vary", "klot_weight=0,3,10", "--vary", "learning_rate=0.001,0.003"]
 
 
@@ -48,8 +67,14 @@ class World:
 
     @staticmethod
     def write_data(directory):
-        sizes = [("pairs_images.npy", 1, 1, 40, 12), ("pairs_texts.npy", 2, 1, 40, 9), ("images.npy", 3, 3, 60, 12),
-                 ("texts.npy", 4, 4, 50, 9), ("val_images.npy", 5, 5, 20, 12), ("val_texts.npy", 6, 5, 20, 9)]
+        sizes = [
+            ("pairs_images.npy", 1, 1, 40, 12),
+            ("pairs_texts.npy", 2, 1, 40, 9),
+            ("images.npy", 3, 3, 60, 12),
+            ("texts.npy", 4, 4, 50, 9),
+            ("val_images.npy", 5, 5, 20, 12),
+            ("val_texts.npy", 6, 5, 20, 9),
+        ]
         for name, seed, latent, count, dim in sizes:
             files.write(os.path.join(directory, name), files.float_rows(rows(seed, latent, count, dim)))
 
@@ -66,12 +91,34 @@ class World:
         return [command, "--out", out, "--resume", *more]
 
     def embed(self, model, output):
-        return ["embed", "--model", model, "--side", "text", "--input", self.path("data", "val_texts.npy"), "--output",
-                output, "--threads", 1]
+        return [
+            "embed",
+            "--model",
+            model,
+            "--side",
+            "text",
+            "--input",
+            self.path("data", "val_texts.npy"),
+            "--output",
+            output,
+            "--threads",
+            1,
+        ]
 
     def eval(self, model, output):
-        return ["eval", "--model", model, "--images", self.path("data", "val_images.npy"), "--texts",
-                self.path("data", "val_texts.npy"), "--json", output, "--threads", 1]
+        return [
+            "eval",
+            "--model",
+            model,
+            "--images",
+            self.path("data", "val_images.npy"),
+            "--texts",
+            self.path("data", "val_texts.npy"),
+            "--json",
+            output,
+            "--threads",
+            1,
+        ]
 
     def must(self, arguments):
         result = self.program.run(arguments)
@@ -119,8 +166,11 @@ def train_outcome(out):
     tensors, _ = files.read_safetensors(os.path.join(out, "model.safetensors"))
     lines = files.read(os.path.join(out, "metrics.jsonl")).decode().splitlines()
     summary = json.loads(files.read(os.path.join(out, "summary.json")))
-    return {"model": tensors, "metrics": [without_seconds(json.loads(line)) for line in lines],
-            "summary": without_seconds(summary)}
+    return {
+        "model": tensors,
+        "metrics": [without_seconds(json.loads(line)) for line in lines],
+        "summary": without_seconds(summary),
+    }
 
 
 def sweep_outcome(out):
