@@ -29,10 +29,13 @@ const std::string& scratch_path() {
 
 template <class T>
 bool add(SafetensorsWriter& writer, const Tensor& tensor, std::vector<std::vector<T>>& kept) {
-  const auto shape = tensor.shape.get<std::vector<int64_t>>();
+  std::vector<int64_t> shape;
   int64_t count = 1;
-  for (const int64_t extent : shape)
-    if (extent < 0 || __builtin_mul_overflow(count, extent, &count)) return false;
+  for (const Json& extent : tensor.shape) {
+    if (!extent.is_number_integer()) return false;
+    shape.push_back(extent.get<int64_t>());
+    if (shape.back() < 0 || __builtin_mul_overflow(count, shape.back(), &count)) return false;
+  }
   if (static_cast<uint64_t>(count) != tensor.bytes.size() / sizeof(T)) return false;
   kept.emplace_back(static_cast<size_t>(count));
   if (count > 0) std::memcpy(kept.back().data(), tensor.bytes.data(), kept.back().size() * sizeof(T));
