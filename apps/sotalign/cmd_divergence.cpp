@@ -7,6 +7,7 @@
 #include "affinity_files.h"
 #include "command.h"
 #include "files.h"
+#include "inputs.h"
 #include "options.h"
 #include "repeat.h"
 #include "report.h"
@@ -65,8 +66,8 @@ int run(const Arguments& arguments) {
                          .klot = arguments.klot,
                          .infonce = {.epsilon_student = arguments.klot.epsilon_student,
                                      .epsilon_teacher = arguments.klot.epsilon_teacher}});
-  const Matrix<float> k(context, student.data(), n, m, "student affinity");
-  const Matrix<float> k_teacher(context, teacher.data(), n, m, "teacher affinity");
+  const Matrix<float> k = upload(context, student, "student affinity");
+  const Matrix<float> k_teacher = upload(context, teacher, "teacher affinity");
   Matrix<float> gradient;
   if (!arguments.gradient.empty()) gradient = Matrix<float>(context, n, m, "gradient");
 

@@ -26,7 +26,7 @@ int run(const Arguments& arguments) {
   require(arguments.output, "output");
   if (!arguments.side) throw InvalidArgument("--side: expected image or text, found none");
   Context context = make_context(arguments.machine);
-  const Model model = Model::load(context, arguments.model);
+  const Model model = load_model(context, arguments.model);
   const HostMatrix x = read_embeddings(arguments.input);
   const HostMatrix y = embed(context, model, *arguments.side, arguments.projection, arguments.input, x);
   write_npy(arguments.output, y.view());

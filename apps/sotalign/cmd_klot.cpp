@@ -6,6 +6,7 @@
 #include "affinity_files.h"
 #include "command.h"
 #include "files.h"
+#include "inputs.h"
 #include "options.h"
 #include "repeat.h"
 #include "report.h"
@@ -45,8 +46,8 @@ int run(const Arguments& arguments) {
   klot.set_weights(a, b);
   check_affinity(arguments.student, student, arguments.klot.epsilon_student, a, b);
   check_affinity(arguments.teacher, teacher, arguments.klot.epsilon_teacher, a, b);
-  const Matrix<float> k(context, student.data(), n, m, "student affinity");
-  const Matrix<float> k_teacher(context, teacher.data(), n, m, "teacher affinity");
+  const Matrix<float> k = upload(context, student, "student affinity");
+  const Matrix<float> k_teacher = upload(context, teacher, "teacher affinity");
   FixedPointMatrix fixed, fixed_teacher;
   const bool stored = arguments.memory == KlotMemory::kStored;
   if (!stored) {

@@ -6,6 +6,7 @@
 #include "affinity_files.h"
 #include "command.h"
 #include "files.h"
+#include "inputs.h"
 #include "options.h"
 #include "repeat.h"
 #include "report.h"
@@ -48,7 +49,7 @@ int run(const Arguments& arguments) {
   solver.set_weights(0, a, b);
   check_affinity(arguments.affinity, affinity, arguments.sinkhorn.epsilon, a, b);
   if (!arguments.start.empty()) solver.set_start(0, read_start(arguments.start, m));
-  Matrix<float> k(context, affinity.data(), n, m, "affinity");
+  Matrix<float> k = upload(context, affinity, "affinity");
 
   SinkhornResult result;
   const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {

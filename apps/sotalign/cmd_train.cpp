@@ -51,6 +51,7 @@ class Training {
         progress_(config_.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal) {}
 
   int run() {
+    data_.require_unchanged();
     const bool has_checkpoint = arguments_.resume && find_checkpoint();
     if (has_checkpoint) trainer_.load_checkpoint(run_.checkpoint());
     if (arguments_.stop_after > 0 && arguments_.stop_after <= trainer_.steps_done())

@@ -49,6 +49,7 @@ HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows)
   values.reserve(rows.size() * static_cast<size_t>(matrix.cols()));
   for (const int64_t i : rows)
     values.insert(values.end(), matrix.view().row(i), matrix.view().row(i) + matrix.cols());
+  matrix.require_unchanged();
   return HostMatrix(std::move(values), static_cast<int64_t>(rows.size()), matrix.cols());
 }
 

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdio>
 
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
@@ -59,6 +61,11 @@ TrainingData Dataset::view() const {
           .validation_texts = val_texts.view()};
 }
 
+void Dataset::require_unchanged() const {
+  for (const HostMatrix* matrix : {&pair_images, &pair_texts, &images, &texts, &val_images, &val_texts})
+    matrix->require_unchanged();
+}
+
 std::string Dataset::describe() const {
   return fmt::format("{} pairs of {} and {} dimensions, unpaired {} images, {} texts", pair_images.rows(),
                      pair_images.cols(), pair_texts.cols(), images.rows(), texts.rows());
@@ -84,8 +91,18 @@ Dataset read_dataset(const DataPaths& paths) {
   return data;
 }
 
-Matrix<float> upload(Context& context, const HostMatrix& matrix) {
-  return Matrix<float>(context, matrix.data(), matrix.rows(), matrix.cols(), "embeddings");
+Matrix<float> upload(Context& context, const HostMatrix& matrix, const char* purpose) {
+  Matrix<float> result(context, matrix.data(), matrix.rows(), matrix.cols(), purpose);
+  matrix.require_unchanged();
+  return result;
+}
+
+Model load_model(Context& context, const std::string& path) {
+  Model model = Model::load(context, path);
+  if (!model.verified())
+    fmt::print(stderr, "note: {} was written by sotalign 0.1 and has no checksums: damage may go unnoticed\n",
+               path);
+  return model;
 }
 
 HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
@@ -112,6 +129,12 @@ HostMatrix embed(Context& context, const Model& model, Side side, Projection pro
     context.copy_to_host(result.data() + first * dim, out.data,
                          static_cast<size_t>(count * dim) * sizeof(float));
   }
+  x.require_unchanged();
+  const auto bad =
+      std::find_if_not(result.begin(), result.end(), [](float value) { return std::isfinite(value); });
+  if (bad != result.end())
+    throw NumericalError(fmt::format("{}: row {}: the model maps it to numbers that are not finite", path,
+                                     (bad - result.begin()) / dim));
   return HostMatrix(std::move(result), x.rows(), dim);
 }
 
@@ -119,7 +142,7 @@ void bring_to_one_space(Context& context, const std::string& model_path, Project
                         const std::string& image_path, HostMatrix& images, const std::string& text_path,
                         HostMatrix& texts) {
   if (!model_path.empty()) {
-    const Model model = Model::load(context, model_path);
+    const Model model = load_model(context, model_path);
     images = embed(context, model, Side::kX, projection, image_path, images);
     texts = embed(context, model, Side::kY, projection, text_path, texts);
   } else if (images.cols() != texts.cols()) {

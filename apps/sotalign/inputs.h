@@ -20,6 +20,8 @@ struct Dataset {
   HostMatrix pair_images, pair_texts, images, texts, val_images, val_texts;
 
   TrainingData view() const;
+  /// Throws IoError if a mapped file among them was written to since it was read.
+  void require_unchanged() const;
   bool has_validation() const { return val_images.rows() > 0; }
   /// "500 pairs of 768 and 384 dimensions, unpaired 3700 images, 3700 texts"
   std::string describe() const;
@@ -38,10 +40,15 @@ void require_pairs(const std::string& image_path, const HostMatrix& images, cons
 /// Integers, one for each of `rows`, which come from `rows_path`: labels, ids of groups.
 std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, const std::string& rows_path);
 
-Matrix<float> upload(Context& context, const HostMatrix& matrix);
+/// Throws IoError if the matrix is a mapped file that was written to before it was copied.
+Matrix<float> upload(Context& context, const HostMatrix& matrix, const char* purpose = "embeddings");
+
+/// Model::load(), with a note on standard error for a file without checksums.
+Model load_model(Context& context, const std::string& path);
 
 /// Unit rows of raw embeddings on the host, in pieces: only these are on the device at a time.
-/// Throws InvalidArgument that names the file when the model is for another dimension.
+/// Throws InvalidArgument that names the file when the model is for another dimension, NumericalError that
+/// names file and row when the model maps a row to numbers that are not finite, and IoError as upload() does.
 HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
                  const std::string& path, const HostMatrix& x);
 

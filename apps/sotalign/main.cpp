@@ -13,6 +13,7 @@
 #include <exception>
 #include <new>
 
+#include "bus_error.h"
 #include "command.h"
 #include "interrupt.h"
 #include "option_table.h"
@@ -119,6 +120,7 @@ int run(int argc, char** argv, std::string& name) {
     throw InvalidArgument(
         "expected a command; 'sotalign --help' lists them, 'sotalign demo' is a first look");
   app::start_default_threads();
+  app::catch_bus_errors(name.c_str());
   return action();
 }
 

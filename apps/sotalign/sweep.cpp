@@ -108,6 +108,7 @@ class Sweep {
     const auto fail = [&](const Error& error) { result.failure = error.what(); };
     try {
       trainer = std::make_unique<Trainer>(context_, data_.training.view(), run.config.train);
+      data_.training.require_unchanged();
       if (!take_steps(*trainer, fmt::format("run {}/{}", i + 1, runs_.size()))) return false;
       result.teacher = trainer->validate_teacher();
       result.step = trainer->best_step();
@@ -196,7 +197,7 @@ class Sweep {
   /// Once: a sweep that is continued after its end shows what was found.
   void test() {
     if (test_.is_null()) {
-      const Model model = Model::load(context_, directory_.model());
+      const Model model = load_model(context_, directory_.model());
       const auto result = [&](Projection projection) {
         return to_json(measure(context_, model, projection, arguments_.test_images, data_.test_images,
                                arguments_.test_texts, data_.test_texts));
