@@ -97,7 +97,7 @@ TEST(JsonText, ANulByteDoesNotEndTheText) {
 
 TEST(JsonText, NumbersAreFinite) {
   EXPECT_EQ(complaint("[1,\n1e999]"),
-            "file.json: line 2: expected numbers within the range of double, found one beyond");
+            "file.json: line 2: expected numbers of double precision, found one beyond");
   EXPECT_CONTAINS(complaint("{\"a\": -1e400}"), "found one beyond");
   EXPECT_CONTAINS(complaint("1" + repeated("0", 400)), "found one beyond");
 }

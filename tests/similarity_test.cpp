@@ -279,10 +279,10 @@ TEST_P(SimilarityTest, CkaErrors) {
             "linear_cka: row i belongs to row i, expected equally many rows, found 3 and 1");
   EXPECT_EQ(message({1, 0}, {1, 0}), "linear_cka: expected at least 2 rows, found [1, 2] and [1, 2]");
   EXPECT_EQ(message(three, {.1f, .2f, .1f, .2f, .1f, .2f}),
-            "linear_cka: y, expected rows that differ, found 3 equal ones");
+            "linear_cka: y: expected rows that differ, found 3 equal ones");
   EXPECT_EQ(message({0, 0, 0, 0, 0, 0}, three),
-            "linear_cka: x, expected rows that differ, found 3 equal ones");
-  EXPECT_EQ(message({1, 0, kNan, 0, 1, 1}, three).rfind("linear_cka: x, column_mean: expected finite", 0),
+            "linear_cka: x: expected rows that differ, found 3 equal ones");
+  EXPECT_EQ(message({1, 0, kNan, 0, 1, 1}, three).rfind("linear_cka: x: column_mean: expected finite", 0),
             0u);
   EXPECT_EQ(message(three, three, {.tile = 0}), "linear_cka: tile, expected at least 1, found 0");
 }

@@ -2,9 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <cstdio>
-
 #include "files.h"
+#include "inputs.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/checksum.h"
 
@@ -24,8 +23,7 @@ void write_checked_json(const std::string& path, Json object) {
 
 void check_json_checksum(const Json& object, const std::string& path) {
   if (!object.is_object() || !object.contains(kKey)) {
-    fmt::print(stderr, "note: {} was written by sotalign 0.1 and has no checksum: damage may go unnoticed\n",
-               path);
+    note_missing_checksums(path);
     return;
   }
   Json rest = object;

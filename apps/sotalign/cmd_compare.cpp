@@ -13,6 +13,7 @@
 #include "options.h"
 #include "progress.h"
 #include "report.h"
+#include "shown_text.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
@@ -52,9 +53,11 @@ class Comparison {
         progress_(arguments.config.machine.quiet ? Progress::Verbosity::kQuiet
                                                  : Progress::Verbosity::kNormal) {
     require_pairs(arguments.images, images_, arguments.texts, texts_);
+    require_rows_that_differ(arguments.images, images_);
+    require_rows_that_differ(arguments.texts, texts_);
     if (arguments.config.train.method == Method::kSail)
       throw InvalidArgument("method: expected one to compare SAIL with, found sail");
-    if (arguments.seeds.empty()) throw InvalidArgument("seeds: expected at least one, found none");
+    require_few_seeds("seeds", arguments.seeds);
     if (arguments.measure_on == MeasureOn::kValidation && arguments.sizes.validation < 1)
       throw InvalidArgument(fmt::format("measure_on: validation needs --validation of at least 1, found {}",
                                         arguments.sizes.validation));
@@ -100,7 +103,9 @@ class Comparison {
     sail.method = Method::kSail;
     for (const auto& [method, method_options] :
          {std::pair{&methods_[1], sail}, std::pair{&methods_[2], options}}) {
-      const Outcome outcome = run_experiment(context_, data, test, method_options, method->name, progress_);
+      const Outcome outcome = naming_pairs(arguments_.images, arguments_.texts, [&] {
+        return run_experiment(context_, data, test, method_options, method->name, progress_);
+      });
       method->add(outcome.heads, outcome.seconds);
       if (method == &methods_[2]) methods_[0].add(outcome.teacher, -1);
     }
@@ -215,6 +220,10 @@ Action add_compare(CLI::App& app) {
   return [arguments] {
     require(arguments->images, "images");
     require(arguments->texts, "texts");
+    if (!arguments->json.empty()) {  // the report names them
+      require_utf8("--images", arguments->images);
+      require_utf8("--texts", arguments->texts);
+    }
     return Comparison(*arguments).run();
   };
 }

@@ -29,6 +29,7 @@ int run(const Arguments& arguments) {
   const Model model = load_model(context, arguments.model);
   const HostMatrix x = read_embeddings(arguments.input);
   const HostMatrix y = embed(context, model, *arguments.side, arguments.projection, arguments.input, x);
+  require_directions(arguments.input, y);
   write_npy(arguments.output, y.view());
   if (!arguments.machine.quiet)
     fmt::print("{}: {} unit rows of {} dimensions\n", arguments.output, y.rows(), y.cols());

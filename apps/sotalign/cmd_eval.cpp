@@ -35,7 +35,13 @@ int run(const Arguments& arguments) {
   }
   bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
                      arguments.texts, texts);
-  const RetrievalResult result = retrieval(context, upload(context, images), upload(context, texts), options);
+  const auto run_retrieval = [&] {
+    return retrieval(context, upload(context, images), upload(context, texts), options);
+  };
+  const RetrievalResult result =
+      arguments.image_ids.empty()
+          ? run_retrieval()
+          : naming_files(arguments.image_ids + " and " + arguments.text_ids, "retrieval: ", run_retrieval);
 
   if (!arguments.json.empty()) write_json(arguments.json, to_json(result));
   if (arguments.json == "-" || arguments.machine.quiet) return 0;

@@ -5,10 +5,11 @@
 #include <hwy/highway.h>
 #include <omp.h>
 
-#include <fstream>
 #include <memory>
+#include <string_view>
 
 #include "command.h"
+#include "files.h"
 #include "options.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/npy.h"
@@ -86,9 +87,8 @@ int run(const Arguments& arguments) {
     describe_program(arguments.machine);
     return 0;
   }
-  char magic[6] = {};
-  std::ifstream(arguments.file, std::ios::binary).read(magic, sizeof magic);
-  if (std::string_view(magic, sizeof magic) == "\x93NUMPY") {
+  constexpr std::string_view kNpy = "\x93NUMPY";
+  if (read_beginning(arguments.file, kNpy.size()) == kNpy) {
     describe_npy(arguments.file);
   } else {
     describe_safetensors(arguments.file);

@@ -86,7 +86,7 @@ Action add_shift(CLI::App& app) {
   table.add("json", &arguments->json, "Write the result here, too; -: standard output, nothing else",
             Role::kOutput);
   table.section("Distance (rows are scaled to unit length, not centred)");
-  table.add("projections", &arguments->sliced.projections, "Random planes");
+  table.add("projections", AtMost{&arguments->sliced.projections, kMostIterations}, "Random planes");
   table.add("seed", &arguments->sliced.seed, "Of the planes");
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };

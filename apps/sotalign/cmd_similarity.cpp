@@ -32,7 +32,8 @@ int run(const Arguments& arguments) {
                                       arguments.x, arguments.k));
   const Matrix<float> device_x = upload(context, x), device_y = upload(context, y);
   const double mutual = mutual_knn(context, device_x, device_y, {.k = arguments.k});
-  const LinearCka cka = linear_cka(context, device_x, device_y);
+  const LinearCka cka =
+      linear_cka(context, device_x, device_y, {.x_name = arguments.x, .y_name = arguments.y});
 
   // By chance: k of the n - 1 others.
   const double chance = static_cast<double>(arguments.k) / static_cast<double>(x.rows() - 1);

@@ -10,6 +10,7 @@
 #include "command.h"
 #include "files.h"
 #include "interrupt.h"
+#include "parse_json.h"
 #include "run_directory.h"
 #include "run_lock.h"
 #include "sotalign/core/error.h"
@@ -29,15 +30,9 @@ struct Arguments {
   bool resume = false, dry_run = false;
 };
 
-Json parse_json(const std::string& text, const std::string& path) {
-  Json json = Json::parse(text, nullptr, false);
-  if (json.is_discarded()) throw IoError(fmt::format("{}: expected valid JSON, found a syntax error", path));
-  return json;
-}
-
 StudyPlan read_plan(const std::string& path) {
   return path.empty() ? parse_study_plan(parse_json(default_study_plan(), "plan"), "plan")
-                      : parse_study_plan(parse_json(read_text(path), path), path);
+                      : parse_study_plan(read_json(path), path);
 }
 
 /// What gives the same study again.
@@ -95,6 +90,7 @@ int run(Arguments& arguments) {
   require(config.files.texts, "texts");
   const std::string command = command_of(arguments.table);
   make_absolute(config);
+  arguments.table.require_utf8();
   const StudyPlan plan = read_plan(plan_path);
   Study study(config, plan);
   if (arguments.dry_run) {

@@ -7,9 +7,12 @@
 #include <memory>
 #include <optional>
 
+#include "checked_json.h"
 #include "command.h"
-#include "files.h"
+#include "json_reader.h"
+#include "parse_json.h"
 #include "run_directory.h"
+#include "shown_text.h"
 #include "sotalign/core/error.h"
 #include "sweep.h"
 #include "training.h"
@@ -22,23 +25,36 @@ using Json = nlohmann::ordered_json;
 
 /// Options are given again in full, and are those of the sweep there, or not at all and taken from it.
 void continue_with(SweepArguments& arguments, const Json& stored, const std::string& path, bool given) {
-  Json theirs = stored.at("options");
+  if (!stored.is_object() || !stored.contains("options"))
+    throw IoError(fmt::format("{}: expected what sotalign sweep writes, with options, found none", path));
+  const Json options = stored.at("options");
+  const JsonReader reader(options, path + ": options");
   const Json ours = arguments.options(), machine = arguments.table.values(Role::kMachine);
   for (const auto& [key, value] : ours.items())
-    if (given && !machine.contains(key) && theirs.at(key) != value)
+    if (const Json& theirs = reader.at(key); given && !machine.contains(key) && theirs != value)
       throw InvalidArgument(
           fmt::format("{}: this sweep has {} {}, found {}; --resume needs no options but --out", path, key,
-                      value_text(theirs.at(key)), value_text(value)));
+                      shown(value_text(theirs)), shown(value_text(value))));
   SweepSpace& space = arguments.space;
-  theirs.at("vary").get_to(space.vary);
-  theirs.at("range").get_to(space.range);
-  theirs.at("random").get_to(space.random);
-  theirs.at("sweep_seed").get_to(space.seed);
-  theirs.at("test_images").get_to(arguments.test_images);
-  theirs.at("test_texts").get_to(arguments.test_texts);
+  space.vary = reader.strings("vary");
+  space.range = reader.strings("range");
+  space.random = reader.count("random", 0);
+  space.seed = reader.seed("sweep_seed");
+  arguments.test_images = reader.string("test_images");
+  arguments.test_texts = reader.string("test_texts");
+  Json theirs = options;
   for (const char* key : {"vary", "range", "random", "sweep_seed", "test_images", "test_texts"})
     theirs.erase(key);
   arguments.table.set_unless_given(theirs, path);
+}
+
+/// What sweep.json keeps.
+void require_utf8(const SweepArguments& arguments) {
+  arguments.table.require_utf8();
+  app::require_utf8("--test-images", arguments.test_images);
+  app::require_utf8("--test-texts", arguments.test_texts);
+  for (const std::string& text : arguments.space.vary) app::require_utf8("--vary", text);
+  for (const std::string& text : arguments.space.range) app::require_utf8("--range", text);
 }
 
 SweepData read_data(const SweepArguments& arguments) {
@@ -76,18 +92,16 @@ int run(SweepArguments& arguments, bool given) {
   make_absolute(config.data);
   make_absolute(arguments.test_images);
   make_absolute(arguments.test_texts);
+  require_utf8(arguments);
   Json stored;
   std::optional<RunLock> lock;
   if (arguments.resume) {
     RunDirectory(config.out).require("sweep.json");
     lock.emplace(config.out, RunLock::Kind::kResumed, "sotalign sweep");
     const std::string path = RunDirectory(config.out).sweep();
-    try {
-      stored = Json::parse(read_text(path));
-      continue_with(arguments, stored, path, given);
-    } catch (const Json::exception& error) {
-      throw IoError(fmt::format("{}: expected what sotalign sweep writes: {}", path, error.what()));
-    }
+    stored = read_json(path);
+    check_json_checksum(stored, path);
+    continue_with(arguments, stored, path, given);
   } else {
     lock.emplace(config.out, RunLock::Kind::kNew, "sotalign sweep");
   }

@@ -46,8 +46,11 @@ int run(const Arguments& arguments) {
   Matrix<float> images = upload(context, data.pair_images), texts = upload(context, data.pair_texts);
   Preprocessing image_preprocessing = prepare(context, images, data.images);
   Preprocessing text_preprocessing = prepare(context, texts, data.texts);
-  const TeacherSearch search = search_teacher(context, images, texts, arguments.teacher);
-  Model model(context, fit_teacher(context, images, texts, search.chosen));
+  TeacherSearch search;
+  Model model = naming_pairs(arguments.data.pairs_images, arguments.data.pairs_texts, [&] {
+    search = search_teacher(context, images, texts, arguments.teacher);
+    return Model(context, fit_teacher(context, images, texts, search.chosen));
+  });
   model.image_preprocessing = std::move(image_preprocessing);
   model.text_preprocessing = std::move(text_preprocessing);
   model.save(arguments.out);

@@ -53,7 +53,9 @@ class Training {
   int run() {
     data_.require_unchanged();
     const bool has_checkpoint = arguments_.resume && find_checkpoint();
-    if (has_checkpoint) trainer_.load_checkpoint(run_.checkpoint());
+    CheckpointInfo checkpoint{.verified = true};
+    if (has_checkpoint) checkpoint = trainer_.load_checkpoint(run_.checkpoint());
+    if (!checkpoint.verified) note_missing_checksums(run_.checkpoint());
     if (arguments_.stop_after > 0 && arguments_.stop_after <= trainer_.steps_done())
       throw InvalidArgument(
           fmt::format("--stop-after: expected more than the {} steps already done, found {}",
@@ -66,8 +68,9 @@ class Training {
     lock_.begun();
     if (trainer_.teacher_search())
       write_json(not_a_link(run_.teacher()), to_json(*trainer_.teacher_search(), asked));
+    metrics_ =
+        std::make_unique<MetricsFile>(run_.metrics(), trainer_.steps_done(), checkpoint.notes["metrics"]);
     print_header();
-    metrics_ = std::make_unique<MetricsFile>(run_.metrics(), trainer_.steps_done());
     progress_.start("train", trainer_.steps_done(), config_.train.steps);
     while (!trainer_.finished()) {
       trainer_.train_step();
@@ -154,7 +157,7 @@ class Training {
   void save_checkpoint() {
     trainer_.metrics();  // throws if the numbers went wild: an older checkpoint is worth more than that
     metrics_->sync();
-    trainer_.save_checkpoint(not_a_link(run_.checkpoint()));
+    trainer_.save_checkpoint(not_a_link(run_.checkpoint()), {{"metrics", metrics_->state()}});
   }
 
   int stopped() {
@@ -226,9 +229,12 @@ int run(Arguments& arguments) {
   require_at_least("stop_after", arguments.stop_after, 0);
   if (!arguments.resume) lock.emplace(config.out, RunLock::Kind::kNew, "sotalign train");
   make_absolute(config.data);
+  if (!arguments.resume) arguments.table.require_utf8();  // config.json keeps all options
   const Dataset data = read_dataset(config.data);
   Context context = make_context(config.machine);
-  return Training(arguments, context, data, *lock).run();
+  auto training = naming_pairs(config.data.pairs_images, config.data.pairs_texts,
+                               [&] { return std::make_unique<Training>(arguments, context, data, *lock); });
+  return training->run();
 }
 
 }  // namespace

@@ -31,7 +31,9 @@ int run(const Arguments& arguments) {
   bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
                      arguments.prompts, prompts);
   const ZeroShotResult result =
-      zero_shot(context, upload(context, images), labels, upload(context, prompts), classes);
+      naming_files(arguments.labels + " and " + arguments.prompt_classes, "zero_shot: ", [&] {
+        return zero_shot(context, upload(context, images), labels, upload(context, prompts), classes);
+      });
 
   if (!arguments.json.empty()) write_json(arguments.json, to_json(result));
   if (arguments.json == "-" || arguments.machine.quiet) return 0;

@@ -7,8 +7,8 @@
 #include <sstream>
 
 #include "files.h"
+#include "inputs.h"
 #include "sotalign/core/error.h"
-#include "sotalign/io/embeddings.h"
 
 namespace sotalign::app {
 
@@ -72,8 +72,8 @@ std::string find_emoji(const std::string& given) {
 
 Emoji read_emoji(const std::string& directory) {
   Emoji emoji;
-  emoji.images = read_matrix(directory + "/images.npy");
-  emoji.texts = read_matrix(directory + "/texts.npy");
+  emoji.images = read_embeddings(directory + "/images.npy");
+  emoji.texts = read_embeddings(directory + "/texts.npy");
   const int64_t rows = emoji.images.rows();
   if (emoji.texts.rows() != rows)
     throw IoError(fmt::format("{}: expected as many texts as images, found {} and {}", directory,

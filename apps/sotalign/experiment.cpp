@@ -19,7 +19,8 @@ Split split_rows(int64_t rows, const SplitSizes& sizes, uint64_t seed) {
   if (test < 1) throw InvalidArgument(fmt::format("test: expected at least 1, found {}", test));
   if (validation < 0)
     throw InvalidArgument(fmt::format("validation: expected at least 0, found {}", validation));
-  if (rows - pairs - test <= validation)
+  // In this order no difference overflows.
+  if (pairs > rows || test > rows - pairs || validation >= rows - pairs - test)
     throw InvalidArgument(
         fmt::format("rows: expected more than {} pairs, {} test and {} validation rows together, found {}",
                     pairs, test, validation, rows));

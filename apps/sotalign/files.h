@@ -6,8 +6,12 @@
 
 namespace sotalign::app {
 
-/// The whole file. Throws IoError.
+/// The whole file. Throws IoError, also for what is not a regular file (a pipe, a device, a directory) and
+/// for more than 64 MiB.
 std::string read_text(const std::string& path);
+
+/// The first bytes of a file of any size, all of a shorter one. Throws IoError as read_text() does.
+std::string read_beginning(const std::string& path, size_t bytes);
 
 /// Through AtomicFile: the old file or the whole new one. Throws IoError.
 void write_text(const std::string& path, const std::string& text);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
@@ -14,6 +15,19 @@ namespace sotalign::app {
 
 namespace {
 
+constexpr double kLeastSquare = std::numeric_limits<float>::min(),
+                 kMostSquare = std::numeric_limits<float>::max();
+
+double square(const HostMatrix& matrix, int64_t row) {
+  const float* values = matrix.view().row(row);
+  double sum = 0;
+  for (int64_t j = 0; j < matrix.cols(); ++j)
+    sum += static_cast<double>(values[j]) * static_cast<double>(values[j]);
+  return sum;
+}
+
+bool has_length(double square) { return square >= kLeastSquare && square <= kMostSquare; }
+
 HostMatrix read_optional(const std::string& path) {
   return path.empty() ? HostMatrix() : read_embeddings(path);
 }
@@ -22,12 +36,40 @@ HostMatrix read_optional(const std::string& path) {
 
 HostMatrix read_embeddings(const std::string& path) {
   HostMatrix matrix = read_matrix(path);
-  for (int64_t i = 0; i < matrix.rows(); ++i) {
-    const float* row = matrix.view().row(i);
-    if (std::all_of(row, row + matrix.cols(), [](float value) { return value == 0.0f; }))
-      throw IoError(fmt::format("{}: expected rows that are not zero, found zeros alone in row {}", path, i));
-  }
-  return matrix;
+  const int64_t rows = matrix.rows();
+  int64_t first_bad = rows;
+#pragma omp parallel for schedule(static) reduction(min : first_bad)
+  for (int64_t i = 0; i < rows; ++i)
+    if (!has_length(square(matrix, i))) first_bad = std::min(first_bad, i);
+  if (first_bad == rows) return matrix;
+  const double length = std::sqrt(square(matrix, first_bad));
+  if (length == 0)
+    throw IoError(
+        fmt::format("{}: expected rows that are not zero, found zeros alone in row {}", path, first_bad));
+  throw IoError(
+      fmt::format("{}: row {}: expected a length whose square float32 can hold, {:.1e} to {:.1e}, "
+                  "found {:.1e}",
+                  path, first_bad, std::sqrt(kLeastSquare), std::sqrt(kMostSquare), length));
+}
+
+void require_rows_that_differ(const std::string& path, const HostMatrix& matrix) {
+  const float* first = matrix.data();
+  const int64_t cols = matrix.cols();
+  for (int64_t i = 1; i < matrix.rows(); ++i)
+    if (!std::equal(first, first + cols, matrix.view().row(i))) return;
+  if (matrix.rows() > 1)
+    throw InvalidArgument(
+        fmt::format("{}: expected rows that differ, found {} equal ones, which centring makes zero", path,
+                    matrix.rows()));
+}
+
+void require_directions(const std::string& path, const HostMatrix& embedded) {
+  for (int64_t i = 0; i < embedded.rows(); ++i)
+    if (!(square(embedded, i) > 0.5))  // unit rows, or zero
+      throw InvalidArgument(fmt::format(
+          "{}: row {}: expected a row that the model gives a direction, found one that it maps to "
+          "zero, as it does with the mean of the rows that it was trained on",
+          path, i));
 }
 
 void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
@@ -83,6 +125,8 @@ Dataset read_dataset(const DataPaths& paths) {
                .val_images = read_optional(paths.val_images),
                .val_texts = read_optional(paths.val_texts)};
   require_pairs(paths.pairs_images, data.pair_images, paths.pairs_texts, data.pair_texts);
+  require_rows_that_differ(paths.pairs_images, data.pair_images);
+  require_rows_that_differ(paths.pairs_texts, data.pair_texts);
   require_pairs(paths.val_images, data.val_images, paths.val_texts, data.val_texts);
   require_cols(paths.images, data.images, paths.pairs_images, data.pair_images);
   require_cols(paths.val_images, data.val_images, paths.pairs_images, data.pair_images);
@@ -97,11 +141,14 @@ Matrix<float> upload(Context& context, const HostMatrix& matrix, const char* pur
   return result;
 }
 
+void note_missing_checksums(const std::string& path) {
+  fmt::print(stderr, "note: {} was written by sotalign 0.1 and has no checksums: damage may go unnoticed\n",
+             path);
+}
+
 Model load_model(Context& context, const std::string& path) {
   Model model = Model::load(context, path);
-  if (!model.verified())
-    fmt::print(stderr, "note: {} was written by sotalign 0.1 and has no checksums: damage may go unnoticed\n",
-               path);
+  if (!model.verified()) note_missing_checksums(path);
   return model;
 }
 
@@ -145,6 +192,8 @@ void bring_to_one_space(Context& context, const std::string& model_path, Project
     const Model model = load_model(context, model_path);
     images = embed(context, model, Side::kX, projection, image_path, images);
     texts = embed(context, model, Side::kY, projection, text_path, texts);
+    require_directions(image_path, images);
+    require_directions(text_path, texts);
   } else if (images.cols() != texts.cols()) {
     throw InvalidArgument(fmt::format("{}: without --model, expected {} columns as in {}, found {}",
                                       text_path, images.cols(), image_path, texts.cols()));

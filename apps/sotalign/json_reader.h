@@ -9,6 +9,9 @@
 
 namespace sotalign::app {
 
+/// The longest that a computation can have taken: three centuries.
+constexpr double kMostSeconds = 1e10;
+
 /// Throws InvalidArgument "WHERE: expected EXPECTED, found FOUND".
 [[noreturn]] void expected_but_found(const std::string& where, const std::string& expected,
                                      const nlohmann::ordered_json& found);
@@ -19,6 +22,7 @@ class JsonReader {
  public:
   using Json = nlohmann::ordered_json;
 
+  JsonReader(const Json& json, std::string where);
   /// `keys` are those that the object may have.
   JsonReader(const Json& json, std::string where, const std::vector<std::string>& keys);
 
@@ -27,13 +31,19 @@ class JsonReader {
 
   bool has(const std::string& key) const { return json_.contains(key); }
   const Json& at(const std::string& key) const;
-  /// Not empty.
+  /// Not empty, and without control characters.
   std::string text(const std::string& key) const;
   int64_t count(const std::string& key, int64_t least) const;
-  /// Lists are not empty.
+  double number(const std::string& key, double least, double most) const;
+  /// Lists have 1 to 100 entries.
   const Json& list(const std::string& key) const;
   std::vector<int64_t> counts(const std::string& key, int64_t least) const;
   std::vector<std::string> texts(const std::string& key) const;
+  /// These may be empty. Strings have no NUL, as the system's functions would take a path with one for a
+  /// shorter one.
+  std::string string(const std::string& key) const;
+  std::vector<std::string> strings(const std::string& key) const;
+  uint64_t seed(const std::string& key) const;
   /// An object; empty if there is no such key.
   Json object(const std::string& key) const;
 

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <stdexcept>
 
 #include "bus_error.h"
 #include "command.h"
@@ -149,6 +150,8 @@ int main(int argc, char** argv) {
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
     message = fmt::format("cannot write to standard output: {}", std::strerror(errno));
   } catch (const std::bad_alloc&) {
+    message = "out of memory";
+  } catch (const std::length_error&) {  // more than any memory could hold
     message = "out of memory";
   } catch (const std::exception& error) {
     message = error.what();

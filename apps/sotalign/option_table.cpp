@@ -8,7 +8,8 @@
 #include <cmath>
 #include <limits>
 
-#include "files.h"
+#include "parse_json.h"
+#include "shown_text.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
@@ -36,9 +37,18 @@ std::string expectation(const Target& target) {
                         [](std::optional<double>*) -> std::string { return "a finite number or null"; },
                         [](bool*) -> std::string { return "true or false"; },
                         [](Symmetrize*) -> std::string { return "true or false"; },
-                        [](std::string*) -> std::string { return "a string"; },
+                        [](std::string*) -> std::string { return "a string without NUL"; },
                         [](std::vector<int64_t>*) -> std::string { return "a list of integers"; },
-                        [](AutoOr<int64_t>) -> std::string { return "auto or an integer"; },
+                        [](const AtMost& t) { return fmt::format("an integer of at most {}", t.most); },
+                        [](const ListAtMost& t) {
+                          return fmt::format("a list of integers, at most {} of at most {}", t.entries,
+                                             t.most);
+                        },
+                        [](AutoOr<int64_t> t) -> std::string {
+                          return t.most == std::numeric_limits<int64_t>::max()
+                                     ? "auto or an integer"
+                                     : fmt::format("auto or an integer of at most {}", t.most);
+                        },
                         [](AutoOr<double>) -> std::string { return "auto or a finite number"; },
                         [](const Choice& c) { return alternatives(c.names); },
                     },
@@ -58,6 +68,8 @@ std::string type_name(const Target& target, Role role) {
                           return role == Role::kPath || role == Role::kOutput ? "FILE" : "NAME";
                         },
                         [](std::vector<int64_t>*) -> std::string { return "N,N,..."; },
+                        [](const AtMost&) -> std::string { return "N"; },
+                        [](const ListAtMost&) -> std::string { return "N,N,..."; },
                         [](AutoOr<int64_t>) -> std::string { return "auto|N"; },
                         [](AutoOr<double>) -> std::string { return "auto|X"; },
                         [](const Choice& c) { return fmt::format("{}", fmt::join(c.names, "|")); },
@@ -84,67 +96,86 @@ bool assign_value(const Json& value, int64_t& target) { return assign_integer(va
 bool assign_value(const Json& value, double& target) { return assign_number(value, target); }
 
 template <class T>
-bool assign_auto(const Json& value, std::optional<T>& target) {
+bool assign_auto(const Json& value, const AutoOr<T>& target) {
   if (value == "auto") {
-    target = std::nullopt;
+    *target.value = std::nullopt;
     return true;
   }
   T number{};
-  if (!assign_value(value, number)) return false;
-  target = number;
+  if (!assign_value(value, number) || number > target.most) return false;
+  *target.value = number;
+  return true;
+}
+
+bool assign_list(const Json& value, std::vector<int64_t>& target) {
+  if (!value.is_array()) return false;
+  std::vector<int64_t> list(value.size());
+  for (size_t i = 0; i < list.size(); ++i)
+    if (!assign_integer(value[i], list[i])) return false;
+  target = std::move(list);
   return true;
 }
 
 /// False, and the target as it was, if the value is not of the target's type.
 bool assign(const Json& value, const Target& target) {
-  return std::visit(Overloaded{
-                        [&](int64_t* t) { return assign_integer(value, *t); },
-                        [&](uint64_t* t) {
-                          if (!value.is_number_unsigned()) return false;
-                          *t = value.get<uint64_t>();
-                          return true;
-                        },
-                        [&](double* t) { return assign_number(value, *t); },
-                        [&](std::optional<double>* t) {
-                          double number = 0;
-                          if (!value.is_null() && !assign_number(value, number)) return false;
-                          *t = value.is_null() ? std::nullopt : std::optional<double>(number);
-                          return true;
-                        },
-                        [&](bool* t) {
-                          if (!value.is_boolean()) return false;
-                          *t = value.get<bool>();
-                          return true;
-                        },
-                        [&](Symmetrize* t) {
-                          if (!value.is_boolean()) return false;
-                          *t = value.get<bool>() ? Symmetrize::kYes : Symmetrize::kNo;
-                          return true;
-                        },
-                        [&](std::string* t) {
-                          if (!value.is_string()) return false;
-                          *t = value.get<std::string>();
-                          return true;
-                        },
-                        [&](std::vector<int64_t>* t) {
-                          if (!value.is_array()) return false;
-                          std::vector<int64_t> list(value.size());
-                          for (size_t i = 0; i < list.size(); ++i)
-                            if (!assign_integer(value[i], list[i])) return false;
-                          *t = std::move(list);
-                          return true;
-                        },
-                        [&](AutoOr<int64_t> t) { return assign_auto(value, *t.value); },
-                        [&](AutoOr<double> t) { return assign_auto(value, *t.value); },
-                        [&](const Choice& c) {
-                          if (!value.is_string()) return false;
-                          const std::string name = value.get<std::string>();
-                          if (std::find(c.names.begin(), c.names.end(), name) == c.names.end()) return false;
-                          c.set(name);
-                          return true;
-                        },
-                    },
-                    target);
+  return std::visit(
+      Overloaded{
+          [&](int64_t* t) { return assign_integer(value, *t); },
+          [&](uint64_t* t) {
+            if (!value.is_number_unsigned()) return false;
+            *t = value.get<uint64_t>();
+            return true;
+          },
+          [&](double* t) { return assign_number(value, *t); },
+          [&](std::optional<double>* t) {
+            double number = 0;
+            if (!value.is_null() && !assign_number(value, number)) return false;
+            *t = value.is_null() ? std::nullopt : std::optional<double>(number);
+            return true;
+          },
+          [&](bool* t) {
+            if (!value.is_boolean()) return false;
+            *t = value.get<bool>();
+            return true;
+          },
+          [&](Symmetrize* t) {
+            if (!value.is_boolean()) return false;
+            *t = value.get<bool>() ? Symmetrize::kYes : Symmetrize::kNo;
+            return true;
+          },
+          [&](std::string* t) {
+            // The system's functions would take a path with a NUL for a shorter one.
+            if (!value.is_string() || value.get_ref<const std::string&>().find('\0') != std::string::npos)
+              return false;
+            *t = value.get<std::string>();
+            return true;
+          },
+          [&](std::vector<int64_t>* t) { return assign_list(value, *t); },
+          [&](const AtMost& t) {
+            int64_t number = 0;
+            if (!assign_integer(value, number) || number > t.most) return false;
+            *t.value = number;
+            return true;
+          },
+          [&](const ListAtMost& t) {
+            std::vector<int64_t> list;
+            if (!assign_list(value, list) || list.size() > t.entries) return false;
+            if (std::any_of(list.begin(), list.end(), [&](int64_t entry) { return entry > t.most; }))
+              return false;
+            *t.values = std::move(list);
+            return true;
+          },
+          [&](AutoOr<int64_t> t) { return assign_auto(value, t); },
+          [&](AutoOr<double> t) { return assign_auto(value, t); },
+          [&](const Choice& c) {
+            if (!value.is_string()) return false;
+            const std::string name = value.get<std::string>();
+            if (std::find(c.names.begin(), c.names.end(), name) == c.names.end()) return false;
+            c.set(name);
+            return true;
+          },
+      },
+      target);
 }
 
 Json value_of(const Target& target) {
@@ -152,6 +183,8 @@ Json value_of(const Target& target) {
                         [](const auto* t) { return Json(*t); },
                         [](const Symmetrize* t) { return Json(*t == Symmetrize::kYes); },
                         [](const std::optional<double>* t) { return *t ? Json(**t) : Json(nullptr); },
+                        [](const AtMost& t) { return Json(*t.value); },
+                        [](const ListAtMost& t) { return Json(*t.values); },
                         [](AutoOr<int64_t> t) { return *t.value ? Json(**t.value) : Json("auto"); },
                         [](AutoOr<double> t) { return *t.value ? Json(**t.value) : Json("auto"); },
                         [](const Choice& c) { return Json(c.get()); },
@@ -179,6 +212,16 @@ Json parse_bool(const std::string& text) {
   return text == "false" ? Json(false) : Json(text);
 }
 
+Json parse_list(const std::string& text) {
+  Json list = Json::array();
+  for (size_t first = 0; first < text.size();) {
+    const size_t comma = std::min(text.find(',', first), text.size());
+    list.push_back(parse_number(text.substr(first, comma - first)));
+    first = comma + 1;
+  }
+  return list;
+}
+
 /// What a flag's text would be in JSON.
 Json parse_text(const std::string& text, const Target& target) {
   return std::visit(Overloaded{
@@ -186,24 +229,11 @@ Json parse_text(const std::string& text, const Target& target) {
                         [&](const Choice&) { return Json(text); },
                         [&](bool*) { return parse_bool(text); },
                         [&](Symmetrize*) { return parse_bool(text); },
-                        [&](std::vector<int64_t>*) {
-                          Json list = Json::array();
-                          for (size_t first = 0; first < text.size();) {
-                            const size_t comma = std::min(text.find(',', first), text.size());
-                            list.push_back(parse_number(text.substr(first, comma - first)));
-                            first = comma + 1;
-                          }
-                          return list;
-                        },
+                        [&](std::vector<int64_t>*) { return parse_list(text); },
+                        [&](const ListAtMost&) { return parse_list(text); },
                         [&](auto) { return parse_number(text); },
                     },
                     target);
-}
-
-std::string shown(const Json& value) {
-  std::string text = value.dump();
-  if (text.size() > 60) text = text.substr(0, 57) + "...";
-  return text;
 }
 
 }  // namespace
@@ -219,7 +249,7 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
   const auto set = [flag, target](const CLI::results_t& texts) {
     if (!assign(parse_text(texts.back(), target), target))
       throw InvalidArgument(
-          fmt::format("{}: expected {}, found '{}'", flag, expectation(target), texts.back()));
+          fmt::format("{}: expected {}, found '{}'", flag, expectation(target), shown(texts.back())));
     return true;
   };
   const bool is_bool = initial.is_boolean();
@@ -240,18 +270,7 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
 }
 
 void OptionTable::read_config(const std::string& path) {
-  const std::string text = read_text(path);
-  Json config;
-  try {
-    config = Json::parse(text);
-  } catch (const Json::parse_error& error) {
-    const size_t at = std::min(text.size(), error.byte > 0 ? error.byte - 1 : 0);
-    const auto line = 1 + std::count(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(at), '\n');
-    throw IoError(
-        fmt::format("{}: line {}: expected valid JSON, found a syntax error at byte {}", path, line, at));
-  } catch (const Json::out_of_range&) {
-    throw IoError(fmt::format("{}: expected numbers of double precision, found one beyond", path));
-  }
+  const Json config = read_json(path);
   if (!config.is_object())
     throw IoError(fmt::format("{}: expected a JSON object, found {}", path, config.type_name()));
   set_unless_given(config, path);
@@ -283,6 +302,12 @@ void OptionTable::set(const std::string& key, const Json& value, const std::stri
                                       expectation(entry.target), shown(value), value.type_name()));
 }
 
+void OptionTable::require_utf8() const {
+  for (const Entry& entry : entries_)
+    if (const auto* text = std::get_if<std::string*>(&entry.target))
+      app::require_utf8(flag_of(entry.key), **text);
+}
+
 Json OptionTable::values() const {
   Json result = Json::object();
   for (const Entry& entry : entries_) result[entry.key] = value_of(entry.target);
@@ -307,8 +332,11 @@ std::vector<std::string> OptionTable::given_except(Role role) const {
   return flags;
 }
 
-std::string nearest(const std::string& text, const std::vector<std::string>& candidates) {
-  const auto distance = [&](const std::string& other) {
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
+  constexpr size_t kCompared = 64;  // the distance takes the product of two lengths
+  const std::string text = word.substr(0, kCompared);
+  const auto distance = [&](const std::string& candidate) {
+    const std::string other = candidate.substr(0, kCompared);
     std::vector<size_t> row(other.size() + 1);
     for (size_t j = 0; j < row.size(); ++j) row[j] = j;
     for (size_t i = 1; i <= text.size(); ++i) {

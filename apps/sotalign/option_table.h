@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -46,11 +47,25 @@ Choice choice(E* target, std::vector<std::pair<std::string, E>> values) {
 template <class T>
 struct AutoOr {
   std::optional<T>* value;
+  T most = std::numeric_limits<T>::max();
+};
+
+/// A number that says how much is computed or allocated. Beyond `most` nobody means it, and the arithmetic
+/// that follows need not hold.
+struct AtMost {
+  int64_t* value;
+  int64_t most;
+};
+struct ListAtMost {
+  std::vector<int64_t>* values;
+  size_t entries;
+  int64_t most;  ///< of each entry
 };
 
 /// The variable that an option sets; what it holds when it is added is the default.
-using Target = std::variant<int64_t*, uint64_t*, double*, std::optional<double>*, bool*, Symmetrize*,
-                            std::string*, std::vector<int64_t>*, AutoOr<int64_t>, AutoOr<double>, Choice>;
+using Target =
+    std::variant<int64_t*, uint64_t*, double*, std::optional<double>*, bool*, Symmetrize*, std::string*,
+                 std::vector<int64_t>*, AtMost, ListAtMost, AutoOr<int64_t>, AutoOr<double>, Choice>;
 
 enum class Role {
   kPath,      ///< a file to read, or a directory
@@ -80,6 +95,9 @@ class OptionTable {
   /// thrown for a key that is not one and a value that does not fit.
   void set(const std::string& key, const nlohmann::ordered_json& value, const std::string& where);
 
+  /// Throws InvalidArgument that names the flag of the first string that is not UTF-8: JSON cannot hold it.
+  void require_utf8() const;
+
   /// The values now in force.
   nlohmann::ordered_json values() const;
   nlohmann::ordered_json values(Role role) const;
@@ -107,7 +125,8 @@ class OptionTable {
 /// "--klot-weight" of "klot_weight".
 std::string flag_of(std::string key);
 
-/// The candidate with the smallest edit distance to `text`; candidates is not empty.
-std::string nearest(const std::string& text, const std::vector<std::string>& candidates);
+/// The candidate with the smallest edit distance to `word`; candidates is not empty. Only the first 64 bytes
+/// of each count.
+std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace sotalign::app

@@ -39,11 +39,11 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
   table.add("ridge", AutoOr<double>{&options.ridge},
             "CCA: added to the eigenvalues of both covariances; auto, here and below:\n"
             "the best in cross-validation on the pairs");
-  table.add("teacher_dim", AutoOr<int64_t>{&options.dim},
+  table.add("teacher_dim", AutoOr<int64_t>{&options.dim, kMostWidth},
             "Its dimensions; 0: as many as the pairs determine, at most 1024");
   table.add("correlation_power", AutoOr<double>{&options.correlation_power},
             "CCA: above 0, directions on which the pairs agree count more");
-  table.add("teacher_steps", &options.contrastive.steps, "Contrastive: training steps");
+  table.add("teacher_steps", AtMost{&options.contrastive.steps, kMostSteps}, "Contrastive: training steps");
   table.add("teacher_learning_rate", &options.contrastive.learning_rate,
             "Contrastive: the highest; falls to 0 as a cosine");
   table.add("teacher_batch", &options.contrastive.batch, "Contrastive: pairs in a step, at most all");
@@ -102,9 +102,10 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
                                            {"teacher", Initialization::kTeacher}}),
             "Where the heads start; auto: from the teacher for SOTAlign if klot_weight\n"
             "> 0, the heads are linear or residual and dim is 0, else random");
-  table.add("dim", &train.dim,
+  table.add("dim", AtMost{&train.dim, kMostWidth},
             "Dimensions of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
-  table.add("hidden", &train.hidden, "Widths of hidden layers of both heads; none: linear heads");
+  table.add("hidden", ListAtMost{&train.hidden, 64, kMostWidth},
+            "Widths of hidden layers of both heads; none: linear heads");
   table.add("activation",
             choice(&train.activation, {{"gelu", Activation::kGelu},
                                        {"relu", Activation::kRelu},
@@ -114,7 +115,7 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
   table.add("residual", &train.residual, "A learned linear map around the hidden layers");
 
   table.section("Optimisation");
-  table.add("steps", &train.steps, "Training steps");
+  table.add("steps", AtMost{&train.steps, kMostSteps}, "Training steps");
   table.add("batch_pairs", &train.batch_pairs, "Pairs in a step, at most all");
   table.add("batch_unpaired", &train.batch_unpaired, "Unpaired images, and as many texts, in a step");
   table.add("learning_rate", &train.schedule.peak, "The highest");
@@ -199,6 +200,13 @@ void check_epsilons(const KlotOptions& options) {
   };
   check("--epsilon-student", options.epsilon_student);
   check("--epsilon-teacher", options.epsilon_teacher);
+}
+
+void require_few_seeds(const char* key, const std::vector<int64_t>& seeds) {
+  constexpr size_t kMost = 1000;
+  if (seeds.empty()) throw InvalidArgument(fmt::format("{}: expected at least one, found none", key));
+  if (seeds.size() > kMost)
+    throw InvalidArgument(fmt::format("{}: expected at most {}, found {}", key, kMost, seeds.size()));
 }
 
 void require(const std::string& value, const std::string& key) {

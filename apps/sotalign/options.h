@@ -32,6 +32,9 @@ struct TrainConfig {
   int64_t log_every = 10;
 };
 
+/// More steps, iterations and the like than anybody waits for; wider than any layer.
+constexpr int64_t kMostSteps = 100'000'000, kMostIterations = 1'000'000, kMostWidth = 1 << 20;
+
 void add_machine_options(OptionTable& table, Machine& machine);
 void add_data_options(OptionTable& table, DataPaths& paths);
 void add_teacher_options(OptionTable& table, TeacherOptions& options);
@@ -45,7 +48,8 @@ void add_projection_option(OptionTable& table, Projection& projection);
 /// How plans are computed: what SinkhornOptions and KlotOptions have in common.
 template <class Options>
 void add_solver_options(OptionTable& table, Options& options) {
-  table.add("iterations", &options.iterations, "Sinkhorn iterations; with a tolerance, the most");
+  table.add("iterations", AtMost{&options.iterations, kMostIterations},
+            "Sinkhorn iterations; with a tolerance, the most");
   table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
   table.add("check_every", &options.check_every, "Iterations between two looks at that error");
   table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
@@ -73,6 +77,9 @@ std::string describe_device(const Context& context, const Machine& machine);
 
 /// Throws InvalidArgument that names which epsilon is out of range.
 void check_epsilons(const KlotOptions& options);
+
+/// Throws InvalidArgument unless there are 1 to 1000 seeds; `key` as in the table.
+void require_few_seeds(const char* key, const std::vector<int64_t>& seeds);
 
 /// Throws InvalidArgument unless `value` is set; `key` as in the table.
 void require(const std::string& value, const std::string& key);

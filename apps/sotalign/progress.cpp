@@ -10,6 +10,7 @@
 
 #include "interrupt.h"
 #include "report.h"
+#include "shown_text.h"
 
 namespace sotalign::app {
 
@@ -56,7 +57,7 @@ void Progress::update(int64_t step, const std::string& numbers) {
   } else {
     text = name_ + text;
   }
-  text.resize(std::min(text.size(), static_cast<size_t>(std::max(1, width_ - 1))));
+  text = cut_text(text, static_cast<size_t>(std::max(1, width_ - 1)));
   std::fputs(("\r\x1b[K" + text).c_str(), stderr);  // the terminal may be gone: then nobody misses it
   std::fflush(stderr);
   drawn_ = true;

@@ -15,7 +15,9 @@
 namespace sotalign::app {
 
 inline void add_repeat_option(OptionTable& table, int64_t& times) {
-  table.add("repeat", &times, "Do it this often, for timing; seconds is the median", Role::kMachine);
+  constexpr int64_t kMost = 1'000'000;
+  table.add("repeat", AtMost{&times, kMost}, "Do it this often, for timing; seconds is the median",
+            Role::kMachine);
 }
 
 inline void check_repeat(int64_t times) {

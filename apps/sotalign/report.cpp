@@ -6,6 +6,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "json_reader.h"
+
 namespace sotalign::app {
 
 using Json = nlohmann::ordered_json;
@@ -27,12 +29,15 @@ Json to_json(const RecallAtK& recall) {
           {"queries", recall.queries}};
 }
 
-RecallAtK recall_of_json(const Json& json) {
-  return {.r1 = json.at("r1").get<double>(),
-          .r5 = json.at("r5").get<double>(),
-          .r10 = json.at("r10").get<double>(),
-          .median_rank = json.at("median_rank").get<double>(),
-          .queries = json.at("queries").get<int64_t>()};
+RecallAtK recall_of_json(const Json& json, const std::string& where) {
+  const JsonReader reader(json, where, {"r1", "r5", "r10", "median_rank", "queries"});
+  const auto recall = [&](const char* key) { return reader.number(key, 0, 1); };
+  constexpr double kMostRows = 0x1p40;
+  return {.r1 = recall("r1"),
+          .r5 = recall("r5"),
+          .r10 = recall("r10"),
+          .median_rank = reader.number("median_rank", 0, kMostRows),
+          .queries = reader.count("queries", 0)};
 }
 }  // namespace
 
@@ -42,10 +47,12 @@ Json to_json(const RetrievalResult& result) {
           {"mean_r1", result.mean_r1}};
 }
 
-RetrievalResult retrieval_of_json(const Json& json) {
-  return {.image_to_text = recall_of_json(json.at("image_to_text")),
-          .text_to_image = recall_of_json(json.at("text_to_image")),
-          .mean_r1 = json.at("mean_r1").get<double>()};
+RetrievalResult retrieval_of_json(const Json& json, const std::string& where) {
+  const JsonReader reader(json, where, {"image_to_text", "text_to_image", "mean_r1"});
+  const auto recall = [&](const char* key) { return recall_of_json(reader.at(key), reader.where(key)); };
+  return {.image_to_text = recall("image_to_text"),
+          .text_to_image = recall("text_to_image"),
+          .mean_r1 = reader.number("mean_r1", 0, 1)};
 }
 
 Json to_json(const ZeroShotResult& result) {

@@ -14,8 +14,8 @@ namespace sotalign::app {
 
 nlohmann::ordered_json to_json(const SinkhornResult& result);
 nlohmann::ordered_json to_json(const RetrievalResult& result);
-/// The inverse. Throws nlohmann's exceptions for what to_json() did not write.
-RetrievalResult retrieval_of_json(const nlohmann::ordered_json& json);
+/// The inverse. Throws InvalidArgument, whose message begins with `where`, for what to_json() does not write.
+RetrievalResult retrieval_of_json(const nlohmann::ordered_json& json, const std::string& where);
 nlohmann::ordered_json to_json(const ZeroShotResult& result);
 nlohmann::ordered_json to_json(const StepMetrics& metrics);
 

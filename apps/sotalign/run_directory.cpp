@@ -9,9 +9,11 @@
 #include <cstring>
 #include <filesystem>
 #include <iterator>
-#include <sstream>
+#include <limits>
 
 #include "files.h"
+#include "metrics_lines.h"
+#include "parse_json.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
@@ -50,36 +52,47 @@ void RunDirectory::require_no_checkpoint_lost() const {
   };
   if (fs::exists(model())) lost("a model");
   // How it was begun, whatever this process was told.
-  const int64_t checkpoint_every = Json::parse(read_text(config())).value("checkpoint_every", int64_t{0});
+  const Json config = read_json(this->config());
+  const int64_t checkpoint_every = config.value("checkpoint_every", int64_t{0});
   if (checkpoint_every == 0 || !fs::exists(metrics())) return;
-  std::istringstream lines(read_text(metrics()));
-  for (std::string line; std::getline(lines, line);) {
-    const Json json = Json::parse(line, nullptr, false);  // the last line may be cut off
-    if (!json.is_object() || !json.contains("step") || !json["step"].is_number_integer()) continue;
-    // In the very step in which a checkpoint is due, the line is written first.
-    if (json["step"].get<int64_t>() > checkpoint_every)
-      lost(fmt::format("metrics of step {} and saves one every {} steps", json["step"].get<int64_t>(),
-                       checkpoint_every));
-  }
+  const Json last = read_metrics(metrics(), std::numeric_limits<int64_t>::max()).last_step;
+  // In the very step in which a checkpoint is due, the line is written first.
+  if (const int64_t step = last.is_null() ? 0 : last["step"].get<int64_t>(); step > checkpoint_every)
+    lost(fmt::format("metrics of step {} and saves one every {} steps", step, checkpoint_every));
 }
 
-MetricsFile::MetricsFile(const std::string& path, int64_t last_step)
+MetricsFile::MetricsFile(const std::string& path, int64_t last_step, const std::string& state)
     : path_(path), file_(nullptr, &std::fclose) {
   std::string kept;
   if (last_step > 0 && fs::exists(path)) {
-    std::istringstream old(read_text(path));
-    for (std::string line; std::getline(old, line);) {
-      const Json json = Json::parse(line, nullptr, false);  // the last line may be cut off
-      if (!json.is_object() || json.value("step", last_step + 1) > last_step) continue;
-      kept += line + '\n';
-      seconds_before_ = json.value("seconds", 0.0);
-      if (json.contains("loss")) last_step_ = json;
-    }
+    if (!state.empty()) require_state(state);
+    MetricsLines old = read_metrics(path, last_step);
+    kept = std::move(old.text);
+    seconds_before_ = old.seconds;
+    last_step_ = std::move(old.last_step);
   }
   write_text(not_a_link(path), kept);
+  count(kept);
   const int descriptor = open(path.c_str(), O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC);
   if (descriptor >= 0) file_.reset(fdopen(descriptor, "ab"));
   if (!file_) throw IoError(fmt::format("{}: cannot write: {}", path, std::strerror(errno)));
+}
+
+void MetricsFile::count(const std::string& text) {
+  bytes_ += text.size();
+  sum_.add(text.data(), text.size());
+}
+
+std::string MetricsFile::state() const { return fmt::format("{} {}", bytes_, sum_.hex()); }
+
+void MetricsFile::require_state(const std::string& state) const {
+  const size_t bytes = std::strtoull(state.c_str(), nullptr, 10);
+  const std::string text = read_text(path_);
+  if (text.size() < bytes || fmt::format("{} {}", bytes, checksum(text.substr(0, bytes))) != state)
+    throw IoError(fmt::format(
+        "{}: expected the lines that the checkpoint was saved with, found others; without this file the run "
+        "continues, and its earlier lines are lost",
+        path_));
 }
 
 void MetricsFile::add(const Json& line) {
@@ -88,6 +101,7 @@ void MetricsFile::add(const Json& line) {
   const std::string text = line.dump() + "\n";
   if (std::fwrite(text.data(), 1, text.size(), file_.get()) != text.size() || std::fflush(file_.get()) != 0)
     throw IoError(fmt::format("{}: cannot write: {}", path_, std::strerror(errno)));
+  count(text);
 }
 
 void MetricsFile::sync() {

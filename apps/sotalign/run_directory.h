@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "sotalign/io/checksum.h"
+
 namespace sotalign::app {
 
 /// `path`, which is to be written. Throws IoError for a symbolic link: it could lead to a file that is not
@@ -46,20 +48,29 @@ class RunDirectory {
 /// Lines of JSON that every reader sees as soon as they are added.
 class MetricsFile {
  public:
-  /// Continues a file: lines behind step `last_step` are dropped.
-  MetricsFile(const std::string& path, int64_t last_step);
+  /// Continues a file: lines behind step `last_step` are dropped. `state`: what state() was when the
+  /// checkpoint of that step was saved, empty if it does not say. Throws IoError for a file that does not
+  /// begin so.
+  MetricsFile(const std::string& path, int64_t last_step, const std::string& state);
 
   /// Throws NumericalError for a number that JSON cannot hold.
   void add(const nlohmann::ordered_json& line);
   /// Makes the lines durable: before a checkpoint that counts on them. Throws IoError.
   void sync();
+  /// Length and checksum of all lines, for a checkpoint.
+  std::string state() const;
   /// The last line of a step, kept or added.
   const nlohmann::ordered_json& last_step() const { return last_step_; }
   /// "seconds" of the last line that was kept; 0 without one.
   double seconds_before() const { return seconds_before_; }
 
  private:
+  void count(const std::string& text);
+  void require_state(const std::string& state) const;
+
   std::string path_;
+  size_t bytes_ = 0;
+  Checksum sum_;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
   nlohmann::ordered_json last_step_;
   double seconds_before_ = 0;

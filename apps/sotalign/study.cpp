@@ -63,7 +63,9 @@ Study::Study(const StudyConfig& config, StudyPlan plan)
   sizes_.has_other = data_.has_other();
   check_seeds();
   for (const auto& [name, value] : {std::pair{"test", sizes_.test}, {"validation", sizes_.validation}})
-    if (value < 1) throw InvalidArgument(fmt::format("{}: expected at least 1, found {}", name, value));
+    if (value < 1 || value > sizes_.rows)
+      throw InvalidArgument(
+          fmt::format("{}: expected 1 to {}, the number of rows, found {}", name, sizes_.rows, value));
   cells_ = study_cells(plan_, split_names(config.sections), sizes_);
   schedule_ = schedule(cells_, config.seeds);
   check_settings();
@@ -72,7 +74,7 @@ Study::Study(const StudyConfig& config, StudyPlan plan)
 
 void Study::check_seeds() const {
   const auto check = [](const char* name, const std::vector<int64_t>& seeds) {
-    if (seeds.empty()) throw InvalidArgument(fmt::format("{}: expected at least one, found none", name));
+    require_few_seeds(name, seeds);
     for (const int64_t seed : seeds) {
       if (seed < 0) throw InvalidArgument(fmt::format("{}: expected numbers >= 0, found {}", name, seed));
       if (std::count(seeds.begin(), seeds.end(), seed) > 1)
@@ -178,7 +180,9 @@ StudyResult Study::execute(const StudyRun& run, const std::string& name) {
   TrainOptions options = run.setting->options;
   options.seed = run.seed;
   try {
-    const Outcome outcome = run_experiment(context_, rows.data, rows.measured, options, name, progress_);
+    const Outcome outcome = naming_pairs(config_.files.images, config_.files.texts, [&] {
+      return run_experiment(context_, rows.data, rows.measured, options, name, progress_);
+    });
     result.retrieval = run.method->measured == Projection::kHeads ? outcome.heads : outcome.teacher;
   } catch (const NumericalError& error) {
     result.error = error.what();

@@ -29,7 +29,7 @@ class Builder {
       for (const StudyMethod& method : section.methods)
         cells.push_back({"methods", method.name, column, method, pairs});
       for (const int64_t times : section.worth_times)
-        if (times * pairs <= sizes_.pool())
+        if (pairs <= sizes_.pool() / times)
           cells.push_back({.section = "methods",
                            .row = worth_row(section, times),
                            .column = column,

@@ -33,7 +33,13 @@ StudySetting make_setting(const std::vector<Json>& layers, const Json& point, co
 /// Of an object of lists all combinations of their values, the last list's changing fastest; of a list its
 /// entries.
 std::vector<Json> grid_points(const Json& grid, const std::string& where) {
+  const auto require_few = [&](size_t count) {
+    constexpr size_t kMost = 256;
+    if (count > kMost)
+      throw InvalidArgument(fmt::format("{}: expected at most {} settings, found {}", where, kMost, count));
+  };
   if (grid.is_array() && !grid.empty()) {
+    require_few(grid.size());
     for (const Json& point : grid)
       if (!point.is_object()) expected_but_found(where, "objects of training options", point);
     return {grid.begin(), grid.end()};
@@ -43,6 +49,7 @@ std::vector<Json> grid_points(const Json& grid, const std::string& where) {
   for (const auto& [key, values] : grid.items()) {
     if (!values.is_array() || values.empty())
       expected_but_found(fmt::format("{}: {}", where, key), "a list that is not empty", values);
+    require_few(points.size() * values.size());
     std::vector<Json> longer;
     for (const Json& point : points)
       for (const Json& value : values) {

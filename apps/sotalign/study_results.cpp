@@ -2,32 +2,58 @@
 
 #include <fmt/format.h>
 
-#include "files.h"
+#include "checked_json.h"
+#include "json_reader.h"
+#include "parse_json.h"
 #include "report.h"
 #include "run_directory.h"
+#include "shown_text.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
 
 using Json = nlohmann::ordered_json;
 
-void StudyResults::resume() {
-  const Json file = Json::parse(read_text(path_), nullptr, false);
-  const auto require = [&](bool holds) {
-    if (!holds) throw IoError(fmt::format("{}: expected the runs of a study, found another file", path_));
-  };
-  require(file.is_object() && file.contains("runs") && file["runs"].is_array());
-  for (const auto& [key, value] : header_.items()) {
-    const Json found = file.contains(key) ? file[key] : Json(nullptr);
-    if (found != value)
-      throw InvalidArgument(fmt::format("{}: {}: these runs are of another study: expected {}, found {}",
-                                        path_, key, value.dump().substr(0, 60), found.dump().substr(0, 60)));
+namespace {
+
+/// Throws InvalidArgument unless `record` is what add() makes, as far as anything here reads it.
+void check_record(const Json& record, const std::string& where) {
+  const JsonReader reader(record, where,
+                          {"section", "method", "point", "key", "figures", "error", "shift", "seconds"});
+  for (const char* key : {"section", "method"}) reader.text(key);
+  for (const char* key : {"point", "key"})
+    if (!reader.at(key).is_object()) expected_but_found(reader.where(key), "a JSON object", record[key]);
+  const JsonReader key(reader.at("key"), reader.where("key"),
+                       {"setting", "measured", "pairs", "unpaired", "seed", "role"});
+  for (const char* part : {"setting", "measured", "unpaired", "seed", "role"}) key.at(part);
+  key.count("pairs", 0);
+  retrieval_of_json(reader.at("figures"), reader.where("figures"));
+  if (reader.has("error")) reader.string("error");
+  if (reader.has("shift")) {
+    const JsonReader shift(reader.at("shift"), reader.where("shift"), {"images", "texts", "sum"});
+    constexpr double kFarthest = 1e3;  // distances on a circle are below 1
+    for (const char* part : {"images", "texts", "sum"}) shift.number(part, 0, kFarthest);
   }
-  for (const Json& record : file["runs"]) {
-    require(record.is_object() && record.contains("key") && record.contains("seconds") &&
-            record["seconds"].is_number() && record.contains("figures") && record["figures"].is_object() &&
-            record["figures"].contains("mean_r1") && record["figures"]["mean_r1"].is_number());
-    index_.emplace(record["key"].dump(), records_.size());
+  reader.number("seconds", 0, kMostSeconds);
+}
+
+}  // namespace
+
+void StudyResults::resume() {
+  const Json file = read_json(path_);
+  check_json_checksum(file, path_);
+  if (!file.is_object() || !file.contains("runs") || !file["runs"].is_array())
+    throw IoError(fmt::format("{}: expected the runs of a study, found another file", path_));
+  const JsonReader reader(file, path_);
+  for (const auto& [key, value] : header_.items())
+    if (const Json& found = reader.at(key); found != value)
+      throw InvalidArgument(fmt::format("{}: {}: these runs are of another study: expected {}, found {}",
+                                        path_, key, shown(value), shown(found)));
+  for (const Json& record : reader.at("runs")) {
+    const std::string where = fmt::format("{}: runs: entry {}", path_, records_.size());
+    check_record(record, where);
+    if (!index_.emplace(record["key"].dump(), records_.size()).second)
+      expected_but_found(where + ": key", "runs that differ", record["key"]);
     records_.push_back(record);
   }
 }
@@ -59,7 +85,7 @@ void StudyResults::write(const Json& cells) const {
   file["seconds"] = seconds();
   file["runs"] = records_;
   file["cells"] = cells;
-  write_json(not_a_link(path_), file);
+  write_checked_json(not_a_link(path_), file);
 }
 
 double StudyResults::seconds() const {

@@ -5,11 +5,14 @@
 #include <chrono>
 #include <memory>
 
+#include "checked_json.h"
 #include "files.h"
 #include "interrupt.h"
+#include "json_reader.h"
 #include "progress.h"
 #include "run_directory.h"
 #include "sotalign/core/error.h"
+#include "sotalign/io/checksum.h"
 #include "sweep_results.h"
 #include "training.h"
 
@@ -44,6 +47,13 @@ std::vector<Json> settings_of(const std::vector<SweepRun>& runs) {
   return settings;
 }
 
+Json checksums_of(const SweepData& data) {
+  Json sums = sotalign::checksums_of(data.training.view());
+  sums["test_images"] = checksum(data.test_images.view());
+  sums["test_texts"] = checksum(data.test_texts.view());
+  return sums;
+}
+
 class Sweep {
  public:
   /// `stored` is what a sweep to continue has written, or null.
@@ -56,12 +66,17 @@ class Sweep {
         runs_(runs),
         directory_(arguments.config.out),
         options_(arguments.options()),
+        checksums_(checksums_of(data)),
         results_(keys_of(runs.front()), settings_of(runs)),
         progress_(arguments.config.machine.quiet ? Progress::Verbosity::kQuiet
                                                  : Progress::Verbosity::kNormal) {
     if (stored.is_null()) return;
-    results_.add_json(stored.at("runs"));
-    test_ = stored.value("test", Json());
+    const JsonReader reader(stored, file());
+    if (reader.has("data")) require_same_data(reader.at("data"));  // sotalign 0.1 kept none
+    results_.add_json(reader.at("runs"), reader.where("runs"));
+    if (!reader.has("test")) return;
+    test_ = reader.at("test");
+    test_table();  // throws before any run, not after the last
   }
 
   int run() {
@@ -87,6 +102,16 @@ class Sweep {
   }
 
  private:
+  std::string file() const { return directory_.path() + "/sweep.json"; }
+
+  void require_same_data(const Json& stored) const {
+    for (const auto& [key, value] : checksums_.items())
+      if (!stored.is_object() || !stored.contains(key) || stored[key] != value)
+        throw InvalidArgument(
+            fmt::format("{}: {}: expected the rows that the sweep began with, in their order, found others",
+                        file(), key));
+  }
+
   void print_header() {
     progress_.print("data      " + data_.training.describe());
     progress_.print("device    " + describe_device(context_, arguments_.config.machine));
@@ -107,7 +132,9 @@ class Sweep {
     const auto start = std::chrono::steady_clock::now();
     const auto fail = [&](const Error& error) { result.failure = error.what(); };
     try {
-      trainer = std::make_unique<Trainer>(context_, data_.training.view(), run.config.train);
+      trainer = naming_pairs(run.config.data.pairs_images, run.config.data.pairs_texts, [&] {
+        return std::make_unique<Trainer>(context_, data_.training.view(), run.config.train);
+      });
       data_.training.require_unchanged();
       if (!take_steps(*trainer, fmt::format("run {}/{}", i + 1, runs_.size()))) return false;
       result.teacher = trainer->validate_teacher();
@@ -163,11 +190,12 @@ class Sweep {
                  {"device", to_string(context_.device())},
                  {"threads", context_.threads()},
                  {"options", options_},
+                 {"data", checksums_},
                  {"runs", results_.to_json()}};
     const SweepResult* best = results_.best();
     json["selected"] = best == nullptr ? Json() : best->settings;
     if (!test_.is_null()) json["test"] = test_;
-    write_json(not_a_link(directory_.sweep()), json);
+    write_checked_json(not_a_link(file()), json);
     write_text(not_a_link(directory_.path() + "/sweep.csv"), results_.to_csv());
     write_text(not_a_link(directory_.path() + "/sweep.svg"),
                sweep_plot(results_, arguments_.space.random == 0));
@@ -205,9 +233,14 @@ class Sweep {
       test_ = {{"model", result(Projection::kHeads)}, {"teacher", result(Projection::kTeacher)}};
       save();
     }
-    progress_.print(fmt::format("{} test pairs, percent\n\n{}", data_.test_images.rows(),
-                                retrieval_table({{"teacher", retrieval_of_json(test_.at("teacher"))},
-                                                 {"model", retrieval_of_json(test_.at("model"))}})));
+    progress_.print(fmt::format("{} test pairs, percent\n\n{}", data_.test_images.rows(), test_table()));
+  }
+
+  /// Throws InvalidArgument if the file of a sweep that is continued holds something else.
+  std::string test_table() const {
+    const JsonReader reader(test_, file() + ": test", {"model", "teacher"});
+    const auto result = [&](const char* key) { return retrieval_of_json(reader.at(key), reader.where(key)); };
+    return retrieval_table({{"teacher", result("teacher")}, {"model", result("model")}});
   }
 
   SweepArguments& arguments_;
@@ -216,7 +249,7 @@ class Sweep {
   const SweepData& data_;
   const std::vector<SweepRun>& runs_;
   const RunDirectory directory_;
-  const Json options_;
+  const Json options_, checksums_;
   SweepResults results_;
   Json test_;
   Progress progress_;

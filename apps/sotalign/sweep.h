@@ -30,8 +30,8 @@ struct SweepData {
   HostMatrix test_images, test_texts;
 };
 
-/// Everything has been checked, and `lock` holds the directory. `stored` is the sweep.json of a sweep to
-/// continue, or null; throws nlohmann's exceptions if it is none. The exit code.
+/// Everything has been checked but the runs in `stored`, the sweep.json of a sweep to continue, or null, and
+/// `lock` holds the directory. Throws InvalidArgument if the runs are none of this sweep. The exit code.
 int run_sweep(SweepArguments& arguments, Context& context, const SweepData& data,
               const std::vector<SweepRun>& runs, const nlohmann::ordered_json& stored, RunLock& lock);
 

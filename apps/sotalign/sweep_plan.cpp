@@ -6,6 +6,8 @@
 #include <cmath>
 #include <optional>
 
+#include "parse_json.h"
+#include "shown_text.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
 
@@ -53,8 +55,8 @@ std::vector<std::string> split_values(const std::string& text) {
 /// What is no JSON is a bare word.
 Json parse_value(const std::string& text) {
   try {
-    return Json::parse(text);
-  } catch (const Json::exception&) {
+    return parse_json(text, "--vary");
+  } catch (const IoError&) {
     return text;
   }
 }
@@ -129,6 +131,11 @@ class Planner {
     dimension.integer = taken(key, low, "--range").is_number_integer();
     taken(key, high, "--range");
     dimension.low = low.get<double>(), dimension.high = high.get<double>();
+    if (!std::isfinite(dimension.high - dimension.low))
+      throw InvalidArgument(
+          fmt::format("--range: {}: expected ends whose difference is within the range of "
+                      "double, found {}",
+                      key, shown(range)));
     if (dimension.log && dimension.low <= 0)
       throw InvalidArgument(
           fmt::format("--range: {}: expected LOW > 0 with :log, found {}", key, dimension.low));
@@ -141,7 +148,8 @@ class Planner {
       for (const Dimension& d : dimensions_) runs *= static_cast<double>(d.values.size());
     }
     if (runs > kMostRuns)
-      throw InvalidArgument(fmt::format("--vary: expected at most {} runs, found {}", kMostRuns, runs));
+      throw InvalidArgument(fmt::format("{}: expected at most {} runs, found {}",
+                                        space_.random > 0 ? "--random" : "--vary", kMostRuns, runs));
   }
 
   /// In [0, 1).

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "json_reader.h"
 #include "sweep_plan.h"
 
 namespace sotalign::app {
@@ -34,6 +35,7 @@ SweepResults::SweepResults(std::vector<std::string> keys, const std::vector<Json
     for (const Json& settings : planned) width = std::max(width, value_text(settings.at(key)).size());
     widths_.push_back(width);
   }
+  for (const Json& settings : planned) planned_.insert(settings.dump());
 }
 
 bool SweepResults::add(SweepResult result) {
@@ -69,17 +71,26 @@ Json SweepResults::to_json() const {
   return runs;
 }
 
-void SweepResults::add_json(const Json& runs) {
+void SweepResults::add_json(const Json& runs, const std::string& where) {
+  if (!runs.is_array()) expected_but_found(where, "a list of runs", runs);
   for (const Json& run : runs) {
-    SweepResult result{.settings = run.at("settings"),
-                       .failure = run.value("failure", ""),
+    const JsonReader reader(run, fmt::format("{}: entry {}", where, results_.size()),
+                            {"settings", "step", "validation", "validation_teacher", "failure", "seconds"});
+    SweepResult result{.settings = reader.at("settings"),
                        .validation = {},
                        .teacher = {},
-                       .seconds = run.at("seconds").get<double>()};
-    if (result.failure.empty()) {
-      result.step = run.at("step").get<int64_t>();
-      result.validation = retrieval_of_json(run.at("validation"));
-      result.teacher = retrieval_of_json(run.at("validation_teacher"));
+                       .seconds = reader.number("seconds", 0, kMostSeconds)};
+    // Each once: what is added is taken out.
+    if (planned_.erase(result.settings.dump()) == 0)
+      expected_but_found(reader.where("settings"), "those of a run of this sweep, each once",
+                         result.settings);
+    if (reader.has("failure")) {
+      result.failure = reader.string("failure");
+      if (result.failure.empty()) expected_but_found(reader.where("failure"), "a reason", run["failure"]);
+    } else {
+      result.step = reader.count("step", 0);
+      result.validation = retrieval_of_json(reader.at("validation"), reader.where("validation"));
+      result.teacher = retrieval_of_json(reader.at("validation_teacher"), reader.where("validation_teacher"));
     }
     add(std::move(result));
   }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,8 +34,9 @@ class SweepResults {
   const std::vector<std::string>& keys() const { return keys_; }
 
   nlohmann::ordered_json to_json() const;
-  /// Adds what to_json() wrote. Throws nlohmann's exceptions for anything else.
-  void add_json(const nlohmann::ordered_json& runs);
+  /// Adds what to_json() wrote. Throws InvalidArgument, whose message begins with `where`, for anything else
+  /// and for runs that are not planned.
+  void add_json(const nlohmann::ordered_json& runs, const std::string& where);
   std::string to_csv() const;
 
   /// A line, and one for each result; `number` is counted from 1.
@@ -45,7 +47,8 @@ class SweepResults {
 
  private:
   std::vector<std::string> keys_;
-  std::vector<size_t> widths_;  // of the columns of the keys
+  std::vector<size_t> widths_;     // of the columns of the keys
+  std::set<std::string> planned_;  // the settings of the runs that add_json() may add
   std::vector<SweepResult> results_;
   std::optional<size_t> best_;
 };

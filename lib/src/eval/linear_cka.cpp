@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/plain_nan.h"
 #include "kernels/center_rows.h"
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/error.h"
@@ -20,11 +21,11 @@ constexpr double kNoVariance = 1e-13;
 
 /// One of the two sets. The mean is float64: a float32 one would leave a constant behind.
 struct Set {
-  Set(Context& context_, ConstMatrixF rows, const char* name) : context(context_), x(rows) {
+  Set(Context& context_, ConstMatrixF rows, const std::string& name) : context(context_), x(rows) {
     try {
       host_mean = column_mean(context, {x});
     } catch (const InvalidArgument& error) {
-      throw InvalidArgument(fmt::format("linear_cka: {}, {}", name, error.what()));
+      throw InvalidArgument(fmt::format("{}: {}", name, error.what()));
     }
     mean = Buffer<double>(context, host_mean, "mean");
   }
@@ -142,13 +143,13 @@ double unbiased_hsic(double product, const std::vector<double>& k, const std::ve
          sum_products(k, ones) * sum_products(l, ones) / ((n - 1) * (n - 2));
 }
 
-void check_variance(const Set& set, const std::vector<double>& squares, const char* name) {
+void check_variance(const Set& set, const std::vector<double>& squares, const std::string& name) {
   double variance = 0, mean_square = 0;
   for (const double square : squares) variance += square;
   for (const double entry : set.host_mean) mean_square += entry * entry;
   if (!(variance > kNoVariance * mean_square * static_cast<double>(squares.size())))
     throw InvalidArgument(
-        fmt::format("linear_cka: {}, expected rows that differ, found {} equal ones", name, squares.size()));
+        fmt::format("{}: expected rows that differ, found {} equal ones", name, squares.size()));
 }
 
 }  // namespace
@@ -163,10 +164,11 @@ LinearCka linear_cka(Context& context, ConstMatrixF x, ConstMatrixF y, const Lin
   if (options.tile < 1)
     throw InvalidArgument(fmt::format("linear_cka: tile, expected at least 1, found {}", options.tile));
   const int64_t tile = std::min(options.tile, x.rows);
-  const Set set_x(context, x, "x"), set_y(context, y, "y");
+  const std::string &x_name = options.x_name, &y_name = options.y_name;
+  const Set set_x(context, x, x_name), set_y(context, y, y_name);
   const std::vector<double> k = diagonal(context, set_x, tile), l = diagonal(context, set_y, tile);
-  check_variance(set_x, k, "x");
-  check_variance(set_y, l, "y");
+  check_variance(set_x, k, x_name);
+  check_variance(set_y, l, y_name);
 
   const double n = static_cast<double>(x.rows), dx = static_cast<double>(x.cols),
                dy = static_cast<double>(y.cols);
@@ -183,7 +185,8 @@ LinearCka linear_cka(Context& context, ConstMatrixF x, ConstMatrixF y, const Lin
   LinearCka result;
   result.biased = products.xy / std::sqrt(products.xx) / std::sqrt(products.yy);
   if (!std::isfinite(result.biased))
-    throw NumericalError(fmt::format("linear_cka: expected a finite result, found {}", result.biased));
+    throw NumericalError(
+        fmt::format("linear_cka: expected a finite result, found {}", plain_nan(result.biased)));
   if (x.rows >= 4) {
     const double xx = unbiased_hsic(products.xx, k, k), yy = unbiased_hsic(products.yy, l, l);
     // Below that a difference of large numbers is rounding.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <vector>
 
+#include "core/plain_nan.h"
 #include "kernels/normalize_rows.h"
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/error.h"
@@ -40,7 +41,7 @@ inline Matrix<float> unit_rows_with_direction(Context& context, ConstMatrixF x, 
   for (size_t i = 0; i < lengths.size(); ++i)
     if (!(lengths[i] > 0 && std::isfinite(lengths[i])))
       throw InvalidArgument(fmt::format("{}: {} {}, expected a row with a direction, found one of length {}",
-                                        where, what, i, lengths[i]));
+                                        where, what, i, plain_nan(lengths[i])));
   return unit;
 }
 

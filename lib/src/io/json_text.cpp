@@ -55,8 +55,8 @@ class Checker final : public json::json_sax_t {
     constexpr int kNumberOutOfRange = 406;
     const size_t byte = position > 0 ? position - 1 : 0;  // the position is behind the byte that was read
     if (error.id != kNumberOutOfRange) throw_syntax_error(byte);
-    throw IoError(fmt::format("{}: line {}: expected numbers within the range of double, found one beyond",
-                              where_, line_of(std::min(byte, text_.size()))));
+    throw IoError(fmt::format("{}: line {}: expected numbers of double precision, found one beyond", where_,
+                              line_of(std::min(byte, text_.size()))));
   }
 
  private:

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/plain_nan.h"
 #include "kernels/column_mean.h"
 #include "sotalign/core/error.h"
 
@@ -35,8 +36,9 @@ std::vector<double> column_mean(Context& context, const std::vector<ConstMatrixF
   context.copy_to_host(mean.data(), device_mean, mean.size() * sizeof(double));
   const auto bad = std::find_if_not(mean.begin(), mean.end(), [](double m) { return std::isfinite(m); });
   if (bad != mean.end())
-    throw InvalidArgument(fmt::format(
-        "column_mean: expected finite entries, found {} as the mean of column {}", *bad, bad - mean.begin()));
+    throw InvalidArgument(
+        fmt::format("column_mean: expected finite entries, found {} as the mean of column {}",
+                    plain_nan(*bad), bad - mean.begin()));
   return mean;
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/plain_nan.h"
 #include "kernels/center_rows.h"
 #include "kernels/gather_rows.h"
 #include "kernels/normalize_rows.h"
@@ -137,8 +138,9 @@ Teacher fit_contrastive(Context& context, ConstMatrixF a, ConstMatrixF b, const 
   }
   const double last = loss.download()[0];
   if (!std::isfinite(last))
-    throw NumericalError(fmt::format(
-        "contrastive teacher: the loss is {} after {} steps; try a smaller learning rate", last, o.steps));
+    throw NumericalError(
+        fmt::format("contrastive teacher: the loss is {} after {} steps; try a smaller learning rate",
+                    plain_nan(last), o.steps));
 
   Teacher teacher;
   teacher.kind = TeacherKind::kContrastive;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/plain_nan.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
 #include "train/objective.h"
@@ -213,7 +214,7 @@ void Trainer::train_step() {
                     rate);
   else
     optimizer_.step(parameters.values(), parameters.gradients(), ranges_, rate);
-  ++step_;
+  if (++step_ == 1) metrics();  // throws before an update has spread what is not finite
 }
 
 StepMetrics Trainer::metrics() const {
@@ -224,17 +225,20 @@ StepMetrics Trainer::metrics() const {
   metrics.logit_bias = model_.parameters.download("bias")[0];
   objective_->report(metrics);
   metrics.loss = metrics.siglip;
-  std::string parts = fmt::format("siglip {}", metrics.siglip);
+  std::string parts = fmt::format("siglip {}", plain_nan(metrics.siglip));
   const auto add = [&](const std::string& name, double value, double weight) {
     metrics.loss += weight * value;
-    parts += fmt::format(", {} {}", name, value);
+    parts += fmt::format(", {} {}", name, plain_nan(value));
   };
   if (metrics.divergence)
     add(to_string(metrics.divergence->kind), metrics.divergence->value, options_.klot_weight);
   for (const TermValue& term : metrics.terms) add(term.name, term.value, term.weight);
   if (!std::isfinite(metrics.loss))
     throw NumericalError(
-        fmt::format("step {}: the loss is {} ({}); try a smaller learning rate", step_, metrics.loss, parts));
+        fmt::format("step {}: the loss is {} ({}); {}", step_, plain_nan(metrics.loss), parts,
+                    step_ == 1 ? "the initial weights give it, whatever the learning rate: look at the other "
+                                 "options and the data"
+                               : "try a smaller learning rate"));
   return metrics;
 }
 

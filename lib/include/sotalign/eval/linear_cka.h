@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "sotalign/core/context.h"
 
@@ -21,6 +22,8 @@ struct LinearCkaOptions {
   CkaForm form = CkaForm::kAuto;
   /// Rows that are centred and multiplied at a time.
   int64_t tile = 1024;
+  /// How messages call the sets: for example their files.
+  std::string x_name = "linear_cka: x", y_name = "linear_cka: y";
 };
 
 struct LinearCka {
