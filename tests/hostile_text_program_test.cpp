@@ -270,6 +270,15 @@ TEST_F(HostileText, AbsurdNumbers) {
         {"--random", "at most 10000"});
   check(files.command("sweep", "refused", {"--random", "5", "--range", "correlation_power=-1e308..1e308"}),
         {"--range", "correlation_power"});
+  for (const std::string& value :
+       {std::string("-1"), std::string("18446744073709551616"), std::string("1.5")})
+    check(files.command("sweep", "refused",
+                        {"--random", "5", "--range", "klot_weight=0..1", "--sweep-seed", value}),
+          {"--sweep-seed", "'" + value + "'"});
+  for (const char* flag : {"--random", "--stop-after-runs"})
+    check(files.command("sweep", "refused", {"--vary", "klot_weight=1", flag, "99999999999999999999"}),
+          {flag, "an integer"});
+  expect_train_refused({"--stop-after", "99999999999999999999"}, {"--stop-after", "an integer"});
   check(files.command("sweep", "refused", {"--vary", "hidden=" + std::string(50000, '[')}),
         {"--vary", "hidden"});
   EXPECT_FALSE(fs::exists(path("refused")));

@@ -117,8 +117,11 @@ int run(SweepArguments& arguments, bool given) {
 
 Action add_sweep(CLI::App& app) {
   const auto arguments = std::make_shared<SweepArguments>(app);
-  const auto add = [&](const char* flag, auto& target, const char* help, const char* type) {
+  const auto add = [&](const char* flag, auto&& target, const char* help, const char* type) {
     return app.add_option(flag, target, help)->type_name(type)->group("Sweep");
+  };
+  const auto add_number = [&](const char* flag, const Target& target, const char* help) {
+    return add(flag, setter(flag, target), help, "N")->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   };
   const std::vector<CLI::Option*> own = {
       add("--vary", arguments->space.vary,
@@ -126,16 +129,16 @@ Action add_sweep(CLI::App& app) {
           "repeat it for more options: all combinations are trained",
           "KEY=V1,V2,...")
           ->allow_extra_args(false),
-      add("--random", arguments->space.random, "So many random draws instead of all combinations", "N"),
+      add_number("--random", &arguments->space.random, "So many random draws instead of all combinations"),
       add("--range", arguments->space.range, "What to draw from, uniformly or, with :log, in the logarithm",
           "KEY=LOW..HIGH[:log]")
           ->allow_extra_args(false),
-      add("--sweep-seed", arguments->space.seed, "Of the draws", "N"),
+      add_number("--sweep-seed", &arguments->space.seed, "Of the draws"),
       add("--test-images", arguments->test_images, "Images of pairs for the selected model alone", "FILE"),
       add("--test-texts", arguments->test_texts, "Their texts", "FILE"),
       add("--config", arguments->config_path, "JSON file of options, as of train. Flags win", "FILE")};
   app.add_flag("--resume", arguments->resume, "Continue the sweep in --out")->group("Sweep");
-  add("--stop-after-runs", arguments->stop_after_runs, "Stop after so many runs, to be resumed", "N");
+  add_number("--stop-after-runs", &arguments->stop_after_runs, "Stop after so many runs, to be resumed");
   add_train_options(arguments->table, arguments->config);
   // Configurations of train have these keys, and those for train shall.
   for (const char* key : {"checkpoint_every", "log_every"}) app.get_option(flag_of(key))->group("");

@@ -245,7 +245,7 @@ Action add_train(CLI::App& app) {
                  "JSON file of options: --klot-weight is the key klot_weight. Flags win")
       ->type_name("FILE");
   app.add_flag("--resume", arguments->resume, "Continue the run in --out");
-  app.add_option("--stop-after", arguments->stop_after,
+  app.add_option("--stop-after", setter("--stop-after", &arguments->stop_after),
                  "Stop after this step with a checkpoint to resume from")
       ->type_name("N");
   add_train_options(arguments->table, arguments->config);

@@ -243,18 +243,21 @@ std::string flag_of(std::string key) {
   return "--" + key;
 }
 
-void OptionTable::add(const std::string& key, Target target, std::string help, Role role) {
-  const std::string flag = flag_of(key);
-  const Json initial = value_of(target);
-  const auto set = [flag, target](const CLI::results_t& texts) {
+CLI::callback_t setter(const std::string& flag, Target target) {
+  return [flag, target](const CLI::results_t& texts) {
     if (!assign(parse_text(texts.back(), target), target))
       throw InvalidArgument(
           fmt::format("{}: expected {}, found '{}'", flag, expectation(target), shown(texts.back())));
     return true;
   };
+}
+
+void OptionTable::add(const std::string& key, Target target, std::string help, Role role) {
+  const std::string flag = flag_of(key);
+  const Json initial = value_of(target);
   const bool is_bool = initial.is_boolean();
   if (is_bool) help += initial.get<bool>() ? " (default true)" : " (default false)";
-  CLI::Option* option = app_.add_option(flag, set, help);
+  CLI::Option* option = app_.add_option(flag, setter(flag, target), help);
   option->type_name(type_name(target, role))->group(section_);
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   if (is_bool) {

@@ -122,6 +122,10 @@ class OptionTable {
   std::shared_ptr<FileOptions> files_ = std::make_shared<FileOptions>();  // tables end before the parsing
 };
 
+/// Sets the target to the last of a flag's texts. For flags that are no keys of a configuration: CLI11 by
+/// itself takes -1 for 2^64 - 1 and a number beyond 64 bits for the last one within.
+CLI::callback_t setter(const std::string& flag, Target target);
+
 /// "--klot-weight" of "klot_weight".
 std::string flag_of(std::string key);
 
