@@ -152,6 +152,7 @@ TEST_F(HostileText, DamagedSweeps) {
   };
   const auto changed = [&](const std::function<void(Json&)>& change, const std::vector<std::string>& parts) {
     Json json = Json::parse(text);
+    json.erase("checksum");  // as sotalign 0.1 wrote it: the change is not found before it is read
     change(json);
     refused(json.dump(), parts);
   };
@@ -198,6 +199,7 @@ TEST_F(HostileText, DamagedStudies) {
   };
   const auto changed = [&](const std::function<void(Json&)>& change, const std::vector<std::string>& parts) {
     Json json = Json::parse(text);
+    json.erase("checksum");  // as sotalign 0.1 wrote it: the change is not found before it is read
     change(json);
     refused(json.dump(), parts);
   };

@@ -74,11 +74,14 @@ TEST_F(InterruptionProgram, AnIgnoredSignalStaysIgnored) {
 
 TEST_F(InterruptionProgram, ASecondSignalEndsTheProgramAtOnce) {
   // Standard output is a pipe that nobody reads: the first signal cannot end the program while it writes.
-  const ProgramResult result = run_shell(
-      files, "mkfifo pipe; sleep 60 <pipe & s=$!\n\"$S\" train " + kLongText +
-                 "--out run >pipe & p=$!\n"
-                 "while [ ! -s run/metrics.jsonl ]; do sleep 0.01; done\nsleep 1\nkill -TERM $p; sleep 0.2\n"
-                 "kill -0 $p && kill -HUP $p; wait $p; c=$?; kill $s; exit $c");
+  const ProgramResult result =
+      run_shell(files, "mkfifo pipe; sleep 60 <pipe & s=$!\n\"$S\" train " + kLongText +
+                           "--out run >pipe & p=$!\n"
+                           "while [ ! -s run/metrics.jsonl ]; do sleep 0.01; done\n"
+                           "b=0; while [ $b != $(wc -c <run/metrics.jsonl) ]; do b=$(wc -c "
+                           "<run/metrics.jsonl); sleep 1; done\n"
+                           "kill -TERM $p; sleep 0.2\n"
+                           "kill -0 $p && kill -HUP $p; wait $p; c=$?; kill $s; exit $c");
   EXPECT_EQ(result.exit_code, 128 + SIGHUP) << result.err;
 }
 

@@ -7,12 +7,13 @@
 
 namespace sotalign::app {
 
-/// write_json() of the object with "checksum" as its last key: XXH3 of the compact text of all the rest, so
-/// that white space does not count.
+/// write_json() of the object with "checksum" as its last key: XXH3 of the compact text of all the rest.
+/// White space does not count, nor does any "seconds": work that was interrupted gets the checksum of work
+/// that was not.
 void write_checked_json(const std::string& path, nlohmann::ordered_json object);
 
-/// Throws IoError if `object`, read from `path`, has a checksum that does not fit it. One of sotalign 0.1 has
-/// none; a note on standard error says so.
-void check_json_checksum(const nlohmann::ordered_json& object, const std::string& path);
+/// Whether `object`, read from `path`, has a checksum; those of sotalign 0.1 have none. Throws IoError if it
+/// has one that does not fit.
+bool verify_checked_json(const nlohmann::ordered_json& object, const std::string& path);
 
 }  // namespace sotalign::app

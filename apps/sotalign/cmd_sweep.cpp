@@ -100,7 +100,7 @@ int run(SweepArguments& arguments, bool given) {
     lock.emplace(config.out, RunLock::Kind::kResumed, "sotalign sweep");
     const std::string path = RunDirectory(config.out).sweep();
     stored = read_json(path);
-    check_json_checksum(stored, path);
+    verify_checked_json(stored, path);
     continue_with(arguments, stored, path, given);
   } else {
     lock.emplace(config.out, RunLock::Kind::kNew, "sotalign sweep");

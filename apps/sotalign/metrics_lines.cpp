@@ -34,6 +34,7 @@ MetricsLines read_metrics(const std::string& path, int64_t last_step) {
     kept.text += line + '\n';
     kept.seconds = reader.number("seconds", 0, kMostSeconds);
     if (reader.has("loss")) kept.last_step = json;
+    kept.lines.push_back(json);
   }
   return kept;
 }

@@ -57,7 +57,8 @@ class MetricsFile {
   void add(const nlohmann::ordered_json& line);
   /// Makes the lines durable: before a checkpoint that counts on them. Throws IoError.
   void sync();
-  /// Length and checksum of all lines, for a checkpoint.
+  /// Number and checksum of all lines, for a checkpoint. Their seconds do not count: a run that was
+  /// interrupted has the same checkpoints as one that was not.
   std::string state() const;
   /// The last line of a step, kept or added.
   const nlohmann::ordered_json& last_step() const { return last_step_; }
@@ -65,11 +66,10 @@ class MetricsFile {
   double seconds_before() const { return seconds_before_; }
 
  private:
-  void count(const std::string& text);
-  void require_state(const std::string& state) const;
+  void count(nlohmann::ordered_json line);
 
   std::string path_;
-  size_t bytes_ = 0;
+  int64_t lines_ = 0;
   Checksum sum_;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file_;
   nlohmann::ordered_json last_step_;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "checked_json.h"
+#include "inputs.h"
 #include "json_reader.h"
 #include "parse_json.h"
 #include "report.h"
@@ -41,7 +42,7 @@ void check_record(const Json& record, const std::string& where) {
 
 void StudyResults::resume() {
   const Json file = read_json(path_);
-  check_json_checksum(file, path_);
+  const bool verified = verify_checked_json(file, path_);
   if (!file.is_object() || !file.contains("runs") || !file["runs"].is_array())
     throw IoError(fmt::format("{}: expected the runs of a study, found another file", path_));
   const JsonReader reader(file, path_);
@@ -56,6 +57,7 @@ void StudyResults::resume() {
       expected_but_found(where + ": key", "runs that differ", record["key"]);
     records_.push_back(record);
   }
+  if (!verified) note_missing_checksums(path_);
 }
 
 const Json* StudyResults::find(const StudyRun& run) const {

@@ -223,7 +223,17 @@ StepMetrics Trainer::metrics() const {
                       .learning_rate = learning_rate(options_.schedule, step_ - 1, options_.steps)};
   metrics.logit_scale = std::exp(static_cast<double>(model_.parameters.download("log_scale")[0]));
   metrics.logit_bias = model_.parameters.download("bias")[0];
-  objective_->report(metrics);
+  const char* advice = step_ == 1
+                           ? "the initial weights give it, whatever the learning rate: look at the other "
+                             "options and the data"
+                           : "try a smaller learning rate";
+  try {
+    objective_->report(metrics);
+  } catch (const NumericalError& error) {
+    // Weights that are not finite make SigLIP so, too: that is said below.
+    if (std::isfinite(metrics.siglip))
+      throw NumericalError(fmt::format("step {}: {}; {}", step_, error.what(), advice));
+  }
   metrics.loss = metrics.siglip;
   std::string parts = fmt::format("siglip {}", plain_nan(metrics.siglip));
   const auto add = [&](const std::string& name, double value, double weight) {
@@ -235,10 +245,7 @@ StepMetrics Trainer::metrics() const {
   for (const TermValue& term : metrics.terms) add(term.name, term.value, term.weight);
   if (!std::isfinite(metrics.loss))
     throw NumericalError(
-        fmt::format("step {}: the loss is {} ({}); {}", step_, plain_nan(metrics.loss), parts,
-                    step_ == 1 ? "the initial weights give it, whatever the learning rate: look at the other "
-                                 "options and the data"
-                               : "try a smaller learning rate"));
+        fmt::format("step {}: the loss is {} ({}); {}", step_, plain_nan(metrics.loss), parts, advice));
   return metrics;
 }
 
