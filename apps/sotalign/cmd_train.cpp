@@ -207,7 +207,7 @@ class Training {
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 
-int run(Arguments& arguments) {
+int train(Arguments& arguments) {
   TrainConfig& config = arguments.config;
   const std::string out = config.out;
   if (arguments.resume) {
@@ -235,6 +235,19 @@ int run(Arguments& arguments) {
   auto training = naming_pairs(config.data.pairs_images, config.data.pairs_texts,
                                [&] { return std::make_unique<Training>(arguments, context, data, *lock); });
   return training->run();
+}
+
+int run(Arguments& arguments) {
+  try {
+    return train(arguments);
+  } catch (const InvalidArgument& error) {
+    // Options that no flag has given come from config.json.
+    const std::string text = error.what();
+    if (!arguments.resume || !arguments.table.given_except(Role::kPath).empty() ||
+        arguments.config_path.empty() || text.find(arguments.config_path) != std::string::npos)
+      throw;
+    throw InvalidArgument(fmt::format("{}: {}", arguments.config_path, text));
+  }
 }
 
 }  // namespace

@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
+#include "notes.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
 #include "sotalign/io/npy.h"
@@ -142,8 +142,7 @@ Matrix<float> upload(Context& context, const HostMatrix& matrix, const char* pur
 }
 
 void note_missing_checksums(const std::string& path) {
-  fmt::print(stderr, "note: {} was written by sotalign 0.1 and has no checksums: damage may go unnoticed\n",
-             path);
+  note(fmt::format("{} was written by sotalign 0.1 and has no checksums: damage may go unnoticed", path));
 }
 
 Model load_model(Context& context, const std::string& path) {

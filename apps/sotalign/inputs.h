@@ -77,10 +77,10 @@ std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, c
 /// Throws IoError if the matrix is a mapped file that was written to before it was copied.
 Matrix<float> upload(Context& context, const HostMatrix& matrix, const char* purpose = "embeddings");
 
-/// A note on standard error.
+/// See note().
 void note_missing_checksums(const std::string& path);
 
-/// Model::load(), with a note on standard error for a file without checksums.
+/// Model::load(), with a note for a file without checksums.
 Model load_model(Context& context, const std::string& path);
 
 /// Unit rows of raw embeddings on the host, in pieces: only these are on the device at a time.

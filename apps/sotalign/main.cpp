@@ -17,6 +17,7 @@
 #include "bus_error.h"
 #include "command.h"
 #include "interrupt.h"
+#include "notes.h"
 #include "option_table.h"
 #include "sotalign/core/error.h"
 #include "standard_streams.h"
@@ -145,6 +146,7 @@ int main(int argc, char** argv) {
   std::string name = "sotalign", message;
   try {
     const int code = run(argc, argv, name);
+    app::show_notes();
     if (!app::lost_output().empty()) return code;  // it has been said
     // Output that could not be written, to a full disk for instance, is a failure.
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;

@@ -177,7 +177,7 @@ void add_projection_option(OptionTable& table, Projection& projection) {
 Context make_context(const Machine& machine) {
   const Device device = parse_device(machine.device);
   const int64_t threads =
-      start_threads({.asked = machine.threads, .forced = machine.force_threads}, !machine.quiet);
+      start_threads({.asked = machine.threads, .forced = machine.force_threads}, machine.quiet);
   // Beyond the range of int, too, the library shall say what it accepts.
   return Context(device, static_cast<int>(std::clamp<int64_t>(threads, -1, 1 << 20)));
 }

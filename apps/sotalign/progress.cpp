@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "interrupt.h"
+#include "notes.h"
 #include "report.h"
 #include "shown_text.h"
 
@@ -31,6 +32,7 @@ Progress::Progress(Verbosity verbosity)
 void Progress::print(const std::string& text) {
   if (quiet_ || !lost_output().empty()) return;
   clear();
+  show_notes();
   errno = 0;
   if (std::fputs((text + '\n').c_str(), stdout) < 0 || std::fflush(stdout) != 0) lose_output(errno);
 }

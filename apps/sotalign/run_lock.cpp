@@ -8,12 +8,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
 
 #include "interrupt.h"
+#include "notes.h"
 #include "run_directory.h"
 #include "sotalign/core/error.h"
 
@@ -148,11 +148,8 @@ bool RunLock::hold() {
     throw IoError(fmt::format("{}: another sotalign process is using this directory", path_));
   }
   if (!locked_)  // EBADF is how NFS refuses a lock on a directory
-    std::fputs(fmt::format("{}: {}: this file system has no locks ({}); let no other process use this "
-                           "directory\n",
-                           command_, path_, std::strerror(errno))
-                   .c_str(),
-               stderr);
+    note(fmt::format("{}: this file system has no locks ({}); let no other process use this directory", path_,
+                     std::strerror(errno)));
   struct stat held {
   }, named{};
   if (fstat(directory_, &held) == 0 && stat(path_.c_str(), &named) == 0 && held.st_dev == named.st_dev &&

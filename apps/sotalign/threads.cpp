@@ -7,13 +7,13 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "notes.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
@@ -98,17 +98,16 @@ void start_default_threads() {
   start(omp_get_max_threads());
 }
 
-int64_t start_threads(const ThreadCount& count, bool note) {
+int64_t start_threads(const ThreadCount& count, bool quiet) {
   if (count.asked < 0 || count.asked > kMost) return count.asked;
   const int64_t cores = omp_get_num_procs();
   int64_t threads = count.asked == 0 ? std::min(default_threads, kMost) : count.asked;
   if (threads > cores && !count.forced) {
-    if (note)
-      std::fputs(fmt::format("note: {} threads asked for, {} used: this machine has no more cores; "
-                             "--force-threads uses them all\n",
-                             threads, cores)
-                     .c_str(),
-                 stderr);
+    if (!quiet)
+      note(fmt::format(
+          "{} threads asked for, {} used: this machine has no more cores; --force-threads uses them "
+          "all",
+          threads, cores));
     threads = cores;
   }
   if (count.asked == 0) omp_set_num_threads(static_cast<int>(threads));  // forced: also of the BLAS
