@@ -24,8 +24,8 @@ constexpr int64_t kFineIterations = 20;
 /// It is measured on the plan, rounds otherwise, and has that of the columns as well, which is rounding
 /// alone: up to about 1e-6 together where |K| / epsilon is up to 1000.
 double stopping_error(double tolerance) {
-  constexpr double kRounding = 2e-6, kCoarse = 1e-4;  // beside a coarse tolerance rounding is nothing
-  return tolerance >= kCoarse ? tolerance : tolerance - std::min(kRounding, 0.5 * tolerance);
+  constexpr double kRounding = 2e-6;
+  return tolerance - std::min(kRounding, 0.5 * tolerance);
 }
 
 /// Of operations that run one after the other.
