@@ -21,6 +21,7 @@ constexpr double kLeastSquare = std::numeric_limits<float>::min(),
 double square(const HostMatrix& matrix, int64_t row) {
   const float* values = matrix.view().row(row);
   double sum = 0;
+#pragma omp simd reduction(+ : sum)
   for (int64_t j = 0; j < matrix.cols(); ++j)
     sum += static_cast<double>(values[j]) * static_cast<double>(values[j]);
   return sum;

@@ -14,8 +14,8 @@ struct ThreadCount {
   bool forced = false;
 };
 /// The number to use. More threads than cores wait for each other most of the time: unless forced there are
-/// as many as cores, with a note unless `quiet`. They are started; throws Error if they cannot be. Numbers that
-/// Context refuses are returned as they are.
+/// as many as cores, with a note unless `quiet`. They are started; throws Error if they cannot be. Numbers
+/// that Context refuses are returned as they are.
 int64_t start_threads(const ThreadCount& count, bool quiet);
 
 }  // namespace sotalign::app
