@@ -101,14 +101,15 @@ class Comparison {
     options.seed = seed;
     TrainOptions sail = options;
     sail.method = Method::kSail;
-    for (const auto& [method, method_options] :
-         {std::pair{&methods_[1], sail}, std::pair{&methods_[2], options}}) {
+    const auto train = [&](Contender& method, const TrainOptions& method_options) {
       const Outcome outcome = naming_pairs(arguments_.images, arguments_.texts, [&] {
-        return run_experiment(context_, data, test, method_options, method->name, progress_);
+        return run_experiment(context_, data, test, method_options, method.name, progress_);
       });
-      method->add(outcome.heads, outcome.seconds);
-      if (method == &methods_[2]) methods_[0].add(outcome.teacher, -1);
-    }
+      method.add(outcome.heads, outcome.seconds);
+      return outcome;
+    };
+    train(methods_[1], sail);
+    methods_[0].add(train(methods_[2], options).teacher, -1);
     std::string line = fmt::format("seed {:<4}", seed);
     for (const Contender& method : methods_)
       line += fmt::format("  {} {:.1f}", method.name, 100 * method.results.back().mean_r1);

@@ -27,7 +27,7 @@ using Json = nlohmann::ordered_json;
 void continue_with(SweepArguments& arguments, const Json& stored, const std::string& path, bool given) {
   if (!stored.is_object() || !stored.contains("options"))
     throw IoError(fmt::format("{}: expected what sotalign sweep writes, with options, found none", path));
-  const Json options = stored.at("options");
+  const Json& options = stored.at("options");
   const JsonReader reader(options, path + ": options");
   const Json ours = arguments.options(), machine = arguments.table.values(Role::kMachine);
   for (const auto& [key, value] : ours.items())

@@ -11,7 +11,9 @@ class FileOptions {
   enum class Use { kInput, kOutput };
 
   /// `path` is read when check() is called, and outlives this.
-  void add(std::string flag, const std::string* path, Use use) { options_.push_back({flag, path, use}); }
+  void add(const std::string& flag, const std::string* path, Use use) {
+    options_.push_back({flag, path, use});
+  }
 
   /// Throws InvalidArgument for an output that is the same file as an input or another output, whatever
   /// their names: it would be replaced before or after it is needed.

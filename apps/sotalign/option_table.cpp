@@ -243,7 +243,7 @@ std::string flag_of(std::string key) {
   return "--" + key;
 }
 
-CLI::callback_t setter(const std::string& flag, Target target) {
+CLI::callback_t setter(const std::string& flag, const Target& target) {
   return [flag, target](const CLI::results_t& texts) {
     if (!assign(parse_text(texts.back(), target), target))
       throw InvalidArgument(

@@ -124,7 +124,7 @@ class OptionTable {
 
 /// Sets the target to the last of a flag's texts. For flags that are no keys of a configuration: CLI11 by
 /// itself takes -1 for 2^64 - 1 and a number beyond 64 bits for the last one within.
-CLI::callback_t setter(const std::string& flag, Target target);
+CLI::callback_t setter(const std::string& flag, const Target& target);
 
 /// "--klot-weight" of "klot_weight".
 std::string flag_of(std::string key);
