@@ -112,8 +112,9 @@ void fit_tensors(Dice& dice, TensorFile& file, size_t most) {
     if (residual(head)) shape_tensor(dice, file, name + "_head.residual.weight", {w.back(), w.front()}, most);
     const Tensor* weight = file.find("teacher." + name + ".weight");
     if (weight == nullptr || !weight->shape.is_array() || weight->shape.size() != 2) continue;
+    const Json columns = weight->shape[1];  // a tensor that is added may move the others
     shape_tensor(dice, file, "teacher." + name + ".mean", {w.front()}, most);
-    shape_tensor(dice, file, "teacher." + name + ".weight", {w.front(), weight->shape[1]}, most);
+    shape_tensor(dice, file, "teacher." + name + ".weight", {w.front(), columns}, most);
   }
 }
 
