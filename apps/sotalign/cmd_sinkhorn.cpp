@@ -29,6 +29,7 @@ struct Arguments {
 
 std::vector<double> read_start(const std::string& path, int64_t cols) {
   const SafetensorsFile file = SafetensorsFile::open(path);
+  if (file.has_checksums()) file.verify();
   if (!file.contains("v")) throw IoError(fmt::format("{}: expected a tensor 'v', found none", path));
   std::vector<double> v = file.read_double("v");
   if (static_cast<int64_t>(v.size()) != cols)
@@ -65,6 +66,7 @@ int run(const Arguments& arguments) {
   if (!arguments.potentials.empty()) {
     const std::vector<double> u = solver.row_potentials(0), v = solver.column_potentials(0);
     SafetensorsWriter writer;
+    writer.add_checksums();
     writer.add("u", {n}, u.data());
     writer.add("v", {m}, v.data());
     writer.write(arguments.potentials);
