@@ -1,5 +1,5 @@
 // OpenBLAS maps a buffer of 128 MiB for each of its threads when it is loaded, before main(), and tries again
-// for ever where that fails. So a process that may map little (ulimit -v) would hang without a word. The
+// without end where that fails. So a process that may map little (ulimit -v) would hang without a word. The
 // loader calls what is in .preinit_array before the constructors of the libraries: there this file tries
 // whether the buffers can be had, and ends the process with one line if they cannot.
 //

@@ -28,7 +28,7 @@ class StudyResults {
       : path_(std::move(path)), header_(std::move(header)) {}
 
   /// Takes over the runs in the file. Throws InvalidArgument that names the first difference of its header,
-  /// or the run that is none of a study, and IoError for a file that is not JSON.
+  /// or the run that does not belong to a study, and IoError for a file that is not JSON.
   void resume();
 
   /// The record of a run; null if it is not done.

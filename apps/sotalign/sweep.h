@@ -31,7 +31,7 @@ struct SweepData {
 };
 
 /// Everything has been checked but the runs in `stored`, the sweep.json of a sweep to continue, or null, and
-/// `lock` holds the directory. Throws InvalidArgument if the runs are none of this sweep. The exit code.
+/// `lock` holds the directory. Throws InvalidArgument if the runs belong to another sweep. The exit code.
 int run_sweep(SweepArguments& arguments, Context& context, const SweepData& data,
               const std::vector<SweepRun>& runs, const nlohmann::ordered_json& stored, RunLock& lock);
 

@@ -9,7 +9,7 @@
 namespace sotalign::kernels::cpu {
 
 /// Makes sure that OpenBLAS can have its buffers for so many more calls at the same time, with so many
-/// threads; it would wait for ever for memory that it does not get. Throws OutOfMemory. A parallel region
+/// threads; without them it hangs. Throws OutOfMemory. A parallel region
 /// from which BLAS is called prepares for that before it begins. In lib/src/core/blas_memory.cpp.
 void prepare_blas_calls(int threads, int calls);
 

@@ -1,4 +1,4 @@
-// The memory that OpenBLAS maps for itself. Where mmap fails, OpenBLAS tries again for ever
+// The memory that OpenBLAS maps for itself. Where mmap fails, OpenBLAS tries again without end
 // (blas_memory_alloc, at least up to 0.3.21): a process with little address space would hang.
 //
 // OpenBLAS maps a buffer for each of its threads when it is loaded, more when it is given more threads, and

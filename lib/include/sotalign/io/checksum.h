@@ -31,7 +31,7 @@ class Checksum {
 };
 
 std::string checksum(std::string_view bytes);
-/// Of the shape and the rows in their order.
+/// Covers the shape, and the rows in their order.
 std::string checksum(ConstMatrixF rows);
 
 }  // namespace sotalign

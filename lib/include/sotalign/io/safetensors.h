@@ -38,7 +38,8 @@ class SafetensorsFile {
 
   /// Whether the file carries checksums, see SafetensorsWriter::add_checksums().
   bool has_checksums() const;
-  /// Compares them with the whole file. Throws IoError that names the damaged part, and where there are none.
+  /// Compares them with the whole file. Throws IoError that names the damaged part, or says that
+  /// the file has no checksums.
   void verify() const;
   /// Throws IoError if the file was written to since open(): what was read from it may be anything.
   void require_unchanged() const;
