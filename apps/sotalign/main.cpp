@@ -14,14 +14,14 @@
 #include <new>
 #include <stdexcept>
 
-#include "bus_error.h"
-#include "command.h"
-#include "interrupt.h"
-#include "notes.h"
-#include "option_table.h"
+#include "cli/bus_error.h"
+#include "cli/notes.h"
+#include "cli/option_table.h"
+#include "cli/standard_streams.h"
+#include "cli/threads.h"
+#include "commands/command.h"
+#include "run/interrupt.h"
 #include "sotalign/core/error.h"
-#include "standard_streams.h"
-#include "threads.h"
 
 namespace {
 

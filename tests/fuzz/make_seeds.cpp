@@ -7,11 +7,11 @@
 #include <string>
 #include <vector>
 
-#include "options.h"
+#include "cli/options.h"
 #include "sotalign/io/npy.h"
 #include "sotalign/io/safetensors.h"
 #include "sotalign/train/model.h"
-#include "study_plan.h"
+#include "study/plan.h"
 #include "support/tiny_trainer.h"
 
 using namespace sotalign;

@@ -2,9 +2,9 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
-#include "options.h"
+#include "cli/options.h"
 #include "sotalign/io/json_text.h"
-#include "study_plan.h"
+#include "study/plan.h"
 #include "support/hostile.h"
 #include "support/input_file.h"
 

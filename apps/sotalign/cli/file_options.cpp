@@ -1,0 +1,48 @@
+#include "cli/file_options.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+#include "sotalign/core/error.h"
+
+namespace sotalign::app {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// The file itself, of "file.safetensors:TENSOR" too.
+std::string file_of(const std::string& path) {
+  constexpr std::string_view kSeparator = ".safetensors:";
+  std::error_code ignored;
+  const size_t separator = path.find(kSeparator);
+  if (separator == std::string::npos || fs::exists(path, ignored)) return path;
+  return path.substr(0, separator + kSeparator.size() - 1);
+}
+
+bool same_file(const std::string& a, const std::string& b) {
+  std::error_code error;
+  if (fs::equivalent(a, b, error)) return true;  // by device and inode
+  if (fs::exists(a, error) || fs::exists(b, error)) return false;
+  const fs::path first = fs::weakly_canonical(fs::absolute(a), error);
+  return !error && first == fs::weakly_canonical(fs::absolute(b), error) && !error;
+}
+
+}  // namespace
+
+void FileOptions::check() const {
+  const auto is_file = [](const std::string& path) { return !path.empty() && path != "-"; };
+  for (const Option& output : options_) {
+    if (output.use != Use::kOutput || !is_file(*output.path)) continue;
+    for (const Option& other : options_) {
+      if (&other == &output || !is_file(*other.path)) continue;
+      const bool is_input = other.use == Use::kInput;
+      if (!same_file(*output.path, is_input ? file_of(*other.path) : *other.path)) continue;
+      throw InvalidArgument(fmt::format("{}: expected a file other than that of {}, found {}", output.flag,
+                                        other.flag, *output.path));
+    }
+  }
+}
+
+}  // namespace sotalign::app

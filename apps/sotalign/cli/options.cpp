@@ -1,0 +1,221 @@
+#include "cli/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "cli/threads.h"
+#include "sotalign/core/error.h"
+
+namespace sotalign::app {
+
+void add_machine_options(OptionTable& table, Machine& machine) {
+  table.section("Machine");
+  table.add("device", &machine.device, "auto, cpu, cuda or cuda:INDEX", Role::kMachine);
+  table.add("threads", &machine.threads, "CPU threads; 0: all cores. Same threads, same bits",
+            Role::kMachine);
+  table.add("force_threads", &machine.force_threads,
+            "Use them all, more than cores, too: slow, but the same bits", Role::kMachine);
+  table.add("quiet", &machine.quiet, "Print nothing but errors", Role::kMachine);
+}
+
+void add_data_options(OptionTable& table, DataPaths& paths) {
+  table.section("Embeddings (.npy, .safetensors or file.safetensors:TENSOR, one row each)");
+  table.add("pairs_images", &paths.pairs_images, "Images of the pairs", Role::kPath);
+  table.add("pairs_texts", &paths.pairs_texts, "Their texts: row i belongs to row i", Role::kPath);
+  table.add("images", &paths.images, "Unpaired images", Role::kPath);
+  table.add("texts", &paths.texts, "Unpaired texts", Role::kPath);
+  table.add("val_images", &paths.val_images, "Images of pairs to validate with, not trained on", Role::kPath);
+  table.add("val_texts", &paths.val_texts, "Their texts", Role::kPath);
+}
+
+void add_teacher_options(OptionTable& table, TeacherOptions& options) {
+  table.section("Teacher");
+  table.add("teacher",
+            choice(&options.kind, {{"cca", TeacherKind::kCca},
+                                   {"procrustes", TeacherKind::kProcrustes},
+                                   {"contrastive", TeacherKind::kContrastive}}),
+            "Linear map fitted on the pairs; contrastive: trained with SigLIP");
+  table.add("ridge", AutoOr<double>{&options.ridge},
+            "CCA: added to the eigenvalues of both covariances; auto, here and below:\n"
+            "the best in cross-validation on the pairs");
+  table.add("teacher_dim", AutoOr<int64_t>{&options.dim, kMostWidth},
+            "Its dimensions; 0: as many as the pairs determine, at most 1024");
+  table.add("correlation_power", AutoOr<double>{&options.correlation_power},
+            "CCA: above 0, directions on which the pairs agree count more");
+  table.add("teacher_steps", AtMost{&options.contrastive.steps, kMostSteps}, "Contrastive: training steps");
+  table.add("teacher_learning_rate", &options.contrastive.learning_rate,
+            "Contrastive: the highest; falls to 0 as a cosine");
+  table.add("teacher_batch", &options.contrastive.batch, "Contrastive: pairs in a step, at most all");
+}
+
+void add_klot_options(OptionTable& table, KlotOptions& options) {
+  table.section("Optimal transport");
+  table.add("epsilon_student", &options.epsilon_student,
+            "Entropic regularisation of the student's plan; temperature of InfoNCE");
+  table.add("epsilon_teacher", &options.epsilon_teacher, "The same of the teacher's");
+  add_solver_options(table, options);
+}
+
+void add_divergence_option(OptionTable& table, const std::string& key, DivergenceKind& kind) {
+  std::vector<std::pair<std::string, DivergenceKind>> kinds;
+  for (const std::string& name : divergence_names()) kinds.emplace_back(name, parse_divergence_kind(name));
+  table.add(key, choice(&kind, kinds),
+            "KLOT, by optimal transport; InfoNCE, by softmaxes; or CKA, by centred\nproducts (no options)");
+}
+
+namespace {
+
+void add_baseline_options(OptionTable& table, TrainOptions& train) {
+  table.section("Baselines");
+  table.add("structure_weight", &train.structure.weight,
+            "STRUCTURE: weight of what keeps the neighbourhoods within a modality");
+  table.add("structure_temperature", &train.structure.temperature,
+            "STRUCTURE: temperature of their softmaxes");
+  table.add("structure_warmup_steps", &train.structure.warmup_steps,
+            "STRUCTURE: steps in which that weight rises linearly");
+  table.add("nnclr_neighbours", &train.nnclr.neighbours,
+            "NNCLR: nearest unpaired rows of which one stands in for a pair's own");
+  table.add("nnclr_image_weight", &train.nnclr.image_weight, "NNCLR: weight of the pairs with such an image");
+  table.add("nnclr_text_weight", &train.nnclr.text_weight, "NNCLR: weight of the pairs with such a text");
+  std::vector<std::pair<std::string, PseudoLabels>> labels;
+  for (const std::string& name : pseudo_label_names()) labels.emplace_back(name, parse_pseudo_labels(name));
+  table.add("sclip_weight", &train.sclip.weight, "S-CLIP: weight of the unpaired rows' cross-entropy");
+  table.add("sclip_labels", choice(&train.sclip.labels, labels),
+            "S-CLIP: their labels over the pairs: the nearest, a softmax, or a transport plan");
+  table.add("sclip_epsilon", &train.sclip.epsilon, "S-CLIP: temperature of that softmax or plan");
+}
+
+}  // namespace
+
+void add_method_options(OptionTable& table, TrainOptions& train) {
+  table.section("Method");
+  std::vector<std::pair<std::string, Method>> methods;
+  for (const std::string& name : method_names()) methods.emplace_back(name, parse_method(name));
+  table.add("method", choice(&train.method, methods), "SOTAlign, or one of the baselines");
+  add_teacher_options(table, train.teacher);
+
+  table.section("Model");
+  table.add("initialization",
+            choice(&train.initialization, {{"auto", Initialization::kAuto},
+                                           {"random", Initialization::kRandom},
+                                           {"teacher", Initialization::kTeacher}}),
+            "Where the heads start; auto: from the teacher for SOTAlign if klot_weight\n"
+            "> 0, the heads are linear or residual and dim is 0, else random");
+  table.add("dim", AtMost{&train.dim, kMostWidth},
+            "Dimensions of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
+  table.add("hidden", ListAtMost{&train.hidden, 64, kMostWidth},
+            "Widths of hidden layers of both heads; none: linear heads");
+  table.add("activation",
+            choice(&train.activation, {{"gelu", Activation::kGelu},
+                                       {"relu", Activation::kRelu},
+                                       {"tanh", Activation::kTanh},
+                                       {"none", Activation::kNone}}),
+            "Between layers");
+  table.add("residual", &train.residual, "A learned linear map around the hidden layers");
+
+  table.section("Optimisation");
+  table.add("steps", AtMost{&train.steps, kMostSteps}, "Training steps");
+  table.add("batch_pairs", &train.batch_pairs, "Pairs in a step, at most all");
+  table.add("batch_unpaired", &train.batch_unpaired, "Unpaired images, and as many texts, in a step");
+  table.add("learning_rate", &train.schedule.peak, "The highest");
+  table.add("image_rate", &train.image_rate, "Learning rate of the image head as a multiple of it");
+  table.add("text_rate", &train.text_rate, "The same of the text head");
+  table.add("schedule",
+            choice(&train.schedule.kind,
+                   {{"cosine", ScheduleKind::kCosine}, {"constant", ScheduleKind::kConstant}}),
+            "Course of the learning rate");
+  table.add("warmup_steps", &train.schedule.warmup_steps, "Steps in which it rises linearly");
+  table.add("final_fraction", &train.schedule.final_fraction,
+            "Where cosine ends, as a fraction of the highest");
+  table.add("optimizer",
+            choice(&train.optimizer.kind, {{"lion", OptimizerKind::kLion}, {"adamw", OptimizerKind::kAdamW}}),
+            "");
+  table.add("beta1", &train.optimizer.beta1, "Default 0.9");
+  table.add("beta2", &train.optimizer.beta2, "Default 0.99 for lion, 0.999 for adamw");
+  table.add("adam_epsilon", &train.optimizer.epsilon, "Added to the denominator of adamw");
+  table.add("weight_decay", &train.optimizer.weight_decay, "Decoupled; not on biases");
+
+  table.section("Divergence of the unpaired rows' affinities from the teacher's");
+  add_divergence_option(table, "divergence", train.divergence);
+  table.add("klot_weight", &train.klot_weight,
+            "Weight of the divergence; 0 is SAIL, the supervised baseline. KLOT's plans have\n"
+            "mass 1 here and rows of mass 1 in the paper: its alpha times the unpaired batch");
+  add_klot_options(table, train.klot);
+  table.add("klot_memory",
+            choice(&train.klot_memory, {{"auto", std::nullopt},
+                                        {"stored", KlotMemory::kStored},
+                                        {"fixed16", KlotMemory::kFixed16},
+                                        {"streamed", KlotMemory::kStreamed}}),
+            "How KLOT holds its affinities: in float32, in 16-bit fixed point, or\n"
+            "computed anew in each iteration; auto: the first of these that fits");
+  table.add("klot_memory_mib", &train.klot_memory_mib,
+            "Memory, in MiB, that auto may take; 0: most of what is free");
+  add_baseline_options(table, train);
+}
+
+void add_train_options(OptionTable& table, TrainConfig& config) {
+  add_data_options(table, config.data);
+  table.section("Output");
+  table.add("out", &config.out, "Directory of this run, made here", Role::kPath);
+  table.add("validate_every", &config.validate_every, "Steps between validations; 0: only at the end");
+  table.add("checkpoint_every", &config.checkpoint_every, "Steps between checkpoints; 0: only at the end",
+            Role::kMachine);
+  table.add("log_every", &config.log_every, "Steps between lines of metrics.jsonl", Role::kMachine);
+  add_machine_options(table, config.machine);
+  table.section("Randomness");
+  table.add("seed", &config.train.seed, "Of weights and batches");
+  add_method_options(table, config.train);
+}
+
+void add_projection_option(OptionTable& table, Projection& projection) {
+  table.add("projection",
+            choice(&projection, {{"heads", Projection::kHeads}, {"teacher", Projection::kTeacher}}),
+            "The trained heads, or the linear teacher");
+}
+
+Context make_context(const Machine& machine) {
+  const Device device = parse_device(machine.device);
+  const int64_t threads =
+      start_threads({.asked = machine.threads, .forced = machine.force_threads}, machine.quiet);
+  // Beyond the range of int, too, the library shall say what it accepts.
+  return Context(device, static_cast<int>(std::clamp<int64_t>(threads, -1, 1 << 20)));
+}
+
+std::string describe_device(const Context& context, const Machine& machine) {
+  const std::string name = to_string(context.device());
+  if (context.device().kind == DeviceKind::kCuda) {
+    const std::vector<CudaDevice> devices = cuda_support().devices;
+    return fmt::format("{}, {}", name, devices.at(static_cast<size_t>(context.device().index)).name);
+  }
+  const std::string threads =
+      fmt::format("{}, {} thread{}", name, context.threads(), context.threads() == 1 ? "" : "s");
+  return machine.device == "auto" ? fmt::format("{} ({})", threads, cuda_support().unusable) : threads;
+}
+
+void check_epsilons(const KlotOptions& options) {
+  const auto check = [](const char* flag, double epsilon) {
+    if (!(epsilon > 0))
+      throw InvalidArgument(fmt::format("{}: expected a number > 0, found {}", flag, epsilon));
+  };
+  check("--epsilon-student", options.epsilon_student);
+  check("--epsilon-teacher", options.epsilon_teacher);
+}
+
+void require_few_seeds(const char* key, const std::vector<int64_t>& seeds) {
+  constexpr size_t kMost = 1000;
+  if (seeds.empty()) throw InvalidArgument(fmt::format("{}: expected at least one, found none", key));
+  if (seeds.size() > kMost)
+    throw InvalidArgument(fmt::format("{}: expected at most {}, found {}", key, kMost, seeds.size()));
+}
+
+void require(const std::string& value, const std::string& key) {
+  if (value.empty()) throw InvalidArgument(fmt::format("{}: expected a value, found none", flag_of(key)));
+}
+
+void require_at_least(const char* key, int64_t value, int64_t least) {
+  if (value < least)
+    throw InvalidArgument(fmt::format("{}: expected at least {}, found {}", key, least, value));
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,88 @@
+// What the commands can be told, and the table entries that tell it. Default values are those of the
+// library's option structs.
+#pragma once
+
+#include <string>
+
+#include "cli/option_table.h"
+#include "sotalign/train/trainer.h"
+
+namespace sotalign::app {
+
+/// Where and how to run.
+struct Machine {
+  std::string device = "auto";
+  int64_t threads = 0;
+  bool force_threads = false;
+  bool quiet = false;
+};
+
+/// Files of embeddings, row by row.
+struct DataPaths {
+  std::string pairs_images, pairs_texts, images, texts, val_images, val_texts;
+};
+
+struct TrainConfig {
+  DataPaths data;
+  Machine machine;
+  std::string out;
+  TrainOptions train;
+  int64_t validate_every = 10;
+  int64_t checkpoint_every = 50;
+  int64_t log_every = 10;
+};
+
+/// More steps, iterations and the like than anybody waits for; wider than any layer.
+constexpr int64_t kMostSteps = 100'000'000, kMostIterations = 1'000'000, kMostWidth = 1 << 20;
+
+void add_machine_options(OptionTable& table, Machine& machine);
+void add_data_options(OptionTable& table, DataPaths& paths);
+void add_teacher_options(OptionTable& table, TeacherOptions& options);
+void add_klot_options(OptionTable& table, KlotOptions& options);
+void add_divergence_option(OptionTable& table, const std::string& key, DivergenceKind& kind);
+/// What decides the result besides the data and the seed.
+void add_method_options(OptionTable& table, TrainOptions& options);
+void add_train_options(OptionTable& table, TrainConfig& config);
+void add_projection_option(OptionTable& table, Projection& projection);
+
+/// How plans are computed: what SinkhornOptions and KlotOptions have in common.
+template <class Options>
+void add_solver_options(OptionTable& table, Options& options) {
+  table.add("iterations", AtMost{&options.iterations, kMostIterations},
+            "Sinkhorn iterations; with a tolerance, the most");
+  table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
+  table.add("check_every", &options.check_every, "Iterations between two looks at that error");
+  table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
+  table.add("relaxation", &options.relaxation,
+            "Over-relaxation of the updates, in (0, 2); 1: plain Sinkhorn");
+  table.add("epsilon_scaling", &options.epsilon_scaling,
+            "Start with this multiple of epsilon and halve it every 5 iterations; 1: do not");
+  table.add("sinkhorn_form",
+            choice(&options.form, {{"auto", SinkhornForm::kAuto},
+                                   {"scaling", SinkhornForm::kScaling},
+                                   {"log_domain", SinkhornForm::kLogDomain}}),
+            "scaling: faster, and needs memory for one more matrix");
+  table.add(
+      "sinkhorn_storage",
+      choice(&options.storage, {{"float", SinkhornStorage::kFloat}, {"ladder", SinkhornStorage::kLadder}}),
+      "Of that matrix; ladder: bfloat16 until the last iterations");
+}
+
+/// Throws InvalidArgument for a device or a number of threads that there is not, and Error for threads that
+/// cannot be started. More threads than cores are not used unless forced; standard error says so.
+Context make_context(const Machine& machine);
+
+/// "cuda:0, NVIDIA H200", or "cpu, 2 threads" followed, where that was not asked for, by the reason.
+std::string describe_device(const Context& context, const Machine& machine);
+
+/// Throws InvalidArgument that names which epsilon is out of range.
+void check_epsilons(const KlotOptions& options);
+
+/// Throws InvalidArgument unless there are 1 to 1000 seeds; `key` as in the table.
+void require_few_seeds(const char* key, const std::vector<int64_t>& seeds);
+
+/// Throws InvalidArgument unless `value` is set; `key` as in the table.
+void require(const std::string& value, const std::string& key);
+void require_at_least(const char* key, int64_t value, int64_t least);
+
+}  // namespace sotalign::app

@@ -1,0 +1,193 @@
+#include "cli/report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "cli/json_reader.h"
+
+namespace sotalign::app {
+
+using Json = nlohmann::ordered_json;
+
+Json to_json(const SinkhornResult& result) {
+  return {{"iterations", result.iterations},
+          {"row_error", result.row_error},
+          {"column_error", result.column_error},
+          {"marginal_error", result.marginal_error},
+          {"status", to_string(result.status)}};
+}
+
+namespace {
+Json to_json(const RecallAtK& recall) {
+  return {{"r1", recall.r1},
+          {"r5", recall.r5},
+          {"r10", recall.r10},
+          {"median_rank", recall.median_rank},
+          {"queries", recall.queries}};
+}
+
+RecallAtK recall_of_json(const Json& json, const std::string& where) {
+  const JsonReader reader(json, where, {"r1", "r5", "r10", "median_rank", "queries"});
+  const auto recall = [&](const char* key) { return reader.number(key, 0, 1); };
+  constexpr double kMostRows = 0x1p40;
+  return {.r1 = recall("r1"),
+          .r5 = recall("r5"),
+          .r10 = recall("r10"),
+          .median_rank = reader.number("median_rank", 0, kMostRows),
+          .queries = reader.count("queries", 0)};
+}
+}  // namespace
+
+Json to_json(const RetrievalResult& result) {
+  return {{"image_to_text", to_json(result.image_to_text)},
+          {"text_to_image", to_json(result.text_to_image)},
+          {"mean_r1", result.mean_r1}};
+}
+
+RetrievalResult retrieval_of_json(const Json& json, const std::string& where) {
+  const JsonReader reader(json, where, {"image_to_text", "text_to_image", "mean_r1"});
+  const auto recall = [&](const char* key) { return recall_of_json(reader.at(key), reader.where(key)); };
+  return {.image_to_text = recall("image_to_text"),
+          .text_to_image = recall("text_to_image"),
+          .mean_r1 = reader.number("mean_r1", 0, 1)};
+}
+
+Json to_json(const ZeroShotResult& result) {
+  Json classes = Json::array();
+  for (const ClassAccuracy& own : result.classes)
+    classes.push_back({{"id", own.id}, {"images", own.images}, {"top1", own.top1}, {"top5", own.top5}});
+  return {{"top1", result.top1},
+          {"top5", result.top5},
+          {"mean_class_top1", result.mean_class_top1},
+          {"images", result.images},
+          {"classes", classes}};
+}
+
+Json to_json(const StepMetrics& metrics) {
+  Json json = {{"step", metrics.step}, {"loss", metrics.loss}, {"siglip", metrics.siglip}};
+  if (metrics.divergence) {
+    json[to_string(metrics.divergence->kind)] = metrics.divergence->value;
+    if (const std::optional<KlotResult>& klot = metrics.divergence->klot) {
+      json["student"] = to_json(klot->student);
+      json["teacher"] = to_json(klot->teacher);
+    }
+  }
+  for (const TermValue& term : metrics.terms) json[term.name] = term.value;
+  json["learning_rate"] = metrics.learning_rate;
+  json["logit_scale"] = metrics.logit_scale;
+  json["logit_bias"] = metrics.logit_bias;
+  return json;
+}
+
+std::string duration(double seconds) {
+  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
+  const auto whole = static_cast<int64_t>(std::llround(seconds));
+  if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
+  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+}
+
+std::string retrieval_table(const std::vector<RetrievalRow>& rows) {
+  size_t width = 8;
+  for (const RetrievalRow& row : rows) width = std::max(width, row.name.size());
+  const bool timed =
+      std::any_of(rows.begin(), rows.end(), [](const RetrievalRow& row) { return row.seconds >= 0; });
+  std::string text = fmt::format("  {:{}}  {:^29}  {:>21}\n", "", width, "image to text", "text to image");
+  const char* recalls = "   R@1   R@5  R@10  median";
+  text += fmt::format("  {:{}}  {:>29}  {:>29}  MeanR@1{}\n", "", width, recalls, recalls,
+                      timed ? "     time" : "");
+  for (const auto& [name, result, seconds] : rows) {
+    const auto cells = [](const RecallAtK& r) {
+      return fmt::format("   {:6.1f}{:6.1f}{:6.1f}{:8.1f}", 100 * r.r1, 100 * r.r5, 100 * r.r10,
+                         r.median_rank);
+    };
+    text += fmt::format("  {:{}}  {}  {}  {:7.1f}", name, width, cells(result.image_to_text),
+                        cells(result.text_to_image), 100 * result.mean_r1);
+    if (seconds >= 0) text += fmt::format("{:>9}", duration(seconds));
+    text += '\n';
+  }
+  return text;
+}
+
+Json to_json(const TeacherSearch& search, const TeacherOptions& asked) {
+  const auto numbers = [](const TeacherOptions& options) {
+    const auto number = [](const auto& value) { return value ? Json(*value) : Json("auto"); };
+    return Json{{"ridge", number(options.ridge)},
+                {"teacher_dim", number(options.dim)},
+                {"correlation_power", number(options.correlation_power)}};
+  };
+  Json candidates = Json::array();
+  for (const TeacherCandidate& c : search.candidates)
+    candidates.push_back({{"ridge", c.ridge},
+                          {"teacher_dim", c.dim},
+                          {"correlation_power", c.correlation_power},
+                          {"mean_r1", c.mean_r1},
+                          {"mean_reciprocal_rank", c.mean_reciprocal_rank}});
+  return {{"asked", numbers(asked)},     {"chosen", numbers(search.chosen)}, {"folds", search.folds},
+          {"left_out", search.left_out}, {"reason", search.reason},          {"candidates", candidates}};
+}
+
+std::string search_table(const TeacherSearch& search) {
+  std::string text = "chosen    " + search.reason;
+  if (search.candidates.empty()) return text;
+  text +=
+      fmt::format("\n  {:>9}  {:>10}  {:>5}  {:>7}  {:>5}", "ridge", "dimensions", "power", "MeanR@1", "MRR");
+  // Candidates with one ridge follow each other.
+  const std::vector<TeacherCandidate>& all = search.candidates;
+  for (auto first = all.begin(); first != all.end();) {
+    const auto last = std::find_if(first, all.end(), [&](const auto& c) { return c.ridge != first->ridge; });
+    const auto is_chosen = [&](const TeacherCandidate& c) {
+      return c.ridge == search.chosen.ridge && c.dim == search.chosen.dim &&
+             c.correlation_power == search.chosen.correlation_power;
+    };
+    auto best = std::find_if(first, last, is_chosen);
+    const bool chosen = best != last;
+    if (!chosen)
+      best = std::max_element(first, last, [](const auto& l, const auto& r) {
+        return std::pair(l.mean_r1, l.mean_reciprocal_rank) < std::pair(r.mean_r1, r.mean_reciprocal_rank);
+      });
+    text += fmt::format("\n  {:>9}  {:>10}  {:>5}  {:>7.1f}  {:>5.3f}{}", best->ridge,
+                        best->dim == 0 ? "all" : fmt::format("{}", best->dim), best->correlation_power,
+                        100 * best->mean_r1, best->mean_reciprocal_rank, chosen ? "  chosen" : "");
+    first = last;
+  }
+  return text;
+}
+
+std::string describe(const TrainOptions& o) {
+  std::string name = title(effective_method(o));
+  switch (effective_method(o)) {
+    case Method::kSotalign:
+      return fmt::format("{}, {} weight {}", name, to_string(o.divergence), o.klot_weight);
+    case Method::kSail:
+      return o.method == Method::kSail ? name : name + " (klot weight 0)";
+    case Method::kNnclr:
+      return fmt::format("{}, {} neighbours, weights {} and {}", name, o.nnclr.neighbours,
+                         o.nnclr.image_weight, o.nnclr.text_weight);
+    case Method::kStructure:
+    case Method::kStructureSemi:
+      return fmt::format("{}, weight {}", name, o.structure.weight);
+    case Method::kSclip:
+      return fmt::format("{}, {} labels, weight {}", name, to_string(o.sclip.labels), o.sclip.weight);
+    case Method::kSailSemi:
+      break;
+  }
+  return name;
+}
+
+std::string describe(const Teacher& teacher, const TeacherOptions& options) {
+  if (teacher.kind == TeacherKind::kContrastive)
+    return fmt::format("contrastive, {} dimensions, {} steps at learning rate {}", teacher.dim(),
+                       options.contrastive.steps, options.contrastive.learning_rate);
+  const std::vector<double>& c = teacher.correlations;
+  const double mean =
+      std::accumulate(c.begin(), c.end(), 0.0) / std::max<double>(1.0, static_cast<double>(c.size()));
+  const bool cca = teacher.kind == TeacherKind::kCca;
+  return fmt::format("{}, {} dimensions{}, {} {:.3f} at most, {:.3f} on average", to_string(teacher.kind),
+                     teacher.dim(), cca ? fmt::format(", ridge {}", options.ridge.value()) : "",
+                     cca ? "correlations" : "singular values", c.empty() ? 0.0 : c.front(), mean);
+}
+
+}  // namespace sotalign::app

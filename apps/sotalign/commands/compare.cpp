@@ -1,0 +1,232 @@
+// sotalign compare: given embeddings whose pairs are all known, how much do unpaired rows help? For each seed
+// the rows are split anew; the teacher, SAIL and SOTAlign (or another method in its place) are trained on the
+// same few pairs and measured on the same test rows. These are the figures of the README.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <memory>
+
+#include "cli/files.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "cli/shown_text.h"
+#include "commands/command.h"
+#include "data/inputs.h"
+#include "run/experiment.h"
+#include "run/progress.h"
+#include "sotalign/core/error.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+enum class MeasureOn { kTest, kValidation };
+
+struct Arguments {
+  std::string images, texts, json;
+  SplitSizes sizes{.pairs = 500, .test = 400, .validation = 0};
+  std::vector<int64_t> seeds = {0, 1, 2};
+  MeasureOn measure_on = MeasureOn::kTest;
+  TrainConfig config;
+};
+
+struct Contender {
+  std::string name;
+  std::vector<RetrievalResult> results = {};  // one for each seed
+  std::vector<double> seconds = {};
+
+  void add(const RetrievalResult& result, double taken) {
+    results.push_back(result);
+    seconds.push_back(taken);
+  }
+};
+
+class Comparison {
+ public:
+  explicit Comparison(Arguments& arguments)
+      : arguments_(arguments),
+        context_(make_context(arguments.config.machine)),
+        images_(read_embeddings(arguments.images)),
+        texts_(read_embeddings(arguments.texts)),
+        progress_(arguments.config.machine.quiet ? Progress::Verbosity::kQuiet
+                                                 : Progress::Verbosity::kNormal) {
+    require_pairs(arguments.images, images_, arguments.texts, texts_);
+    require_rows_that_differ(arguments.images, images_);
+    require_rows_that_differ(arguments.texts, texts_);
+    if (arguments.config.train.method == Method::kSail)
+      throw InvalidArgument("method: expected one to compare SAIL with, found sail");
+    require_few_seeds("seeds", arguments.seeds);
+    if (arguments.measure_on == MeasureOn::kValidation && arguments.sizes.validation < 1)
+      throw InvalidArgument(fmt::format("measure_on: validation needs --validation of at least 1, found {}",
+                                        arguments.sizes.validation));
+    for (const int64_t seed : arguments.seeds) {
+      if (seed < 0) throw InvalidArgument(fmt::format("seeds: expected numbers >= 0, found {}", seed));
+      split_rows(images_.rows(), arguments.sizes,
+                 static_cast<uint64_t>(seed));  // throws before hours of work
+    }
+  }
+
+  int run() {
+    progress_.print("device    " + describe_device(context_, arguments_.config.machine));
+    for (const int64_t seed : arguments_.seeds) run_seed(static_cast<uint64_t>(seed));
+    progress_.print(fmt::format("\nMean of {} seeds on {} rows, {} pairs, percent; {}\n\n{}",
+                                arguments_.seeds.size(), measured_rows(), arguments_.sizes.pairs,
+                                describe(arguments_.config.train), retrieval_table(rows())));
+    progress_.print(fmt::format("MeanR@1 of {} less that of {} and of {}", methods_[2].name,
+                                difference(methods_[0]), difference(methods_[1])));
+    if (!arguments_.json.empty()) write_json(arguments_.json, report());
+    return 0;
+  }
+
+ private:
+  int64_t measured_rows() const {
+    return arguments_.measure_on == MeasureOn::kTest ? arguments_.sizes.test : arguments_.sizes.validation;
+  }
+
+  void run_seed(uint64_t seed) {
+    const Split split = split_rows(images_.rows(), arguments_.sizes, seed);
+    const std::vector<int64_t>& measured =
+        arguments_.measure_on == MeasureOn::kTest ? split.test : split.validation;
+    const Dataset data{.pair_images = take_rows(images_, split.pairs),
+                       .pair_texts = take_rows(texts_, split.pairs),
+                       .images = take_rows(images_, split.unpaired_images),
+                       .texts = take_rows(texts_, split.unpaired_texts),
+                       .val_images = {},
+                       .val_texts = {}};
+    const TestPairs test{.images = take_rows(images_, measured), .texts = take_rows(texts_, measured)};
+
+    TrainOptions options = arguments_.config.train;
+    options.seed = seed;
+    TrainOptions sail = options;
+    sail.method = Method::kSail;
+    const auto train = [&](Contender& method, const TrainOptions& method_options) {
+      const Outcome outcome = naming_pairs(arguments_.images, arguments_.texts, [&] {
+        return run_experiment(context_, data, test, method_options, method.name, progress_);
+      });
+      method.add(outcome.heads, outcome.seconds);
+      return outcome;
+    };
+    train(methods_[1], sail);
+    methods_[0].add(train(methods_[2], options).teacher, -1);
+    std::string line = fmt::format("seed {:<4}", seed);
+    for (const Contender& method : methods_)
+      line += fmt::format("  {} {:.1f}", method.name, 100 * method.results.back().mean_r1);
+    progress_.print(line +
+                    fmt::format("  MeanR@1, {} unpaired rows of each kind", split.unpaired_images.size()));
+  }
+
+  template <class Value>
+  static double mean(const Contender& method, Value&& value) {
+    double sum = 0;
+    for (const RetrievalResult& result : method.results) sum += value(result);
+    return sum / static_cast<double>(method.results.size());
+  }
+
+  std::vector<RetrievalRow> rows() const {
+    std::vector<RetrievalRow> rows;
+    for (const Contender& method : methods_) {
+      const auto direction = [&](RecallAtK RetrievalResult::*side) {
+        const auto of = [&](double RecallAtK::*field) {
+          return mean(method, [&](const RetrievalResult& r) { return r.*side.*field; });
+        };
+        return RecallAtK{.r1 = of(&RecallAtK::r1),
+                         .r5 = of(&RecallAtK::r5),
+                         .r10 = of(&RecallAtK::r10),
+                         .median_rank = of(&RecallAtK::median_rank),
+                         .queries = method.results[0].image_to_text.queries};
+      };
+      RetrievalRow row{
+          .name = method.name,
+          .result = {.image_to_text = direction(&RetrievalResult::image_to_text),
+                     .text_to_image = direction(&RetrievalResult::text_to_image),
+                     .mean_r1 = mean(method, [](const RetrievalResult& r) { return r.mean_r1; })}};
+      double seconds = 0;
+      for (const double s : method.seconds) seconds += s;
+      row.seconds = seconds / static_cast<double>(method.seconds.size());
+      rows.push_back(row);
+    }
+    return rows;
+  }
+
+  /// "SAIL: +4.2 +- 0.4": the mean over the seeds and, if there are several, its standard error.
+  std::string difference(const Contender& other) const {
+    const auto count = static_cast<double>(other.results.size());
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < other.results.size(); ++i) {
+      const double d = 100 * (methods_[2].results[i].mean_r1 - other.results[i].mean_r1);
+      sum += d, squares += d * d;
+    }
+    std::string text = fmt::format("{}: {:+.1f}", other.name, sum / count);
+    if (count > 1)
+      text += fmt::format(" +- {:.1f}",
+                          std::sqrt(std::max(0.0, squares - sum * sum / count) / (count - 1) / count));
+    return text;
+  }
+
+  Json report() const {
+    Json methods = Json::object();
+    for (const Contender& method : methods_) {
+      Json results = Json::array();
+      for (size_t i = 0; i < method.results.size(); ++i) {
+        Json entry = to_json(method.results[i]);
+        entry["seed"] = arguments_.seeds[i];
+        if (method.seconds[i] >= 0) entry["seconds"] = method.seconds[i];
+        results.push_back(entry);
+      }
+      methods[method.name] = {{"mean_r1", mean(method, [](const RetrievalResult& r) { return r.mean_r1; })},
+                              {"seeds", results}};
+    }
+    return {{"images", arguments_.images},
+            {"texts", arguments_.texts},
+            {"rows", images_.rows()},
+            {"pairs", arguments_.sizes.pairs},
+            {"test", arguments_.sizes.test},
+            {"validation", arguments_.sizes.validation},
+            {"method", to_string(arguments_.config.train.method)},
+            {"divergence", to_string(arguments_.config.train.divergence)},
+            {"measured_on", arguments_.measure_on == MeasureOn::kTest ? "test" : "validation"},
+            {"device", describe_device(context_, arguments_.config.machine)},
+            {"threads", context_.threads()},
+            {"methods", methods}};
+  }
+
+  const Arguments& arguments_;
+  Context context_;
+  HostMatrix images_, texts_;
+  Progress progress_;
+  std::vector<Contender> methods_ = {{"teacher"}, {"SAIL"}, {title(arguments_.config.train.method)}};
+};
+
+}  // namespace
+
+Action add_compare(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  OptionTable table(app);
+  table.section("Data");
+  table.add("images", &arguments->images, "Images, one row each", Role::kPath);
+  table.add("texts", &arguments->texts, "Texts: row i belongs to row i", Role::kPath);
+  table.add("pairs", &arguments->sizes.pairs, "Rows that are given to the training as pairs");
+  table.add("test", &arguments->sizes.test, "Rows to measure on");
+  table.add("validation", &arguments->sizes.validation, "Rows kept apart, to choose options with");
+  table.add(
+      "measure_on",
+      choice(&arguments->measure_on, {{"test", MeasureOn::kTest}, {"validation", MeasureOn::kValidation}}),
+      "Which of them");
+  table.add("seeds", &arguments->seeds, "One split and training for each");
+  table.add("json", &arguments->json, "Write the figures to this file", Role::kOutput);
+  add_machine_options(table, arguments->config.machine);
+  add_method_options(table, arguments->config.train);
+  return [arguments] {
+    require(arguments->images, "images");
+    require(arguments->texts, "texts");
+    if (!arguments->json.empty()) {  // the report names them
+      require_utf8("--images", arguments->images);
+      require_utf8("--texts", arguments->texts);
+    }
+    return Comparison(*arguments).run();
+  };
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,116 @@
+// sotalign divergence: any of the divergences of two affinity matrices as one JSON object.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "cli/files.h"
+#include "cli/options.h"
+#include "cli/repeat.h"
+#include "cli/report.h"
+#include "commands/command.h"
+#include "data/affinity_files.h"
+#include "data/inputs.h"
+#include "sotalign/core/error.h"
+#include "sotalign/io/embeddings.h"
+#include "sotalign/io/npy.h"
+
+namespace sotalign::app {
+
+namespace {
+
+struct Arguments {
+  explicit Arguments(CLI::App& app) : table(app) {}
+
+  OptionTable table;
+  std::string student, teacher, gradient;
+  DivergenceKind kind = DivergenceKind::kKlot;
+  KlotOptions klot;
+  Machine machine;
+  int64_t repeat = 1;
+};
+
+/// What has no effect on this divergence must not be asked for.
+void check_applicable(const Arguments& arguments) {
+  if (arguments.kind == DivergenceKind::kKlot) return;
+  const bool infonce = arguments.kind == DivergenceKind::kInfoNce;
+  std::vector<std::string> applicable = {"--student", "--teacher", "--gradient", "--kind"};
+  if (infonce) applicable.insert(applicable.end(), {"--epsilon-student", "--epsilon-teacher"});
+  for (const std::string& flag : arguments.table.given_except(Role::kMachine))
+    if (std::find(applicable.begin(), applicable.end(), flag) == applicable.end())
+      throw InvalidArgument(fmt::format("{}: {} takes {}, and this has no effect on it", flag,
+                                        to_string(arguments.kind),
+                                        infonce ? "--epsilon-student and --epsilon-teacher" : "no options"));
+}
+
+int run(const Arguments& arguments) {
+  require(arguments.student, "student");
+  require(arguments.teacher, "teacher");
+  check_applicable(arguments);
+  check_epsilons(arguments.klot);
+  check_repeat(arguments.repeat);
+  const HostMatrix student = read_matrix(arguments.student), teacher = read_matrix(arguments.teacher);
+  const int64_t n = student.rows(), m = student.cols();
+  if (teacher.rows() != n || teacher.cols() != m)
+    throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]",
+                                      arguments.teacher, n, m, arguments.student, teacher.rows(),
+                                      teacher.cols()));
+  if (arguments.kind != DivergenceKind::kCka) {
+    check_affinity(arguments.student, student, arguments.klot.epsilon_student);
+    check_affinity(arguments.teacher, teacher, arguments.klot.epsilon_teacher);
+  }
+
+  Context context = make_context(arguments.machine);
+  Divergence divergence(context, n, m,
+                        {.kind = arguments.kind,
+                         .klot = arguments.klot,
+                         .infonce = {.epsilon_student = arguments.klot.epsilon_student,
+                                     .epsilon_teacher = arguments.klot.epsilon_teacher}});
+  const Matrix<float> k = upload(context, student, "student affinity");
+  const Matrix<float> k_teacher = upload(context, teacher, "teacher affinity");
+  Matrix<float> gradient;
+  if (!arguments.gradient.empty()) gradient = Matrix<float>(context, n, m, "gradient");
+
+  DivergenceResult result;
+  const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
+    divergence.run(k, k_teacher, gradient.size() > 0 ? gradient.view() : MatrixF());
+    with_affinity_files({{"student affinity", arguments.student}, {"teacher affinity", arguments.teacher}},
+                        [&] { result = divergence.result(); });
+  });
+
+  nlohmann::ordered_json json = {
+      {"divergence", to_string(result.kind)}, {"value", result.value}, {"n", n}, {"m", m}};
+  if (result.kind != DivergenceKind::kCka) {
+    json["epsilon_student"] = arguments.klot.epsilon_student;
+    json["epsilon_teacher"] = arguments.klot.epsilon_teacher;
+  }
+  if (result.klot) {
+    json["student"] = to_json(result.klot->student);
+    json["teacher"] = to_json(result.klot->teacher);
+  }
+  add_seconds(json, seconds);
+  require_finite(json);
+  if (gradient.size() > 0) write_npy(arguments.gradient, HostMatrix(gradient.download(), n, m).view());
+  if (!arguments.machine.quiet) write_json("-", json);
+  return 0;
+}
+
+}  // namespace
+
+Action add_divergence(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>(app);
+  OptionTable& table = arguments->table;
+  table.section("Files");
+  table.add("student", &arguments->student, "Affinity K [n, m], cosines as a rule", Role::kPath);
+  table.add("teacher", &arguments->teacher, "Affinity K* of the teacher [n, m]", Role::kPath);
+  table.add("gradient", &arguments->gradient,
+            "Write the gradient with respect to K here, .npy [n, m] float32", Role::kOutput);
+  table.section("Divergence");
+  add_divergence_option(table, "kind", arguments->kind);
+  add_klot_options(table, arguments->klot);
+  add_machine_options(table, arguments->machine);
+  add_repeat_option(table, arguments->repeat);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

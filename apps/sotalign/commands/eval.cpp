@@ -1,0 +1,76 @@
+// sotalign eval: cross-modal retrieval, as a table and as JSON.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/files.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "commands/command.h"
+#include "data/inputs.h"
+
+namespace sotalign::app {
+
+namespace {
+
+struct Arguments {
+  std::string model, images, texts, image_ids, text_ids, json;
+  Projection projection = Projection::kHeads;
+  Machine machine;
+};
+
+int run(const Arguments& arguments) {
+  require(arguments.images, "images");
+  require(arguments.texts, "texts");
+  if (arguments.image_ids.empty() != arguments.text_ids.empty())
+    require("", arguments.image_ids.empty() ? "image_ids" : "text_ids");
+  Context context = make_context(arguments.machine);
+  HostMatrix images = read_embeddings(arguments.images), texts = read_embeddings(arguments.texts);
+  RetrievalOptions options;
+  if (arguments.image_ids.empty()) {
+    require_pairs(arguments.images, images, arguments.texts, texts);
+  } else {
+    options.image_ids = read_ids(arguments.image_ids, images, arguments.images);
+    options.text_ids = read_ids(arguments.text_ids, texts, arguments.texts);
+  }
+  bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
+                     arguments.texts, texts);
+  const auto run_retrieval = [&] {
+    return retrieval(context, upload(context, images), upload(context, texts), options);
+  };
+  const RetrievalResult result =
+      arguments.image_ids.empty()
+          ? run_retrieval()
+          : naming_files(arguments.image_ids + " and " + arguments.text_ids, "retrieval: ", run_retrieval);
+
+  if (!arguments.json.empty()) write_json(arguments.json, to_json(result));
+  if (arguments.json == "-" || arguments.machine.quiet) return 0;
+  const char* name = arguments.model.empty()                      ? "as they are"
+                     : arguments.projection == Projection::kHeads ? "heads"
+                                                                  : "teacher";
+  fmt::print("{} images and {} texts of {} dimensions; recalls in percent\n\n{}", images.rows(), texts.rows(),
+             images.cols(), retrieval_table({{name, result}}));
+  return 0;
+}
+
+}  // namespace
+
+Action add_eval(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  OptionTable table(app);
+  table.section("Files");
+  table.add("model", &arguments->model, "Without one, rows are compared as they are", Role::kPath);
+  table.add("images", &arguments->images, "Embeddings of the images", Role::kPath);
+  table.add("texts", &arguments->texts, "Of the texts; without ids, row i belongs to row i", Role::kPath);
+  table.add("image_ids", &arguments->image_ids, "Integers, .npy: an image and a text with equal ids match",
+            Role::kPath);
+  table.add("text_ids", &arguments->text_ids, "The same for the texts", Role::kPath);
+  table.add("json", &arguments->json, "Write the result here, too; -: standard output, no table",
+            Role::kOutput);
+  table.section("Model");
+  add_projection_option(table, arguments->projection);
+  add_machine_options(table, arguments->machine);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,109 @@
+// sotalign info: what this program was built with and runs on, or what a file holds.
+#include <cblas.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <hwy/highway.h>
+#include <omp.h>
+
+#include <memory>
+#include <string_view>
+
+#include "cli/files.h"
+#include "cli/options.h"
+#include "commands/command.h"
+#include "sotalign/core/error.h"
+#include "sotalign/io/npy.h"
+#include "sotalign/io/safetensors.h"
+
+namespace sotalign::app {
+
+namespace {
+
+struct Arguments {
+  std::string file;
+  Machine machine;
+};
+
+/// The best of the instruction sets that this machine has and the compiler knows.
+const char* simd_target() {
+  const int64_t usable = hwy::SupportedTargets() & HWY_TARGETS;
+  return hwy::TargetName(usable & -usable);  // better ones have lower bits
+}
+
+std::string version(int number) { return fmt::format("{}.{}", number / 1000, number / 10 % 100); }
+
+void describe_cuda() {
+  const CudaSupport cuda = cuda_support();
+  if (!cuda.built) {
+    fmt::print("CUDA      {}\n", cuda.unusable);
+    return;
+  }
+  std::vector<std::string> architectures;
+  for (const int a : cuda.architectures) architectures.push_back(fmt::format("{}.{}", a / 10, a % 10));
+  fmt::print(
+      "CUDA      {}, compiled for {}; {}\n", version(cuda.runtime_version), fmt::join(architectures, " "),
+      cuda.driver_version == 0 ? cuda.unusable
+                               : fmt::format("the driver knows CUDA {}", version(cuda.driver_version)));
+  for (const CudaDevice& device : cuda.devices)
+    fmt::print("          cuda:{}  {}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB{}\n",
+               device.index, device.name, device.major, device.minor, device.multiprocessors,
+               static_cast<double>(device.bytes) / (1 << 30),
+               device.unusable.empty() ? "" : "; cannot be used: " + device.unusable);
+  if (!cuda.unusable.empty()) return;
+  const CudaLibraries libraries = cuda_libraries();
+  fmt::print("cuBLAS    {}\ncuSOLVER  {}\n", libraries.cublas, libraries.cusolver);
+}
+
+void describe_program(const Machine& machine) {
+  const Context context = make_context(machine);
+  fmt::print("sotalign  {}, {} build\n", SOTALIGN_VERSION, SOTALIGN_BUILD_TYPE);
+  fmt::print("compiler  {}\n", SOTALIGN_COMPILER);
+  fmt::print("device    {}\n", describe_device(context, machine));
+  describe_cuda();
+  fmt::print("threads   {} of {} cores\n", context.threads(), omp_get_num_procs());
+  fmt::print("SIMD      {}\n", simd_target());
+  fmt::print("BLAS      {} ({})\n", openblas_get_config(), openblas_get_corename());
+}
+
+void describe_npy(const std::string& path) {
+  const NpyInfo info = inspect_npy(path);
+  fmt::print("{}: .npy, {} ({}) [{}], {} order\n", path, to_string(info.type), info.descr,
+             fmt::join(info.shape, ", "), info.fortran_order ? "Fortran" : "C");
+}
+
+void describe_safetensors(const std::string& path) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  size_t width = 0;
+  for (const std::string& name : file.names()) width = std::max(width, name.size());
+  fmt::print("{}: safetensors, {} tensors\n", path, file.names().size());
+  for (const std::string& name : file.names())
+    fmt::print("  {:{}}  {:8}  [{}]\n", name, width, to_string(file.type(name)),
+               fmt::join(file.shape(name), ", "));
+  for (const auto& [key, value] : file.metadata()) fmt::print("  {} = {}\n", key, value);
+}
+
+int run(const Arguments& arguments) {
+  if (arguments.file.empty()) {
+    describe_program(arguments.machine);
+    return 0;
+  }
+  constexpr std::string_view kNpy = "\x93NUMPY";
+  if (read_beginning(arguments.file, kNpy.size()) == kNpy) {
+    describe_npy(arguments.file);
+  } else {
+    describe_safetensors(arguments.file);
+  }
+  return 0;
+}
+
+}  // namespace
+
+Action add_info(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  app.add_option("file", arguments->file, "A .npy or .safetensors file, a model among them");
+  OptionTable table(app);
+  add_machine_options(table, arguments->machine);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,114 @@
+// sotalign klot: the divergence of two affinity matrices as one JSON object.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/files.h"
+#include "cli/options.h"
+#include "cli/repeat.h"
+#include "cli/report.h"
+#include "commands/command.h"
+#include "data/affinity_files.h"
+#include "data/inputs.h"
+#include "data/weights.h"
+#include "sotalign/core/error.h"
+#include "sotalign/io/embeddings.h"
+#include "sotalign/io/npy.h"
+#include "sotalign/ot/klot_memory.h"
+
+namespace sotalign::app {
+
+namespace {
+
+struct Arguments {
+  std::string student, teacher, a, b, gradient;
+  KlotOptions klot;
+  KlotMemory memory = KlotMemory::kStored;
+  Machine machine;
+  int64_t repeat = 1;
+};
+
+int run(const Arguments& arguments) {
+  require(arguments.student, "student");
+  require(arguments.teacher, "teacher");
+  check_epsilons(arguments.klot);
+  check_repeat(arguments.repeat);
+  const HostMatrix student = read_matrix(arguments.student), teacher = read_matrix(arguments.teacher);
+  const int64_t n = student.rows(), m = student.cols();
+  if (teacher.rows() != n || teacher.cols() != m)
+    throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]",
+                                      arguments.teacher, n, m, arguments.student, teacher.rows(),
+                                      teacher.cols()));
+  const std::vector<double> a = read_weights(arguments.a, n), b = read_weights(arguments.b, m);
+
+  Context context = make_context(arguments.machine);
+  Klot klot(context, n, m, arguments.klot);
+  klot.set_weights(a, b);
+  check_affinity(arguments.student, student, arguments.klot.epsilon_student, a, b);
+  check_affinity(arguments.teacher, teacher, arguments.klot.epsilon_teacher, a, b);
+  const Matrix<float> k = upload(context, student, "student affinity");
+  const Matrix<float> k_teacher = upload(context, teacher, "teacher affinity");
+  FixedPointMatrix fixed, fixed_teacher;
+  const bool stored = arguments.memory == KlotMemory::kStored;
+  if (!stored) {
+    fixed = FixedPointMatrix(context, n, m, "student affinity in 16 bits");
+    fixed_teacher = FixedPointMatrix(context, n, m, "teacher affinity in 16 bits");
+    fixed.encode(context, k);
+    fixed_teacher.encode(context, k_teacher);
+  }
+  Matrix<float> gradient;
+  if (!arguments.gradient.empty()) gradient = Matrix<float>(context, n, m, "gradient");
+
+  KlotResult result;
+  const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
+    const MatrixF g = gradient.size() > 0 ? gradient.view() : MatrixF();
+    if (stored)
+      klot.run(k, k_teacher, g);
+    else
+      klot.run(fixed, fixed_teacher, g);
+    with_affinity_files({{"student affinity", arguments.student}, {"teacher affinity", arguments.teacher}},
+                        [&] { result = klot.result(); });
+  });
+
+  nlohmann::ordered_json json = {{"value", result.value},
+                                 {"n", n},
+                                 {"m", m},
+                                 {"epsilon_student", arguments.klot.epsilon_student},
+                                 {"epsilon_teacher", arguments.klot.epsilon_teacher},
+                                 {"symmetrize", arguments.klot.symmetrize == Symmetrize::kYes},
+                                 {"iterations", {result.student.iterations, result.teacher.iterations}},
+                                 {"marginal_error_student", result.student.marginal_error},
+                                 {"marginal_error_teacher", result.teacher.marginal_error},
+                                 {"status_student", to_string(result.student.status)},
+                                 {"status_teacher", to_string(result.teacher.status)},
+                                 {"student", to_json(result.student)},
+                                 {"teacher", to_json(result.teacher)}};
+  json["solver"] = stored ? klot.solver().describe() : "log domain, affinities in 16-bit fixed point";
+  add_seconds(json, seconds);
+  require_finite(json);
+  if (gradient.size() > 0) write_npy(arguments.gradient, HostMatrix(gradient.download(), n, m).view());
+  if (!arguments.machine.quiet) write_json("-", json);
+  return 0;
+}
+
+}  // namespace
+
+Action add_klot(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  OptionTable table(app);
+  table.section("Files");
+  table.add("student", &arguments->student, "Affinity K [n, m], cosines as a rule", Role::kPath);
+  table.add("teacher", &arguments->teacher, "Affinity K* of the teacher [n, m]", Role::kPath);
+  table.add("a", &arguments->a, "Weights of the rows, .npy [n]; default: uniform", Role::kPath);
+  table.add("b", &arguments->b, "Weights of the columns, .npy [m]", Role::kPath);
+  table.add("gradient", &arguments->gradient, "Write dKLOT/dK here, .npy [n, m] float32", Role::kOutput);
+  add_klot_options(table, arguments->klot);
+  table.add("klot_memory",
+            choice(&arguments->memory, {{"stored", KlotMemory::kStored}, {"fixed16", KlotMemory::kFixed16}}),
+            "Solve with the affinities in float32, or rounded to 16-bit fixed point");
+  add_machine_options(table, arguments->machine);
+  add_repeat_option(table, arguments->repeat);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

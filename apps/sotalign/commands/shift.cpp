@@ -1,0 +1,95 @@
+// sotalign shift: how far apart are two data sets, say the unpaired source and the data of an evaluation?
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "cli/files.h"
+#include "cli/options.h"
+#include "commands/command.h"
+#include "data/inputs.h"
+#include "sotalign/core/error.h"
+#include "sotalign/eval/sliced_wasserstein.h"
+
+namespace sotalign::app {
+
+namespace {
+
+struct Arguments {
+  std::string images, texts, other_images, other_texts, json;
+  SlicedWassersteinOptions sliced;
+  Machine machine;
+};
+
+/// Of one modality, if it has files.
+std::optional<SlicedWasserstein> shift(Context& context, const std::string& path,
+                                       const std::string& other_path,
+                                       const SlicedWassersteinOptions& options) {
+  if (path.empty()) return {};
+  const HostMatrix x = read_embeddings(path), y = read_embeddings(other_path);
+  if (x.cols() != y.cols())
+    throw InvalidArgument(
+        fmt::format("{}: expected {} columns as in {}, found {}", other_path, x.cols(), path, y.cols()));
+  return spherical_sliced_wasserstein(context, upload(context, x), upload(context, y), options);
+}
+
+nlohmann::ordered_json to_json(const SlicedWasserstein& result) {
+  return {{"distance", result.distance}, {"standard_error", result.standard_error}};
+}
+
+std::string describe(const char* name, const std::optional<SlicedWasserstein>& result) {
+  return result ? fmt::format("{} {:.5f} +- {:.5f}, ", name, result->distance, result->standard_error) : "";
+}
+
+int run(const Arguments& arguments) {
+  if (arguments.images.empty() && arguments.texts.empty()) require("", "images");
+  if (arguments.images.empty() != arguments.other_images.empty())
+    require("", arguments.images.empty() ? "images" : "other_images");
+  if (arguments.texts.empty() != arguments.other_texts.empty())
+    require("", arguments.texts.empty() ? "texts" : "other_texts");
+  if (arguments.sliced.projections < 2)
+    throw InvalidArgument(
+        fmt::format("--projections: expected at least 2, found {}", arguments.sliced.projections));
+  Context context = make_context(arguments.machine);
+  const std::optional<SlicedWasserstein> images = shift(context, arguments.images, arguments.other_images,
+                                                        arguments.sliced),
+                                         texts = shift(context, arguments.texts, arguments.other_texts,
+                                                       arguments.sliced);
+
+  nlohmann::ordered_json json = {{"projections", arguments.sliced.projections},
+                                 {"seed", arguments.sliced.seed}};
+  if (images) json["images"] = to_json(*images);
+  if (texts) json["texts"] = to_json(*texts);
+  std::string sum;
+  if (images && texts) {
+    json["sum"] = images->distance + texts->distance;
+    sum = fmt::format("sum {:.5f}, ", images->distance + texts->distance);
+  }
+  if (!arguments.json.empty()) write_json(arguments.json, json);
+  if (arguments.json == "-" || arguments.machine.quiet) return 0;
+  fmt::print("spherical sliced Wasserstein: {}{}{}{} projections\n", describe("images", images),
+             describe("texts", texts), sum, arguments.sliced.projections);
+  return 0;
+}
+
+}  // namespace
+
+Action add_shift(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  OptionTable table(app);
+  table.section("Files (images, texts or both)");
+  table.add("images", &arguments->images, "Embeddings of the images of one data set", Role::kPath);
+  table.add("texts", &arguments->texts, "Of its texts", Role::kPath);
+  table.add("other_images", &arguments->other_images, "Of the images of the other, by the same encoder",
+            Role::kPath);
+  table.add("other_texts", &arguments->other_texts, "Of its texts", Role::kPath);
+  table.add("json", &arguments->json, "Write the result here, too; -: standard output, nothing else",
+            Role::kOutput);
+  table.section("Distance (rows are scaled to unit length, not centred)");
+  table.add("projections", AtMost{&arguments->sliced.projections, kMostIterations}, "Random planes");
+  table.add("seed", &arguments->sliced.seed, "Of the planes");
+  add_machine_options(table, arguments->machine);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

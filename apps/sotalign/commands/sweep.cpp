@@ -1,0 +1,158 @@
+// sotalign sweep: one training for each combination of some options' values, or for random draws of them. The
+// model with the best MeanR@1 on the validation pairs is kept, and the test pairs are looked at once, with
+// it. All combinations are checked before the first training. What is on disk at any time can be continued.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "cli/json_reader.h"
+#include "cli/parse_json.h"
+#include "cli/shown_text.h"
+#include "commands/command.h"
+#include "run/checked_json.h"
+#include "run/run_directory.h"
+#include "run/training.h"
+#include "sotalign/core/error.h"
+#include "sweep/sweep.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+/// Options are given again in full, and are those of the sweep there, or not at all and taken from it.
+void continue_with(SweepArguments& arguments, const Json& stored, const std::string& path, bool given) {
+  if (!stored.is_object() || !stored.contains("options"))
+    throw IoError(fmt::format("{}: expected what sotalign sweep writes, with options, found none", path));
+  const Json& options = stored.at("options");
+  const JsonReader reader(options, path + ": options");
+  const Json ours = arguments.options(), machine = arguments.table.values(Role::kMachine);
+  for (const auto& [key, value] : ours.items())
+    if (const Json& theirs = reader.at(key); given && !machine.contains(key) && theirs != value)
+      throw InvalidArgument(
+          fmt::format("{}: this sweep has {} {}, found {}; --resume needs no options but --out", path, key,
+                      shown(value_text(theirs)), shown(value_text(value))));
+  SweepSpace& space = arguments.space;
+  space.vary = reader.strings("vary");
+  space.range = reader.strings("range");
+  space.random = reader.count("random", 0);
+  space.seed = reader.seed("sweep_seed");
+  arguments.test_images = reader.string("test_images");
+  arguments.test_texts = reader.string("test_texts");
+  Json theirs = options;
+  for (const char* key : {"vary", "range", "random", "sweep_seed", "test_images", "test_texts"})
+    theirs.erase(key);
+  arguments.table.set_unless_given(theirs, path);
+}
+
+/// What sweep.json keeps.
+void require_utf8(const SweepArguments& arguments) {
+  arguments.table.require_utf8();
+  app::require_utf8("--test-images", arguments.test_images);
+  app::require_utf8("--test-texts", arguments.test_texts);
+  for (const std::string& text : arguments.space.vary) app::require_utf8("--vary", text);
+  for (const std::string& text : arguments.space.range) app::require_utf8("--range", text);
+}
+
+SweepData read_data(const SweepArguments& arguments) {
+  const DataPaths& paths = arguments.config.data;
+  require(paths.val_images, "val_images");
+  require(paths.val_texts, "val_texts");
+  SweepData data{.training = read_dataset(paths), .test_images = {}, .test_texts = {}};
+  const std::string &images = arguments.test_images, &texts = arguments.test_texts;
+  if (images.empty() && texts.empty()) return data;
+  require(images, "test_images");
+  require(texts, "test_texts");
+  data.test_images = read_embeddings(images);
+  data.test_texts = read_embeddings(texts);
+  require_pairs(images, data.test_images, texts, data.test_texts);
+  require_cols(images, data.test_images, paths.pairs_images, data.training.pair_images);
+  require_cols(texts, data.test_texts, paths.pairs_texts, data.training.pair_texts);
+  return data;
+}
+
+/// Names the combination in what `check` throws.
+template <class Check>
+void check_each(const std::vector<SweepRun>& runs, Check&& check) {
+  for (const SweepRun& run : runs) try {
+      check(run.config);
+    } catch (const InvalidArgument& error) {
+      throw InvalidArgument(fmt::format("{}: {}", settings_text(run.settings), error.what()));
+    }
+}
+
+int run(SweepArguments& arguments, bool given) {
+  TrainConfig& config = arguments.config;
+  if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
+  require(config.out, "out");
+  require_at_least("stop_after_runs", arguments.stop_after_runs, 0);
+  make_absolute(config.data);
+  make_absolute(arguments.test_images);
+  make_absolute(arguments.test_texts);
+  require_utf8(arguments);
+  Json stored;
+  std::optional<RunLock> lock;
+  if (arguments.resume) {
+    RunDirectory(config.out).require("sweep.json");
+    lock.emplace(config.out, RunLock::Kind::kResumed, "sotalign sweep");
+    const std::string path = RunDirectory(config.out).sweep();
+    stored = read_json(path);
+    verify_checked_json(stored, path);
+    continue_with(arguments, stored, path, given);
+  } else {
+    lock.emplace(config.out, RunLock::Kind::kNew, "sotalign sweep");
+  }
+  const std::vector<SweepRun> runs = plan_runs(arguments.space, arguments.table, config);
+  check_each(runs, check_config);
+  const SweepData data = read_data(arguments);
+  Context context = make_context(config.machine);
+  check_each(runs, [&](const TrainConfig& c) { check_training(context, data.training.view(), c.train); });
+  return run_sweep(arguments, context, data, runs, stored, *lock);
+}
+
+}  // namespace
+
+Action add_sweep(CLI::App& app) {
+  const auto arguments = std::make_shared<SweepArguments>(app);
+  const auto add = [&](const char* flag, auto&& target, const char* help, const char* type) {
+    return app.add_option(flag, target, help)->type_name(type)->group("Sweep");
+  };
+  const auto add_number = [&](const char* flag, const Target& target, const char* help) {
+    return add(flag, setter(flag, target), help, "N")->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  };
+  const std::vector<CLI::Option*> own = {
+      add("--vary", arguments->space.vary,
+          "Values of an option, e.g. klot_weight=0,10,30 or hidden=[],[512];\n"
+          "repeat it for more options: all combinations are trained",
+          "KEY=V1,V2,...")
+          ->allow_extra_args(false),
+      add_number("--random", &arguments->space.random, "So many random draws instead of all combinations"),
+      add("--range", arguments->space.range, "What to draw from, uniformly or, with :log, in the logarithm",
+          "KEY=LOW..HIGH[:log]")
+          ->allow_extra_args(false),
+      add_number("--sweep-seed", &arguments->space.seed, "Of the draws"),
+      add("--test-images", arguments->test_images, "Images of pairs for the selected model alone", "FILE"),
+      add("--test-texts", arguments->test_texts, "Their texts", "FILE"),
+      add("--config", arguments->config_path, "JSON file of options, as of train. Flags win", "FILE")};
+  app.add_flag("--resume", arguments->resume, "Continue the sweep in --out")->group("Sweep");
+  add_number("--stop-after-runs", &arguments->stop_after_runs, "Stop after so many runs, to be resumed");
+  add_train_options(arguments->table, arguments->config);
+  // Configurations of train have these keys, and those for train shall.
+  for (const char* key : {"checkpoint_every", "log_every"}) app.get_option(flag_of(key))->group("");
+  return [arguments, own] {
+    for (const char* key : {"checkpoint_every", "log_every"})
+      if (arguments->table.given(key, "options"))
+        throw InvalidArgument(fmt::format("{}: a sweep writes neither checkpoints nor logs", flag_of(key)));
+    const auto given = [](const CLI::Option* option) { return option->count() > 0; };
+    if (given(own[3]) && arguments->space.random == 0)
+      throw InvalidArgument("--sweep-seed: expected --random with the number of draws, found none");
+    const std::vector<std::string> flags = arguments->table.given_except(Role::kMachine);
+    const bool options = std::any_of(flags.begin(), flags.end(), [](const auto& f) { return f != "--out"; });
+    return run(*arguments, options || std::any_of(own.begin(), own.end(), given));
+  };
+}
+
+}  // namespace sotalign::app

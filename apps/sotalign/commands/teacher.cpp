@@ -1,0 +1,91 @@
+// sotalign teacher: the linear teacher alone, saved as a model that embed and eval accept.
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+
+#include "cli/files.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "commands/command.h"
+#include "data/inputs.h"
+
+namespace sotalign::app {
+
+namespace {
+
+struct Arguments {
+  DataPaths data;
+  std::string out, json;
+  TeacherOptions teacher = TrainOptions{}.teacher;  // as in training
+  Machine machine;
+};
+
+/// Preprocessing and pairs of one modality, which are preprocessed in place.
+Preprocessing prepare(Context& context, Matrix<float>& pairs, const HostMatrix& unpaired) {
+  const Matrix<float> more = upload(context, unpaired);
+  std::vector<ConstMatrixF> parts{pairs};
+  if (more.rows() > 0) parts.push_back(more);
+  Preprocessing preprocessing = fit_preprocessing(context, parts);
+  preprocess(context, preprocessing, pairs, pairs);
+  return preprocessing;
+}
+
+nlohmann::ordered_json report(const Teacher& teacher, const TeacherSearch& search,
+                              const TeacherOptions& asked, const std::optional<RetrievalResult>& validation) {
+  nlohmann::ordered_json json = {{"teacher", to_string(teacher.kind)}, {"dim", teacher.dim()}};
+  if (is_open(asked)) json["search"] = to_json(search, asked);
+  if (validation) json["validation"] = to_json(*validation);
+  return json;
+}
+
+int run(const Arguments& arguments) {
+  require(arguments.out, "out");
+  const Dataset data = read_dataset(arguments.data);
+  Context context = make_context(arguments.machine);
+  Matrix<float> images = upload(context, data.pair_images), texts = upload(context, data.pair_texts);
+  Preprocessing image_preprocessing = prepare(context, images, data.images);
+  Preprocessing text_preprocessing = prepare(context, texts, data.texts);
+  TeacherSearch search;
+  Model model = naming_pairs(arguments.data.pairs_images, arguments.data.pairs_texts, [&] {
+    search = search_teacher(context, images, texts, arguments.teacher);
+    return Model(context, fit_teacher(context, images, texts, search.chosen));
+  });
+  model.image_preprocessing = std::move(image_preprocessing);
+  model.text_preprocessing = std::move(text_preprocessing);
+  model.save(arguments.out);
+
+  std::optional<RetrievalResult> validation;
+  if (data.has_validation())
+    validation = measure(context, model, Projection::kTeacher, arguments.data.val_images, data.val_images,
+                         arguments.data.val_texts, data.val_texts);
+  if (!arguments.json.empty())
+    write_json(arguments.json, report(*model.teacher, search, arguments.teacher, validation));
+  if (arguments.machine.quiet || arguments.json == "-") return 0;
+  fmt::print("teacher   {}\n", describe(*model.teacher, search.chosen));
+  if (is_open(arguments.teacher)) fmt::print("{}\n", search_table(search));
+  fmt::print("file      {}\n", arguments.out);
+  if (validation)
+    fmt::print("\n{} validation pairs, percent\n\n{}", data.val_images.rows(),
+               retrieval_table({{"teacher", *validation}}));
+  fmt::print("\nnext      sotalign eval --model {} --projection teacher --images TEST.npy --texts TEST.npy\n",
+             arguments.out);
+  return 0;
+}
+
+}  // namespace
+
+Action add_teacher(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  OptionTable table(app);
+  add_data_options(table, arguments->data);
+  table.section("Output");
+  table.add("out", &arguments->out, "Model file (.safetensors); replaced if it exists", Role::kOutput);
+  table.add("json", &arguments->json, "Write the figures to this file; -: to standard output", Role::kOutput);
+  add_teacher_options(table, arguments->teacher);
+  table.add("seed", &arguments->teacher.seed, "Of cross-validation's folds, and of the contrastive teacher");
+  add_machine_options(table, arguments->machine);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,268 @@
+// sotalign train: options and data are checked in full, then the run's directory is made, then it trains.
+// What is on disk at any time can be continued with --resume and gives the same bits as a run without a
+// break.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+
+#include "cli/files.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "commands/command.h"
+#include "data/inputs.h"
+#include "run/interrupt.h"
+#include "run/progress.h"
+#include "run/run_directory.h"
+#include "run/run_lock.h"
+#include "run/training.h"
+#include "sotalign/core/error.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Arguments {
+  explicit Arguments(CLI::App& app) : table(app) {}
+
+  TrainConfig config;
+  OptionTable table;
+  std::string config_path;
+  bool resume = false;
+  int64_t stop_after = 0;  // 0: do not stop
+};
+
+std::string percent(double fraction) { return fmt::format("{:.1f}", 100 * fraction); }
+
+class Training {
+ public:
+  Training(Arguments& arguments, Context& context, const Dataset& data, RunLock& lock)
+      : arguments_(arguments),
+        lock_(lock),
+        config_(arguments.config),
+        run_(config_.out),
+        context_(context),
+        data_(data),
+        trainer_(context, data.view(), config_.train),
+        progress_(config_.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal) {}
+
+  int run() {
+    data_.require_unchanged();
+    const bool has_checkpoint = arguments_.resume && find_checkpoint();
+    CheckpointInfo checkpoint{.verified = true};
+    if (has_checkpoint) checkpoint = trainer_.load_checkpoint(run_.checkpoint());
+    if (!checkpoint.verified) note_missing_checksums(run_.checkpoint());
+    if (arguments_.stop_after > 0 && arguments_.stop_after <= trainer_.steps_done())
+      throw InvalidArgument(
+          fmt::format("--stop-after: expected more than the {} steps already done, found {}",
+                      trainer_.steps_done(), arguments_.stop_after));
+    const TeacherOptions asked = config_.train.teacher;
+    keep_choices(arguments_.config, trainer_);
+    catch_interrupts();
+    // A run without a checkpoint begins here, with the options of this process.
+    if (!has_checkpoint) write_json(not_a_link(run_.config()), arguments_.table.values());
+    lock_.begun();
+    if (trainer_.teacher_search())
+      write_json(not_a_link(run_.teacher()), to_json(*trainer_.teacher_search(), asked));
+    metrics_ =
+        std::make_unique<MetricsFile>(run_.metrics(), trainer_.steps_done(), checkpoint.notes["metrics"]);
+    print_header();
+    progress_.start("train", trainer_.steps_done(), config_.train.steps);
+    while (!trainer_.finished()) {
+      trainer_.train_step();
+      const int64_t step = trainer_.steps_done();
+      const bool stop = interrupted() || step == arguments_.stop_after;
+      if (trainer_.finished() || step % config_.log_every == 0) log_step();
+      if (trainer_.has_validation() && due(config_.validate_every)) validate();
+      if (progress_.due()) progress_.update(step, numbers(trainer_.metrics()));
+      if (stop || due(config_.checkpoint_every)) save_checkpoint();
+      if (stop && !trainer_.finished()) return stopped();
+    }
+    finish();
+    if (lost_output().empty()) return 0;
+    return say_left(progress_, "sotalign train",
+                    fmt::format("the run is complete; to see its figures: {}", resuming()));
+  }
+
+ private:
+  /// Whether there is a checkpoint to continue from; a kill in front of the first one leaves none.
+  bool find_checkpoint() const {
+    if (std::filesystem::exists(std::filesystem::symlink_status(run_.checkpoint()))) {
+      run_.require("checkpoint.safetensors");
+      return true;
+    }
+    run_.require_no_checkpoint_lost();
+    return false;
+  }
+
+  std::string resuming() const { return fmt::format("sotalign train --out {} --resume", run_.path()); }
+
+  /// Every `every` steps, and at the end; 0: at the end alone.
+  bool due(int64_t every) const {
+    return trainer_.finished() || (every > 0 && trainer_.steps_done() % every == 0);
+  }
+
+  double seconds() const {
+    const std::chrono::duration<double> now = std::chrono::steady_clock::now() - started_;
+    return now.count() + (metrics_ ? metrics_->seconds_before() : 0.0);
+  }
+
+  void print_header() {
+    progress_.print("data      " + data_.describe());
+    progress_.print("device    " + describe_device(context_, config_.machine));
+    const Model& model = trainer_.model();
+    progress_.print("teacher   " + describe(*model.teacher, config_.train.teacher));
+    if (trainer_.teacher_search()) progress_.print(search_table(*trainer_.teacher_search()));
+    if (trainer_.has_validation()) {
+      teacher_result_ = trainer_.validate_teacher();
+      progress_.print(fmt::format("          MeanR@1 {} on {} validation pairs",
+                                  percent(teacher_result_.mean_r1), data_.val_images.rows()));
+    }
+    progress_.print(fmt::format("model     {} parameters, {} dimensions; {}", model.parameters.size(),
+                                model.dim(Projection::kHeads), describe(config_.train)));
+    if (trainer_.klot_memory()) progress_.print("klot      affinities " + trainer_.klot_memory()->reason);
+    if (!arguments_.resume) return;
+    progress_.print(
+        trainer_.steps_done() == 0
+            ? std::string("resume    no checkpoint was saved; starting at step 0")
+            : fmt::format("resume    {} of {} steps are done", trainer_.steps_done(), config_.train.steps));
+  }
+
+  std::string numbers(const StepMetrics& m) const {
+    std::string text = fmt::format("loss {:.4f}", m.loss);
+    if (trainer_.best_step() >= 0) text += fmt::format("  best MeanR@1 {}", percent(trainer_.best_score()));
+    return text;
+  }
+
+  void log_step() {
+    const StepMetrics m = trainer_.metrics();
+    Json line = to_json(m);
+    line["seconds"] = seconds();
+    metrics_->add(line);
+    if (progress_.has_bar()) return;
+    progress_.print(fmt::format("step {:>6}/{}  {}  {:.2f} steps/s  {} left", m.step, config_.train.steps,
+                                numbers(m), progress_.steps_per_second(m.step),
+                                duration(progress_.remaining_seconds(m.step))));
+  }
+
+  void validate() {
+    const RetrievalResult result = trainer_.validate();
+    metrics_->add({{"step", trainer_.steps_done()}, {"validation", to_json(result)}, {"seconds", seconds()}});
+  }
+
+  void save_checkpoint() {
+    trainer_.metrics();  // throws if the numbers went wild: an older checkpoint is worth more than that
+    metrics_->sync();
+    trainer_.save_checkpoint(not_a_link(run_.checkpoint()), {{"metrics", metrics_->state()}});
+  }
+
+  int stopped() {
+    return say_left(progress_, "sotalign train",
+                    fmt::format("stopped after step {} of {}; to continue: {}", trainer_.steps_done(),
+                                config_.train.steps, resuming()));
+  }
+
+  void finish() {
+    Json summary = metrics_->last_step();
+    const int64_t model_step = trainer_.has_validation() ? trainer_.best_step() : trainer_.steps_done();
+    summary["model_step"] = model_step;
+    std::string table;
+    if (trainer_.has_validation()) {
+      trainer_.restore_best();
+      const RetrievalResult result =
+          measure(context_, trainer_.model(), Projection::kHeads, config_.data.val_images, data_.val_images,
+                  config_.data.val_texts, data_.val_texts);
+      summary["validation"] = to_json(result);
+      summary["validation_teacher"] = to_json(teacher_result_);
+      table = fmt::format("\n{} validation pairs, percent; the model is that of step {}\n\n{}",
+                          data_.val_images.rows(), model_step,
+                          retrieval_table({{"teacher", teacher_result_}, {"model", result}}));
+    }
+    summary["seconds"] = seconds();
+    summary["device"] = to_string(context_.device());
+    summary["threads"] = context_.threads();
+    metrics_->sync();
+    save_model(not_a_link(run_.model()), trainer_, arguments_.table, model_step);
+    write_json(not_a_link(run_.summary()), summary);
+    progress_.print(fmt::format(
+        "{}\nfiles     {}: model.safetensors, metrics.jsonl, summary.json, config.json", table, run_.path()));
+    progress_.print(fmt::format(
+        "next      sotalign eval --model {} --images TEST_IMAGES.npy --texts TEST_TEXTS.npy", run_.model()));
+  }
+
+  Arguments& arguments_;
+  RunLock& lock_;
+  const TrainConfig& config_;
+  RunDirectory run_;
+  Context& context_;
+  const Dataset& data_;
+  Trainer trainer_;
+  Progress progress_;
+  std::unique_ptr<MetricsFile> metrics_;
+  RetrievalResult teacher_result_;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+};
+
+int train(Arguments& arguments) {
+  TrainConfig& config = arguments.config;
+  const std::string out = config.out;
+  if (arguments.resume) {
+    require(out, "out");
+    for (const std::string& flag : arguments.table.given_except(Role::kMachine))
+      if (flag != "--out")
+        throw InvalidArgument(
+            fmt::format("{}: --resume continues with the options in {}/config.json", flag, out));
+    if (!arguments.config_path.empty())
+      throw InvalidArgument(fmt::format("--config: --resume continues with {}/config.json", out));
+    RunDirectory(out).require("config.json");
+    arguments.config_path = RunDirectory(out).config();
+  }
+  std::optional<RunLock> lock;
+  if (arguments.resume) lock.emplace(out, RunLock::Kind::kResumed, "sotalign train");
+  if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
+  require(config.out, "out");
+  check_config(config);
+  require_at_least("stop_after", arguments.stop_after, 0);
+  if (!arguments.resume) lock.emplace(config.out, RunLock::Kind::kNew, "sotalign train");
+  make_absolute(config.data);
+  if (!arguments.resume) arguments.table.require_utf8();  // config.json keeps all options
+  const Dataset data = read_dataset(config.data);
+  Context context = make_context(config.machine);
+  auto training = naming_pairs(config.data.pairs_images, config.data.pairs_texts,
+                               [&] { return std::make_unique<Training>(arguments, context, data, *lock); });
+  return training->run();
+}
+
+int run(Arguments& arguments) {
+  try {
+    return train(arguments);
+  } catch (const InvalidArgument& error) {
+    // Options that no flag has given come from config.json.
+    const std::string text = error.what();
+    if (!arguments.resume || !arguments.table.given_except(Role::kPath).empty() ||
+        arguments.config_path.empty() || text.find(arguments.config_path) != std::string::npos)
+      throw;
+    throw InvalidArgument(fmt::format("{}: {}", arguments.config_path, text));
+  }
+}
+
+}  // namespace
+
+Action add_train(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>(app);
+  app.add_option("--config", arguments->config_path,
+                 "JSON file of options: --klot-weight is the key klot_weight. Flags win")
+      ->type_name("FILE");
+  app.add_flag("--resume", arguments->resume, "Continue the run in --out");
+  app.add_option("--stop-after", setter("--stop-after", &arguments->stop_after),
+                 "Stop after this step with a checkpoint to resume from")
+      ->type_name("N");
+  add_train_options(arguments->table, arguments->config);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

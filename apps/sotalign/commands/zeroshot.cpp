@@ -1,0 +1,70 @@
+// sotalign zeroshot: classification of images by the texts that describe the classes.
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "cli/files.h"
+#include "cli/options.h"
+#include "cli/report.h"
+#include "commands/command.h"
+#include "data/inputs.h"
+
+namespace sotalign::app {
+
+namespace {
+
+struct Arguments {
+  std::string model, images, labels, prompts, prompt_classes, json;
+  Projection projection = Projection::kHeads;
+  Machine machine;
+};
+
+int run(const Arguments& arguments) {
+  require(arguments.images, "images");
+  require(arguments.labels, "labels");
+  require(arguments.prompts, "prompts");
+  require(arguments.prompt_classes, "prompt_classes");
+  Context context = make_context(arguments.machine);
+  HostMatrix images = read_embeddings(arguments.images), prompts = read_embeddings(arguments.prompts);
+  const std::vector<int64_t> labels = read_ids(arguments.labels, images, arguments.images),
+                             classes = read_ids(arguments.prompt_classes, prompts, arguments.prompts);
+  bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
+                     arguments.prompts, prompts);
+  const ZeroShotResult result =
+      naming_files(arguments.labels + " and " + arguments.prompt_classes, "zero_shot: ", [&] {
+        return zero_shot(context, upload(context, images), labels, upload(context, prompts), classes);
+      });
+
+  if (!arguments.json.empty()) write_json(arguments.json, to_json(result));
+  if (arguments.json == "-" || arguments.machine.quiet) return 0;
+  fmt::print(
+      "{} images, {} classes, {} prompts: top-1 {:.1f} %, top-5 {:.1f} %; mean top-1 of the classes {:.1f} "
+      "%\n",
+      result.images, result.classes.size(), prompts.rows(), 100 * result.top1, 100 * result.top5,
+      100 * result.mean_class_top1);
+  return 0;
+}
+
+}  // namespace
+
+Action add_zeroshot(CLI::App& app) {
+  const auto arguments = std::make_shared<Arguments>();
+  OptionTable table(app);
+  table.section("Files");
+  table.add("model", &arguments->model, "Without one, rows are compared as they are", Role::kPath);
+  table.add("images", &arguments->images, "Embeddings of the images", Role::kPath);
+  table.add("labels", &arguments->labels, "Integers, .npy: the class of each image", Role::kPath);
+  table.add("prompts", &arguments->prompts, "Embeddings of texts that describe the classes", Role::kPath);
+  table.add("prompt_classes", &arguments->prompt_classes,
+            "Integers, .npy: the class of each prompt. A class is the\nnormalised mean of its prompts",
+            Role::kPath);
+  table.add("json", &arguments->json,
+            "Write the result here, too, with counts of each class;\n-: standard output, nothing else",
+            Role::kOutput);
+  table.section("Model");
+  add_projection_option(table, arguments->projection);
+  add_machine_options(table, arguments->machine);
+  return [arguments] { return run(*arguments); };
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,41 @@
+#include "data/affinity_files.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace sotalign::app {
+
+void check_affinity(const std::string& path, const HostMatrix& affinity, double epsilon,
+                    const std::vector<double>& a, const std::vector<double>& b) {
+  constexpr double kLargest = 0x1p24;
+  const auto counts = [](const std::vector<double>& weights, int64_t i) {
+    return weights.empty() || weights[static_cast<size_t>(i)] > 0;
+  };
+  const auto check = [&](const char* of, int64_t index, float top) {
+    const double size = std::abs(static_cast<double>(top)) / epsilon;
+    if (size > kLargest && std::isfinite(top))
+      throw InvalidArgument(
+          fmt::format("{}: expected |K| / epsilon up to {:.2g}, beyond which single precision cannot tell "
+                      "affinities apart, found {:.2g} (K {:.2g}, epsilon {}) in {} {}",
+                      path, kLargest, size, top, epsilon, of, index));
+  };
+  constexpr float kNone = -std::numeric_limits<float>::infinity();
+  std::vector<float> columns(static_cast<size_t>(affinity.cols()), kNone);
+  for (int64_t i = 0; i < affinity.rows(); ++i) {
+    if (!counts(a, i)) continue;
+    float top = kNone;
+    const float* row = affinity.view().row(i);
+    for (int64_t j = 0; j < affinity.cols(); ++j) {
+      columns[static_cast<size_t>(j)] = std::max(columns[static_cast<size_t>(j)], row[j]);
+      if (counts(b, j)) top = std::max(top, row[j]);
+    }
+    check("row", i, top);
+  }
+  for (int64_t j = 0; j < affinity.cols(); ++j)
+    if (counts(b, j)) check("column", j, columns[static_cast<size_t>(j)]);
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,212 @@
+#include "data/inputs.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "cli/notes.h"
+#include "sotalign/core/error.h"
+#include "sotalign/io/embeddings.h"
+#include "sotalign/io/npy.h"
+
+namespace sotalign::app {
+
+namespace {
+
+constexpr double kLeastSquare = std::numeric_limits<float>::min(),
+                 kMostSquare = std::numeric_limits<float>::max();
+
+double square(const HostMatrix& matrix, int64_t row) {
+  const float* values = matrix.view().row(row);
+  double sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < matrix.cols(); ++j)
+    sum += static_cast<double>(values[j]) * static_cast<double>(values[j]);
+  return sum;
+}
+
+bool has_length(double square) { return square >= kLeastSquare && square <= kMostSquare; }
+
+HostMatrix read_optional(const std::string& path) {
+  return path.empty() ? HostMatrix() : read_embeddings(path);
+}
+
+}  // namespace
+
+HostMatrix read_embeddings(const std::string& path) {
+  HostMatrix matrix = read_matrix(path);
+  const int64_t rows = matrix.rows();
+  int64_t first_bad = rows;
+#pragma omp parallel for schedule(static) reduction(min : first_bad)
+  for (int64_t i = 0; i < rows; ++i)
+    if (!has_length(square(matrix, i))) first_bad = std::min(first_bad, i);
+  if (first_bad == rows) return matrix;
+  const double length = std::sqrt(square(matrix, first_bad));
+  if (length == 0)
+    throw IoError(
+        fmt::format("{}: expected rows that are not zero, found zeros alone in row {}", path, first_bad));
+  throw IoError(
+      fmt::format("{}: row {}: expected a length whose square float32 can hold, {:.1e} to {:.1e}, "
+                  "found {:.1e}",
+                  path, first_bad, std::sqrt(kLeastSquare), std::sqrt(kMostSquare), length));
+}
+
+void require_rows_that_differ(const std::string& path, const HostMatrix& matrix) {
+  const float* first = matrix.data();
+  const int64_t cols = matrix.cols();
+  for (int64_t i = 1; i < matrix.rows(); ++i)
+    if (!std::equal(first, first + cols, matrix.view().row(i))) return;
+  if (matrix.rows() > 1)
+    throw InvalidArgument(
+        fmt::format("{}: expected rows that differ, found {} equal ones, which centring makes zero", path,
+                    matrix.rows()));
+}
+
+void require_directions(const std::string& path, const HostMatrix& embedded) {
+  for (int64_t i = 0; i < embedded.rows(); ++i)
+    if (!(square(embedded, i) > 0.5))  // unit rows, or zero
+      throw InvalidArgument(fmt::format(
+          "{}: row {}: expected a row that the model gives a direction, found one that it maps to "
+          "zero, as it does with the mean of the rows that it was trained on",
+          path, i));
+}
+
+void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
+                  const HostMatrix& like) {
+  if (matrix.rows() > 0 && matrix.cols() != like.cols())
+    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", path, like.cols(),
+                                      like_path, matrix.cols()));
+}
+
+void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
+                   const HostMatrix& texts) {
+  if (images.rows() != texts.rows())
+    throw InvalidArgument(fmt::format("pairs: expected as many rows in {} as in {}, found {} and {}",
+                                      image_path, text_path, images.rows(), texts.rows()));
+}
+
+std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, const std::string& rows_path) {
+  std::vector<int64_t> ids = read_npy_integers(path);
+  if (static_cast<int64_t>(ids.size()) != rows.rows())
+    throw InvalidArgument(fmt::format("{}: expected {} ids, one for each row of {}, found {}", path,
+                                      rows.rows(), rows_path, ids.size()));
+  return ids;
+}
+
+TrainingData Dataset::view() const {
+  return {.pair_images = pair_images.view(),
+          .pair_texts = pair_texts.view(),
+          .images = images.view(),
+          .texts = texts.view(),
+          .validation_images = val_images.view(),
+          .validation_texts = val_texts.view()};
+}
+
+void Dataset::require_unchanged() const {
+  for (const HostMatrix* matrix : {&pair_images, &pair_texts, &images, &texts, &val_images, &val_texts})
+    matrix->require_unchanged();
+}
+
+std::string Dataset::describe() const {
+  return fmt::format("{} pairs of {} and {} dimensions, unpaired {} images, {} texts", pair_images.rows(),
+                     pair_images.cols(), pair_texts.cols(), images.rows(), texts.rows());
+}
+
+Dataset read_dataset(const DataPaths& paths) {
+  require(paths.pairs_images, "pairs_images");
+  require(paths.pairs_texts, "pairs_texts");
+  if (paths.val_images.empty() != paths.val_texts.empty())
+    require("", paths.val_images.empty() ? "val_images" : "val_texts");
+  Dataset data{.pair_images = read_embeddings(paths.pairs_images),
+               .pair_texts = read_embeddings(paths.pairs_texts),
+               .images = read_optional(paths.images),
+               .texts = read_optional(paths.texts),
+               .val_images = read_optional(paths.val_images),
+               .val_texts = read_optional(paths.val_texts)};
+  require_pairs(paths.pairs_images, data.pair_images, paths.pairs_texts, data.pair_texts);
+  require_rows_that_differ(paths.pairs_images, data.pair_images);
+  require_rows_that_differ(paths.pairs_texts, data.pair_texts);
+  require_pairs(paths.val_images, data.val_images, paths.val_texts, data.val_texts);
+  require_cols(paths.images, data.images, paths.pairs_images, data.pair_images);
+  require_cols(paths.val_images, data.val_images, paths.pairs_images, data.pair_images);
+  require_cols(paths.texts, data.texts, paths.pairs_texts, data.pair_texts);
+  require_cols(paths.val_texts, data.val_texts, paths.pairs_texts, data.pair_texts);
+  return data;
+}
+
+Matrix<float> upload(Context& context, const HostMatrix& matrix, const char* purpose) {
+  Matrix<float> result(context, matrix.data(), matrix.rows(), matrix.cols(), purpose);
+  matrix.require_unchanged();
+  return result;
+}
+
+void note_missing_checksums(const std::string& path) {
+  note(fmt::format("{} was written by sotalign 0.1 and has no checksums: damage may go unnoticed", path));
+}
+
+Model load_model(Context& context, const std::string& path) {
+  Model model = Model::load(context, path);
+  if (!model.verified()) note_missing_checksums(path);
+  return model;
+}
+
+HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
+                 const std::string& path, const HostMatrix& x) {
+  if (!model.has(projection))
+    throw InvalidArgument(
+        fmt::format("--projection: the model has no {}",
+                    projection == Projection::kHeads ? "heads, it is a teacher alone" : "teacher"));
+  if (x.cols() != model.input_dim(side))
+    throw InvalidArgument(fmt::format("{}: expected {} columns as the model has for {}, found {}", path,
+                                      model.input_dim(side), side == Side::kX ? "images" : "texts",
+                                      x.cols()));
+  constexpr int64_t kPiece = 65536;
+  const int64_t dim = model.dim(projection), most = std::min(kPiece, x.rows());
+  std::vector<float> result(static_cast<size_t>(x.rows() * dim));
+  Matrix<float> rows(context, most, x.cols(), "embeddings"),
+      embedded(context, most, dim, "projected embeddings");
+  for (int64_t first = 0; first < x.rows(); first += kPiece) {
+    const int64_t count = std::min(kPiece, x.rows() - first);
+    context.copy_to_device(rows.data(), x.view().row(first),
+                           static_cast<size_t>(count * x.cols()) * sizeof(float));
+    const MatrixF out = embedded.view().row_range(0, count);
+    model.embed(side, projection, rows.view().row_range(0, count), out);
+    context.copy_to_host(result.data() + first * dim, out.data,
+                         static_cast<size_t>(count * dim) * sizeof(float));
+  }
+  x.require_unchanged();
+  const auto bad =
+      std::find_if_not(result.begin(), result.end(), [](float value) { return std::isfinite(value); });
+  if (bad != result.end())
+    throw NumericalError(fmt::format("{}: row {}: the model maps it to numbers that are not finite", path,
+                                     (bad - result.begin()) / dim));
+  return HostMatrix(std::move(result), x.rows(), dim);
+}
+
+void bring_to_one_space(Context& context, const std::string& model_path, Projection projection,
+                        const std::string& image_path, HostMatrix& images, const std::string& text_path,
+                        HostMatrix& texts) {
+  if (!model_path.empty()) {
+    const Model model = load_model(context, model_path);
+    images = embed(context, model, Side::kX, projection, image_path, images);
+    texts = embed(context, model, Side::kY, projection, text_path, texts);
+    require_directions(image_path, images);
+    require_directions(text_path, texts);
+  } else if (images.cols() != texts.cols()) {
+    throw InvalidArgument(fmt::format("{}: without --model, expected {} columns as in {}, found {}",
+                                      text_path, images.cols(), image_path, texts.cols()));
+  }
+}
+
+RetrievalResult measure(Context& context, const Model& model, Projection projection,
+                        const std::string& image_path, const HostMatrix& images, const std::string& text_path,
+                        const HostMatrix& texts) {
+  const auto rows = [&](Side side, const std::string& path, const HostMatrix& x) {
+    return upload(context, embed(context, model, side, projection, path, x));
+  };
+  return retrieval(context, rows(Side::kX, image_path, images), rows(Side::kY, text_path, texts));
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,45 @@
+#include "run/checked_json.h"
+
+#include <fmt/format.h>
+
+#include "cli/files.h"
+#include "sotalign/core/error.h"
+#include "sotalign/io/checksum.h"
+
+namespace sotalign::app {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+constexpr const char* kKey = "checksum";
+
+/// The nesting is bounded: by what is written, and by the check of what is read.
+void remove_seconds(Json& value) {
+  if (value.is_object()) value.erase("seconds");
+  if (value.is_structured())
+    for (Json& part : value) remove_seconds(part);
+}
+
+std::string checksum_of(Json object) {
+  object.erase(kKey);
+  remove_seconds(object);
+  return checksum(object.dump());
+}
+
+}  // namespace
+
+void write_checked_json(const std::string& path, Json object) {
+  require_finite(object);  // first: null in the place of a number would get a checksum that fits
+  object[kKey] = checksum_of(object);
+  write_json(path, object);
+}
+
+bool verify_checked_json(const Json& object, const std::string& path) {
+  if (!object.is_object() || !object.contains(kKey)) return false;
+  if (object[kKey] != checksum_of(object))
+    throw IoError(fmt::format("{}: damaged or edited, its checksum is not the one in the file", path));
+  return true;
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,41 @@
+#include "run/training.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+
+namespace sotalign::app {
+
+void check_config(const TrainConfig& config) {
+  require_at_least("validate_every", config.validate_every, 0);
+  require_at_least("checkpoint_every", config.checkpoint_every, 0);
+  require_at_least("log_every", config.log_every, 1);
+  check_epsilons(config.train.klot);
+  if (needs_unpaired(effective_method(config.train))) {
+    require(config.data.images, "images");
+    require(config.data.texts, "texts");
+  }
+}
+
+void make_absolute(std::string& path) {
+  if (!path.empty()) path = std::filesystem::absolute(path).lexically_normal();
+}
+
+void make_absolute(DataPaths& paths) {
+  for (std::string* path : {&paths.pairs_images, &paths.pairs_texts, &paths.images, &paths.texts,
+                            &paths.val_images, &paths.val_texts})
+    make_absolute(*path);
+}
+
+void keep_choices(TrainConfig& config, const Trainer& trainer) {
+  config.train.klot_memory = trainer.options().klot_memory;
+  config.train.teacher = trainer.options().teacher;
+}
+
+void save_model(const std::string& path, const Trainer& trainer, const OptionTable& table, int64_t step) {
+  trainer.model().save(path, {{"sotalign", SOTALIGN_VERSION},
+                              {"options", table.values(Role::kTraining).dump()},
+                              {"step", fmt::format("{}", step)}});
+}
+
+}  // namespace sotalign::app

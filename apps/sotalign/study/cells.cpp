@@ -1,0 +1,157 @@
+#include "study/cells.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "sotalign/core/error.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Kind = UnpairedRows::Kind;
+
+constexpr UnpairedRows kNone = {.kind = Kind::kFirst, .count = 0};
+
+class Builder {
+ public:
+  explicit Builder(const StudySizes& sizes) : sizes_(sizes) {}
+
+  std::vector<StudyCell> cells;
+
+  void add(const StudyPlan::Methods& section) {
+    for (const int64_t pairs : section.pairs) {
+      require_pool("methods", pairs, 2);
+      const std::string column = fmt::format("{}", pairs);
+      for (const StudyMethod& method : section.methods)
+        cells.push_back({"methods", method.name, column, method, pairs});
+      for (const int64_t times : section.worth_times)
+        if (pairs <= sizes_.pool() / times)
+          cells.push_back({.section = "methods",
+                           .row = worth_row(section, times),
+                           .column = column,
+                           .method = section.worth,
+                           .pairs = times * pairs,
+                           .competes = false});
+    }
+  }
+
+  void add(const StudyPlan::Teachers& section) {
+    require_pool("teachers", section.pairs, 2);
+    size_t cell = 0;
+    for (const std::string& teacher : section.teachers)
+      for (const std::string& divergence : section.divergences)
+        cells.push_back({"teachers", teacher, divergence, section.cells[cell++], section.pairs});
+  }
+
+  void add_unpaired(const StudyPlan::Pools& section) {
+    require_pool("unpaired", section.pairs, 2);
+    add_pool("unpaired", section.without, section.pairs, kNone, kNone);
+    for (const UnpairedRows& rows : section.pools)
+      if (rows.kind == Kind::kAll || rows.count <= sizes_.pool() - section.pairs)
+        add_pool("unpaired", section.method, section.pairs, rows, {});
+  }
+
+  void add_shift(const StudyPlan::Pools& section) {
+    require_pool("shift", section.pairs, 4);
+    add_pool("shift", section.without, section.pairs, kNone, kNone);
+    for (const UnpairedRows& rows : section.pools)
+      if (rows.kind != Kind::kOther || sizes_.has_other)
+        add_pool("shift", section.method, section.pairs, rows, {});
+  }
+
+ private:
+  void require_pool(const char* section, int64_t pairs, int64_t unpaired) const {
+    if (sizes_.pool() - pairs < unpaired)
+      throw InvalidArgument(fmt::format(
+          "rows: section {} needs {} pairs, {} test, {} validation and at least {} unpaired rows, found {}",
+          section, pairs, sizes_.test, sizes_.validation, unpaired, sizes_.rows));
+  }
+
+  void add_pool(const char* section, const StudyMethod& method, int64_t pairs, const UnpairedRows& rows,
+                const UnpairedRows& tuning) {
+    const std::string row = rows.is_none() ? fmt::format("none ({})", method.name) : describe(rows);
+    cells.push_back({section, row, "MeanR@1", method, pairs, rows, tuning});
+  }
+
+  StudySizes sizes_;
+};
+
+}  // namespace
+
+std::string worth_row(const StudyPlan::Methods& section, int64_t times) {
+  return fmt::format("{}, {} times the pairs", section.worth.name, times);
+}
+
+std::string to_string(StudyRole role) { return role == StudyRole::kTuning ? "tuning" : "final"; }
+
+Json StudyRun::key() const {
+  return {{"setting", setting->values},
+          {"measured", method->measured == Projection::kHeads ? "heads" : "teacher"},
+          {"pairs", pairs},
+          {"unpaired", to_json(unpaired)},
+          {"seed", seed},
+          {"role", to_string(role)}};
+}
+
+std::vector<StudyCell> study_cells(const StudyPlan& plan, const std::vector<std::string>& sections,
+                                   const StudySizes& sizes) {
+  Builder builder(sizes);
+  for (const std::string& section : sections) {
+    const auto missing = [&] {
+      throw InvalidArgument(fmt::format("sections: the plan has no section '{}'", section));
+    };
+    if (section == "methods") {
+      plan.methods ? builder.add(*plan.methods) : missing();
+    } else if (section == "teachers") {
+      plan.teachers ? builder.add(*plan.teachers) : missing();
+    } else if (section == "unpaired") {
+      plan.unpaired ? builder.add_unpaired(*plan.unpaired) : missing();
+    } else if (section == "shift") {
+      plan.shift ? builder.add_shift(*plan.shift) : missing();
+    } else {
+      throw InvalidArgument(fmt::format(
+          "sections: expected some of methods, teachers, unpaired and shift, found '{}'", section));
+    }
+  }
+  return std::move(builder.cells);
+}
+
+StudyRun tuning_run(const StudyCell& cell, size_t setting, int64_t seed) {
+  return {.method = &cell.method,
+          .setting = &cell.method.settings.at(setting),
+          .pairs = cell.pairs,
+          .unpaired = cell.tuning_unpaired,
+          .seed = static_cast<uint64_t>(seed),
+          .role = StudyRole::kTuning};
+}
+
+StudyRun final_run(const StudyCell& cell, size_t setting, int64_t seed) {
+  StudyRun run = tuning_run(cell, setting, seed);
+  run.unpaired = cell.unpaired;
+  run.role = StudyRole::kFinal;
+  return run;
+}
+
+std::vector<ScheduledRun> schedule(const std::vector<StudyCell>& cells, const StudySeeds& seeds) {
+  std::vector<ScheduledRun> runs;
+  std::set<std::string> seen;
+  for (const StudyCell& cell : cells) {
+    std::string selection;  // what it depends on
+    for (size_t i = 0; cell.is_tuned() && i < cell.method.settings.size(); ++i)
+      for (const int64_t seed : seeds.tuning) {
+        const std::string key = tuning_run(cell, i, seed).key().dump();
+        selection += key;
+        if (seen.insert(key).second) runs.push_back({&cell, StudyRole::kTuning, i, seed});
+      }
+    for (const int64_t seed : seeds.final)
+      if (seen.insert(selection + final_run(cell, 0, seed).key().dump()).second)
+        runs.push_back({&cell, StudyRole::kFinal, 0, seed});
+  }
+  return runs;
+}
+
+}  // namespace sotalign::app

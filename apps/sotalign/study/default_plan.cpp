@@ -1,0 +1,79 @@
+#include "study/plan.h"
+
+namespace sotalign::app {
+
+// Six settings for every method. klot_weight and weights of other divergences are of different scales,
+// because the divergences are; epsilon 0.05 and 0.01 with 100 iterations are the paper's. Smaller batches
+// than the default are there to end within an hour on two cores with 5000 rows.
+const char* default_study_plan() {
+  return R"json({
+  "set": {"batch_pairs": 1000},
+  "methods": [
+    {"name": "teacher", "measure": "teacher", "set": {"method": "sail", "steps": 1, "dim": 1},
+     "grid": [{"ridge": 0.03, "correlation_power": 0}, {"ridge": 0.1, "correlation_power": 0},
+              {"ridge": 0.003, "correlation_power": 0.5}, {"ridge": 0.01, "correlation_power": 0.5},
+              {"ridge": 0.03, "correlation_power": 0.5}, {"ridge": 0.1, "correlation_power": 0.5}]},
+    {"name": "SAIL", "set": {"method": "sail"},
+     "grid": [{"learning_rate": 3e-4, "steps": 60}, {"learning_rate": 1e-4, "steps": 150},
+              {"learning_rate": 3e-4, "steps": 150}, {"learning_rate": 3e-5, "steps": 300},
+              {"learning_rate": 1e-4, "steps": 300}, {"learning_rate": 3e-4, "steps": 300}]},
+    {"name": "SAIL semi", "set": {"method": "sail_semi"},
+     "grid": {"learning_rate": [1e-4, 3e-4, 1e-3], "batch_unpaired": [100, 300]}},
+    {"name": "STRUCTURE", "set": {"method": "structure"},
+     "grid": {"learning_rate": [2e-4, 5e-4], "structure_weight": [0.1, 1, 10]}},
+    {"name": "STRUCTURE semi", "set": {"method": "structure_semi", "batch_unpaired": 600},
+     "grid": {"learning_rate": [2e-4, 5e-4], "structure_weight": [0.1, 1, 10]}},
+    {"name": "NNCLR", "set": {"method": "nnclr"},
+     "grid": [{"nnclr_neighbours": 1, "nnclr_image_weight": 0.3, "nnclr_text_weight": 0.3},
+              {"nnclr_neighbours": 1, "nnclr_image_weight": 1, "nnclr_text_weight": 1},
+              {"nnclr_neighbours": 5, "nnclr_image_weight": 0.3, "nnclr_text_weight": 0.3},
+              {"nnclr_neighbours": 5, "nnclr_image_weight": 1, "nnclr_text_weight": 1},
+              {"nnclr_neighbours": 5, "nnclr_image_weight": 3, "nnclr_text_weight": 3},
+              {"nnclr_neighbours": 10, "nnclr_image_weight": 1, "nnclr_text_weight": 1}]},
+    {"name": "S-CLIP", "set": {"method": "sclip", "batch_unpaired": 600},
+     "grid": {"sclip_labels": ["hard", "soft", "ot"], "sclip_weight": [0.1, 1]}},
+    {"name": "SOTAlign (paper)",
+     "set": {"initialization": "random", "dim": 1024, "ridge": 0.1, "correlation_power": 0,
+             "epsilon_student": 0.05, "epsilon_teacher": 0.01, "iterations": 100, "tolerance": 0,
+             "batch_unpaired": 800},
+     "grid": {"learning_rate": [3e-4, 1e-3], "klot_weight": [1, 5, 25]}},
+    {"name": "SOTAlign", "set": {},
+     "grid": {"learning_rate": [1.5e-4, 3e-4], "klot_weight": [10, 30, 100]}}
+  ],
+  "sections": {
+    "methods": {
+      "pairs": [100, 300, 1000],
+      "methods": ["teacher", "SAIL", "SAIL semi", "STRUCTURE", "STRUCTURE semi", "NNCLR", "S-CLIP",
+                  "SOTAlign (paper)", "SOTAlign"],
+      "proposed": ["SOTAlign (paper)", "SOTAlign"],
+      "worth": {"method": "SAIL", "times": [2, 4]}
+    },
+    "teachers": {
+      "pairs": 300,
+      "teachers": [
+        {"name": "procrustes", "set": {"teacher": "procrustes"}},
+        {"name": "cca", "set": {"teacher": "cca"}},
+        {"name": "contrastive", "set": {"teacher": "contrastive"}}
+      ],
+      "divergences": [
+        {"name": "none", "measure": "teacher", "set": {"method": "sail", "steps": 1, "dim": 1}},
+        {"name": "cka", "set": {"divergence": "cka"}, "grid": {"klot_weight": [0.3, 1, 3, 10, 30, 100]}},
+        {"name": "infonce", "set": {"divergence": "infonce"}, "grid": {"klot_weight": [0.1, 0.3, 1, 3, 10, 30]}},
+        {"name": "klot", "set": {"divergence": "klot"}, "grid": {"klot_weight": [1, 3, 10, 30, 100, 300]}}
+      ],
+      "proposed": "klot"
+    },
+    "unpaired": {
+      "pairs": 300, "method": "SOTAlign", "without": "SAIL",
+      "rows": [250, 500, 1000, 2000, "all"]
+    },
+    "shift": {
+      "pairs": 300, "method": "SOTAlign", "without": "SAIL",
+      "pools": ["same", "disjoint", {"biased": 0.5}, {"biased": 1}, "upper", "other"]
+    }
+  }
+}
+)json";
+}
+
+}  // namespace sotalign::app

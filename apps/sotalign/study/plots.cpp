@@ -1,0 +1,87 @@
+#include <algorithm>
+#include <cmath>
+
+#include "plot/svg_plot.h"
+#include "study/report.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Entries = std::vector<StudyEntry>;
+
+void add_point(PlotSeries& series, double x, const StudyEntry& entry) {
+  const Spread result = spread(entry.mean_r1);
+  series.x.push_back(x);
+  series.y.push_back(100 * result.mean);
+  series.error.push_back(100 * result.deviation);
+}
+
+std::string pairs_plot(const Entries& entries) {
+  std::vector<PlotSeries> all;
+  for (const std::string& row : table_names(entries, "methods", &StudyCell::row)) {
+    PlotSeries series{.name = row};
+    for (const StudyEntry& entry : entries)
+      if (entry.cell->section == "methods" && entry.cell->row == row && entry.cell->competes)
+        add_point(series, static_cast<double>(entry.cell->pairs), entry);
+    if (!series.x.empty()) all.push_back(series);
+  }
+  return line_plot(
+      {.title = "Methods", .x_label = "pairs", .y_label = "MeanR@1, percent", .x_scale = PlotScale::kLog},
+      all);
+}
+
+std::string unpaired_plot(const StudyPlan::Pools& section, const Entries& entries, const StudySizes& sizes) {
+  PlotSeries series{.name = section.method.name};
+  for (const StudyEntry& entry : entries)
+    if (entry.cell->section == "unpaired") {
+      const UnpairedRows& rows = entry.cell->unpaired;
+      const int64_t count = rows.kind == UnpairedRows::Kind::kAll ? sizes.pool() - section.pairs : rows.count;
+      add_point(series, static_cast<double>(count), entry);
+    }
+  return line_plot(
+      {.title = "Unpaired rows", .x_label = "unpaired images, and texts", .y_label = "MeanR@1, percent"},
+      {series});
+}
+
+std::string shift_plot(const Entries& entries) {
+  std::vector<PlotSeries> all;
+  double least = INFINITY, most = -INFINITY;
+  const StudyEntry* without = nullptr;
+  for (const StudyEntry& entry : entries) {
+    if (entry.cell->section != "shift") continue;
+    if (entry.shift.empty()) {
+      without = &entry;
+      continue;
+    }
+    const double distance = spread(entry.shift).mean;
+    least = std::min(least, distance), most = std::max(most, distance);
+    all.push_back({.name = entry.cell->row});
+    add_point(all.back(), distance, entry);
+  }
+  if (without != nullptr && !all.empty()) {
+    PlotSeries line{.name = without->cell->row};
+    add_point(line, least, *without);
+    if (most > least) add_point(line, most, *without);
+    all.push_back(line);
+  }
+  return line_plot({.title = "Shifted unpaired rows",
+                    .x_label = "distance of the unpaired from the test rows",
+                    .y_label = "MeanR@1, percent"},
+                   all);
+}
+
+}  // namespace
+
+std::vector<StudyPlot> study_plots(const StudyPlan& plan, const Entries& entries, const StudySizes& sizes) {
+  const auto has = [&](const char* section) {
+    return !table_names(entries, section, &StudyCell::row).empty();
+  };
+  std::vector<StudyPlot> plots;
+  if (has("methods")) plots.push_back({"pairs.svg", pairs_plot(entries)});
+  if (has("unpaired")) plots.push_back({"unpaired.svg", unpaired_plot(*plan.unpaired, entries, sizes)});
+  if (has("shift")) plots.push_back({"shift.svg", shift_plot(entries)});
+  return plots;
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,247 @@
+#include "study/report.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "cli/report.h"
+#include "study/claims.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Entries = std::vector<StudyEntry>;
+
+std::string markdown_row(const std::vector<std::string>& cells) {
+  return fmt::format("| {} |\n", fmt::join(cells, " | "));
+}
+
+std::string markdown_head(const std::vector<std::string>& cells) {
+  return markdown_row(cells) + markdown_row(std::vector<std::string>(cells.size(), "---"));
+}
+
+/// MeanR@1; the best of a column in bold.
+std::string recall_table(const Entries& entries, const std::string& section, const std::string& corner,
+                         const std::string& column_suffix) {
+  const auto rows = table_names(entries, section, &StudyCell::row),
+             columns = table_names(entries, section, &StudyCell::column);
+  std::vector<std::string> head = {corner};
+  for (const std::string& column : columns) head.push_back(column + column_suffix);
+  std::string text = markdown_head(head);
+  for (const std::string& row : rows) {
+    std::vector<std::string> cells = {row};
+    for (const std::string& column : columns) {
+      const StudyEntry* entry = find_entry(entries, section, row, column);
+      const auto is_better = [&](const StudyEntry& other) {
+        return other.cell->section == section && other.cell->column == column && other.cell->competes &&
+               spread(other.mean_r1).mean > spread(entry->mean_r1).mean;
+      };
+      if (entry == nullptr) {
+        cells.emplace_back("-");
+      } else if (entry->cell->competes && std::none_of(entries.begin(), entries.end(), is_better)) {
+        cells.push_back("**" + percent(entry->mean_r1) + "**");
+      } else {
+        cells.push_back(percent(entry->mean_r1));
+      }
+    }
+    text += markdown_row(cells);
+  }
+  return text;
+}
+
+std::string seconds_table(const Entries& entries, const std::string& section) {
+  const auto rows = table_names(entries, section, &StudyCell::row),
+             columns = table_names(entries, section, &StudyCell::column);
+  std::vector<std::string> head = {"seconds of a run"};
+  for (const std::string& column : columns) head.push_back(column + " pairs");
+  std::string text = markdown_head(head);
+  for (const std::string& row : rows) {
+    std::vector<std::string> cells = {row};
+    for (const std::string& column : columns) {
+      const StudyEntry* entry = find_entry(entries, section, row, column);
+      cells.push_back(entry == nullptr ? "-" : fmt::format("{:.1f}", spread(entry->seconds).mean));
+    }
+    text += markdown_row(cells);
+  }
+  return text;
+}
+
+std::string shift_table(const Entries& entries) {
+  std::vector<const StudyEntry*> order;
+  for (const StudyEntry& entry : entries)
+    if (entry.cell->section == "shift") order.push_back(&entry);
+  std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
+    return spread(a->shift).mean < spread(b->shift).mean;
+  });
+  std::string text = markdown_head({"unpaired rows", "distance to the test rows", "MeanR@1"});
+  double best = 0;
+  for (const StudyEntry* entry : order) best = std::max(best, spread(entry->mean_r1).mean);
+  for (const StudyEntry* entry : order) {
+    const std::string recall = percent(entry->mean_r1);
+    text += markdown_row({entry->cell->row,
+                          entry->shift.empty() ? "-" : fmt::format("{:.4f}", spread(entry->shift).mean),
+                          spread(entry->mean_r1).mean == best ? "**" + recall + "**" : recall});
+  }
+  return text;
+}
+
+/// Numbers of the grid at whose end, of three values or more, the selected one is: a better one may lie
+/// beyond.
+std::vector<std::string> at_the_end(const StudyEntry& entry) {
+  std::vector<std::string> keys;
+  for (const auto& [key, selected] : entry.setting().point.items()) {
+    std::vector<double> values;
+    for (const StudySetting& setting : entry.cell->method.settings)
+      if (setting.point[key].is_number()) values.push_back(setting.point[key].get<double>());
+    std::sort(values.begin(), values.end());
+    values.erase(std::unique(values.begin(), values.end()), values.end());
+    if (values.size() < 3) continue;
+    const double value = selected.get<double>();
+    if (value == values.front() || value == values.back()) keys.push_back(key);
+  }
+  return keys;
+}
+
+std::string tuning_table(const Entries& entries) {
+  std::string text = markdown_head({"section", "row", "column", "selected", "its MeanR@1 on validation rows",
+                                    "the others", "at an end of the grid"});
+  for (const StudyEntry& entry : entries) {
+    if (!entry.cell->is_tuned()) continue;
+    std::vector<std::string> others;
+    for (size_t i = 0; i < entry.validation.size(); ++i)
+      if (i != entry.selected) others.push_back(fmt::format("{:.1f}", 100 * entry.validation[i]));
+    text += markdown_row(
+        {entry.cell->section, entry.cell->row, entry.cell->column, describe_options(entry.setting().point),
+         fmt::format("{:.1f}", 100 * entry.validation[entry.selected]),
+         fmt::format("{}", fmt::join(others, ", ")), fmt::format("{}", fmt::join(at_the_end(entry), ", "))});
+  }
+  return text;
+}
+
+/// Every method once: what is fixed, what is tuned.
+std::string method_table(const Entries& entries) {
+  std::string text = markdown_head({"method", "options that differ from the defaults", "grid"});
+  std::vector<std::string> seen;
+  for (const StudyEntry& entry : entries) {
+    const StudyMethod& method = entry.cell->method;
+    if (std::find(seen.begin(), seen.end(), method.name) != seen.end()) continue;
+    seen.push_back(method.name);
+    Json fixed = method.settings[0].values, grid = Json::object();
+    for (const StudySetting& setting : method.settings)
+      for (const auto& [key, value] : setting.point.items()) {
+        fixed.erase(key);
+        Json& values = grid[key];
+        if (std::find(values.begin(), values.end(), value) == values.end()) values.push_back(value);
+      }
+    text += markdown_row({method.name, describe_options(fixed), describe_options(grid)});
+  }
+  return text;
+}
+
+std::string what_was_run(const StudyFacts& f) {
+  std::string text = fmt::format(
+      "* data: {} ({} dimensions) and {} ({} dimensions), {} rows; row i belongs to row i\n"
+      "* command: `{}`\n"
+      "* machine: {}\n"
+      "* {} runs, {} in all\n",
+      f.images, f.image_dim, f.texts, f.text_dim, f.sizes.rows, f.command, f.machine, f.runs,
+      duration(f.seconds));
+  text += fmt::format(
+      "\nFor each seed the rows are split anew into {} test rows, {} validation rows, pairs, and the rest, "
+      "whose "
+      "images and texts are given as unpaired. A seed's test rows are the same for every method and number "
+      "of "
+      "pairs, and fewer pairs are the first of more. Figures are MeanR@1 in percent, the mean of "
+      "image-to-text "
+      "and text-to-image R@1 among the test rows: the mean of seeds {}{}.\n"
+      "\nEach setting of a method's grid was run with the split of seed {} and measured on its validation "
+      "rows; "
+      "the best one, of equals the first, was then run with the final seeds, for each number of pairs by "
+      "itself. "
+      "Test rows had no part in that choice: of the final splits because nothing was chosen by them, of the "
+      "tuning "
+      "splits because they were not used. But the splits are of the same {} rows: a row on which a final run "
+      "is tested was a pair, an unpaired or a validation row of a tuning split.\n",
+      f.sizes.test, f.sizes.validation, fmt::join(f.seeds.final, ", "),
+      f.seeds.final.size() > 1 ? " +- their standard deviation" : "; one seed says little",
+      fmt::join(f.seeds.tuning, ", "), f.sizes.rows);
+  if (!f.errors.empty()) {
+    text += "\nRuns whose numbers went wild count as 0:\n\n";
+    for (const std::string& error : f.errors) text += fmt::format("* {}\n", error);
+  }
+  return text;
+}
+
+std::string claims_section(const StudyPlan& plan, const StudyFacts& facts, const Entries& entries) {
+  std::string text =
+      fmt::format("## Claims\n\nBy the means; a difference is that of the same seeds, {}.\n\n",
+                  facts.seeds.final.size() > 1 ? "+- its standard error"
+                                               : "of which there is one, so without a standard error");
+  for (const StudyClaim& claim : study_claims(plan, entries)) {
+    text += fmt::format("* {}: **{}**\n", claim.text, claim.holds ? "holds" : "does not hold");
+    for (const std::string& figure : claim.figures) text += fmt::format("  * {}\n", figure);
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string describe_options(const Json& options) {
+  std::vector<std::string> parts;
+  for (const auto& [key, value] : options.items()) {
+    std::string shown = value.is_string() ? value.get<std::string>() : value.dump();
+    if (value.is_array()) {
+      std::vector<std::string> values;
+      for (const Json& v : value) values.push_back(v.is_string() ? v.get<std::string>() : v.dump());
+      shown = fmt::format("{}", fmt::join(values, " / "));
+    }
+    parts.push_back(fmt::format("{} {}", key, shown));
+  }
+  return parts.empty() ? "-" : fmt::format("{}", fmt::join(parts, ", "));
+}
+
+std::string study_markdown(const StudyPlan& plan, const Entries& entries, const StudyFacts& facts) {
+  const auto has = [&](const char* section) {
+    return !table_names(entries, section, &StudyCell::row).empty();
+  };
+  std::string text = "# Study\n\n## What was run\n\n" + what_was_run(facts);
+  if (has("methods")) {
+    text += "\n## Methods\n\n" + recall_table(entries, "methods", "method", " pairs");
+    text +=
+        "\nRows with more pairs than the column says are there to read off what the other methods are "
+        "worth.\n"
+        "\n![MeanR@1 by pairs](pairs.svg)\n\n" +
+        seconds_table(entries, "methods");
+  }
+  if (has("teachers"))
+    text += fmt::format("\n## Teachers and divergences, {} pairs\n\n", plan.teachers->pairs) +
+            recall_table(entries, "teachers", "teacher", "");
+  if (has("unpaired"))
+    text += fmt::format("\n## Unpaired rows, {} pairs\n\n", plan.unpaired->pairs) +
+            recall_table(entries, "unpaired", "unpaired images, and texts", "") +
+            fmt::format(
+                "\n{} was tuned once, with all unpaired rows.\n\n![MeanR@1 by unpaired "
+                "rows](unpaired.svg)\n",
+                plan.unpaired->method.name);
+  if (has("shift"))
+    text +=
+        fmt::format("\n## Shifted unpaired rows, {} pairs\n\n", plan.shift->pairs) + shift_table(entries) +
+        fmt::format(
+            "\nThe distance is spherical sliced Wasserstein, the images' plus the texts', mean of the seeds. "
+            "All but `none` have half as many rows as there are unpaired ones. `same`: images and texts of "
+            "the "
+            "same rows; `disjoint`: of different ones, so that nothing matches; `biased`: as disjoint, but "
+            "the images lie high along the first principal direction of the unpaired images and the texts "
+            "belong to images that lie low, at 100 % all of them; `upper`: images and texts of the rows that "
+            "lie high; `other`: of the other files. {} was tuned once, with all unpaired rows.\n\n"
+            "![MeanR@1 by distance](shift.svg)\n",
+            plan.shift->method.name);
+  text += "\n" + claims_section(plan, facts, entries);
+  text += "\n## Grids\n\n" + method_table(entries);
+  return text + "\n## Tuning\n\n" + tuning_table(entries);
+}
+
+}  // namespace sotalign::app

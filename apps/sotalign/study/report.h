@@ -1,0 +1,36 @@
+// study.md and its plots.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "study/entries.h"
+
+namespace sotalign::app {
+
+/// What a reader has to know beside the figures.
+struct StudyFacts {
+  std::string images, texts, command, machine;
+  int64_t image_dim = 0, text_dim = 0;
+  StudySizes sizes;
+  StudySeeds seeds;
+  int64_t runs = 0;
+  double seconds = 0;
+  std::vector<std::string> errors = {};  ///< of runs whose numbers went wild
+};
+
+/// The whole document, Markdown; it shows the plots below.
+std::string study_markdown(const StudyPlan& plan, const std::vector<StudyEntry>& entries,
+                           const StudyFacts& facts);
+
+struct StudyPlot {
+  std::string file, svg;
+};
+/// Of the sections that were run.
+std::vector<StudyPlot> study_plots(const StudyPlan& plan, const std::vector<StudyEntry>& entries,
+                                   const StudySizes& sizes);
+
+/// "learning_rate 0.0003, steps 60"
+std::string describe_options(const nlohmann::ordered_json& options);
+
+}  // namespace sotalign::app

@@ -1,0 +1,99 @@
+#include "study/results.h"
+
+#include <fmt/format.h>
+
+#include "cli/json_reader.h"
+#include "cli/parse_json.h"
+#include "cli/report.h"
+#include "cli/shown_text.h"
+#include "data/inputs.h"
+#include "run/checked_json.h"
+#include "run/run_directory.h"
+#include "sotalign/core/error.h"
+
+namespace sotalign::app {
+
+using Json = nlohmann::ordered_json;
+
+namespace {
+
+/// Throws InvalidArgument unless `record` is what add() makes, as far as anything here reads it.
+void check_record(const Json& record, const std::string& where) {
+  const JsonReader reader(record, where,
+                          {"section", "method", "point", "key", "figures", "error", "shift", "seconds"});
+  for (const char* key : {"section", "method"}) reader.text(key);
+  for (const char* key : {"point", "key"})
+    if (!reader.at(key).is_object()) expected_but_found(reader.where(key), "a JSON object", record[key]);
+  const JsonReader key(reader.at("key"), reader.where("key"),
+                       {"setting", "measured", "pairs", "unpaired", "seed", "role"});
+  for (const char* part : {"setting", "measured", "unpaired", "seed", "role"}) key.at(part);
+  key.count("pairs", 0);
+  retrieval_of_json(reader.at("figures"), reader.where("figures"));
+  if (reader.has("error")) reader.string("error");
+  if (reader.has("shift")) {
+    const JsonReader shift(reader.at("shift"), reader.where("shift"), {"images", "texts", "sum"});
+    constexpr double kFarthest = 1e3;  // distances on a circle are below 1
+    for (const char* part : {"images", "texts", "sum"}) shift.number(part, 0, kFarthest);
+  }
+  reader.number("seconds", 0, kMostSeconds);
+}
+
+}  // namespace
+
+void StudyResults::resume() {
+  const Json file = read_json(path_);
+  const bool verified = verify_checked_json(file, path_);
+  if (!file.is_object() || !file.contains("runs") || !file["runs"].is_array())
+    throw IoError(fmt::format("{}: expected the runs of a study, found another file", path_));
+  const JsonReader reader(file, path_);
+  for (const auto& [key, value] : header_.items())
+    if (const Json& found = reader.at(key); found != value)
+      throw InvalidArgument(fmt::format("{}: {}: these runs are of another study: expected {}, found {}",
+                                        path_, key, shown(value), shown(found)));
+  for (const Json& record : reader.at("runs")) {
+    const std::string where = fmt::format("{}: runs: entry {}", path_, records_.size());
+    check_record(record, where);
+    if (!index_.emplace(record["key"].dump(), records_.size()).second)
+      expected_but_found(where + ": key", "runs that differ", record["key"]);
+    records_.push_back(record);
+  }
+  if (!verified) note_missing_checksums(path_);
+}
+
+const Json* StudyResults::find(const StudyRun& run) const {
+  const auto found = index_.find(run.key().dump());
+  return found == index_.end() ? nullptr : &records_[found->second];
+}
+
+void StudyResults::add(const std::string& section, const StudyRun& run, const StudyResult& result) {
+  Json record = {{"section", section},
+                 {"method", run.method->name},
+                 {"point", run.setting->point},
+                 {"key", run.key()},
+                 {"figures", to_json(result.retrieval)}};
+  if (!result.error.empty()) record["error"] = result.error;
+  if (result.shift)
+    record["shift"] = {{"images", result.shift->images},
+                       {"texts", result.shift->texts},
+                       {"sum", result.shift->images + result.shift->texts}};
+  record["seconds"] = result.seconds;
+  index_.emplace(run.key().dump(), records_.size());
+  records_.push_back(record);
+  write(Json::array());
+}
+
+void StudyResults::write(const Json& cells) const {
+  Json file = header_;
+  file["seconds"] = seconds();
+  file["runs"] = records_;
+  file["cells"] = cells;
+  write_checked_json(not_a_link(path_), file);
+}
+
+double StudyResults::seconds() const {
+  double sum = 0;
+  for (const Json& record : records_) sum += record["seconds"].get<double>();
+  return sum;
+}
+
+}  // namespace sotalign::app

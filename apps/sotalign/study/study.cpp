@@ -1,0 +1,247 @@
+#include "study/study.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <chrono>
+#include <fstream>
+#include <map>
+#include <set>
+
+#include "cli/files.h"
+#include "cli/report.h"
+#include "run/interrupt.h"
+#include "run/run_directory.h"
+#include "sotalign/core/error.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+std::vector<std::string> split_names(const std::string& text) {
+  std::vector<std::string> names;
+  for (size_t first = 0; first <= text.size();) {
+    const size_t comma = std::min(text.find(',', first), text.size());
+    names.push_back(text.substr(first, comma - first));
+    if (std::count(names.begin(), names.end(), names.back()) > 1)
+      throw InvalidArgument(fmt::format("sections: expected different ones, found '{}' twice", names.back()));
+    first = comma + 1;
+  }
+  return names;
+}
+
+/// Of this machine, as Linux tells; empty if it does not.
+std::string processor_name() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with("model name"))
+      if (const size_t colon = line.find(": "); colon != std::string::npos)
+        return line.substr(colon + 2) + ", ";
+  return "";
+}
+
+/// "SAIL, 300 pairs, 250 unpaired"
+std::string describe(const StudyRun& run) {
+  std::string text = fmt::format("{}, {} pairs", run.method->name, run.pairs);
+  if (run.unpaired.kind != UnpairedRows::Kind::kAll)
+    text += fmt::format(", {} unpaired", run.unpaired.is_none() ? "none" : app::describe(run.unpaired));
+  return text;
+}
+
+}  // namespace
+
+Study::Study(const StudyConfig& config, StudyPlan plan)
+    : config_(config),
+      plan_(std::move(plan)),
+      context_(make_context(config.machine)),
+      data_(config.files),
+      sizes_(config.sizes),
+      progress_(config.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal) {
+  sizes_.rows = data_.rows();
+  sizes_.has_other = data_.has_other();
+  check_seeds();
+  for (const auto& [name, value] : {std::pair{"test", sizes_.test}, {"validation", sizes_.validation}})
+    if (value < 1 || value > sizes_.rows)
+      throw InvalidArgument(
+          fmt::format("{}: expected 1 to {}, the number of rows, found {}", name, sizes_.rows, value));
+  cells_ = study_cells(plan_, split_names(config.sections), sizes_);
+  schedule_ = schedule(cells_, config.seeds);
+  check_settings();
+  results_.emplace(RunDirectory(config.out).path() + "/study.json", header());
+}
+
+void Study::check_seeds() const {
+  const auto check = [](const char* name, const std::vector<int64_t>& seeds) {
+    require_few_seeds(name, seeds);
+    for (const int64_t seed : seeds) {
+      if (seed < 0) throw InvalidArgument(fmt::format("{}: expected numbers >= 0, found {}", name, seed));
+      if (std::count(seeds.begin(), seeds.end(), seed) > 1)
+        throw InvalidArgument(fmt::format("{}: expected different ones, found {} twice", name, seed));
+    }
+  };
+  check("seeds", config_.seeds.final);
+  check("tuning_seeds", config_.seeds.tuning);
+}
+
+void Study::check_settings() {
+  // As many rows as any option's value asks for are not needed to see whether a trainer takes it, save for
+  // the dimension of a teacher, which the pairs limit.
+  constexpr int64_t kRows = 64;
+  std::set<std::string> seen;
+  for (const StudyCell& cell : cells_)
+    for (const StudySetting& setting : cell.method.settings) {
+      const int64_t dim = setting.options.teacher.dim.value_or(0);
+      const int64_t pairs = std::min(cell.pairs, std::max(kRows, dim + 1));
+      const int64_t unpaired = cell.unpaired.is_none() ? 0 : std::min(kRows, sizes_.pool() - cell.pairs);
+      if (!seen.insert(fmt::format("{} {} {}", setting.values.dump(), pairs, unpaired)).second) continue;
+      const Dataset data = data_.first_rows(pairs, unpaired);
+      try {
+        TrainOptions options = setting.options;
+        options.teacher.contrastive.steps = std::min<int64_t>(1, options.teacher.contrastive.steps);
+        const Trainer trainer(context_, data.view(), options);
+      } catch (const InvalidArgument& error) {
+        throw InvalidArgument(fmt::format("plan: section {}: {}: {}: {}", cell.section, cell.method.name,
+                                          describe_options(setting.point), error.what()));
+      }
+    }
+}
+
+Json Study::header() const {
+  return {{"sotalign", SOTALIGN_VERSION},
+          {"images", config_.files.images},
+          {"texts", config_.files.texts},
+          {"fingerprint", data_.fingerprint()},
+          {"rows", sizes_.rows},
+          {"test", sizes_.test},
+          {"validation", sizes_.validation},
+          {"device", to_string(context_.device())},
+          {"threads", context_.threads()},
+          {"defaults", training_defaults()}};
+}
+
+std::string Study::overview() const {
+  std::string text = fmt::format("  {:10}{:>8}{:>8}{:>8}", "section", "cells", "tuning", "final");
+  const auto count = [&](const std::string& section, StudyRole role) {
+    return std::count_if(schedule_.begin(), schedule_.end(), [&](const ScheduledRun& run) {
+      return run.cell->section == section && run.role == role;
+    });
+  };
+  for (const std::string& section : split_names(config_.sections))
+    text += fmt::format("\n  {:10}{:>8}{:>8}{:>8}", section,
+                        std::count_if(cells_.begin(), cells_.end(),
+                                      [&](const StudyCell& cell) { return cell.section == section; }),
+                        count(section, StudyRole::kTuning), count(section, StudyRole::kFinal));
+  return text +
+         fmt::format("\n{} runs; those that sections share count where they come first", schedule_.size());
+}
+
+void Study::resume() { results_->resume(); }
+
+bool Study::run(const std::string& command) {
+  progress_.print("device    " + describe_device(context_, config_.machine));
+  progress_.print(overview());
+  results_->write(Json::array());
+  for (size_t i = 0; i < schedule_.size(); ++i) {
+    const auto& [cell, role, setting, seed] = schedule_[i];
+    const bool tuning = role == StudyRole::kTuning;
+    const StudyRun run =
+        tuning ? tuning_run(*cell, setting, seed)
+               : final_run(*cell, select_setting(*results_, *cell, config_.seeds).selected, seed);
+    if (results_->find(run) != nullptr) continue;
+    if (interrupted()) return false;
+    const std::string name = fmt::format("{}/{} {}", i + 1, schedule_.size(), describe(run));
+    StudyResult result;
+    try {
+      result = execute(run, name);
+    } catch (const Interrupted&) {
+      progress_.clear();
+      return false;
+    }
+    results_->add(cell->section, run, result);
+    const double left = seconds_left(i + 1);
+    progress_.print(fmt::format(
+        "{:>4}/{}  {:8}  {}, seed {}, {}: {}  {}{}", i + 1, schedule_.size(), cell->section, describe(run),
+        seed, describe_options(run.setting->point),
+        result.error.empty()
+            ? fmt::format("{} {:.1f}", tuning ? "validation" : "MeanR@1", 100 * result.retrieval.mean_r1)
+            : result.error,
+        duration(result.seconds), left > 0 ? fmt::format("  {} left", duration(left)) : ""));
+  }
+  report(command);
+  return true;
+}
+
+StudyResult Study::execute(const StudyRun& run, const std::string& name) {
+  const auto start = std::chrono::steady_clock::now();
+  StudyResult result;
+  const StudyData::Rows rows = data_.rows(sizes_, run);
+  TrainOptions options = run.setting->options;
+  options.seed = run.seed;
+  try {
+    const Outcome outcome = naming_pairs(config_.files.images, config_.files.texts, [&] {
+      return run_experiment(context_, rows.data, rows.measured, options, name, progress_);
+    });
+    result.retrieval = run.method->measured == Projection::kHeads ? outcome.heads : outcome.teacher;
+  } catch (const NumericalError& error) {
+    result.error = error.what();
+  }
+  if (run.unpaired.is_shifted() && run.role == StudyRole::kFinal)
+    result.shift = StudyData::shift(context_, rows);
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
+double Study::seconds_left(size_t next) const {
+  // Of the same method at the same number of pairs; else of the method; else of all.
+  std::map<std::string, std::vector<double>> known;
+  for (const Json& record : results_->records()) {
+    const std::string method = record["method"].get<std::string>();
+    for (const std::string& key :
+         {fmt::format("{} {}", method, record["key"]["pairs"].dump()), method, std::string()})
+      known[key].push_back(record["seconds"].get<double>());
+  }
+  double sum = 0;
+  for (size_t i = next; i < schedule_.size(); ++i) {
+    const StudyCell& cell = *schedule_[i].cell;
+    for (const std::string& key :
+         {fmt::format("{} {}", cell.method.name, cell.pairs), cell.method.name, std::string()})
+      if (const auto found = known.find(key); found != known.end()) {
+        sum += spread(found->second).mean;
+        break;
+      }
+  }
+  return sum;
+}
+
+void Study::report(const std::string& command) {
+  std::vector<StudyEntry> entries;
+  Json cells = Json::array();
+  for (const StudyCell& cell : cells_) {
+    entries.push_back(entry_of(*results_, cell, config_.seeds));
+    cells.push_back(to_json(entries.back()));
+  }
+  results_->write(cells);
+  StudyFacts facts{.images = config_.files.images,
+                   .texts = config_.files.texts,
+                   .command = command,
+                   .machine = fmt::format("{}{}; sotalign {}", processor_name(),
+                                          describe_device(context_, config_.machine), SOTALIGN_VERSION),
+                   .image_dim = data_.image_dim(),
+                   .text_dim = data_.text_dim(),
+                   .sizes = sizes_,
+                   .seeds = config_.seeds,
+                   .runs = static_cast<int64_t>(results_->records().size()),
+                   .seconds = results_->seconds()};
+  for (const Json& record : results_->records())
+    if (record.contains("error"))
+      facts.errors.push_back(fmt::format("{}: {}", record["key"].dump(), record["error"].get<std::string>()));
+  for (const StudyPlot& plot : study_plots(plan_, entries, sizes_))
+    write_text(not_a_link(config_.out + "/" + plot.file), plot.svg);
+  write_text(not_a_link(config_.out + "/study.md"), study_markdown(plan_, entries, facts));
+  progress_.print(fmt::format("files     {}: study.md, study.json, plan.json and plots; {} of runs",
+                              config_.out, duration(results_->seconds())));
+}
+
+}  // namespace sotalign::app

@@ -1,0 +1,267 @@
+#include "sweep/sweep.h"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <memory>
+
+#include "cli/files.h"
+#include "cli/json_reader.h"
+#include "run/checked_json.h"
+#include "run/interrupt.h"
+#include "run/progress.h"
+#include "run/run_directory.h"
+#include "run/training.h"
+#include "sotalign/core/error.h"
+#include "sotalign/io/checksum.h"
+#include "sweep/results.h"
+
+namespace sotalign::app {
+
+using Json = nlohmann::ordered_json;
+
+Json SweepArguments::options() const {
+  Json options = table.values();
+  options.erase("out");
+  options["vary"] = space.vary;
+  options["range"] = space.range;
+  options["random"] = space.random;
+  options["sweep_seed"] = space.seed;
+  options["test_images"] = test_images;
+  options["test_texts"] = test_texts;
+  return options;
+}
+
+namespace {
+
+std::vector<std::string> keys_of(const SweepRun& run) {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : run.settings.items()) keys.push_back(key);
+  return keys;
+}
+
+std::vector<Json> settings_of(const std::vector<SweepRun>& runs) {
+  std::vector<Json> settings;
+  settings.reserve(runs.size());
+  for (const SweepRun& run : runs) settings.push_back(run.settings);
+  return settings;
+}
+
+Json checksums_of(const SweepData& data) {
+  Json sums = sotalign::checksums_of(data.training.view());
+  sums["test_images"] = checksum(data.test_images.view());
+  sums["test_texts"] = checksum(data.test_texts.view());
+  return sums;
+}
+
+class Sweep {
+ public:
+  /// `stored` is what a sweep to continue has written, or null.
+  Sweep(SweepArguments& arguments, Context& context, const SweepData& data, const std::vector<SweepRun>& runs,
+        const Json& stored, RunLock& lock)
+      : arguments_(arguments),
+        lock_(lock),
+        context_(context),
+        data_(data),
+        runs_(runs),
+        directory_(arguments.config.out),
+        options_(arguments.options()),
+        checksums_(checksums_of(data)),
+        results_(keys_of(runs.front()), settings_of(runs)),
+        progress_(arguments.config.machine.quiet ? Progress::Verbosity::kQuiet
+                                                 : Progress::Verbosity::kNormal) {
+    if (stored.is_null()) return;
+    const JsonReader reader(stored, file());
+    if (reader.has("data")) require_same_data(reader.at("data"));  // sotalign 0.1 kept none
+    results_.add_json(reader.at("runs"), reader.where("runs"));
+    if (reader.has("test")) {
+      test_ = reader.at("test");
+      test_table();  // throws before any run, not after the last
+    }
+    if (!verify_checked_json(stored, file())) note_missing_checksums(file());
+  }
+
+  int run() {
+    catch_interrupts();
+    save();
+    lock_.begun();
+    print_header();
+    int64_t trained = 0;
+    for (size_t i = 0; i < runs_.size(); ++i) {
+      if (const SweepResult* known = results_.find(runs_[i].settings)) {
+        progress_.print(results_.table_row(i + 1, *known, ""));
+        continue;
+      }
+      if (interrupted() || (arguments_.stop_after_runs > 0 && trained == arguments_.stop_after_runs))
+        return stopped();
+      if (!train(i)) return stopped();
+      ++trained;
+    }
+    finish();
+    if (lost_output().empty()) return 0;
+    return say_left(progress_, "sotalign sweep",
+                    fmt::format("the sweep is complete; to see its figures: {}", resuming()));
+  }
+
+ private:
+  std::string file() const { return directory_.path() + "/sweep.json"; }
+
+  void require_same_data(const Json& stored) const {
+    for (const auto& [key, value] : checksums_.items())
+      if (!stored.is_object() || !stored.contains(key) || stored[key] != value)
+        throw InvalidArgument(
+            fmt::format("{}: {}: expected the rows that the sweep began with, in their order, found others",
+                        file(), key));
+  }
+
+  void print_header() {
+    progress_.print("data      " + data_.training.describe());
+    progress_.print("device    " + describe_device(context_, arguments_.config.machine));
+    std::string text = fmt::format("sweep     {} runs", runs_.size());
+    if (const auto asked = static_cast<size_t>(arguments_.space.random); asked > runs_.size())
+      text += fmt::format(", as {} of {} draws repeat others", asked - runs_.size(), asked);
+    if (results_.size() > 0) text += fmt::format("; {} are done", results_.size());
+    progress_.print(fmt::format("{}; selected by MeanR@1, percent, on {} validation pairs\n\n{}", text,
+                                data_.training.val_images.rows(), results_.table_head()));
+  }
+
+  /// False if it was interrupted.
+  bool train(size_t i) {
+    const SweepRun& run = runs_[i];
+    arguments_.config = run.config;
+    SweepResult result{.settings = run.settings, .validation = {}, .teacher = {}};
+    std::unique_ptr<Trainer> trainer;
+    const auto start = std::chrono::steady_clock::now();
+    const auto fail = [&](const Error& error) { result.failure = error.what(); };
+    try {
+      trainer = naming_pairs(run.config.data.pairs_images, run.config.data.pairs_texts, [&] {
+        return std::make_unique<Trainer>(context_, data_.training.view(), run.config.train);
+      });
+      data_.training.require_unchanged();
+      if (!take_steps(*trainer, fmt::format("run {}/{}", i + 1, runs_.size()))) return false;
+      result.teacher = trainer->validate_teacher();
+      result.step = trainer->best_step();
+      trainer->restore_best();
+      const DataPaths& paths = run.config.data;
+      result.validation = measure(context_, trainer->model(), Projection::kHeads, paths.val_images,
+                                  data_.training.val_images, paths.val_texts, data_.training.val_texts);
+    } catch (const NumericalError& error) {
+      fail(error);
+    } catch (const OutOfMemory& error) {
+      fail(error);
+    } catch (const InvalidArgument& error) {  // what shows only as the teacher is fitted
+      fail(error);
+    }
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const bool better = results_.add(result);
+    if (better) keep(*trainer, result.step);
+    save();
+    progress_.print(results_.table_row(i + 1, result, better ? "best so far" : ""));
+    return true;
+  }
+
+  bool take_steps(Trainer& trainer, const std::string& name) {
+    const int64_t every = arguments_.config.validate_every;
+    progress_.start(name, 0, trainer.options().steps);
+    while (!trainer.finished()) {
+      trainer.train_step();
+      const int64_t step = trainer.steps_done();
+      if (trainer.finished() || (every > 0 && step % every == 0)) {
+        trainer.metrics();  // throws if the numbers went wild
+        trainer.validate();
+      }
+      if (progress_.due())
+        progress_.update(step, fmt::format("loss {:.4f}  best MeanR@1 {:.1f}", trainer.metrics().loss,
+                                           100 * std::max(0.0, trainer.best_score())));
+      if (interrupted() && !trainer.finished()) return false;
+    }
+    return true;
+  }
+
+  /// The model as `train` would write it, and the configuration that makes `train` do so.
+  void keep(const Trainer& trainer, int64_t step) {
+    keep_choices(arguments_.config, trainer);
+    save_model(not_a_link(directory_.model()), trainer, arguments_.table, step);
+    Json config = arguments_.table.values();
+    config.erase("out");
+    write_json(not_a_link(directory_.config()), config);
+  }
+
+  void save() const {
+    Json json = {{"sotalign", SOTALIGN_VERSION},
+                 {"device", to_string(context_.device())},
+                 {"threads", context_.threads()},
+                 {"options", options_},
+                 {"data", checksums_},
+                 {"runs", results_.to_json()}};
+    const SweepResult* best = results_.best();
+    json["selected"] = best == nullptr ? Json() : best->settings;
+    if (!test_.is_null()) json["test"] = test_;
+    write_checked_json(not_a_link(file()), json);
+    write_text(not_a_link(directory_.path() + "/sweep.csv"), results_.to_csv());
+    write_text(not_a_link(directory_.path() + "/sweep.svg"),
+               sweep_plot(results_, arguments_.space.random == 0));
+  }
+
+  int stopped() {
+    return say_left(progress_, "sotalign sweep",
+                    fmt::format("stopped after {} of {} runs; to continue: {}", results_.size(), runs_.size(),
+                                resuming()));
+  }
+
+  std::string resuming() const { return fmt::format("sotalign sweep --out {} --resume", directory_.path()); }
+
+  void finish() {
+    const SweepResult* best = results_.best();
+    if (best == nullptr)
+      throw NumericalError(fmt::format("none of the {} runs succeeded; the first: {}", runs_.size(),
+                                       results_.all().front().failure));
+    progress_.print(fmt::format("\nThe best first; the model is that of {}, step {}\n\n{}\n",
+                                settings_text(best->settings), best->step, results_.sorted_table()));
+    if (data_.test_images.rows() > 0) test();
+    progress_.print(fmt::format(
+        "files     {}: model.safetensors, config.json, sweep.json, sweep.csv, sweep.svg", directory_.path()));
+    progress_.print(fmt::format("next      sotalign train --config {} --out RUN", directory_.config()));
+  }
+
+  /// Once: a sweep that is continued after its end shows what was found.
+  void test() {
+    if (test_.is_null()) {
+      const Model model = load_model(context_, directory_.model());
+      const auto result = [&](Projection projection) {
+        return to_json(measure(context_, model, projection, arguments_.test_images, data_.test_images,
+                               arguments_.test_texts, data_.test_texts));
+      };
+      test_ = {{"model", result(Projection::kHeads)}, {"teacher", result(Projection::kTeacher)}};
+      save();
+    }
+    progress_.print(fmt::format("{} test pairs, percent\n\n{}", data_.test_images.rows(), test_table()));
+  }
+
+  /// Throws InvalidArgument if the file of a sweep that is continued holds something else.
+  std::string test_table() const {
+    const JsonReader reader(test_, file() + ": test", {"model", "teacher"});
+    const auto result = [&](const char* key) { return retrieval_of_json(reader.at(key), reader.where(key)); };
+    return retrieval_table({{"teacher", result("teacher")}, {"model", result("model")}});
+  }
+
+  SweepArguments& arguments_;
+  RunLock& lock_;
+  Context& context_;
+  const SweepData& data_;
+  const std::vector<SweepRun>& runs_;
+  const RunDirectory directory_;
+  const Json options_, checksums_;
+  SweepResults results_;
+  Json test_;
+  Progress progress_;
+};
+
+}  // namespace
+
+int run_sweep(SweepArguments& arguments, Context& context, const SweepData& data,
+              const std::vector<SweepRun>& runs, const Json& stored, RunLock& lock) {
+  return Sweep(arguments, context, data, runs, stored, lock).run();
+}
+
+}  // namespace sotalign::app

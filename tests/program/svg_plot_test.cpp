@@ -1,0 +1,289 @@
+// Plots: well-formed documents whose marks are where the numbers belong.
+#include "apps/sotalign/plot/svg_plot.h"
+
+#include <gtest/gtest.h>
+
+#include <cctype>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <optional>
+
+#include "support/compare.h"
+#include "support/error_message.h"
+#include "support/temporary_directory.h"
+
+namespace sotalign::app {
+namespace {
+
+using sotalign::testing::error_message;
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+
+struct Element {
+  std::string name, text;  // text up to its first child
+  std::map<std::string, std::string> attributes;
+  double number(const std::string& key) const { return std::stod(attributes.at(key)); }
+};
+
+/// References to the five characters that XML names, and no bare ones.
+std::string unescape(const std::string& text) {
+  const std::map<std::string, std::string> entities = {
+      {"amp", "&"}, {"lt", "<"}, {"gt", ">"}, {"quot", "\""}, {"apos", "'"}};
+  std::string result;
+  for (size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '<') throw std::runtime_error("bare <");
+    if (text[i] != '&') {
+      result += text[i];
+      continue;
+    }
+    const size_t end = text.find(';', i);
+    result += entities.at(text.substr(i + 1, end - i - 1));
+    i = end;
+  }
+  return result;
+}
+
+/// All elements of a document in order. Throws for one that is not well-formed; just enough of XML.
+std::vector<Element> parse(const std::string& xml) {
+  std::vector<Element> elements;
+  std::vector<size_t> open;
+  const auto expect = [](bool fits, const std::string& what) {
+    if (!fits) throw std::runtime_error("not well-formed: " + what);
+  };
+  for (const char c : xml) expect(c == '\n' || static_cast<unsigned char>(c) >= 0x20, "control character");
+  size_t at = 0;
+  while (at < xml.size()) {
+    const size_t tag = std::min(xml.find('<', at), xml.size());
+    const std::string text = unescape(xml.substr(at, tag - at));
+    if (open.empty()) {
+      expect(text.find_first_not_of('\n') == std::string::npos, "text outside");
+    } else {
+      elements[open.back()].text += text;
+    }
+    if (tag == xml.size()) break;
+    size_t i = tag + 1;
+    const auto word = [&] {
+      const size_t first = i;
+      while (i < xml.size() && (std::isalnum(static_cast<unsigned char>(xml[i])) != 0 || xml[i] == '-')) ++i;
+      expect(i > first, "name");
+      return xml.substr(first, i - first);
+    };
+    if (xml[i] == '/') {
+      ++i;
+      expect(!open.empty() && word() == elements[open.back()].name && xml[i] == '>', "end tag");
+      open.pop_back();
+      at = i + 1;
+      continue;
+    }
+    expect(!open.empty() || elements.empty(), "second root");
+    Element element{.name = word(), .text = "", .attributes = {}};
+    while (true) {
+      while (i < xml.size() && xml[i] == ' ') ++i;
+      if (xml[i] == '>' || xml[i] == '/') break;
+      const std::string key = word();
+      expect(xml[i] == '=' && xml[i + 1] == '"', "attribute");
+      const size_t end = xml.find('"', i + 2);
+      expect(end != std::string::npos, "attribute's end");
+      expect(element.attributes.emplace(key, unescape(xml.substr(i + 2, end - i - 2))).second, "twice");
+      i = end + 1;
+    }
+    elements.push_back(element);
+    if (xml[i] == '/') {
+      expect(xml[++i] == '>', "empty element");
+    } else {
+      open.push_back(elements.size() - 1);
+    }
+    at = i + 1;
+  }
+  expect(open.empty() && !elements.empty(), "end");
+  return elements;
+}
+
+/// Positions of circles, which the first series has as markers, without that of the legend.
+struct Point {
+  double x, y;
+};
+std::vector<Point> circles(const std::vector<Element>& elements, bool legend = false) {
+  std::vector<Point> points;
+  for (const Element& e : elements)
+    if (e.name == "circle") points.push_back({e.number("cx"), e.number("cy")});
+  if (legend) points.erase(points.begin());
+  return points;
+}
+
+std::optional<Element> text(const std::vector<Element>& elements, const std::string& words) {
+  for (const Element& e : elements)
+    if (e.name == "text" && e.text == words) return e;
+  return std::nullopt;
+}
+
+size_t count(const std::vector<Element>& elements, const std::string& name) {
+  size_t n = 0;
+  for (const Element& e : elements) n += e.name == name ? 1 : 0;
+  return n;
+}
+
+/// Their labels follow the gridlines, and those of y are aligned at their end.
+std::map<double, double> y_ticks(const std::vector<Element>& elements) {
+  std::map<double, double> ticks;
+  for (size_t i = 1; i < elements.size(); ++i)
+    if (const Element& e = elements[i];
+        e.attributes.contains("text-anchor") && e.attributes.at("text-anchor") == "end") {
+      const std::string d = elements[i - 1].attributes.at("d");
+      ticks[std::stod(e.text)] = std::stod(d.substr(d.find(',') + 1));
+    }
+  return ticks;
+}
+
+std::map<double, double> x_ticks(const std::vector<Element>& elements) {
+  std::map<double, double> ticks;
+  for (const Element& e : elements)
+    if (e.attributes.contains("text-anchor") && e.attributes.at("text-anchor") == "middle" &&
+        !e.text.empty() && std::isdigit(static_cast<unsigned char>(e.text.back())) != 0)
+      ticks[std::stod(e.text)] = e.number("x");
+  return ticks;
+}
+
+TEST(SvgPlot, PointsLieWhereTheTicksSay) {
+  const auto elements = parse(
+      line_plot({.title = "t", .x_label = "x", .y_label = "y"}, {{.x = {0, 10, 40}, .y = {20, 60, 40}}}));
+  const std::vector<Point> points = circles(elements);
+  ASSERT_EQ(points.size(), 3u);
+  EXPECT_WITHIN(std::abs((points[1].x - points[0].x) * 4 - (points[2].x - points[0].x)), 0.03);
+  EXPECT_LT(points[1].y, points[2].y);  // up is more
+  EXPECT_LT(points[2].y, points[0].y);
+  const auto x = x_ticks(elements), y = y_ticks(elements);
+  ASSERT_TRUE(x.contains(0) && x.contains(10) && x.contains(40));
+  ASSERT_TRUE(y.contains(20) && y.contains(40) && y.contains(60));
+  for (const auto& [value, point] : {std::pair{0.0, points[0]}, {10.0, points[1]}, {40.0, points[2]}})
+    EXPECT_WITHIN(std::abs(x.at(value) - point.x), 0.011);
+  for (const auto& [value, point] : {std::pair{20.0, points[0]}, {60.0, points[1]}, {40.0, points[2]}})
+    EXPECT_WITHIN(std::abs(y.at(value) - point.y), 0.011);
+  EXPECT_EQ(count(elements, "polyline"), 1u);
+  EXPECT_TRUE(elements[0].attributes.contains("viewBox"));
+  for (const char* words : {"t", "x", "y"}) EXPECT_TRUE(text(elements, words)) << words;
+}
+
+TEST(SvgPlot, LogarithmicAxisHasPowersOfTen) {
+  const auto elements =
+      parse(line_plot({.x_scale = PlotScale::kLog}, {{.x = {1, 10, 10000}, .y = {1, 2, 3}}}));
+  const std::vector<Point> points = circles(elements);
+  ASSERT_EQ(points.size(), 3u);
+  EXPECT_WITHIN(std::abs((points[1].x - points[0].x) * 4 - (points[2].x - points[0].x)), 0.05);
+  const auto x = x_ticks(elements);
+  ASSERT_EQ(x.size(), 5u);
+  for (const double value : {1.0, 10.0, 100.0, 1000.0, 10000.0}) EXPECT_TRUE(x.contains(value)) << value;
+  EXPECT_WITHIN(std::abs(x.at(10) - points[1].x), 0.011);
+  // A span without two powers of ten has other round numbers.
+  const auto near = x_ticks(parse(line_plot({.x_scale = PlotScale::kLog}, {{.x = {0.3, 0.9}, .y = {1, 2}}})));
+  EXPECT_GE(near.size(), 3u);
+}
+
+TEST(SvgPlot, TicksAreFewRoundAndInside) {
+  for (const auto& [low, high] : std::vector<std::pair<double, double>>{{0, 1},
+                                                                        {0, 100},
+                                                                        {-3, 7},
+                                                                        {36.2, 36.4},
+                                                                        {1e-7, 3e-7},
+                                                                        {0, 123456789},
+                                                                        {5, 5},
+                                                                        {0, 0},
+                                                                        {-1e-3, 0}}) {
+    SCOPED_TRACE(low);
+    for (const PlotScale scale : {PlotScale::kLinear, PlotScale::kLog}) {
+      if (scale == PlotScale::kLog && low <= 0) continue;
+      const auto elements = parse(line_plot({.x_scale = scale}, {{.x = {low, high}, .y = {low, high}}}));
+      for (const auto& ticks : {x_ticks(elements), y_ticks(elements)}) {
+        EXPECT_GE(ticks.size(), 2u);
+        EXPECT_LE(ticks.size(), 10u);
+        for (const auto& [value, pixel] : ticks) {
+          EXPECT_TRUE(pixel >= 0 && pixel <= 720) << pixel;
+          EXPECT_LE(value, high + 0.11 * (high - low) + 0.2 * std::abs(high) + 1e-3);
+        }
+      }
+    }
+  }
+  EXPECT_TRUE(x_ticks(parse(line_plot({}, {{.x = {0, 3e-6}, .y = {0, 1}}}))).contains(1e-6));
+}
+
+TEST(SvgPlot, OwnTicksReplaceRoundNumbers) {
+  const auto elements =
+      parse(line_plot({.x_ticks = {{0, "klot"}, {1, "cka"}}}, {{.x = {0, 1}, .y = {1, 2}}}));
+  EXPECT_TRUE(x_ticks(elements).empty());
+  const std::vector<Point> points = circles(elements);
+  EXPECT_WITHIN(std::abs(text(elements, "klot")->number("x") - points[0].x), 0.011);
+  EXPECT_WITHIN(std::abs(text(elements, "cka")->number("x") - points[1].x), 0.011);
+}
+
+TEST(SvgPlot, ErrorBarsReachTheirEnds) {
+  const auto elements = parse(line_plot({}, {{.x = {0, 1, 2}, .y = {20, 40, 60}, .error = {20, 0, kNaN}}}));
+  std::vector<std::string> bars;
+  for (const Element& e : elements)
+    if (e.name == "path" && e.attributes.at("d").find("h8") != std::string::npos)
+      bars.push_back(e.attributes.at("d"));
+  ASSERT_EQ(bars.size(), 1u);
+  const auto y = y_ticks(elements);
+  ASSERT_TRUE(y.contains(0) && y.contains(40));
+  EXPECT_WITHIN(std::abs(std::stod(bars[0].substr(bars[0].find(',') + 1)) - y.at(40)), 0.011);
+  EXPECT_WITHIN(std::abs(std::stod(bars[0].substr(bars[0].find('V') + 1)) - y.at(0)), 0.011);
+  EXPECT_EQ(circles(elements).size(), 3u);
+}
+
+TEST(SvgPlot, PointsThatAreNotFiniteAreLeftOut) {
+  const auto elements = parse(line_plot({}, {{.x = {0, kNaN, 1, 2, 3}, .y = {1, 2, kInfinity, kNaN, 4}}}));
+  EXPECT_EQ(circles(elements).size(), 2u);
+  EXPECT_EQ(line_plot({}, {{.x = {0, 3}, .y = {1, 4}}}),
+            line_plot({}, {{.x = {0, kNaN, 3}, .y = {1, 2, 4}}}));
+  const std::string nothing = line_plot({}, {{.name = "n", .x = {kNaN}, .y = {1}}});
+  EXPECT_EQ(nothing.find("nan"), std::string::npos);
+  EXPECT_EQ(parse(nothing)[0].name, "svg");
+  EXPECT_EQ(parse(line_plot({}, {}))[0].name, "svg");
+}
+
+TEST(SvgPlot, LegendNamesSeriesAndEscapesThem) {
+  const std::string name = "<a & \"b\"> 'c'\n\x01";
+  const std::string svg = line_plot({.title = name, .x_label = name, .y_label = name},
+                                    {{.name = name, .x = {0, 1}, .y = {1, 2}},
+                                     {.name = "second", .x = {0, 1}, .y = {2, 3}},
+                                     {.name = "loose", .x = {0, 1}, .y = {3, 3}, .joined = false}});
+  const auto elements = parse(svg);
+  const auto first = text(elements, "<a & \"b\"> 'c'  "), second = text(elements, "second");
+  ASSERT_TRUE(first && second);
+  EXPECT_LT(first->number("x"), second->number("x"));
+  EXPECT_EQ(circles(elements).size(), 3u);  // of the first series, one in the legend
+  EXPECT_EQ(count(elements, "polyline"), 2u);
+  EXPECT_EQ(svg.find("http", 60), std::string::npos);  // nothing is loaded from elsewhere
+}
+
+TEST(SvgPlot, LongLegendsTakeMoreRows) {
+  std::vector<PlotSeries> series;
+  series.reserve(12);
+  for (int i = 0; i < 12; ++i)
+    series.push_back({.name = "a rather long name " + std::to_string(i), .x = {0, 1}, .y = {1.0 * i, 2}});
+  const auto elements = parse(line_plot({.title = "t", .y_label = "y"}, series));
+  for (const Element& e : elements)
+    if (e.name == "text") {
+      EXPECT_TRUE(e.number("x") >= 0 && e.number("x") < 720 && e.number("y") < 432) << e.text;
+    }
+  EXPECT_LT(text(elements, series[0].name)->number("y"), text(elements, series[11].name)->number("y"));
+}
+
+TEST(SvgPlot, RefusesWhatItCannotDraw) {
+  EXPECT_EQ(error_message([] {
+              line_plot({}, {{.name = "s", .x = {0, 1}, .y = {1}}});
+            }),
+            "series 's': expected as many y and error as x, found 1, 0 and 2");
+  EXPECT_EQ(error_message([] {
+              line_plot({}, {{.name = "s", .x = {0, 1}, .y = {1, 2}, .error = {1}}});
+            }),
+            "series 's': expected as many y and error as x, found 2, 1 and 2");
+  EXPECT_EQ(error_message([] {
+              line_plot({.x_scale = PlotScale::kLog}, {{.name = "s", .x = {0, 1}, .y = {1, 2}}});
+            }),
+            "series 's': expected numbers > 0 on a logarithmic axis, found 0");
+}
+
+}  // namespace
+}  // namespace sotalign::app
