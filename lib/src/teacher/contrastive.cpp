@@ -18,7 +18,7 @@
 #include "sotalign/nn/parameters.h"
 #include "sotalign/optim/optimizer.h"
 #include "sotalign/optim/schedule.h"
-#include "sotalign/train/sampler.h"
+#include "sotalign/sampling/batch_sampler.h"
 #include "teacher/reduced.h"
 
 namespace sotalign::detail {

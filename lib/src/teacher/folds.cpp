@@ -6,7 +6,7 @@
 #include <unordered_map>
 
 #include "sotalign/core/random.h"
-#include "sotalign/train/sampler.h"
+#include "sotalign/sampling/batch_sampler.h"
 
 namespace sotalign::detail {
 

@@ -1,8 +1,8 @@
 // SigLIP as a term of an objective: on unit rows, with the model's scale and bias.
 #pragma once
 
+#include "sotalign/linalg/row_products.h"
 #include "train/objective.h"
-#include "train/row_products.h"
 
 namespace sotalign::detail {
 

@@ -17,7 +17,7 @@ class TeacherRows {
     teacher.project(context, side, rows, all_);
   }
   ConstMatrixF of(const StepRows& rows) {
-    gather(*context_, all_, rows.unpaired_index, batch_);
+    gather_rows(*context_, all_, rows.unpaired_index, batch_);
     return batch_;
   }
 

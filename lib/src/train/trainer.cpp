@@ -8,8 +8,8 @@
 #include "core/plain_nan.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
+#include "sotalign/linalg/row_products.h"
 #include "train/objective.h"
-#include "train/row_products.h"
 
 namespace sotalign {
 
@@ -189,8 +189,8 @@ void Trainer::train_step() {
                             Matrix<float>& batch, Matrix<float>& d) {
     const StepRows rows{
         .pairs = pair_sampler_.batch(), .x = batch, .f = {}, .d_f = d, .unpaired_index = index};
-    gather(context, paired, pair_index_.data(), rows.paired(batch.view()));
-    if (rows.x.rows > rows.pairs) gather(context, unpaired, index, rows.unpaired(batch.view()));
+    gather_rows(context, paired, pair_index_.data(), rows.paired(batch.view()));
+    if (rows.x.rows > rows.pairs) gather_rows(context, unpaired, index, rows.unpaired(batch.view()));
     return rows;
   };
   pair_sampler_.sample(context, step_, pair_index_.data());

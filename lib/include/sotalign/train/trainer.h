@@ -16,10 +16,10 @@
 #include "sotalign/optim/optimizer.h"
 #include "sotalign/optim/schedule.h"
 #include "sotalign/ot/streamed_klot.h"
+#include "sotalign/sampling/batch_sampler.h"
 #include "sotalign/teacher/search.h"
 #include "sotalign/train/method.h"
 #include "sotalign/train/model.h"
-#include "sotalign/train/sampler.h"
 
 namespace sotalign {
 

@@ -1,13 +1,11 @@
-// What the parts of a training step do to matrices of rows.
-#pragma once
+#include "sotalign/linalg/row_products.h"
 
 #include "kernels/gather_rows.h"
 #include "sotalign/linalg/gemm.h"
 
-namespace sotalign::detail {
+namespace sotalign {
 
-/// to_i = from_index_i.
-inline void gather(Context& context, ConstMatrixF from, const int64_t* index, MatrixF to) {
+void gather_rows(Context& context, ConstMatrixF from, const int64_t* index, MatrixF to) {
   kernels::gather_rows(context.queue(), {.x = from.data,
                                          .x_stride = from.stride,
                                          .index = index,
@@ -17,18 +15,15 @@ inline void gather(Context& context, ConstMatrixF from, const int64_t* index, Ma
                                          .cols = to.cols});
 }
 
-/// Whether a gradient is written over what is there, or added to it.
-enum class Write { kOver, kAdd };
-
-/// K = A B' of unit rows, and given dK the gradients dA = dK B, dB = dK' A.
-inline void cosines(Context& context, ConstMatrixF a, ConstMatrixF b, MatrixF k) {
+void cosines(Context& context, ConstMatrixF a, ConstMatrixF b, MatrixF k) {
   gemm(context, Op::kNone, Op::kTranspose, 1.0f, a, b, 0.0f, k);
 }
-inline void cosines_backward(Context& context, ConstMatrixF a, ConstMatrixF b, ConstMatrixF dk, MatrixF da,
-                             MatrixF db, Write write = Write::kOver) {
+
+void cosines_backward(Context& context, ConstMatrixF a, ConstMatrixF b, ConstMatrixF dk, MatrixF da,
+                      MatrixF db, Write write) {
   const float beta = write == Write::kAdd ? 1.0f : 0.0f;
   gemm(context, Op::kNone, Op::kNone, 1.0f, dk, b, beta, da);
   gemm(context, Op::kTranspose, Op::kNone, 1.0f, dk, a, beta, db);
 }
 
-}  // namespace sotalign::detail
+}  // namespace sotalign

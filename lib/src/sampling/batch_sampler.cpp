@@ -1,4 +1,4 @@
-#include "sotalign/train/sampler.h"
+#include "sotalign/sampling/batch_sampler.h"
 
 #include <fmt/format.h>
 

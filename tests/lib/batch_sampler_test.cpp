@@ -1,5 +1,5 @@
 // The permutation behind the sampler, the sampler, and the gathering of its rows.
-#include "sotalign/train/sampler.h"
+#include "sotalign/sampling/batch_sampler.h"
 
 #include <gtest/gtest.h>
 
