@@ -1,7 +1,7 @@
-// Linear maps without bias, trained with SigLIP on the pairs: what the closed forms are to variance, this is
-// to the ranking itself. All of training happens on the device; one step is
+// Linear maps without bias, trained with SigLIP on the pairs: the closed forms fit variances, this fits the
+// ranking itself. All of training runs on the device; one step is
 //   F = rows(A0 Wx) / lengths, G = rows(B0 Wy) / lengths, K = F G', loss = SigLIP(K),
-// and the same way back.
+// and the backward pass.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -44,7 +44,7 @@ class Branch {
                                                                      .y_stride = centered_.cols(),
                                                                      .rows = pairs.rows,
                                                                      .cols = pairs.cols});
-    // As a linear head starts.
+    // The same spread as in a linear head.
     const double bound = 1.0 / std::sqrt(static_cast<double>(pairs.cols));
     weight_ = parameters.add({.name = fmt::format("teacher.{}", name),
                               .shape = {pairs.cols, dim},
@@ -111,7 +111,7 @@ Teacher fit_contrastive(Context& context, ConstMatrixF a, ConstMatrixF b, const 
 
   ParameterSet parameters;
   Branch x(context, a, "a", batch, dim, parameters), y(context, b, "b", batch, dim, parameters);
-  // As the heads' logits start, see train/model.cpp.
+  // The logits start like those of the heads, see train/model.cpp.
   const int scale = parameters.add_scalar("log_scale", static_cast<float>(std::log(20.0)));
   const int bias = parameters.add_scalar("bias", -10.0f);
   parameters.allocate(context);

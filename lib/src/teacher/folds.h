@@ -1,4 +1,4 @@
-// Which pairs belong together, and which of them are left out when.
+// Groups pairs that belong together and divides the groups into folds for cross-validation.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ std::vector<float> host_rows(Context& context, ConstMatrixF x);
 std::vector<int64_t> group_pairs(ConstMatrixF a, ConstMatrixF b);
 
 struct Fold {
-  std::vector<int64_t> kept, left_out;  ///< pairs; the latter in groups that are not divided
+  std::vector<int64_t> kept, left_out;  ///< pairs; no group is divided between the two
 };
 
 /// Groups in an order drawn from seed and `round`, divided into `parts` of equally many groups, +- 1.

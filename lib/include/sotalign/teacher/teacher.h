@@ -30,29 +30,29 @@ std::string to_string(TeacherKind kind);
 /// The modality that rows belong to: x is the first of the two (images), y the second (texts).
 enum class Side { kX, kY };
 
-/// Lion with a cosine schedule from learning_rate to 0, from random maps as those of linear heads. The
-/// defaults were chosen on validation pairs of flickr8k and emoji.
+/// Trains with Lion and a cosine schedule from learning_rate to 0, starting from random maps like those of
+/// linear heads. The defaults were chosen on validation pairs of flickr8k and emoji.
 struct ContrastiveOptions {
   int64_t steps = 60;
   double learning_rate = 3e-4;
   int64_t batch = 10000;  ///< pairs in a step, at most all
 };
 
-/// A number that is not given (std::nullopt, "auto" in the program) is chosen by cross-validation on the
-/// pairs; see search.h. Numbers that the kind does not know are ignored.
+/// Cross-validation on the pairs chooses every number that is left open (std::nullopt, "auto" in the
+/// program); see search.h. Each kind ignores the numbers of the others.
 struct TeacherOptions {
   TeacherKind kind = TeacherKind::kCca;
-  /// CCA: added to the eigenvalues of both covariances, whose sum is at most 1 for preprocessed rows. With 0
-  /// the directions in which the pairs do not vary are left out.
+  /// CCA: added to the eigenvalues of both covariances, whose sum is at most 1 for preprocessed rows. With 0,
+  /// directions in which the pairs do not vary are dropped.
   std::optional<double> ridge = 0.1;
   /// Columns k of Wx and Wy; 0 takes as many as the pairs determine, at most 1024. Contrastive: any number, 0
-  /// stands for 1024, and there is nothing to choose it by.
+  /// means 1024; cross-validation cannot choose it.
   std::optional<int64_t> dim = 0;
-  /// CCA: column i of Wx and Wy is multiplied by correlations[i]^correlation_power. Above 0, directions that
-  /// the pairs agree on more count more in the cosine; goes with a small ridge.
+  /// CCA: column i of Wx and Wy is multiplied by correlations[i]^correlation_power. Above 0,
+  /// directions with a higher correlation count more in the cosine; use it with a small ridge.
   std::optional<double> correlation_power = 0.0;
   ContrastiveOptions contrastive = {};
-  uint64_t seed = 0;  ///< of cross-validation's folds, and of the contrastive teacher's start and batches
+  uint64_t seed = 0;  ///< seeds cross-validation's folds, and the contrastive teacher's start and batches
 };
 
 struct Teacher {
@@ -71,8 +71,8 @@ struct Teacher {
   void project(Context& context, Side side, ConstMatrixF x, MatrixF out) const;
 };
 
-/// Row i of a [p, dx] belongs to row i of b [p, dy], both preprocessed. Numbers that are not given are chosen
-/// by search_teacher() first.
+/// Fits a teacher on pairs: row i of a [p, dx] belongs to row i of b [p, dy], both preprocessed. First calls
+/// search_teacher() if a number is left open.
 ///
 /// CCA and Procrustes: all steps in double; the peak is about three double matrices [p, d] and four
 /// [min(p, d), d], LAPACK's scratch included, d the larger of dx, dy. k is at most min(dx, dy, p - 1) and the
@@ -81,7 +81,7 @@ struct Teacher {
 ///
 /// Throws InvalidArgument for a larger options.dim, other bad options, fewer than two pairs, unequal numbers
 /// of rows, entries that are not finite, and pairs without common variation; NumericalError if the
-/// contrastive loss went wild.
+/// contrastive loss is not finite.
 Teacher fit_teacher(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options = {});
 
 }  // namespace sotalign
