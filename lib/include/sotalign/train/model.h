@@ -1,5 +1,5 @@
-// A trained alignment: what maps raw embeddings of either modality to rows whose cosines can be compared.
-// Modality x is "image", y is "text", here and in files.
+// A trained alignment: maps raw embeddings of either modality to rows whose cosines can be compared. Modality
+// x is "image" and y is "text", here and in files.
 #pragma once
 
 #include <map>
@@ -21,14 +21,16 @@ class Model {
  public:
   /// A model with heads, initialised from `seed`, and no teacher yet.
   Model(Context& context, const HeadOptions& image, const HeadOptions& text, uint64_t seed);
-  /// A model that is a teacher alone.
+  /// A model without heads, only a teacher.
   Model(Context& context, Teacher teacher);
 
-  /// Reads what save() wrote. Throws IoError that names what is missing, damaged, not finite or does not fit.
+  /// Reads a file that save() wrote. Throws IoError that names the part that is missing, damaged, not finite
+  /// or inconsistent.
   static Model load(Context& context, const std::string& path);
   /// Whether load() compared checksums: not for a file of sotalign 0.1, which has none.
   bool verified() const { return verified_; }
-  /// Weights, biases, means and teacher as a safetensors file with checksums, `notes` among its metadata.
+  /// Writes weights, biases, means and teacher to a safetensors file with checksums, and `notes` to its
+  /// metadata.
   void save(const std::string& path, const std::map<std::string, std::string>& notes = {}) const;
 
   bool has(Projection projection) const;
@@ -42,8 +44,8 @@ class Model {
 
   const Head& head(Side side) const { return heads_[side == Side::kX ? 0 : 1]; }
 
-  Preprocessing image_preprocessing, text_preprocessing;  ///< empty means: none fitted yet
-  ParameterSet parameters;  ///< 'image_head.*', 'text_head.*', 'log_scale', 'bias'; empty for a teacher alone
+  Preprocessing image_preprocessing, text_preprocessing;  ///< empty: not fitted yet
+  ParameterSet parameters;  ///< 'image_head.*', 'text_head.*', 'log_scale', 'bias'; empty without heads
   std::optional<Teacher> teacher;
 
  private:

@@ -23,17 +23,17 @@
 
 namespace sotalign {
 
-/// Raw embeddings on the host, float32; they are copied to the device and may go away afterwards.
+/// Raw embeddings on the host, float32; the trainer copies them to the device.
 struct TrainingData {
   ConstMatrixF pair_images, pair_texts;  ///< [p, dx], [p, dy], row i belongs to row i, p >= 2
-  ConstMatrixF images = {}, texts = {};  ///< unpaired, [nx, dx], [ny, dy]; empty only if the method
-                                         ///< can do without, see needs_unpaired()
+  ConstMatrixF images = {}, texts = {};  ///< unpaired, [nx, dx], [ny, dy]; may be empty only if
+                                         ///< needs_unpaired() is false
   ConstMatrixF validation_images = {},
                validation_texts = {};  ///< pairs that are not trained on; may be empty
 };
 
-/// A checksum of the shape and the rows, in their order, of each matrix, by the key of the program's option
-/// for it ("pairs_images"): what tells the data of one run from those of another.
+/// A checksum of each matrix's shape and rows, in order, under the key of the program's option for it
+/// ("pairs_images"). Checkpoints and sweeps compare them to detect other data.
 std::map<std::string, std::string> checksums_of(const TrainingData& data);
 
 /// Where the weights of the heads start.
@@ -83,16 +83,16 @@ struct TrainOptions {
   uint64_t seed = 0;
 };
 
-/// As what these options train: SOTAlign with klot_weight 0 is SAIL.
+/// The method that these options amount to: SOTAlign with klot_weight 0 is SAIL.
 Method effective_method(const TrainOptions& options);
 
-/// What a method adds to SigLIP: the loss has weight * value of it.
+/// A term that a method adds to SigLIP: weight * value joins the loss.
 struct TermValue {
   std::string name;
   double value = 0, weight = 0;
 };
 
-/// Of one step; the loss is that of the weights before the step.
+/// Metrics of one step, computed with the weights before its update.
 struct StepMetrics {
   int64_t step = 0;  ///< counted from 1
   double loss = 0, siglip = 0;
@@ -102,11 +102,11 @@ struct StepMetrics {
   std::vector<TermValue> terms = {};                          ///< of other methods
 };
 
-/// Throws InvalidArgument for all that Trainer would refuse, but for what shows only as the teacher is
-/// fitted. Takes no time, so that many options can be checked before the first of them are trained with.
+/// Throws InvalidArgument for everything that Trainer would refuse, except errors that only fitting the
+/// teacher reveals. Takes no time, so a sweep can check all its runs before it trains the first.
 void check_training(Context& context, const TrainingData& data, const TrainOptions& options);
 
-/// What a checkpoint says besides the state that it restores.
+/// What a checkpoint holds besides the state that it restores.
 struct CheckpointInfo {
   /// Whether checksums of the file and of the data were compared: not for a file of sotalign 0.1, which has
   /// none and tells data apart by their shapes and column means alone.
@@ -123,7 +123,7 @@ class UnpairedRows;  // and on which unpaired rows
 class Trainer {
  public:
   /// Preprocesses the data, fits the teacher and initialises the heads. Throws InvalidArgument for data and
-  /// options that do not fit. The context outlives the trainer.
+  /// options that do not fit. The context must outlive the trainer.
   Trainer(Context& context, const TrainingData& data, const TrainOptions& options);
   ~Trainer();
   Trainer(Trainer&&) noexcept;
@@ -131,10 +131,10 @@ class Trainer {
   int64_t steps_done() const { return step_; }
   bool finished() const { return step_ >= options_.steps; }
 
-  /// One step; allocates nothing after the first, and waits for nothing unless KLOT's affinities come in
-  /// strips (see StreamedKlot).
+  /// One step. Allocates only in the first step, and waits only if KLOT computes its affinities in strips
+  /// (see StreamedKlot).
   void train_step();
-  /// Of the last step; waits for it.
+  /// Metrics of the last step; waits for it.
   StepMetrics metrics() const;
 
   bool has_validation() const { return validation_images_.rows() > 0; }
@@ -150,17 +150,17 @@ class Trainer {
   void restore_best();
 
   /// Everything that the remaining steps depend on besides data and options, a fingerprint of these, and
-  /// `notes` of the caller. Throws NumericalError, and leaves an older file as it is, if a number is not
+  /// `notes` of the caller. Throws NumericalError, and keeps an older file, if a number is not
   /// finite.
   void save_checkpoint(const std::string& path, const std::map<std::string, std::string>& notes = {});
-  /// Continues bit for bit. Throws IoError, and leaves the trainer as it is, for a damaged file and for one
-  /// of a trainer with other options or data; the rows and their order count.
+  /// Continues bit for bit. Throws IoError, and does not change the trainer, for a damaged file and for a
+  /// file of a trainer with other options or other rows, or the same rows in another order.
   CheckpointInfo load_checkpoint(const std::string& path);
 
   /// How KLOT's affinities are held, and why; none without KLOT.
   const std::optional<KlotMemoryPlan>& klot_memory() const { return klot_memory_; }
 
-  /// What was tried for the teacher's open numbers; none if all were given.
+  /// The search for the teacher's open numbers; none if all were given.
   const std::optional<TeacherSearch>& teacher_search() const { return teacher_search_; }
 
   /// As given, with `teacher`, `initialization`, `dim` and `klot_memory` resolved.
