@@ -1,5 +1,5 @@
 // sotalign: aligns the embeddings of two frozen encoders with few pairs and many unpaired examples.
-// This file finds the command, runs it, and turns every failure into one line on standard error and exit
+// This file finds the command, runs it, and reports any failure as one line on standard error with exit
 // code 2.
 #include <fmt/format.h>
 #include <unistd.h>
@@ -37,40 +37,41 @@ struct Command {
 };
 
 constexpr Command kCommands[] = {
-    {"demo", "Train on the emoji that come with this program and show what it finds", app::add_demo,
+    {"demo", "Train on the emoji data that ships with sotalign and show the results", app::add_demo,
      "sotalign demo --out emoji"},
-    {"train", "Train an alignment from pairs and unpaired embeddings", app::add_train,
+    {"train", "Train an alignment on paired and unpaired embeddings", app::add_train,
      "sotalign train --pairs-images pi.npy --pairs-texts pt.npy --images i.npy --texts t.npy --out run"},
-    {"sweep", "Train with many values of some options and keep the best model", app::add_sweep,
+    {"sweep", "Train over a grid or random draws of options and keep the best model", app::add_sweep,
      "sotalign sweep --config train.json --vary klot_weight=0,3,10,30,100 --out sweep"},
-    {"compare", "Teacher, SAIL and SOTAlign, or another method, on embeddings whose pairs are known",
+    {"compare", "Compare the teacher, SAIL and SOTAlign (or another method) on fully paired embeddings",
      app::add_compare, "sotalign compare --images i.npy --texts t.npy --pairs 500 --test 400 --seeds 0,1,2"},
-    {"study", "The paper's comparisons on embeddings whose pairs are known: tuned, tabled, plotted",
+    {"study", "Run the paper's comparisons on fully paired embeddings, with tuning, tables and plots",
      app::add_study, "sotalign study --images i.npy --texts t.npy --out study"},
-    {"embed", "Map embeddings to the shared space of a model", app::add_embed,
+    {"embed", "Project embeddings into a model's shared space", app::add_embed,
      "sotalign embed --model run/model.safetensors --side image --input new.npy --output new_shared.npy"},
-    {"eval", "Cross-modal retrieval of a model, or of rows that are already in one space", app::add_eval,
+    {"eval", "Evaluate cross-modal retrieval of a model, or of rows already in one space", app::add_eval,
      "sotalign eval --model run/model.safetensors --images test_i.npy --texts test_t.npy"},
-    {"zeroshot", "Zero-shot classification of images by texts that describe the classes", app::add_zeroshot,
+    {"zeroshot", "Classify images zero-shot, by texts that describe the classes", app::add_zeroshot,
      "sotalign zeroshot --model run/model.safetensors --images i.npy --labels labels.npy --prompts p.npy "
      "--prompt-classes classes.npy"},
-    {"similarity", "Mutual nearest neighbours and CKA of two embeddings of the same things",
+    {"similarity", "Measure mutual k-NN and CKA between two embeddings of the same items",
      app::add_similarity, "sotalign similarity --x images.npy --y texts.npy --k 10"},
-    {"shift", "Distance between two data sets: spherical sliced Wasserstein", app::add_shift,
+    {"shift", "Measure the spherical sliced Wasserstein distance between two data sets", app::add_shift,
      "sotalign shift --images i.npy --texts t.npy --other-images test_i.npy --other-texts test_t.npy"},
-    {"teacher", "Fit the linear teacher alone", app::add_teacher,
+    {"teacher", "Fit only the linear teacher", app::add_teacher,
      "sotalign teacher --pairs-images pi.npy --pairs-texts pt.npy --out teacher.safetensors"},
-    {"klot", "KLOT divergence of two affinities, and its gradient", app::add_klot,
+    {"klot", "Compute the KLOT divergence between two affinities, and its gradient", app::add_klot,
      "sotalign klot --student K.npy --teacher Kt.npy --gradient grad.npy"},
-    {"divergence", "KLOT, InfoNCE or CKA of two affinities, and its gradient", app::add_divergence,
+    {"divergence", "Compute KLOT, InfoNCE or CKA between two affinities, and its gradient",
+     app::add_divergence,
      "sotalign divergence --kind infonce --student K.npy --teacher Kt.npy --gradient grad.npy"},
-    {"sinkhorn", "Entropic optimal transport of an affinity", app::add_sinkhorn,
+    {"sinkhorn", "Solve entropic optimal transport for one affinity", app::add_sinkhorn,
      "sotalign sinkhorn --affinity K.npy --epsilon 0.05 --plan plan.npy"},
-    {"info", "This program and machine, or what a file holds", app::add_info,
+    {"info", "Describe this program and machine, or the contents of a file", app::add_info,
      "sotalign info run/model.safetensors"},
 };
 
-/// Messages of this program are one line each, whatever file name or library text they quote.
+/// Keeps an error on one line, whatever file name or library text it quotes.
 std::string one_line(std::string text) {
   while (!text.empty() && text.back() == '\n') text.pop_back();
   for (char& c : text)
@@ -78,7 +79,7 @@ std::string one_line(std::string text) {
   return text;
 }
 
-/// What CLI11 says about a word that it does not know, with the nearest word that it does.
+/// The error for a word that CLI11 does not know; names the nearest known word.
 std::string unknown_word(const CLI::App& program, const CLI::App* command) {
   const std::string word = program.remaining(true).front();
   std::vector<std::string> known;
@@ -97,7 +98,7 @@ int run(int argc, char** argv, std::string& name) {
   CLI::App program("Aligns the embeddings of two frozen encoders with few pairs and many unpaired examples.",
                    "sotalign");
   program.set_version_flag("--version", std::string("sotalign ") + SOTALIGN_VERSION);
-  program.footer("sotalign COMMAND --help tells more. A first look: sotalign demo");
+  program.footer("sotalign COMMAND --help lists the options of a command. To get started: sotalign demo");
   program.get_formatter()->column_width(34);
 
   CLI::App* chosen = nullptr;
@@ -120,17 +121,16 @@ int run(int argc, char** argv, std::string& name) {
   }
   if (!action)
     throw InvalidArgument(
-        "expected a command; 'sotalign --help' lists them, 'sotalign demo' is a first look");
+        "expected a command, found none; 'sotalign --help' lists them, 'sotalign demo' gets you started");
   app::start_default_threads();
   app::catch_bus_errors(name.c_str());
   return action();
 }
 
-/// OpenMP threads spin while they wait for each other, for seconds unless told otherwise before the program
-/// starts. Where something else runs on the same cores that costs several times the run time; not to spin at
-/// all costs as much where nothing does, as threads that sleep take longer to wake than a small iteration
-/// lasts. So, unless the user has chosen, the program starts itself again with a few microseconds of
-/// spinning; if that fails, it goes on as it is.
+/// OpenMP threads spin at barriers, by default for seconds, and libgomp reads its setting before main(). When
+/// other processes share the cores, spinning multiplies the run time. Never spinning is as costly on an idle
+/// machine, because waking a thread takes longer than a small iteration. So, unless the user has set a
+/// policy, the program restarts itself with a few microseconds of spinning; if that fails, it carries on.
 void wait_briefly(char** argv) {
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   if (setenv("GOMP_SPINCOUNT", "1000", 1) == 0) execv("/proc/self/exe", argv);
@@ -141,24 +141,24 @@ void wait_briefly(char** argv) {
 int main(int argc, char** argv) {
   if (!app::open_closed_streams()) return kFailure;
   wait_briefly(argv);
-  // A file beyond the user's limit shall be a write that fails, with a message, and not a signal.
+  // Beyond the file size limit (ulimit -f) a write should fail with a message, not raise a signal.
   std::signal(SIGXFSZ, SIG_IGN);
   std::string name = "sotalign", message;
   try {
     const int code = run(argc, argv, name);
     app::show_notes();
-    if (!app::lost_output().empty()) return code;  // it has been said
-    // Output that could not be written, to a full disk for instance, is a failure.
+    if (!app::lost_output().empty()) return code;  // already reported
+    // Output that cannot be written, for example to a full disk, is a failure.
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return code;
     message = fmt::format("cannot write to standard output: {}", std::strerror(errno));
   } catch (const std::bad_alloc&) {
     message = "out of memory";
-  } catch (const std::length_error&) {  // more than any memory could hold
+  } catch (const std::length_error&) {  // a size beyond any memory
     message = "out of memory";
   } catch (const std::exception& error) {
     message = error.what();
   }
-  // Where standard error, too, cannot be written there is nobody to tell.
+  // If standard error cannot be written either, nobody can be told.
   std::fputs(fmt::format("{}: {}\n", name, one_line(message)).c_str(), stderr);
   return kFailure;
 }

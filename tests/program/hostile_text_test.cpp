@@ -57,6 +57,38 @@ class HostileText : public ::testing::Test {
   TrainingFiles files;
 };
 
+/// Damages the results of a finished sweep or study, OUT/COMMAND.json with OUT equal to COMMAND.
+class HostileResults : public HostileText {
+ protected:
+  void start(const std::string& command) {
+    command_ = command;
+    text_ = read_file(file());
+  }
+  std::string file() const { return path(command_ + "/" + command_ + ".json"); }
+  const std::string& text() const { return text_; }
+  std::vector<std::string> resume() const { return {command_, "--out", path(command_), "--resume"}; }
+
+  void refused(const std::string& damaged, const std::vector<std::string>& parts) {
+    write_file(file(), damaged);
+    std::vector<std::string> named = parts;
+    named.push_back(file());
+    expect_refused(resume(), named);
+  }
+  void changed(const std::function<void(Json&)>& change, const std::vector<std::string>& parts) {
+    Json json = Json::parse(text_);
+    json.erase("checksum");  // as sotalign 0.1 wrote it; with a checksum the change would be found first
+    change(json);
+    refused(json.dump(), parts);
+  }
+  void expect_resumed() {
+    write_file(file(), text_);
+    EXPECT_EQ(run_program(resume()).exit_code, 0);
+  }
+
+ private:
+  std::string command_, text_;
+};
+
 TEST_F(HostileText, ConfigurationsThatAreNoOrdinaryFiles) {
   ASSERT_EQ(mkfifo(path("fifo").c_str(), 0600), 0);
   fs::create_directory(path("directory"));
@@ -132,7 +164,7 @@ TEST_F(HostileText, MetricsOfARunThatIsContinued) {
   EXPECT_TRUE(read_file(path("run/metrics.jsonl")).starts_with(metrics));
 }
 
-TEST_F(HostileText, DamagedSweeps) {
+TEST_F(HostileResults, DamagedSweeps) {
   const std::vector<std::string> options = {"--steps",
                                             "2",
                                             "--vary",
@@ -143,22 +175,10 @@ TEST_F(HostileText, DamagedSweeps) {
                                             "--test-texts",
                                             path("val_texts.npy")};
   ASSERT_EQ(files.command("sweep", "sweep", options).exit_code, 0);
-  const std::string text = read_file(path("sweep/sweep.json"));
-  const auto refused = [&](const std::string& damaged, const std::vector<std::string>& parts) {
-    write_file(path("sweep/sweep.json"), damaged);
-    std::vector<std::string> named = parts;
-    named.push_back(path("sweep/sweep.json"));
-    expect_refused({"sweep", "--out", path("sweep"), "--resume"}, named);
-  };
-  const auto changed = [&](const std::function<void(Json&)>& change, const std::vector<std::string>& parts) {
-    Json json = Json::parse(text);
-    json.erase("checksum");  // as sotalign 0.1 wrote it: the change is not found before it is read
-    change(json);
-    refused(json.dump(), parts);
-  };
-  refused(text.substr(0, text.size() / 2), {"syntax error"});
+  start("sweep");
+  refused(text().substr(0, text().size() / 2), {"syntax error"});
   refused("", {"line 1"});
-  refused("{\"runs\": [], " + text.substr(1), {"'runs' twice"});
+  refused("{\"runs\": [], " + text().substr(1), {"'runs' twice"});
   for (const char* key : {"options", "runs"}) {
     changed([&](Json& j) { j.erase(key); }, {key, "found none"});
     changed([&](Json& j) { j[key] = 3; }, {key, "found 3"});
@@ -176,11 +196,10 @@ TEST_F(HostileText, DamagedSweeps) {
   changed([](Json& j) { j["runs"][1]["validation"]["image_to_text"]["r1"] = 7; },
           {"r1", "0 to 1", "found 7"});
   changed([](Json& j) { j["test"].erase("model"); }, {"test", "'model'"});
-  write_file(path("sweep/sweep.json"), text);
-  EXPECT_EQ(run_program({"sweep", "--out", path("sweep"), "--resume"}).exit_code, 0);
+  expect_resumed();
 }
 
-TEST_F(HostileText, DamagedStudies) {
+TEST_F(HostileResults, DamagedStudies) {
   write_file(path("plan.json"),
              R"({"set": {"steps": 2}, "methods": [{"name": "SAIL", "set": {"method": "sail"}}],
     "sections": {"shift": {"pairs": 10, "method": "SAIL", "without": "SAIL", "pools": ["same"]}}})");
@@ -190,20 +209,8 @@ TEST_F(HostileText, DamagedStudies) {
                          "shift", "--seeds", "0", "--out", path("study"), "--quiet"})
                 .exit_code,
             0);
-  const std::string text = read_file(path("study/study.json"));
-  const auto refused = [&](const std::string& damaged, const std::vector<std::string>& parts) {
-    write_file(path("study/study.json"), damaged);
-    std::vector<std::string> named = parts;
-    named.push_back(path("study/study.json"));
-    expect_refused({"study", "--out", path("study"), "--resume"}, named);
-  };
-  const auto changed = [&](const std::function<void(Json&)>& change, const std::vector<std::string>& parts) {
-    Json json = Json::parse(text);
-    json.erase("checksum");  // as sotalign 0.1 wrote it: the change is not found before it is read
-    change(json);
-    refused(json.dump(), parts);
-  };
-  refused(text.substr(0, text.size() / 2), {"syntax error"});
+  start("study");
+  refused(text().substr(0, text().size() / 2), {"syntax error"});
   refused("[]", {"runs of a study"});
   changed([](Json& j) { j.erase("runs"); }, {"runs of a study"});
   changed([](Json& j) { j["runs"] = 3; }, {"runs of a study"});
@@ -216,8 +223,7 @@ TEST_F(HostileText, DamagedStudies) {
   for (const char* key : {"setting", "measured", "pairs", "unpaired", "seed", "role"})
     changed([&](Json& j) { j["runs"][0]["key"].erase(key); }, {"entry 0", key, "found none"});
   changed([](Json& j) { j["fingerprint"] = std::string(59, 'x') + "éé"; }, {"fingerprint", "..."});
-  write_file(path("study/study.json"), text);
-  EXPECT_EQ(run_program({"study", "--out", path("study"), "--resume", "--quiet"}).exit_code, 0);
+  expect_resumed();
 }
 
 TEST_F(HostileText, PathsThatAreNotUtf8) {

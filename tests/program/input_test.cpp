@@ -290,7 +290,7 @@ TEST_F(ProgramInput, Weights) {
 TEST_F(ProgramInput, OutputThatCannotBeWritten) {
   ASSERT_TRUE(std::filesystem::create_directory(path("there")));
   write_file(path("there/notes.txt"), "mine");
-  expect_train_refused({"--out", path("there")}, {path("there"), "is empty", "notes.txt"});
+  expect_train_refused({"--out", path("there")}, {path("there"), "empty directory", "notes.txt"});
   expect_train_refused({"--out", path("images.npy")}, {"exist"});
   expect_train_refused({"--out", path("images.npy/run")}, {path("images.npy/run"), "expected a directory"});
   expect_train_refused({"--out", "/proc/run"}, {"/proc/run"});

@@ -186,7 +186,7 @@ TEST_F(InterruptionProgram, MoreThreadsThanCoresOnlyIfForced) {
   const ProgramResult capped = device("capped", {"--threads", many});
   EXPECT_EQ(capped.exit_code, 0);
   EXPECT_CONTAINS(capped.out, "device    cpu, " + cores + " thread");
-  expect_line(capped.err, {many + " threads asked for, " + cores + " used", "--force-threads"});
+  expect_line(capped.err, {many + " threads requested, " + cores + " used", "--force-threads"});
   using Json = nlohmann::json;
   EXPECT_EQ(Json::parse(read_file(path("capped/config.json")))["threads"], std::stoi(many));
   EXPECT_EQ(Json::parse(read_file(path("capped/summary.json")))["threads"], std::stoi(cores));
@@ -201,7 +201,7 @@ TEST_F(InterruptionProgram, MoreThreadsThanCoresOnlyIfForced) {
 
   const ProgramResult environment = run_shell(
       files, "OMP_NUM_THREADS=" + many + " \"$S\" train " + kTrainingOptions + "--steps 1 --out environment");
-  expect_line(environment.err, {many + " threads asked for"});
+  expect_line(environment.err, {many + " threads requested"});
   const ProgramResult quiet = device("quiet", {"--threads", many, "--quiet"});
   EXPECT_EQ(quiet.err + quiet.out, "");
 }

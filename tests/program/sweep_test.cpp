@@ -248,7 +248,7 @@ TEST_F(SweepProgram, ResumeRefusesOtherOptions) {
   write_file(path("out/sweep.json"), "{\"runs\": []}");
   const ProgramResult broken = run_program({"sweep", "--out", path("out"), "--resume"});
   EXPECT_EQ(broken.exit_code, 2);
-  EXPECT_CONTAINS(broken.err, "expected what sotalign sweep writes");
+  EXPECT_CONTAINS(broken.err, "expected a sweep.json with the key 'options'");
 }
 
 TEST_F(SweepProgram, InterruptedSweepCanBeResumed) {
@@ -385,8 +385,8 @@ TEST_F(SweepProgram, BadInputIsRefusedBeforeAnythingIsDone) {
       {"validate_every=-1", "validate_every"},
       {"dim=-1", "dim -1"},
       {"learning_rate=nan", "learning_rate"},
-      {"device=cpu,cuda", "device is not an option of the training"},
-      {"images=a.npy,b.npy", "images is not an option of the training"}};
+      {"device=cpu,cuda", "device is not a training option"},
+      {"images=a.npy,b.npy", "images is not a training option"}};
   for (const auto& [value, part] : values) {
     SCOPED_TRACE(value);
     expect_refused({"--vary", value}, {part});

@@ -1,9 +1,9 @@
-// OpenBLAS maps a buffer of 128 MiB for each of its threads when it is loaded, before main(), and tries again
-// without end where that fails. So a process that may map little (ulimit -v) would hang without a word. The
-// loader calls what is in .preinit_array before the constructors of the libraries: there this file tries
-// whether the buffers can be had, and ends the process with one line if they cannot.
+// When OpenBLAS is loaded, before main(), it maps a buffer of 128 MiB for each of its threads, and retries
+// forever if that fails. A process with a small address space limit (ulimit -v) would hang silently. The
+// loader calls the functions in .preinit_array before the constructors of the libraries. The function here
+// tests whether the buffers can be mapped, and ends the process with one line if they cannot.
 //
-// AddressSanitizer initialises itself no earlier, and takes more memory than any limit allows.
+// Not with AddressSanitizer: it is not initialised yet at that point, and it maps more than any limit allows.
 #ifndef __SANITIZE_ADDRESS__
 #include <sys/mman.h>
 #include <unistd.h>
@@ -16,10 +16,10 @@
 namespace {
 
 constexpr size_t kBufferBytes = size_t{128} << 20;
-constexpr size_t kRoomBytes = size_t{4} << 20;  // for what the constructors before that of OpenBLAS allocate
-constexpr long kMostThreads = 64;               // of Debian's OpenBLAS
+constexpr size_t kRoomBytes = size_t{4} << 20;  // for allocations of constructors that run before OpenBLAS's
+constexpr long kMostThreads = 64;               // the limit of Debian's OpenBLAS
 
-/// OpenBLAS takes as many threads as the machine has processors, or fewer if OMP_NUM_THREADS says so.
+/// OpenBLAS uses as many threads as the machine has processors, or fewer if OMP_NUM_THREADS says so.
 long blas_threads(char** environment) {
   long threads = std::clamp(sysconf(_SC_NPROCESSORS_CONF), 1L, kMostThreads);
   constexpr char kName[] = "OMP_NUM_THREADS=";
@@ -35,7 +35,7 @@ void* map(size_t bytes) {
   return mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 }
 
-// No library has been initialised when this runs: it allocates nothing and does not use the C++ library.
+// Runs before any library is initialised: must not allocate or use the C++ library.
 void check_memory(int, char**, char** environment) {
   const long threads = blas_threads(environment);
   void* buffers[kMostThreads];
@@ -49,8 +49,7 @@ void check_memory(int, char**, char** environment) {
   char line[256];
   const int length = std::snprintf(line, sizeof line,
                                    "sotalign: out of memory: OpenBLAS needs %ld MiB of address space for %ld "
-                                   "threads, which this process may "
-                                   "not map; with fewer in OMP_NUM_THREADS it needs less\n",
+                                   "threads, more than this process may map; set a smaller OMP_NUM_THREADS\n",
                                    threads * static_cast<long>(kBufferBytes >> 20), threads);
   if (write(STDERR_FILENO, line, static_cast<size_t>(length)) < 0) _exit(2);
   _exit(2);

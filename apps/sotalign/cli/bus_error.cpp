@@ -15,17 +15,17 @@ const char* command_name = "sotalign";
 
 void say(const char* text) {
   const ssize_t written = write(STDERR_FILENO, text, std::strlen(text));
-  static_cast<void>(written);  // there is nobody else to tell
+  static_cast<void>(written);  // nobody else can be told
 }
 
-// Calls only what may be called in a signal handler.
+// Calls only async-signal-safe functions.
 void on_bus_error(int, siginfo_t* info, void*) {
   constexpr int kFailure = 2;
   const char* path = mapped_file_at(info->si_addr);
   say(command_name);
   say(": ");
   say(path != nullptr ? path : "a mapped file");
-  say(": the file was shortened, or became unreadable, while it was in use\n");
+  say(": the file was shortened or became unreadable while it was in use\n");
   _exit(kFailure);
 }
 

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The file itself, of "file.safetensors:TENSOR" too.
+/// The path of the file itself: drops ":TENSOR" from "file.safetensors:TENSOR".
 std::string file_of(const std::string& path) {
   constexpr std::string_view kSeparator = ".safetensors:";
   std::error_code ignored;

@@ -1,4 +1,4 @@
-// The files that a command reads and writes, as its options name them.
+// The files that a command's options name for reading and writing.
 #pragma once
 
 #include <string>
@@ -10,13 +10,13 @@ class FileOptions {
  public:
   enum class Use { kInput, kOutput };
 
-  /// `path` is read when check() is called, and outlives this.
+  /// check() reads `path`, which must outlive this object.
   void add(const std::string& flag, const std::string* path, Use use) {
     options_.push_back({flag, path, use});
   }
 
-  /// Throws InvalidArgument for an output that is the same file as an input or another output, whatever
-  /// their names: it would be replaced before or after it is needed.
+  /// Throws InvalidArgument if an output is the same file as an input or another output, by whatever name:
+  /// one would overwrite the other.
   void check() const;
 
  private:

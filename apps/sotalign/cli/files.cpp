@@ -20,7 +20,7 @@ namespace {
 
 constexpr size_t kMostTextBytes = size_t{64} << 20;
 
-/// A regular file that is open for reading. Anything else could keep the program waiting.
+/// A regular file, open for reading. Anything else could block the program.
 class RegularFile {
  public:
   // Without O_NONBLOCK, opening a named pipe would wait for a writer.
@@ -41,11 +41,11 @@ class RegularFile {
   RegularFile(const RegularFile&) = delete;
   RegularFile& operator=(const RegularFile&) = delete;
 
-  /// Up to `most` bytes; fewer if the file ends before.
+  /// Up to `most` bytes; fewer if the file is shorter.
   std::string read_up_to(size_t most) const {
     std::string text;
     std::vector<char> chunk(1 << 16);
-    while (text.size() < most) {  // the size of files in /proc says nothing
+    while (text.size() < most) {  // files in /proc report no size
       const ssize_t bytes = read(fd_, chunk.data(), std::min(chunk.size(), most - text.size()));
       if (bytes < 0 && errno == EINTR) continue;
       if (bytes < 0) fail_as_told();

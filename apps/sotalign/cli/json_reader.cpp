@@ -52,7 +52,7 @@ std::string as_string(const Json& value, const std::string& where) {
 }
 
 int64_t as_count(const Json& value, const std::string& where, int64_t least) {
-  constexpr int64_t kMost = int64_t{1} << 40;  // sums of a few of them are no concern
+  constexpr int64_t kMost = int64_t{1} << 40;  // sums of a few cannot overflow
   if (!value.is_number_integer() || value < least)
     expected_but_found(where, fmt::format("an integer >= {}", least), value);
   if (value > kMost) expected_but_found(where, fmt::format("an integer of at most {}", kMost), value);
@@ -75,7 +75,7 @@ double JsonReader::number(const std::string& key, double least, double most) con
 }
 
 const Json& JsonReader::list(const std::string& key) const {
-  constexpr size_t kMost = 100;  // nobody writes more, and all their combinations are computed
+  constexpr size_t kMost = 100;  // nobody needs more, and all combinations are computed
   const Json& value = at(key);
   if (!value.is_array() || value.empty()) expected_but_found(where(key), "a list that is not empty", value);
   if (value.size() > kMost)

@@ -1,5 +1,4 @@
-// Strict reading of JSON that users write: whatever is not understood is a mistake, and the message says
-// where.
+// Strict reading of JSON that users write: anything unknown is an error, and the message says where it is.
 #pragma once
 
 #include <cstdint>
@@ -9,21 +8,21 @@
 
 namespace sotalign::app {
 
-/// The longest that a computation can have taken: three centuries.
+/// No computation takes longer than three centuries.
 constexpr double kMostSeconds = 1e10;
 
 /// Throws InvalidArgument "WHERE: expected EXPECTED, found FOUND".
 [[noreturn]] void expected_but_found(const std::string& where, const std::string& expected,
                                      const nlohmann::ordered_json& found);
 
-/// A JSON object, read key by key; it outlives the reader. Every function throws InvalidArgument, whose
-/// message begins with `where`, for what is not there or is of another type.
+/// Reads a JSON object, which must outlive the reader, key by key. Every function throws InvalidArgument,
+/// with `where` in front, for a missing key or a value of another type.
 class JsonReader {
  public:
   using Json = nlohmann::ordered_json;
 
   JsonReader(const Json& json, std::string where);
-  /// `keys` are those that the object may have.
+  /// `keys`: all keys that the object may have.
   JsonReader(const Json& json, std::string where, const std::vector<std::string>& keys);
 
   const std::string& where() const { return where_; }
@@ -31,7 +30,7 @@ class JsonReader {
 
   bool has(const std::string& key) const { return json_.contains(key); }
   const Json& at(const std::string& key) const;
-  /// Not empty, and without control characters.
+  /// A string that is not empty and has no control characters.
   std::string text(const std::string& key) const;
   int64_t count(const std::string& key, int64_t least) const;
   double number(const std::string& key, double least, double most) const;
@@ -39,12 +38,11 @@ class JsonReader {
   const Json& list(const std::string& key) const;
   std::vector<int64_t> counts(const std::string& key, int64_t least) const;
   std::vector<std::string> texts(const std::string& key) const;
-  /// These may be empty. Strings have no NUL, as the system's functions would take a path with one for a
-  /// shorter one.
+  /// These may be empty. Strings with NUL are rejected, because system calls would cut a path there.
   std::string string(const std::string& key) const;
   std::vector<std::string> strings(const std::string& key) const;
   uint64_t seed(const std::string& key) const;
-  /// An object; empty if there is no such key.
+  /// The object at a key; empty without that key.
   Json object(const std::string& key) const;
 
  private:

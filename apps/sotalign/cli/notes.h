@@ -1,14 +1,14 @@
-// Notes on standard error about what a user may want to know of a command that goes on all the same.
+// Notes on standard error: things a user may want to know that do not stop the command.
 #pragma once
 
 #include <string>
 
 namespace sotalign::app {
 
-/// Keeps "note: TEXT" until show_notes(). A command that is refused shows none: its error is one line.
+/// Keeps "note: TEXT" until show_notes(). A command that fails early prints only its error, in one line.
 void note(const std::string& text);
 
-/// Once a command has begun to say what it does, or has ended well.
+/// Prints the notes. Called when a command starts to print, or ends successfully.
 void show_notes();
 
 }  // namespace sotalign::app

@@ -12,8 +12,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// nlohmann's own builder looks for each key among all in front of it, which takes quadratic time in an
-/// object of many keys. Here it is known that no key comes twice.
+/// nlohmann's own builder compares each key with all keys before it: quadratic time for objects with many
+/// keys. Here check_json_text() has already excluded duplicate keys.
 // NOLINTNEXTLINE(bugprone-exception-escape): the JSON value null, unlike others, is made without an exception
 class Builder final : public Json::json_sax_t {
  public:
@@ -38,7 +38,7 @@ class Builder final : public Json::json_sax_t {
   bool parse_error(size_t, const std::string&, const Json::exception&) override { return false; }
 
  private:
-  /// Where the next value belongs.
+  /// The place of the next value.
   Json& place() {
     if (open_.empty()) return root_;
     if (open_.back()->is_object()) return open_.back()->get_ref<Json::object_t&>().back().second;
@@ -60,7 +60,7 @@ class Builder final : public Json::json_sax_t {
   }
 
   Json root_;
-  std::vector<Json*> open_;  // lists and objects; the last one receives what follows
+  std::vector<Json*> open_;  // the lists and objects still open; the innermost is last
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// JSON from outside, for everything that the program reads.
+// Parses all JSON that the program reads.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -6,11 +6,10 @@
 
 namespace sotalign::app {
 
-/// The value in `text`. Throws IoError whose message begins with `where` for everything that
-/// check_json_text() refuses.
+/// The value in `text`. Throws IoError, with `where` in front, for everything that check_json_text() rejects.
 nlohmann::ordered_json parse_json(const std::string& text, const std::string& where);
 
-/// The same of a file, as read_text() reads it. Messages name the file.
+/// The same for a file, read by read_text(). Messages name the file.
 nlohmann::ordered_json read_json(const std::string& path);
 
 }  // namespace sotalign::app

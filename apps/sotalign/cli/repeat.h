@@ -1,5 +1,5 @@
-// Doing a computation several times and timing each, for benchmarks: without the start of the program and the
-// reading of files, which a clock around the process would see as well.
+// Repeats a computation and times each repetition, for benchmarks. Unlike timing the whole process, this
+// leaves out program start and file reading.
 #pragma once
 
 #include <fmt/format.h>
@@ -16,7 +16,7 @@ namespace sotalign::app {
 
 inline void add_repeat_option(OptionTable& table, int64_t& times) {
   constexpr int64_t kMost = 1'000'000;
-  table.add("repeat", AtMost{&times, kMost}, "Do it this often, for timing; seconds is the median",
+  table.add("repeat", AtMost{&times, kMost}, "Repeat the computation for timing; \"seconds\" is the median",
             Role::kMachine);
 }
 
@@ -24,7 +24,7 @@ inline void check_repeat(int64_t times) {
   if (times < 1) throw InvalidArgument(fmt::format("--repeat: expected an integer >= 1, found {}", times));
 }
 
-/// The seconds that each call takes. `run` waits for what it queues.
+/// The seconds that each call takes. `run` must synchronize with the device.
 template <class Run>
 std::vector<double> time_repeats(int64_t times, Run&& run) {
   std::vector<double> seconds;
@@ -36,7 +36,7 @@ std::vector<double> time_repeats(int64_t times, Run&& run) {
   return seconds;
 }
 
-/// "seconds", the median, and where there are several "repeats", in their order.
+/// Adds "seconds", the median, and for several repetitions "repeats", the seconds of each in order.
 inline void add_seconds(nlohmann::ordered_json& json, std::vector<double> seconds) {
   const bool several = seconds.size() > 1;
   const nlohmann::ordered_json all = seconds;

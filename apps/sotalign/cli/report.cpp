@@ -134,7 +134,7 @@ std::string search_table(const TeacherSearch& search) {
   if (search.candidates.empty()) return text;
   text +=
       fmt::format("\n  {:>9}  {:>10}  {:>5}  {:>7}  {:>5}", "ridge", "dimensions", "power", "MeanR@1", "MRR");
-  // Candidates with one ridge follow each other.
+  // Candidates with the same ridge are adjacent.
   const std::vector<TeacherCandidate>& all = search.candidates;
   for (auto first = all.begin(); first != all.end();) {
     const auto last = std::find_if(first, all.end(), [&](const auto& c) { return c.ridge != first->ridge; });

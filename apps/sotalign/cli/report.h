@@ -14,7 +14,7 @@ namespace sotalign::app {
 
 nlohmann::ordered_json to_json(const SinkhornResult& result);
 nlohmann::ordered_json to_json(const RetrievalResult& result);
-/// The inverse. Throws InvalidArgument, whose message begins with `where`, for what to_json() does not write.
+/// The inverse. Throws InvalidArgument, with `where` in front, for anything that to_json() does not write.
 RetrievalResult retrieval_of_json(const nlohmann::ordered_json& json, const std::string& where);
 nlohmann::ordered_json to_json(const ZeroShotResult& result);
 nlohmann::ordered_json to_json(const StepMetrics& metrics);
@@ -28,20 +28,20 @@ struct RetrievalRow {
   double seconds = -1;  ///< negative: not shown
 };
 
-/// Recalls in percent, one line for each row.
+/// A table of recalls in percent, one line per row.
 std::string retrieval_table(const std::vector<RetrievalRow>& rows);
 
-/// What was open and what was chosen, and every candidate.
+/// What was left to the search, what it chose, and every candidate.
 nlohmann::ordered_json to_json(const TeacherSearch& search, const TeacherOptions& asked);
 
-/// The reason and, for each ridge that was tried, the best candidate with it; recalls in percent. Ends
-/// without a new line.
+/// The reason for the choice and, for each ridge tried, its best candidate; recalls in percent. Ends
+/// without a newline.
 std::string search_table(const TeacherSearch& search);
 
-/// The method with what it weighs: "SOTAlign, klot weight 30".
+/// The method with its weights: "SOTAlign, klot weight 30".
 std::string describe(const TrainOptions& options);
 
-/// For model and demonstration: the teacher's kind, dimensions and correlations in a line.
+/// One line with the teacher's kind, dimensions and correlations.
 std::string describe(const Teacher& teacher, const TeacherOptions& options);
 
 }  // namespace sotalign::app

@@ -14,7 +14,7 @@ bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xc0) == 
 
 std::string cut_text(std::string_view text, size_t bytes) {
   if (text.size() <= bytes) return std::string(text);
-  constexpr size_t kMostContinuations = 3;  // of one character; text that is not UTF-8 may have more
+  constexpr size_t kMostContinuations = 3;  // per character; text that is not UTF-8 may have more
   size_t end = bytes;
   while (end > 0 && bytes - end < kMostContinuations && is_continuation(text[end])) --end;
   return std::string(text.substr(0, end));
@@ -38,11 +38,11 @@ bool is_utf8(std::string_view text) {
       ++at;
       continue;
     }
-    // Lead bytes 80 to c1 and f5 to ff start no character.
+    // No character starts with a byte 80 to c1 or f5 to ff.
     if (byte(0) < 0xc2 || byte(0) > 0xf4 || text.size() - at < length) return false;
     for (size_t i = 1; i < length; ++i)
       if (!is_continuation(text[at + i])) return false;
-    // Longer than needed, a surrogate, or beyond U+10FFFF.
+    // Overlong, a surrogate, or beyond U+10FFFF.
     if ((byte(0) == 0xe0 && byte(1) < 0xa0) || (byte(0) == 0xed && byte(1) > 0x9f) ||
         (byte(0) == 0xf0 && byte(1) < 0x90) || (byte(0) == 0xf4 && byte(1) > 0x8f))
       return false;
@@ -53,7 +53,7 @@ bool is_utf8(std::string_view text) {
 
 void require_utf8(const std::string& flag, const std::string& text) {
   if (!is_utf8(text))
-    throw InvalidArgument(fmt::format("{}: expected UTF-8, as this is kept in a JSON file, found {}", flag,
+    throw InvalidArgument(fmt::format("{}: expected UTF-8, as a JSON file will store this, found {}", flag,
                                       shown(nlohmann::ordered_json(text))));
 }
 

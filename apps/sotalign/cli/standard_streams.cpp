@@ -11,7 +11,7 @@ namespace sotalign::app {
 bool open_closed_streams() {
   for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
     if (fcntl(stream, F_GETFD) >= 0 || errno != EBADF) continue;
-    if (open("/dev/null", O_RDWR) != stream) return false;  // the lowest free number is this one
+    if (open("/dev/null", O_RDWR) != stream) return false;  // open() returns the lowest free number
   }
   return true;
 }

@@ -20,12 +20,12 @@ namespace sotalign::app {
 
 namespace {
 
-constexpr int64_t kMost = 4096;  // that Context takes
+constexpr int64_t kMost = 4096;  // the limit of Context
 
-int64_t default_threads = 1;  // before it was capped
+int64_t default_threads = 1;  // before the cap at the number of cores
 int64_t started = 1;
 
-/// Bytes of a thread's stack in OpenMP's pool, from its environment variables; 0: the system's default.
+/// Stack size of OpenMP's threads in bytes, from its environment variables; 0: the system's default.
 size_t stack_bytes() {
   for (const char* name : {"OMP_STACKSIZE", "GOMP_STACKSIZE"}) {
     const char* text = std::getenv(name);
@@ -44,7 +44,7 @@ size_t stack_bytes() {
   return 0;
 }
 
-/// Threads wait here until all have been started, so that all are there at once.
+/// Threads wait here until all have been started, so that all exist at the same time.
 struct Gate {
   std::mutex mutex;
   std::condition_variable opened;
@@ -58,7 +58,7 @@ void* wait_at(void* pointer) {
   return nullptr;
 }
 
-/// OpenMP ends the program if a thread of its pool cannot be started. So they are tried here first.
+/// Starts `count` threads as a test, because OpenMP aborts if it cannot start a thread of its pool.
 void start(int64_t count) {
   if (count <= started) return;
   pthread_attr_t attributes;
@@ -82,10 +82,10 @@ void start(int64_t count) {
   gate.opened.notify_all();
   for (const pthread_t thread : threads) pthread_join(thread, nullptr);
   if (failure != 0)
-    throw Error(fmt::format("threads: expected to start {}, found a limit at {}: {}", count,
+    throw Error(fmt::format("threads: expected to start {}, found a limit of {}: {}", count,
                             threads.size() + 1, std::strerror(failure)));
   started = count;
-  // The pool is made while there is room for it.
+  // Create the pool now, while there is room for it.
 #pragma omp parallel num_threads(static_cast <int>(count))
   {}
 }
@@ -104,13 +104,11 @@ int64_t start_threads(const ThreadCount& count, bool quiet) {
   int64_t threads = count.asked == 0 ? std::min(default_threads, kMost) : count.asked;
   if (threads > cores && !count.forced) {
     if (!quiet)
-      note(fmt::format(
-          "{} threads asked for, {} used: this machine has no more cores; --force-threads uses them "
-          "all",
-          threads, cores));
+      note(fmt::format("{} threads requested, {} used, one per core; --force-threads uses all {}", threads,
+                       cores, threads));
     threads = cores;
   }
-  if (count.asked == 0) omp_set_num_threads(static_cast<int>(threads));  // forced: also of the BLAS
+  if (count.asked == 0) omp_set_num_threads(static_cast<int>(threads));  // forced: the BLAS uses them, too
   start(threads);
   return threads;
 }

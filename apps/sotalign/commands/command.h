@@ -1,6 +1,5 @@
-// The commands. Each has a file of its own, which declares its options on `app` and returns what to run once
-// the command line is parsed. A command throws on failure; an exit code other than 0 is for outcomes that are
-// none.
+// The commands. Each has its own file, declares its options on `app`, and returns the action to run after
+// parsing. Failures throw; the action returns nonzero only when there is no result (interrupted).
 #pragma once
 
 #include <CLI/CLI.hpp>

@@ -1,6 +1,6 @@
-// sotalign compare: given embeddings whose pairs are all known, how much do unpaired rows help? For each seed
-// the rows are split anew; the teacher, SAIL and SOTAlign (or another method in its place) are trained on the
-// same few pairs and measured on the same test rows. These are the figures of the README.
+// sotalign compare: on embeddings whose pairs are all known, how much do unpaired rows help? Each seed makes
+// a new split; the teacher, SAIL and SOTAlign (or another method in its place) train on the same few pairs
+// and are measured on the same test rows. The README shows figures of this command.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -56,25 +56,26 @@ class Comparison {
     require_rows_that_differ(arguments.images, images_);
     require_rows_that_differ(arguments.texts, texts_);
     if (arguments.config.train.method == Method::kSail)
-      throw InvalidArgument("method: expected one to compare SAIL with, found sail");
+      throw InvalidArgument("method: expected a method to compare with SAIL, found sail");
     require_few_seeds("seeds", arguments.seeds);
     if (arguments.measure_on == MeasureOn::kValidation && arguments.sizes.validation < 1)
-      throw InvalidArgument(fmt::format("measure_on: validation needs --validation of at least 1, found {}",
-                                        arguments.sizes.validation));
+      throw InvalidArgument(
+          fmt::format("measure_on: validation: expected --validation of at least 1, found {}",
+                      arguments.sizes.validation));
     for (const int64_t seed : arguments.seeds) {
       if (seed < 0) throw InvalidArgument(fmt::format("seeds: expected numbers >= 0, found {}", seed));
       split_rows(images_.rows(), arguments.sizes,
-                 static_cast<uint64_t>(seed));  // throws before hours of work
+                 static_cast<uint64_t>(seed));  // throw now, not after hours of training
     }
   }
 
   int run() {
     progress_.print("device    " + describe_device(context_, arguments_.config.machine));
     for (const int64_t seed : arguments_.seeds) run_seed(static_cast<uint64_t>(seed));
-    progress_.print(fmt::format("\nMean of {} seeds on {} rows, {} pairs, percent; {}\n\n{}",
+    progress_.print(fmt::format("\nMean of {} seeds, measured on {} rows, {} pairs, percent; {}\n\n{}",
                                 arguments_.seeds.size(), measured_rows(), arguments_.sizes.pairs,
                                 describe(arguments_.config.train), retrieval_table(rows())));
-    progress_.print(fmt::format("MeanR@1 of {} less that of {} and of {}", methods_[2].name,
+    progress_.print(fmt::format("MeanR@1 gain of {} over {}, over {}", methods_[2].name,
                                 difference(methods_[0]), difference(methods_[1])));
     if (!arguments_.json.empty()) write_json(arguments_.json, report());
     return 0;
@@ -113,8 +114,8 @@ class Comparison {
     std::string line = fmt::format("seed {:<4}", seed);
     for (const Contender& method : methods_)
       line += fmt::format("  {} {:.1f}", method.name, 100 * method.results.back().mean_r1);
-    progress_.print(line +
-                    fmt::format("  MeanR@1, {} unpaired rows of each kind", split.unpaired_images.size()));
+    progress_.print(
+        line + fmt::format("  MeanR@1, {} unpaired rows of each modality", split.unpaired_images.size()));
   }
 
   template <class Value>
@@ -205,17 +206,18 @@ Action add_compare(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   OptionTable table(app);
   table.section("Data");
-  table.add("images", &arguments->images, "Images, one row each", Role::kPath);
-  table.add("texts", &arguments->texts, "Texts: row i belongs to row i", Role::kPath);
-  table.add("pairs", &arguments->sizes.pairs, "Rows that are given to the training as pairs");
-  table.add("test", &arguments->sizes.test, "Rows to measure on");
-  table.add("validation", &arguments->sizes.validation, "Rows kept apart, to choose options with");
+  table.add("images", &arguments->images, "Image embeddings, one per row", Role::kPath);
+  table.add("texts", &arguments->texts, "Text embeddings; row i is paired with image row i", Role::kPath);
+  table.add("pairs", &arguments->sizes.pairs, "Number of rows to train on as pairs");
+  table.add("test", &arguments->sizes.test, "Number of test rows");
+  table.add("validation", &arguments->sizes.validation,
+            "Number of validation rows, held out to choose options on");
   table.add(
       "measure_on",
       choice(&arguments->measure_on, {{"test", MeasureOn::kTest}, {"validation", MeasureOn::kValidation}}),
-      "Which of them");
-  table.add("seeds", &arguments->seeds, "One split and training for each");
-  table.add("json", &arguments->json, "Write the figures to this file", Role::kOutput);
+      "Rows to measure on");
+  table.add("seeds", &arguments->seeds, "Seeds: one split and training each");
+  table.add("json", &arguments->json, "Write the results to this JSON file", Role::kOutput);
   add_machine_options(table, arguments->config.machine);
   add_method_options(table, arguments->config.train);
   return [arguments] {

@@ -1,5 +1,5 @@
-// sotalign demo: 200 emoji with their names, 1311 emoji and 1311 names that nobody matched, and the question
-// whether the latter help to match 400 further ones.
+// sotalign demo: trains on 200 pairs of emoji and names, plus 1311 unpaired emoji and 1311 unpaired names. Do
+// the unpaired rows help to match 400 test emoji with their names?
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,7 +23,7 @@ namespace sotalign::app {
 namespace {
 
 constexpr int64_t kPairs = 200, kTest = 400;
-constexpr int64_t kShown = 5;  // results for each query, and queries for each direction
+constexpr int64_t kShown = 5;  // results per query, and queries per direction
 constexpr size_t kWidth = 100;
 
 struct Arguments {
@@ -32,7 +32,7 @@ struct Arguments {
   Machine machine;
 };
 
-/// Rows of the test set in the space of one method.
+/// The test rows in the shared space of one method.
 struct Method {
   std::string name;
   HostMatrix images, texts;
@@ -41,14 +41,14 @@ struct Method {
   double seconds = 0;
 };
 
-/// One direction of retrieval as the demonstration shows it.
+/// One direction of retrieval, as the demo shows it.
 struct Direction {
   std::string title;
   std::vector<int64_t> sail_ranks, ranks;
   TopKResult sail, sotalign;
 };
 
-/// At most `width` characters of UTF-8 text.
+/// UTF-8 text, cut to at most `width` characters.
 std::string shortened(const std::string& text, size_t width) {
   const auto starts_character = [](char c) { return (static_cast<unsigned char>(c) & 0xc0) != 0x80; };
   if (static_cast<size_t>(std::count_if(text.begin(), text.end(), starts_character)) <= width) return text;
@@ -76,9 +76,10 @@ class Demo {
     std::optional<RunLock> lock;
     if (!arguments_.out.empty()) lock.emplace(arguments_.out, RunLock::Kind::kNew, "sotalign demo");
     progress_.print(fmt::format(
-        "{} emoji as an image encoder (MobileNetV2) sees them, and their names as a text encoder (Universal\n"
-        "Sentence Encoder) does. The encoders have never met. {} emoji come with their names; of {} others\n"
-        "the pictures and the names are known, but not which belongs to which. {} more are the test.\n",
+        "{} emoji, embedded by an image encoder (MobileNetV2), and their names, embedded by a text\n"
+        "encoder (Universal Sentence Encoder). The encoders were trained independently. {} emoji are paired\n"
+        "with their names. {} more emoji and their names are known, but not which belongs to which.\n"
+        "{} are for testing.\n",
         emoji_.images.rows(), kPairs, images_.rows(), kTest));
     progress_.print("device    " + describe_device(context_, arguments_.machine));
 
@@ -94,10 +95,10 @@ class Demo {
     std::vector<RetrievalRow> rows;
     for (const Method& method : methods_) rows.push_back({method.name, method.result, method.seconds});
     progress_.print(
-        fmt::format("Retrieval among the {} test emoji, percent\n\n{}", kTest, retrieval_table(rows)));
+        fmt::format("Retrieval among {} test emoji, percent\n\n{}", kTest, retrieval_table(rows)));
     progress_.print(
-        "  teacher: linear map fitted on the pairs; SAIL: trained on the pairs alone;\n"
-        "  SOTAlign: trained on the pairs and, guided by the teacher, on everything unpaired.\n");
+        "  teacher: linear map fitted on the pairs; SAIL: trained on the pairs only;\n"
+        "  SOTAlign: trained on the pairs and, guided by the teacher, on the unpaired rows.\n");
     show_retrievals();
     if (lock) lock->begun();
     if (lock) save(sotalign_trainer.model());
@@ -188,8 +189,8 @@ class Demo {
   void show(const Direction& direction) {
     const std::vector<int64_t> queries = choose_queries(direction);
     progress_.print(
-        fmt::format("{}: the best {}, [right one] in brackets. Test queries that SOTAlign gets right and\n"
-                    "SAIL does not, and at the end one that it gets wrong:\n",
+        fmt::format("{}: the top {} results, with the [correct one] in brackets. SOTAlign gets these test\n"
+                    "queries right and SAIL does not, except for the last one, which SOTAlign gets wrong:\n",
                     direction.title, kShown));
     for (const int64_t query : queries) {
       progress_.print(fmt::format("  {} {}", emoji_glyph(query), emoji_name(query, kWidth - 8)));
@@ -211,7 +212,7 @@ class Demo {
     return rank == 1 ? line : line + fmt::format("  (rank {})", rank);
   }
 
-  /// Everything that the other commands need to repeat this.
+  /// Saves everything that the other commands need to repeat this.
   void save(const Model& model) {
     const std::string& out = arguments_.out;
     write_npy(out + "/pairs_images.npy", pair_images_.view());
@@ -226,15 +227,15 @@ class Demo {
   void suggest() {
     if (arguments_.out.empty()) {
       progress_.print(
-          "Next: keep the data and the model as files, to try the other commands on them:\n\n"
+          "Next: save the data and the model, to try the other commands on them:\n\n"
           "  sotalign demo --out emoji\n\n"
-          "or train on embeddings of your own, one row each, .npy or .safetensors:\n\n"
+          "or train on your own embeddings, .npy or .safetensors with one embedding per row:\n\n"
           "  sotalign train --pairs-images PI.npy --pairs-texts PT.npy --images I.npy --texts T.npy --out "
           "RUN");
       return;
     }
     progress_.print(fmt::format(
-        "{0} now holds the data and the model. Next: evaluate it, or train another one:\n\n"
+        "The data and the model are in {0}. Next: evaluate the model, or train another one:\n\n"
         "  sotalign eval --model {0}/model.safetensors --images {0}/test_images.npy \\\n"
         "    --texts {0}/test_texts.npy\n"
         "  sotalign train --pairs-images {0}/pairs_images.npy --pairs-texts {0}/pairs_texts.npy \\\n"
@@ -249,7 +250,7 @@ class Demo {
   HostMatrix pair_images_, pair_texts_, images_, texts_, test_images_, test_texts_;
   Progress progress_;
   std::vector<Method> methods_;
-  double training_seconds_ = 0;  // of the last method, without preparation and teacher
+  double training_seconds_ = 0;  // of the last method's steps, without setup and teacher
 };
 
 }  // namespace
@@ -258,10 +259,10 @@ Action add_demo(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   OptionTable table(app);
   table.section("Options");
-  table.add("data", &arguments->data, "Directory of the emoji; default: those that came with the program",
-            Role::kPath);
-  table.add("out", &arguments->out, "Directory, made here, for the data and the model", Role::kPath);
-  table.add("seed", &arguments->seed, "Of the split, the weights and the batches");
+  table.add("data", &arguments->data,
+            "Directory of the emoji data; default: the data that ships with sotalign", Role::kPath);
+  table.add("out", &arguments->out, "Directory for the data and the model; it is created", Role::kPath);
+  table.add("seed", &arguments->seed, "Seed of the split, the weights and the batches");
   add_machine_options(table, arguments->machine);
   return [arguments] { return Demo(*arguments).run(); };
 }

@@ -1,4 +1,4 @@
-// sotalign divergence: any of the divergences of two affinity matrices as one JSON object.
+// sotalign divergence: computes a divergence between two affinity matrices and prints it as a JSON object.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ struct Arguments {
   int64_t repeat = 1;
 };
 
-/// What has no effect on this divergence must not be asked for.
+/// Rejects options that have no effect on this divergence.
 void check_applicable(const Arguments& arguments) {
   if (arguments.kind == DivergenceKind::kKlot) return;
   const bool infonce = arguments.kind == DivergenceKind::kInfoNce;
@@ -38,7 +38,7 @@ void check_applicable(const Arguments& arguments) {
   if (infonce) applicable.insert(applicable.end(), {"--epsilon-student", "--epsilon-teacher"});
   for (const std::string& flag : arguments.table.given_except(Role::kMachine))
     if (std::find(applicable.begin(), applicable.end(), flag) == applicable.end())
-      throw InvalidArgument(fmt::format("{}: {} takes {}, and this has no effect on it", flag,
+      throw InvalidArgument(fmt::format("{}: has no effect on {}, which takes {}", flag,
                                         to_string(arguments.kind),
                                         infonce ? "--epsilon-student and --epsilon-teacher" : "no options"));
 }
@@ -101,10 +101,10 @@ Action add_divergence(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>(app);
   OptionTable& table = arguments->table;
   table.section("Files");
-  table.add("student", &arguments->student, "Affinity K [n, m], cosines as a rule", Role::kPath);
-  table.add("teacher", &arguments->teacher, "Affinity K* of the teacher [n, m]", Role::kPath);
+  table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kPath);
+  table.add("teacher", &arguments->teacher, "Teacher affinity K* [n, m]", Role::kPath);
   table.add("gradient", &arguments->gradient,
-            "Write the gradient with respect to K here, .npy [n, m] float32", Role::kOutput);
+            "Write the gradient with respect to K here, .npy float32 [n, m]", Role::kOutput);
   table.section("Divergence");
   add_divergence_option(table, "kind", arguments->kind);
   add_klot_options(table, arguments->klot);

@@ -1,4 +1,4 @@
-// sotalign embed: raw embeddings of one modality to unit rows of the shared space.
+// sotalign embed: projects raw embeddings of one modality to unit rows in the shared space.
 #include <fmt/format.h>
 
 #include <memory>
@@ -42,12 +42,13 @@ Action add_embed(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("model", &arguments->model, "Written by sotalign train or teacher", Role::kPath);
-  table.add("input", &arguments->input, "Raw embeddings (.npy or .safetensors)", Role::kPath);
-  table.add("output", &arguments->output, "Unit rows, .npy float32; replaced if it exists", Role::kOutput);
+  table.add("model", &arguments->model, "Model written by sotalign train or teacher", Role::kPath);
+  table.add("input", &arguments->input, "Raw embeddings, .npy or .safetensors", Role::kPath);
+  table.add("output", &arguments->output,
+            "Write the unit rows here, .npy float32; an existing file is replaced", Role::kOutput);
   table.section("Model");
   table.add("side", choice<std::optional<Side>>(&arguments->side, {{"image", Side::kX}, {"text", Side::kY}}),
-            "What the input is embeddings of");
+            "Modality of the input");
   add_projection_option(table, arguments->projection);
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };

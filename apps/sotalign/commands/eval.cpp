@@ -1,4 +1,4 @@
-// sotalign eval: cross-modal retrieval, as a table and as JSON.
+// sotalign eval: measures cross-modal retrieval and prints it as a table or as JSON.
 #include <fmt/format.h>
 
 #include <memory>
@@ -59,14 +59,15 @@ Action add_eval(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("model", &arguments->model, "Without one, rows are compared as they are", Role::kPath);
+  table.add("model", &arguments->model, "Model; without one, rows are compared as they are", Role::kPath);
   table.add("images", &arguments->images, "Embeddings of the images", Role::kPath);
-  table.add("texts", &arguments->texts, "Of the texts; without ids, row i belongs to row i", Role::kPath);
-  table.add("image_ids", &arguments->image_ids, "Integers, .npy: an image and a text with equal ids match",
-            Role::kPath);
-  table.add("text_ids", &arguments->text_ids, "The same for the texts", Role::kPath);
-  table.add("json", &arguments->json, "Write the result here, too; -: standard output, no table",
-            Role::kOutput);
+  table.add("texts", &arguments->texts,
+            "Embeddings of the texts; without ids, row i is paired with image row i", Role::kPath);
+  table.add("image_ids", &arguments->image_ids,
+            "Ids of the images, .npy integers; images and texts with equal ids match", Role::kPath);
+  table.add("text_ids", &arguments->text_ids, "Ids of the texts, .npy integers", Role::kPath);
+  table.add("json", &arguments->json,
+            "Also write the result as JSON; -: to standard output, without the table", Role::kOutput);
   table.section("Model");
   add_projection_option(table, arguments->projection);
   add_machine_options(table, arguments->machine);

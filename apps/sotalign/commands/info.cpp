@@ -1,4 +1,4 @@
-// sotalign info: what this program was built with and runs on, or what a file holds.
+// sotalign info: how this program was built and what it runs on, or what a file contains.
 #include <cblas.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -24,10 +24,10 @@ struct Arguments {
   Machine machine;
 };
 
-/// The best of the instruction sets that this machine has and the compiler knows.
+/// The best instruction set that both this machine and the compiler support.
 const char* simd_target() {
   const int64_t usable = hwy::SupportedTargets() & HWY_TARGETS;
-  return hwy::TargetName(usable & -usable);  // better ones have lower bits
+  return hwy::TargetName(usable & -usable);  // better targets have lower bits
 }
 
 std::string version(int number) { return fmt::format("{}.{}", number / 1000, number / 10 % 100); }
@@ -43,7 +43,7 @@ void describe_cuda() {
   fmt::print(
       "CUDA      {}, compiled for {}; {}\n", version(cuda.runtime_version), fmt::join(architectures, " "),
       cuda.driver_version == 0 ? cuda.unusable
-                               : fmt::format("the driver knows CUDA {}", version(cuda.driver_version)));
+                               : fmt::format("the driver supports CUDA {}", version(cuda.driver_version)));
   for (const CudaDevice& device : cuda.devices)
     fmt::print("          cuda:{}  {}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB{}\n",
                device.index, device.name, device.major, device.minor, device.multiprocessors,
@@ -100,7 +100,7 @@ int run(const Arguments& arguments) {
 
 Action add_info(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
-  app.add_option("file", arguments->file, "A .npy or .safetensors file, a model among them");
+  app.add_option("file", arguments->file, "A .npy or .safetensors file, for example a model");
   OptionTable table(app);
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };

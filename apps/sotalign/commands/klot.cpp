@@ -1,4 +1,4 @@
-// sotalign klot: the divergence of two affinity matrices as one JSON object.
+// sotalign klot: computes the KLOT divergence between two affinity matrices and prints it as a JSON object.
 #include <fmt/format.h>
 
 #include <memory>
@@ -97,15 +97,16 @@ Action add_klot(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("student", &arguments->student, "Affinity K [n, m], cosines as a rule", Role::kPath);
-  table.add("teacher", &arguments->teacher, "Affinity K* of the teacher [n, m]", Role::kPath);
-  table.add("a", &arguments->a, "Weights of the rows, .npy [n]; default: uniform", Role::kPath);
-  table.add("b", &arguments->b, "Weights of the columns, .npy [m]", Role::kPath);
-  table.add("gradient", &arguments->gradient, "Write dKLOT/dK here, .npy [n, m] float32", Role::kOutput);
+  table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kPath);
+  table.add("teacher", &arguments->teacher, "Teacher affinity K* [n, m]", Role::kPath);
+  table.add("a", &arguments->a, "Row weights, .npy [n]; default: uniform", Role::kPath);
+  table.add("b", &arguments->b, "Column weights, .npy [m]; default: uniform", Role::kPath);
+  table.add("gradient", &arguments->gradient, "Write the gradient dKLOT/dK here, .npy float32 [n, m]",
+            Role::kOutput);
   add_klot_options(table, arguments->klot);
   table.add("klot_memory",
             choice(&arguments->memory, {{"stored", KlotMemory::kStored}, {"fixed16", KlotMemory::kFixed16}}),
-            "Solve with the affinities in float32, or rounded to 16-bit fixed point");
+            "Store the affinities in float32, or round them to 16-bit fixed point");
   add_machine_options(table, arguments->machine);
   add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };

@@ -1,4 +1,4 @@
-// sotalign shift: how far apart are two data sets, say the unpaired source and the data of an evaluation?
+// sotalign shift: how far apart are two data sets, for example the unpaired data and an evaluation set?
 #include <fmt/format.h>
 
 #include <memory>
@@ -21,7 +21,7 @@ struct Arguments {
   Machine machine;
 };
 
-/// Of one modality, if it has files.
+/// The distance of one modality; none without its files.
 std::optional<SlicedWasserstein> shift(Context& context, const std::string& path,
                                        const std::string& other_path,
                                        const SlicedWassersteinOptions& options) {
@@ -78,16 +78,17 @@ Action add_shift(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   OptionTable table(app);
   table.section("Files (images, texts or both)");
-  table.add("images", &arguments->images, "Embeddings of the images of one data set", Role::kPath);
-  table.add("texts", &arguments->texts, "Of its texts", Role::kPath);
-  table.add("other_images", &arguments->other_images, "Of the images of the other, by the same encoder",
-            Role::kPath);
-  table.add("other_texts", &arguments->other_texts, "Of its texts", Role::kPath);
-  table.add("json", &arguments->json, "Write the result here, too; -: standard output, nothing else",
-            Role::kOutput);
+  table.add("images", &arguments->images, "Image embeddings of the first data set", Role::kPath);
+  table.add("texts", &arguments->texts, "Text embeddings of the first data set", Role::kPath);
+  table.add("other_images", &arguments->other_images,
+            "Image embeddings of the second data set, from the same encoder", Role::kPath);
+  table.add("other_texts", &arguments->other_texts, "Text embeddings of the second data set", Role::kPath);
+  table.add("json", &arguments->json,
+            "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
   table.section("Distance (rows are scaled to unit length, not centred)");
-  table.add("projections", AtMost{&arguments->sliced.projections, kMostIterations}, "Random planes");
-  table.add("seed", &arguments->sliced.seed, "Of the planes");
+  table.add("projections", AtMost{&arguments->sliced.projections, kMostIterations},
+            "Number of random planes to project onto");
+  table.add("seed", &arguments->sliced.seed, "Seed of the planes");
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

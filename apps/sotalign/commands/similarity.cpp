@@ -1,4 +1,4 @@
-// sotalign similarity: how alike are two sets of embeddings of the same things?
+// sotalign similarity: how similar are two embeddings of the same items?
 #include <fmt/format.h>
 
 #include <memory>
@@ -28,14 +28,14 @@ int run(const Arguments& arguments) {
   const HostMatrix x = read_embeddings(arguments.x), y = read_embeddings(arguments.y);
   require_pairs(arguments.x, x, arguments.y, y);
   if (arguments.k < 1 || arguments.k > x.rows() - 1)
-    throw InvalidArgument(fmt::format("--k: expected 1 to {} (other rows of {}), found {}", x.rows() - 1,
+    throw InvalidArgument(fmt::format("--k: expected 1 to {} (the other rows of {}), found {}", x.rows() - 1,
                                       arguments.x, arguments.k));
   const Matrix<float> device_x = upload(context, x), device_y = upload(context, y);
   const double mutual = mutual_knn(context, device_x, device_y, {.k = arguments.k});
   const LinearCka cka =
       linear_cka(context, device_x, device_y, {.x_name = arguments.x, .y_name = arguments.y});
 
-  // By chance: k of the n - 1 others.
+  // The expected value for unrelated embeddings: k of the n - 1 other rows.
   const double chance = static_cast<double>(arguments.k) / static_cast<double>(x.rows() - 1);
   if (!arguments.json.empty()) {
     nlohmann::ordered_json json = {{"n", x.rows()},        {"k", arguments.k},
@@ -45,8 +45,8 @@ int run(const Arguments& arguments) {
     write_json(arguments.json, json);
   }
   if (arguments.json == "-" || arguments.machine.quiet) return 0;
-  fmt::print("{} rows of {} and {} dimensions: mutual {}-NN {:.4f} (by chance {:.4f}), CKA {:.4f}{}\n",
-             x.rows(), x.cols(), y.cols(), arguments.k, mutual, chance, cka.biased,
+  fmt::print("{} rows of {} and {} dimensions: mutual {}-NN {:.4f} (chance {:.4f}), CKA {:.4f}{}\n", x.rows(),
+             x.cols(), y.cols(), arguments.k, mutual, chance, cka.biased,
              cka.unbiased ? fmt::format(" (unbiased {:.4f})", *cka.unbiased) : "");
   return 0;
 }
@@ -57,12 +57,12 @@ Action add_similarity(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("x", &arguments->x, "Embeddings of some things", Role::kPath);
-  table.add("y", &arguments->y, "Other embeddings of the same things: row i belongs to row i", Role::kPath);
-  table.add("json", &arguments->json, "Write the result here, too; -: standard output, nothing else",
-            Role::kOutput);
+  table.add("x", &arguments->x, "Embeddings of some items", Role::kPath);
+  table.add("y", &arguments->y, "Other embeddings of the same items, in the same order", Role::kPath);
+  table.add("json", &arguments->json,
+            "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
   table.section("Measures");
-  table.add("k", &arguments->k, "Neighbours, by cosine, of which the common ones are counted");
+  table.add("k", &arguments->k, "Number of nearest neighbours to compare, by cosine");
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

@@ -1,4 +1,4 @@
-// sotalign sinkhorn: one entropic optimal transport problem, with the plan and the potentials if asked for.
+// sotalign sinkhorn: solves one entropic optimal transport problem; can write its plan and potentials.
 #include <fmt/format.h>
 
 #include <memory>
@@ -86,13 +86,14 @@ Action add_sinkhorn(CLI::App& app) {
   SinkhornOptions& options = arguments->sinkhorn;
   OptionTable table(app);
   table.section("Files");
-  table.add("affinity", &arguments->affinity, "K [n, m]; the cost is -K", Role::kPath);
-  table.add("a", &arguments->a, "Weights of the rows, .npy [n]; default: uniform", Role::kPath);
-  table.add("b", &arguments->b, "Weights of the columns, .npy [m]", Role::kPath);
-  table.add("start", &arguments->start, "Potentials to start from, as --potentials writes them", Role::kPath);
-  table.add("plan", &arguments->plan, "Write the plan here, .npy [n, m] float32", Role::kOutput);
-  table.add("potentials", &arguments->potentials, "Write u [n] and v [m] here, .safetensors float64",
-            Role::kOutput);
+  table.add("affinity", &arguments->affinity, "Affinity K [n, m]; the cost is -K", Role::kPath);
+  table.add("a", &arguments->a, "Row weights, .npy [n]; default: uniform", Role::kPath);
+  table.add("b", &arguments->b, "Column weights, .npy [m]; default: uniform", Role::kPath);
+  table.add("start", &arguments->start, "Potentials to start from: a file written by --potentials",
+            Role::kPath);
+  table.add("plan", &arguments->plan, "Write the plan here, .npy float32 [n, m]", Role::kOutput);
+  table.add("potentials", &arguments->potentials,
+            "Write the potentials u [n] and v [m] here, .safetensors float64", Role::kOutput);
   table.section("Optimal transport");
   table.add("epsilon", &options.epsilon, "Entropic regularisation");
   add_solver_options(table, options);

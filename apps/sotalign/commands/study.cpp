@@ -1,6 +1,6 @@
 // sotalign study: the paper's comparisons on embeddings whose pairs are all known. Every method is tuned on
-// validation rows over a grid of the same size; the tables of study.md are of test rows that had no part in
-// it.
+// validation rows, over grids of equal size; the tables in study.md are measured on test rows that played no
+// part in tuning.
 #include <fmt/format.h>
 
 #include <filesystem>
@@ -35,7 +35,7 @@ StudyPlan read_plan(const std::string& path) {
                       : parse_study_plan(read_json(path), path);
 }
 
-/// What gives the same study again.
+/// The command line that repeats this study.
 std::string command_of(const OptionTable& table) {
   std::string text = "sotalign study";
   const Json values = table.values();
@@ -55,15 +55,15 @@ void make_absolute(StudyConfig& config) {
     if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();
 }
 
-/// Whether there is a study.json; a kill in front of the first one leaves none. Throws IoError if there has
-/// been one.
+/// Whether there is a study.json. A study killed before writing it has none. Throws IoError if study.md shows
+/// that the file is missing.
 bool find_runs(const RunDirectory& directory) {
   if (std::filesystem::exists(directory.study())) return true;
   const std::string report = directory.path() + "/study.md";
   if (std::filesystem::exists(report))
     throw IoError(
-        fmt::format("{}: expected the runs of the study that {} is of, found no such file; put it "
-                    "back, or start again in another directory",
+        fmt::format("{}: expected the runs that {} reports on, found no such file; restore it, or "
+                    "start again in another directory",
                     directory.study(), report));
   return false;
 }
@@ -80,7 +80,7 @@ int run(Arguments& arguments) {
     if (!arguments.dry_run) lock.emplace(config.out, RunLock::Kind::kResumed, "sotalign study");
     arguments.table.read_config(directory.config());
     has_runs = find_runs(directory);
-    // A kill may have come between config.json and plan.json: then the plan is still the one in the former.
+    // A kill between config.json and plan.json leaves no plan.json: use the plan that config.json names.
     if (plan_path.empty())
       plan_path = std::filesystem::exists(directory.plan()) ? directory.plan() : config.plan;
   } else if (!arguments.dry_run) {
@@ -100,18 +100,18 @@ int run(Arguments& arguments) {
   if (has_runs) study.resume();
   catch_interrupts();
   const auto save_plan = [&] { write_json(not_a_link(directory.plan()), plan.json); };
-  // config.json is what a study can be continued from; until then the plan there is that of the runs so far.
+  // A new study writes config.json first, because --resume needs it. A resumed one writes plan.json first,
+  // because that file takes precedence over the plan that config.json names.
   if (arguments.resume) save_plan();
   write_json(not_a_link(directory.config()), arguments.table.values());
   lock->begun();
   if (!arguments.resume) save_plan();
   Progress progress(config.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal);
-  if (arguments.resume && !has_runs)
-    progress.print("resume    no run was saved; starting with the first one");
+  if (arguments.resume && !has_runs) progress.print("resume    no run was saved; starting with the first");
   const std::string resuming = fmt::format("sotalign study --out {} --resume", config.out);
   if (!study.run(command)) return say_left(progress, "sotalign study", "stopped; to continue: " + resuming);
   if (lost_output().empty()) return 0;
-  return say_left(progress, "sotalign study", "the study is complete; to go through it again: " + resuming);
+  return say_left(progress, "sotalign study", "the study is complete; to print its summary: " + resuming);
 }
 
 }  // namespace
@@ -119,26 +119,27 @@ int run(Arguments& arguments) {
 Action add_study(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>(app);
   app.add_flag("--resume", arguments->resume,
-               "Go on with the study in --out, with its options and plan; flags win, and\n"
-               "runs that are done and still wanted are not run again");
-  app.add_flag("--dry-run", arguments->dry_run, "Say how many runs there are, and do none");
+               "Resume the study in --out with its options and plan; flags override them,\n"
+               "and finished runs that are still needed are not repeated");
+  app.add_flag("--dry-run", arguments->dry_run, "Print how many runs there are, and run none");
   StudyConfig& config = arguments->config;
   OptionTable& table = arguments->table;
   table.section("Data");
-  table.add("images", &config.files.images, "Images, one row each", Role::kPath);
-  table.add("texts", &config.files.texts, "Texts: row i belongs to row i", Role::kPath);
-  table.add("other_images", &config.files.other_images, "Unpaired images from elsewhere, for section shift",
-            Role::kPath);
-  table.add("other_texts", &config.files.other_texts, "Unpaired texts from elsewhere", Role::kPath);
-  table.add("test", &config.sizes.test, "Rows to measure on");
-  table.add("validation", &config.sizes.validation, "Rows to choose settings on");
+  table.add("images", &config.files.images, "Image embeddings, one per row", Role::kPath);
+  table.add("texts", &config.files.texts, "Text embeddings; row i is paired with image row i", Role::kPath);
+  table.add("other_images", &config.files.other_images,
+            "Unpaired images from another source, for the shift section", Role::kPath);
+  table.add("other_texts", &config.files.other_texts, "Unpaired texts from another source", Role::kPath);
+  table.add("test", &config.sizes.test, "Number of test rows, to measure on");
+  table.add("validation", &config.sizes.validation, "Number of validation rows, to choose settings on");
   table.section("Study");
-  table.add("out", &config.out, "Directory of this study, made here", Role::kPath);
-  table.add("plan", &config.plan, "JSON file of methods, grids and sections; none: the one that is built in",
+  table.add("out", &config.out, "Directory for this study; it is created", Role::kPath);
+  table.add("plan", &config.plan, "JSON file of methods, grids and sections; default: the built-in plan",
             Role::kPath);
-  table.add("sections", &config.sections, "Which of them");
-  table.add("seeds", &config.seeds.final, "One split and training for each, measured on its test rows");
-  table.add("tuning_seeds", &config.seeds.tuning, "The same, measured on its validation rows");
+  table.add("sections", &config.sections, "Sections of the plan to run");
+  table.add("seeds", &config.seeds.final,
+            "Seeds of the final runs: one split and training each, measured on test rows");
+  table.add("tuning_seeds", &config.seeds.tuning, "Seeds of the tuning runs, measured on validation rows");
   add_machine_options(table, config.machine);
   return [arguments] { return run(*arguments); };
 }

@@ -1,6 +1,6 @@
-// sotalign sweep: one training for each combination of some options' values, or for random draws of them. The
-// model with the best MeanR@1 on the validation pairs is kept, and the test pairs are looked at once, with
-// it. All combinations are checked before the first training. What is on disk at any time can be continued.
+// sotalign sweep: trains once for each combination of option values, or for each random draw. It keeps the
+// model with the best MeanR@1 on the validation pairs, and measures only this model, once, on the test pairs.
+// Every combination is checked before the first training. An interrupted sweep can be resumed.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -23,18 +23,18 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// Options are given again in full, and are those of the sweep there, or not at all and taken from it.
+/// Restores the options of the stored sweep. If any option is `given`, all have to equal the stored ones.
 void continue_with(SweepArguments& arguments, const Json& stored, const std::string& path, bool given) {
   if (!stored.is_object() || !stored.contains("options"))
-    throw IoError(fmt::format("{}: expected what sotalign sweep writes, with options, found none", path));
+    throw IoError(fmt::format("{}: expected a sweep.json with the key 'options', found none", path));
   const Json& options = stored.at("options");
   const JsonReader reader(options, path + ": options");
   const Json ours = arguments.options(), machine = arguments.table.values(Role::kMachine);
   for (const auto& [key, value] : ours.items())
     if (const Json& theirs = reader.at(key); given && !machine.contains(key) && theirs != value)
       throw InvalidArgument(
-          fmt::format("{}: this sweep has {} {}, found {}; --resume needs no options but --out", path, key,
-                      shown(value_text(theirs)), shown(value_text(value))));
+          fmt::format("{}: expected {} {} as in this sweep, found {}; --resume needs no options but --out",
+                      path, key, shown(value_text(theirs)), shown(value_text(value))));
   SweepSpace& space = arguments.space;
   space.vary = reader.strings("vary");
   space.range = reader.strings("range");
@@ -48,7 +48,7 @@ void continue_with(SweepArguments& arguments, const Json& stored, const std::str
   arguments.table.set_unless_given(theirs, path);
 }
 
-/// What sweep.json keeps.
+/// Checks every string that sweep.json stores.
 void require_utf8(const SweepArguments& arguments) {
   arguments.table.require_utf8();
   app::require_utf8("--test-images", arguments.test_images);
@@ -74,7 +74,7 @@ SweepData read_data(const SweepArguments& arguments) {
   return data;
 }
 
-/// Names the combination in what `check` throws.
+/// Puts a run's settings in front of what `check` throws.
 template <class Check>
 void check_each(const std::vector<SweepRun>& runs, Check&& check) {
   for (const SweepRun& run : runs) try {
@@ -100,7 +100,7 @@ int run(SweepArguments& arguments, bool given) {
     lock.emplace(config.out, RunLock::Kind::kResumed, "sotalign sweep");
     const std::string path = RunDirectory(config.out).sweep();
     stored = read_json(path);
-    verify_checked_json(stored, path);
+    if (!verify_checked_json(stored, path)) note_missing_checksums(path);
     continue_with(arguments, stored, path, given);
   } else {
     lock.emplace(config.out, RunLock::Kind::kNew, "sotalign sweep");
@@ -126,21 +126,24 @@ Action add_sweep(CLI::App& app) {
   const std::vector<CLI::Option*> own = {
       add("--vary", arguments->space.vary,
           "Values of an option, e.g. klot_weight=0,10,30 or hidden=[],[512];\n"
-          "repeat it for more options: all combinations are trained",
+          "repeat the flag to vary more options: every combination is trained",
           "KEY=V1,V2,...")
           ->allow_extra_args(false),
-      add_number("--random", &arguments->space.random, "So many random draws instead of all combinations"),
-      add("--range", arguments->space.range, "What to draw from, uniformly or, with :log, in the logarithm",
-          "KEY=LOW..HIGH[:log]")
+      add_number("--random", &arguments->space.random, "Number of random draws, instead of all combinations"),
+      add("--range", arguments->space.range,
+          "Range of an option to draw from: uniform, or log-uniform with :log", "KEY=LOW..HIGH[:log]")
           ->allow_extra_args(false),
-      add_number("--sweep-seed", &arguments->space.seed, "Of the draws"),
-      add("--test-images", arguments->test_images, "Images of pairs for the selected model alone", "FILE"),
-      add("--test-texts", arguments->test_texts, "Their texts", "FILE"),
-      add("--config", arguments->config_path, "JSON file of options, as of train. Flags win", "FILE")};
-  app.add_flag("--resume", arguments->resume, "Continue the sweep in --out")->group("Sweep");
-  add_number("--stop-after-runs", &arguments->stop_after_runs, "Stop after so many runs, to be resumed");
+      add_number("--sweep-seed", &arguments->space.seed, "Seed of the draws"),
+      add("--test-images", arguments->test_images,
+          "Images of the test pairs, used only on the selected model", "FILE"),
+      add("--test-texts", arguments->test_texts, "Texts of the test pairs", "FILE"),
+      add("--config", arguments->config_path, "JSON file of options, as for train; flags override it",
+          "FILE")};
+  app.add_flag("--resume", arguments->resume, "Resume the sweep in --out")->group("Sweep");
+  add_number("--stop-after-runs", &arguments->stop_after_runs,
+             "Stop after this many runs; --resume continues");
   add_train_options(arguments->table, arguments->config);
-  // Configurations of train have these keys, and those for train shall.
+  // Hidden, but accepted in --config: train shares its configurations with sweep and uses these keys.
   for (const char* key : {"checkpoint_every", "log_every"}) app.get_option(flag_of(key))->group("");
   return [arguments, own] {
     for (const char* key : {"checkpoint_every", "log_every"})

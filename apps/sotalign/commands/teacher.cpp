@@ -1,4 +1,4 @@
-// sotalign teacher: the linear teacher alone, saved as a model that embed and eval accept.
+// sotalign teacher: fits only the linear teacher and saves it as a model that embed and eval accept.
 #include <fmt/format.h>
 
 #include <memory>
@@ -17,11 +17,11 @@ namespace {
 struct Arguments {
   DataPaths data;
   std::string out, json;
-  TeacherOptions teacher = TrainOptions{}.teacher;  // as in training
+  TeacherOptions teacher = TrainOptions{}.teacher;  // the defaults of train
   Machine machine;
 };
 
-/// Preprocessing and pairs of one modality, which are preprocessed in place.
+/// Fits the preprocessing of one modality on all of its rows, and preprocesses the pairs in place.
 Preprocessing prepare(Context& context, Matrix<float>& pairs, const HostMatrix& unpaired) {
   const Matrix<float> more = upload(context, unpaired);
   std::vector<ConstMatrixF> parts{pairs};
@@ -66,7 +66,7 @@ int run(const Arguments& arguments) {
   if (is_open(arguments.teacher)) fmt::print("{}\n", search_table(search));
   fmt::print("file      {}\n", arguments.out);
   if (validation)
-    fmt::print("\n{} validation pairs, percent\n\n{}", data.val_images.rows(),
+    fmt::print("\nRetrieval on {} validation pairs, percent\n\n{}", data.val_images.rows(),
                retrieval_table({{"teacher", *validation}}));
   fmt::print("\nnext      sotalign eval --model {} --projection teacher --images TEST.npy --texts TEST.npy\n",
              arguments.out);
@@ -80,10 +80,13 @@ Action add_teacher(CLI::App& app) {
   OptionTable table(app);
   add_data_options(table, arguments->data);
   table.section("Output");
-  table.add("out", &arguments->out, "Model file (.safetensors); replaced if it exists", Role::kOutput);
-  table.add("json", &arguments->json, "Write the figures to this file; -: to standard output", Role::kOutput);
+  table.add("out", &arguments->out, "Write the model here, .safetensors; an existing file is replaced",
+            Role::kOutput);
+  table.add("json", &arguments->json,
+            "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
   add_teacher_options(table, arguments->teacher);
-  table.add("seed", &arguments->teacher.seed, "Of cross-validation's folds, and of the contrastive teacher");
+  table.add("seed", &arguments->teacher.seed,
+            "Seed of the cross-validation folds and of the contrastive teacher");
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

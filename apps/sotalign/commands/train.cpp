@@ -1,6 +1,5 @@
-// sotalign train: options and data are checked in full, then the run's directory is made, then it trains.
-// What is on disk at any time can be continued with --resume and gives the same bits as a run without a
-// break.
+// sotalign train: checks all options and data, creates the run directory, then trains. An interrupted run
+// resumes from the files on disk (--resume) and gives the same bits as an uninterrupted one.
 #include <fmt/format.h>
 
 #include <chrono>
@@ -63,7 +62,7 @@ class Training {
     const TeacherOptions asked = config_.train.teacher;
     keep_choices(arguments_.config, trainer_);
     catch_interrupts();
-    // A run without a checkpoint begins here, with the options of this process.
+    // Without a checkpoint the run starts here, with the options of this process.
     if (!has_checkpoint) write_json(not_a_link(run_.config()), arguments_.table.values());
     lock_.begun();
     if (trainer_.teacher_search())
@@ -85,11 +84,11 @@ class Training {
     finish();
     if (lost_output().empty()) return 0;
     return say_left(progress_, "sotalign train",
-                    fmt::format("the run is complete; to see its figures: {}", resuming()));
+                    fmt::format("the run is complete; to print its results: {}", resuming()));
   }
 
  private:
-  /// Whether there is a checkpoint to continue from; a kill in front of the first one leaves none.
+  /// Whether there is a checkpoint to resume from. A run killed before its first one has none.
   bool find_checkpoint() const {
     if (std::filesystem::exists(std::filesystem::symlink_status(run_.checkpoint()))) {
       run_.require("checkpoint.safetensors");
@@ -101,7 +100,7 @@ class Training {
 
   std::string resuming() const { return fmt::format("sotalign train --out {} --resume", run_.path()); }
 
-  /// Every `every` steps, and at the end; 0: at the end alone.
+  /// True every `every` steps and at the end; if `every` is 0, only at the end.
   bool due(int64_t every) const {
     return trainer_.finished() || (every > 0 && trainer_.steps_done() % every == 0);
   }
@@ -155,7 +154,7 @@ class Training {
   }
 
   void save_checkpoint() {
-    trainer_.metrics();  // throws if the numbers went wild: an older checkpoint is worth more than that
+    trainer_.metrics();  // throws if training diverged: keep the older checkpoint then
     metrics_->sync();
     trainer_.save_checkpoint(not_a_link(run_.checkpoint()), {{"metrics", metrics_->state()}});
   }
@@ -178,7 +177,7 @@ class Training {
                   config_.data.val_texts, data_.val_texts);
       summary["validation"] = to_json(result);
       summary["validation_teacher"] = to_json(teacher_result_);
-      table = fmt::format("\n{} validation pairs, percent; the model is that of step {}\n\n{}",
+      table = fmt::format("\nRetrieval on {} validation pairs, percent; model from step {}\n\n{}",
                           data_.val_images.rows(), model_step,
                           retrieval_table({{"teacher", teacher_result_}, {"model", result}}));
     }
@@ -214,10 +213,11 @@ int train(Arguments& arguments) {
     require(out, "out");
     for (const std::string& flag : arguments.table.given_except(Role::kMachine))
       if (flag != "--out")
-        throw InvalidArgument(
-            fmt::format("{}: --resume continues with the options in {}/config.json", flag, out));
+        throw InvalidArgument(fmt::format(
+            "{}: not allowed with --resume, which uses the options in {}/config.json", flag, out));
     if (!arguments.config_path.empty())
-      throw InvalidArgument(fmt::format("--config: --resume continues with {}/config.json", out));
+      throw InvalidArgument(
+          fmt::format("--config: not allowed with --resume, which uses {}/config.json", out));
     RunDirectory(out).require("config.json");
     arguments.config_path = RunDirectory(out).config();
   }
@@ -229,7 +229,7 @@ int train(Arguments& arguments) {
   require_at_least("stop_after", arguments.stop_after, 0);
   if (!arguments.resume) lock.emplace(config.out, RunLock::Kind::kNew, "sotalign train");
   make_absolute(config.data);
-  if (!arguments.resume) arguments.table.require_utf8();  // config.json keeps all options
+  if (!arguments.resume) arguments.table.require_utf8();  // config.json stores every option
   const Dataset data = read_dataset(config.data);
   Context context = make_context(config.machine);
   auto training = naming_pairs(config.data.pairs_images, config.data.pairs_texts,
@@ -241,7 +241,7 @@ int run(Arguments& arguments) {
   try {
     return train(arguments);
   } catch (const InvalidArgument& error) {
-    // Options that no flag has given come from config.json.
+    // No flag set the bad option, so it came from config.json: name that file.
     const std::string text = error.what();
     if (!arguments.resume || !arguments.table.given_except(Role::kPath).empty() ||
         arguments.config_path.empty() || text.find(arguments.config_path) != std::string::npos)
@@ -255,11 +255,11 @@ int run(Arguments& arguments) {
 Action add_train(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>(app);
   app.add_option("--config", arguments->config_path,
-                 "JSON file of options: --klot-weight is the key klot_weight. Flags win")
+                 "JSON file of options (--klot-weight is the key klot_weight); flags override it")
       ->type_name("FILE");
-  app.add_flag("--resume", arguments->resume, "Continue the run in --out");
+  app.add_flag("--resume", arguments->resume, "Resume the run in --out");
   app.add_option("--stop-after", setter("--stop-after", &arguments->stop_after),
-                 "Stop after this step with a checkpoint to resume from")
+                 "Stop after this step and save a checkpoint to resume from")
       ->type_name("N");
   add_train_options(arguments->table, arguments->config);
   return [arguments] { return run(*arguments); };

@@ -1,4 +1,4 @@
-// sotalign zeroshot: classification of images by the texts that describe the classes.
+// sotalign zeroshot: classifies images by texts that describe the classes.
 #include <fmt/format.h>
 
 #include <memory>
@@ -38,8 +38,8 @@ int run(const Arguments& arguments) {
   if (!arguments.json.empty()) write_json(arguments.json, to_json(result));
   if (arguments.json == "-" || arguments.machine.quiet) return 0;
   fmt::print(
-      "{} images, {} classes, {} prompts: top-1 {:.1f} %, top-5 {:.1f} %; mean top-1 of the classes {:.1f} "
-      "%\n",
+      "{} images, {} classes, {} prompts: top-1 {:.1f} %, top-5 {:.1f} %; top-1 averaged over classes "
+      "{:.1f} %\n",
       result.images, result.classes.size(), prompts.rows(), 100 * result.top1, 100 * result.top5,
       100 * result.mean_class_top1);
   return 0;
@@ -51,15 +51,17 @@ Action add_zeroshot(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("model", &arguments->model, "Without one, rows are compared as they are", Role::kPath);
+  table.add("model", &arguments->model, "Model; without one, rows are compared as they are", Role::kPath);
   table.add("images", &arguments->images, "Embeddings of the images", Role::kPath);
-  table.add("labels", &arguments->labels, "Integers, .npy: the class of each image", Role::kPath);
+  table.add("labels", &arguments->labels, "Class of each image, .npy integers", Role::kPath);
   table.add("prompts", &arguments->prompts, "Embeddings of texts that describe the classes", Role::kPath);
-  table.add("prompt_classes", &arguments->prompt_classes,
-            "Integers, .npy: the class of each prompt. A class is the\nnormalised mean of its prompts",
-            Role::kPath);
+  table.add(
+      "prompt_classes", &arguments->prompt_classes,
+      "Class of each prompt, .npy integers. The embedding of a class is the\nnormalised mean of its prompts",
+      Role::kPath);
   table.add("json", &arguments->json,
-            "Write the result here, too, with counts of each class;\n-: standard output, nothing else",
+            "Also write the result, with figures for each class, as JSON;\n-: to standard output, and print "
+            "nothing else",
             Role::kOutput);
   table.section("Model");
   add_projection_option(table, arguments->projection);

@@ -18,8 +18,8 @@ void check_affinity(const std::string& path, const HostMatrix& affinity, double 
     const double size = std::abs(static_cast<double>(top)) / epsilon;
     if (size > kLargest && std::isfinite(top))
       throw InvalidArgument(
-          fmt::format("{}: expected |K| / epsilon up to {:.2g}, beyond which single precision cannot tell "
-                      "affinities apart, found {:.2g} (K {:.2g}, epsilon {}) in {} {}",
+          fmt::format("{}: expected |K| / epsilon up to {:.2g}, as single precision cannot resolve larger "
+                      "ones, found {:.2g} (K {:.2g}, epsilon {}) in {} {}",
                       path, kLargest, size, top, epsilon, of, index));
   };
   constexpr float kNone = -std::numeric_limits<float>::infinity();

@@ -1,4 +1,4 @@
-// Errors about affinities, which the library knows by their roles alone, with the files that hold them.
+// Adds file names to errors about affinities, which the library knows only by their roles.
 #pragma once
 
 #include <string>
@@ -11,14 +11,14 @@
 
 namespace sotalign::app {
 
-/// Throws InvalidArgument, with the path and |K| / epsilon, where the largest entry of a row or column is
-/// more than 2^24 epsilon: single precision cannot tell such entries apart. Other entries may be far below
-/// it. Rows and columns of weight 0 do not count; an empty vector stands for equal weights.
+/// Throws InvalidArgument, with the path and |K| / epsilon, if the magnitude of the largest entry of a row or
+/// column exceeds 2^24 epsilon: single precision cannot resolve such entries. Other entries may be far below
+/// the largest. Rows and columns of weight 0 are ignored; an empty vector means equal weights.
 void check_affinity(const std::string& path, const HostMatrix& affinity, double epsilon,
                     const std::vector<double>& a = {}, const std::vector<double>& b = {});
 
-/// Calls `work`. A NumericalError that begins with one of the names ("student affinity") begins with that
-/// file's path instead.
+/// Calls `work`. If it throws a NumericalError that begins with one of the names ("student affinity"),
+/// rethrows it with the path of that file instead.
 template <class Work>
 void with_affinity_files(const std::vector<std::pair<std::string, std::string>>& names_and_paths,
                          const Work& work) {

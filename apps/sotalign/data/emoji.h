@@ -1,5 +1,5 @@
-// The data of the demonstration: 1911 emoji as an image encoder sees them, and their names as a text encoder
-// does. See data/emoji/README.md.
+// The data of the demo: 1911 emoji, embedded by an image encoder, and their names, embedded by a text
+// encoder. See data/emoji/README.md.
 #pragma once
 
 #include <cstdint>
@@ -11,12 +11,12 @@
 namespace sotalign::app {
 
 struct Emoji {
-  HostMatrix images, texts;         ///< row i belongs to row i
+  HostMatrix images, texts;         ///< paired by row
   std::vector<std::string> glyphs;  ///< the emoji themselves, UTF-8
   std::vector<std::string> names;
 };
 
-/// Where the data lies: `given`, or else the source tree or the installation that this program belongs to.
+/// The directory of the data: `given`, or else in the source tree or the installation of this program.
 std::string find_emoji(const std::string& given);
 
 Emoji read_emoji(const std::string& directory);

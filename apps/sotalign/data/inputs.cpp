@@ -46,10 +46,9 @@ HostMatrix read_embeddings(const std::string& path) {
   const double length = std::sqrt(square(matrix, first_bad));
   if (length == 0)
     throw IoError(
-        fmt::format("{}: expected rows that are not zero, found zeros alone in row {}", path, first_bad));
+        fmt::format("{}: row {}: expected a row that is not zero, found only zeros", path, first_bad));
   throw IoError(
-      fmt::format("{}: row {}: expected a length whose square float32 can hold, {:.1e} to {:.1e}, "
-                  "found {:.1e}",
+      fmt::format("{}: row {}: expected a length whose square fits float32, {:.1e} to {:.1e}, found {:.1e}",
                   path, first_bad, std::sqrt(kLeastSquare), std::sqrt(kMostSquare), length));
 }
 
@@ -60,16 +59,16 @@ void require_rows_that_differ(const std::string& path, const HostMatrix& matrix)
     if (!std::equal(first, first + cols, matrix.view().row(i))) return;
   if (matrix.rows() > 1)
     throw InvalidArgument(
-        fmt::format("{}: expected rows that differ, found {} equal ones, which centring makes zero", path,
-                    matrix.rows()));
+        fmt::format("{}: expected rows that differ, found {} equal ones, which centring turns into zeros",
+                    path, matrix.rows()));
 }
 
 void require_directions(const std::string& path, const HostMatrix& embedded) {
   for (int64_t i = 0; i < embedded.rows(); ++i)
     if (!(square(embedded, i) > 0.5))  // unit rows, or zero
       throw InvalidArgument(fmt::format(
-          "{}: row {}: expected a row that the model gives a direction, found one that it maps to "
-          "zero, as it does with the mean of the rows that it was trained on",
+          "{}: row {}: expected a row that the model maps to a nonzero vector, found one that it maps to "
+          "zero, like the mean of its training rows",
           path, i));
 }
 
@@ -155,11 +154,11 @@ Model load_model(Context& context, const std::string& path) {
 HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
                  const std::string& path, const HostMatrix& x) {
   if (!model.has(projection))
-    throw InvalidArgument(
-        fmt::format("--projection: the model has no {}",
-                    projection == Projection::kHeads ? "heads, it is a teacher alone" : "teacher"));
+    throw InvalidArgument(fmt::format("--projection: the model has no {}", projection == Projection::kHeads
+                                                                               ? "heads, only a teacher"
+                                                                               : "teacher"));
   if (x.cols() != model.input_dim(side))
-    throw InvalidArgument(fmt::format("{}: expected {} columns as the model has for {}, found {}", path,
+    throw InvalidArgument(fmt::format("{}: expected {} columns, as the model has for {}, found {}", path,
                                       model.input_dim(side), side == Side::kX ? "images" : "texts",
                                       x.cols()));
   constexpr int64_t kPiece = 65536;
@@ -180,7 +179,7 @@ HostMatrix embed(Context& context, const Model& model, Side side, Projection pro
   const auto bad =
       std::find_if_not(result.begin(), result.end(), [](float value) { return std::isfinite(value); });
   if (bad != result.end())
-    throw NumericalError(fmt::format("{}: row {}: the model maps it to numbers that are not finite", path,
+    throw NumericalError(fmt::format("{}: row {}: the model maps it to values that are not finite", path,
                                      (bad - result.begin()) / dim));
   return HostMatrix(std::move(result), x.rows(), dim);
 }

@@ -1,4 +1,4 @@
-// Embeddings from files, checked against each other before anything is computed.
+// Reads embeddings from files and checks them against each other before anything is computed.
 #pragma once
 
 #include <string>
@@ -13,40 +13,39 @@
 
 namespace sotalign::app {
 
-/// A matrix of embeddings. Beyond what read_matrix() refuses, no row may be zero or so short or long that
-/// float32 cannot hold the square of its length: it has no direction, and comes from an encoder or a copy
-/// that failed.
+/// Reads a matrix of embeddings. Rejects what read_matrix() rejects, and rows that are zero or whose squared
+/// length does not fit float32: they have no usable direction and come from a failed encoder or copy.
 HostMatrix read_embeddings(const std::string& path);
 
-/// A matrix without a file is empty.
+/// Matrices without a file are empty.
 struct Dataset {
   HostMatrix pair_images, pair_texts, images, texts, val_images, val_texts;
 
   TrainingData view() const;
-  /// Throws IoError if a mapped file among them was written to since it was read.
+  /// Throws IoError if one of the mapped files has been written to since it was read.
   void require_unchanged() const;
   bool has_validation() const { return val_images.rows() > 0; }
   /// "500 pairs of 768 and 384 dimensions, unpaired 3700 images, 3700 texts"
   std::string describe() const;
 };
 
-/// Pairs, and what else has a path. Throws InvalidArgument that names both files when they do not fit.
+/// Reads the pairs and whatever else has a path. Throws InvalidArgument, naming both files, for a mismatch.
 Dataset read_dataset(const DataPaths& paths);
 
-/// Throws InvalidArgument that names both files unless the matrix is empty or has as many columns.
+/// Throws InvalidArgument, naming both files, unless the matrix is empty or has as many columns as `like`.
 void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
                   const HostMatrix& like);
-/// Throws InvalidArgument that names both files unless they have equally many rows.
+/// Throws InvalidArgument, naming both files, unless they have the same number of rows.
 void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
                    const HostMatrix& texts);
 
-/// Throws InvalidArgument that names the file if there are several rows and all are equal.
+/// Throws InvalidArgument, naming the file, if there are several rows and all are equal.
 void require_rows_that_differ(const std::string& path, const HostMatrix& matrix);
-/// Throws InvalidArgument that names file and row unless every row, as embed() makes them, has a direction.
+/// Throws InvalidArgument, naming file and row, if embed() mapped a row to zero.
 void require_directions(const std::string& path, const HostMatrix& embedded);
 
-/// What `action` returns. Of an InvalidArgument that it throws, "a: " or "b: " in front, the library's names
-/// for the two sides of the pairs, become the files; other messages stay.
+/// Returns what `action` returns. If it throws an InvalidArgument that begins with "a: " or "b: ", the
+/// library's names for the two sides of the pairs, rethrows it with the file's name instead.
 template <class Action>
 auto naming_pairs(const std::string& image_path, const std::string& text_path, Action&& action) {
   try {
@@ -59,8 +58,8 @@ auto naming_pairs(const std::string& image_path, const std::string& text_path, A
   }
 }
 
-/// What `action` returns. The message of an InvalidArgument that it throws gets `files` in front, in place of
-/// the library's `name`.
+/// Returns what `action` returns. If it throws an InvalidArgument, rethrows it with `files` in front, instead
+/// of the library's `name`.
 template <class Action>
 auto naming_files(const std::string& files, const std::string& name, Action&& action) {
   try {
@@ -71,31 +70,31 @@ auto naming_files(const std::string& files, const std::string& name, Action&& ac
   }
 }
 
-/// Integers, one for each of `rows`, which come from `rows_path`: labels, ids of groups.
+/// Reads labels or group ids: one integer for each of `rows`, which come from `rows_path`.
 std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, const std::string& rows_path);
 
-/// Throws IoError if the matrix is a mapped file that was written to before it was copied.
+/// Copies the matrix to the device. Throws IoError if it is a mapped file that was written to meanwhile.
 Matrix<float> upload(Context& context, const HostMatrix& matrix, const char* purpose = "embeddings");
 
-/// See note().
+/// Adds a note() that the file has no checksums.
 void note_missing_checksums(const std::string& path);
 
 /// Model::load(), with a note for a file without checksums.
 Model load_model(Context& context, const std::string& path);
 
-/// Unit rows of raw embeddings on the host, in pieces: only these are on the device at a time.
-/// Throws InvalidArgument that names the file when the model is for another dimension, NumericalError that
-/// names file and row when the model maps a row to numbers that are not finite, and IoError as upload() does.
+/// Projects raw embeddings to unit rows on the host. Works in chunks: only one chunk is on the device at a
+/// time. Throws InvalidArgument, naming the file, if the model has another input dimension; NumericalError,
+/// naming file and row, if the model maps a row to values that are not finite; and IoError as upload() does.
 HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
                  const std::string& path, const HostMatrix& x);
 
-/// The rows as the model in the file at `model_path` embeds them; without a path they stay as they are.
-/// Throws InvalidArgument that names the files when they do not fit each other or the model.
+/// Replaces both matrices by their projections with the model in `model_path`; without a path they stay as
+/// they are. Throws InvalidArgument, naming the files, if they do not match each other or the model.
 void bring_to_one_space(Context& context, const std::string& model_path, Projection projection,
                         const std::string& image_path, HostMatrix& images, const std::string& text_path,
                         HostMatrix& texts);
 
-/// Retrieval on pairs of raw rows as the model embeds them; paths as in embed().
+/// Measures retrieval on pairs of raw rows, projected by the model; paths as in embed().
 RetrievalResult measure(Context& context, const Model& model, Projection projection,
                         const std::string& image_path, const HostMatrix& images, const std::string& text_path,
                         const HostMatrix& texts);

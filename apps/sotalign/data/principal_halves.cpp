@@ -8,8 +8,8 @@ namespace sotalign::app {
 
 namespace {
 
-// Where the first two variances are close, this is too few for the direction to converge; it then is one in
-// the plane of both, along which the rows differ as much.
+// If the two largest variances are close, the direction does not converge in this many iterations. It then
+// lies in the plane of both principal directions, along which the rows differ as much.
 constexpr int kIterations = 60;
 
 using Vector = std::vector<double>;
@@ -32,7 +32,7 @@ double dot(const Vector& a, const Vector& b) {
 }
 
 Vector principal_direction(const std::vector<Vector>& rows) {
-  // The longest row is not orthogonal to the direction, but by chance.
+  // The longest row is hardly ever orthogonal to the principal direction.
   Vector direction = *std::max_element(
       rows.begin(), rows.end(), [](const Vector& a, const Vector& b) { return dot(a, a) < dot(b, b); });
   for (int iteration = 0; iteration < kIterations; ++iteration) {

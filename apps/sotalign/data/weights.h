@@ -1,4 +1,4 @@
-// Marginal weights and potentials from files.
+// Reads marginal weights from files.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace sotalign::app {
 
-/// A .npy vector [expected], or a matrix with one row or one column of that size; no path gives no weights.
+/// Reads a .npy vector [expected], or a matrix with one row or column of that size. Empty without a path.
 std::vector<double> read_weights(const std::string& path, int64_t expected);
 
 }  // namespace sotalign::app

@@ -16,16 +16,16 @@ constexpr double kWidth = 720, kHeight = 432, kRight = kWidth - 28, kBottom = kH
 constexpr double kFontSize = 13, kCharacter = 0.56 * kFontSize;  // fonts differ: widths are estimates
 constexpr double kLegendRow = 22, kLegendKey = 30, kLegendGap = 24;
 
-// The ground is transparent. Each of these has a contrast of at least 3 to white and to the darkest grounds
-// in use, the text's is above 4; series differ for colour-blind readers, too, and their markers differ for
-// all.
+// The background is transparent. Every colour has a contrast ratio of at least 3 against white and against
+// the darkest backgrounds in use; for text it is above 4. Colour-blind readers can tell the series apart, and
+// the markers differ as well.
 constexpr const char* kInk = "#737d8a";
 constexpr const char* kColours[] = {"#1a7ec2", "#d55e00", "#009e73", "#c46d9e", "#a87a00", "#808080"};
 
-/// Centred in a circle of radius 1; a circle is one that has no corners.
+/// Corners in a circle of radius 1 around the centre; a marker without corners is a circle.
 struct Marker {
   std::vector<std::pair<double, double>> corners;
-  double radius;  // of equal area, about, in pixels
+  double radius;  // in pixels; all markers have about the same area
 };
 const Marker kMarkers[] = {{{}, 4.0},
                            {{{-.71, -.71}, {.71, -.71}, {.71, .71}, {-.71, .71}}, 5.0},
@@ -50,13 +50,13 @@ std::string escape(const std::string& text) {
         result += "&quot;";
         break;
       default:
-        result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;  // XML has no control characters
+        result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;  // XML forbids control characters
     }
   }
   return result;
 }
 
-/// Of UTF-8: bytes that begin a character.
+/// Estimated from the number of UTF-8 characters: counts the bytes that begin one.
 double text_width(const std::string& text) {
   return kCharacter * static_cast<double>(std::count_if(text.begin(), text.end(), [](char c) {
            return (static_cast<unsigned char>(c) & 0xC0) != 0x80;
@@ -86,7 +86,7 @@ class Axis {
     return from + (position(value) - low_) / (high_ - low_) * (to - from);
   }
 
-  /// At least two round numbers, about five.
+  /// Round numbers: at least two, about five.
   std::vector<PlotTick> ticks() const {
     if (scale_ == PlotScale::kLinear) return linear_ticks(low_, high_);
     for (const std::vector<double>& factors :
@@ -105,7 +105,7 @@ class Axis {
     double step = 10 * power;
     for (const double factor : {5.0, 2.0})
       if (raw <= factor * power) step = factor * power;
-    // Numbers of one axis have equally many decimals.
+    // All labels of an axis have the same number of decimals.
     const int decimals = std::max(0, -static_cast<int>(std::floor(std::log10(step * 1.0001))));
     const bool plain = decimals <= 5 && std::max(std::abs(low), std::abs(high)) < 1e6;
     std::vector<PlotTick> ticks;
@@ -151,7 +151,7 @@ void check(const PlotOptions& options, const std::vector<PlotSeries>& series) {
   }
 }
 
-/// Of what is shown.
+/// The axes that fit the finite points, their error bars and the given ticks.
 struct Axes {
   Axis x, y;
 };
@@ -208,7 +208,7 @@ class Drawing {
   double y_at(double value) const { return axes_.y.pixel(value, kBottom, top_); }
   static const char* colour(size_t i) { return kColours[i % std::size(kColours)]; }
 
-  /// `title` is what a browser shows under the pointer.
+  /// `title` is the tooltip in a browser.
   void marker(size_t i, double x, double y, const std::string& title) {
     const auto& [corners, radius] = kMarkers[i % std::size(kMarkers)];
     if (corners.empty()) {

@@ -1,4 +1,4 @@
-// Line plots as SVG files, without a plotting library: what sweeps and studies draw.
+// Line plots as SVG for sweeps and studies, without a plotting library.
 #pragma once
 
 #include <string>
@@ -6,12 +6,11 @@
 
 namespace sotalign::app {
 
-/// Points in the order of x. Where `error` is not empty, it has one entry for each point: half the length of
-/// a vertical bar.
+/// Points in the order of x. `error` is empty or has half the length of the error bar of each point.
 struct PlotSeries {
   std::string name = {};
   std::vector<double> x = {}, y = {}, error = {};
-  bool joined = true;  ///< by a line
+  bool joined = true;  ///< connect the points by a line
 };
 
 enum class PlotScale { kLinear, kLog };
@@ -23,14 +22,13 @@ struct PlotTick {
 
 struct PlotOptions {
   std::string title = {}, x_label = {}, y_label = {};
-  PlotScale x_scale = PlotScale::kLinear;  ///< logarithmic: every x is positive
-  std::vector<PlotTick> x_ticks = {};      ///< none: round numbers
+  PlotScale x_scale = PlotScale::kLinear;  ///< kLog: every x must be positive
+  std::vector<PlotTick> x_ticks = {};      ///< empty: round numbers
 };
 
-/// A complete SVG document, readable on light and on dark ground: lines with a marker at each point, axes
-/// with round numbers, a legend of the series that have names. Points that are not finite are left out, and
-/// so are bars. Throws InvalidArgument for series whose vectors differ in length and for an x that a
-/// logarithmic axis cannot show.
+/// A complete SVG document, readable on light and dark backgrounds: lines with a marker at each point, axes
+/// with round numbers, and a legend of the named series. Points and error bars that are not finite are left
+/// out. Throws InvalidArgument for series whose vectors differ in length, and for x <= 0 on a log axis.
 std::string line_plot(const PlotOptions& options, const std::vector<PlotSeries>& series);
 
 }  // namespace sotalign::app

@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* kKey = "checksum";
 
-/// The nesting is bounded: by what is written, and by the check of what is read.
+/// The recursion is bounded: parse_json() limits the nesting of what is read.
 void remove_seconds(Json& value) {
   if (value.is_object()) value.erase("seconds");
   if (value.is_structured())
@@ -30,7 +30,7 @@ std::string checksum_of(Json object) {
 }  // namespace
 
 void write_checked_json(const std::string& path, Json object) {
-  require_finite(object);  // first: null in the place of a number would get a checksum that fits
+  require_finite(object);  // first: dump() would turn such numbers into null, with a matching checksum
   object[kKey] = checksum_of(object);
   write_json(path, object);
 }
@@ -38,7 +38,8 @@ void write_checked_json(const std::string& path, Json object) {
 bool verify_checked_json(const Json& object, const std::string& path) {
   if (!object.is_object() || !object.contains(kKey)) return false;
   if (object[kKey] != checksum_of(object))
-    throw IoError(fmt::format("{}: damaged or edited, its checksum is not the one in the file", path));
+    throw IoError(
+        fmt::format("{}: damaged or edited: its contents do not match the checksum in the file", path));
   return true;
 }
 

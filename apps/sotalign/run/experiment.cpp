@@ -65,7 +65,7 @@ Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& t
     if (progress.due())
       progress.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));
   }
-  trainer.metrics();  // throws if the numbers went wild
+  trainer.metrics();  // throws if training diverged
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   const auto result = [&](Projection projection) {
     return measure(context, trainer.model(), projection, "test images", test.images, "test texts",

@@ -1,5 +1,5 @@
-// Experiments on embeddings whose true pairs are all known: a few are given to the training as pairs, the
-// rest as images and texts that nobody matched.
+// Experiments on embeddings whose pairs are all known: training gets a few of them as pairs, and the rest as
+// unpaired images and texts.
 #pragma once
 
 #include <cstdint>
@@ -19,13 +19,13 @@ struct SplitSizes {
   int64_t pairs = 0, test = 0, validation = 0;
 };
 
-/// Rows of a data set, disjoint but for the unpaired images and texts, which are the same rows in orders of
-/// their own.
+/// Disjoint row indices of a data set, except that the unpaired images and texts are the same rows, each in
+/// its own random order.
 struct Split {
   std::vector<int64_t> pairs, test, validation, unpaired_images, unpaired_texts;
 };
-/// Chosen by the seed; everything that is not asked for is unpaired. Throws InvalidArgument if nothing is
-/// left.
+/// A random split, determined by the seed. All rows beyond `sizes` are unpaired; throws InvalidArgument if
+/// there are none.
 Split split_rows(int64_t rows, const SplitSizes& sizes, uint64_t seed);
 
 HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows);
@@ -35,18 +35,18 @@ struct TestPairs {
   HostMatrix images, texts;
 };
 
-/// A run was left because of a signal (run/interrupt.h).
+/// A signal ended the run early (run/interrupt.h).
 struct Interrupted : std::exception {
   const char* what() const noexcept override { return "interrupted"; }
 };
 
 struct Outcome {
   RetrievalResult heads, teacher;
-  double seconds = 0;  ///< of making the trainer and all its steps
+  double seconds = 0;  ///< of the trainer's setup and all its steps
 };
-/// Trains with `options` on `data`, whose validation rows are not looked at, and measures the last step's
-/// heads and the teacher. `progress` draws a bar under `name`. Throws NumericalError if the numbers go wild,
-/// and Interrupted after the step in which a signal came, if signals are caught.
+/// Trains with `options` on `data`, ignoring its validation rows, and measures the heads of the last step and
+/// the teacher. `progress` draws a bar with the title `name`. Throws NumericalError if training diverges and,
+/// if signals are caught, Interrupted after the step in which one arrived.
 Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
                        const TrainOptions& options, const std::string& name, Progress& progress);
 

@@ -14,7 +14,7 @@ namespace {
 
 enum class Mode { kDefault, kEnd, kCatch };
 
-// Handlers may use atomics without locks, and functions such as rmdir, write and _exit.
+// Signal handlers may use lock-free atomics and async-signal-safe functions: rmdir, write, _exit.
 std::atomic<Mode> mode{Mode::kDefault};
 std::atomic<bool> signalled{false};
 std::atomic<const char* const*> made{nullptr};
@@ -43,7 +43,7 @@ void install() {
     struct sigaction action {};
     if (sigaction(number, nullptr, &action) != 0 || action.sa_handler == SIG_IGN) continue;
     action.sa_handler = handle;
-    // A signal shall not make a write fail that would have succeeded.
+    // A signal must not make a write fail with EINTR.
     action.sa_flags = SA_RESTART;
     sigaction(number, &action, nullptr);
   }

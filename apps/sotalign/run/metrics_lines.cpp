@@ -27,7 +27,7 @@ MetricsLines read_metrics(const std::string& path, int64_t last_step) {
       json = parse_json(line, where);
     } catch (const IoError&) {
       if (end == text.size()) break;  // cut off by a kill
-      throw IoError(fmt::format("{}: expected a line that training has written, found other text", where));
+      throw IoError(fmt::format("{}: expected a line written by training, found other text", where));
     }
     const JsonReader reader(json, where);
     if (reader.count("step", 1) > last_step) continue;

@@ -51,7 +51,7 @@ void Progress::update(int64_t step, const std::string& numbers) {
   width_ = terminal_width();  // it may have been resized
   std::string text = fmt::format(" {}/{}  {}  {:.2f} steps/s  {} left", step, total_, numbers,
                                  steps_per_second(step), duration(remaining_seconds(step)));
-  // The last column stays free: some terminals wrap as soon as it is written.
+  // Keep the last column free: some terminals wrap as soon as it is written.
   const int room = std::min(30, width_ - 1 - static_cast<int>(name_.size() + text.size()) - 3);
   if (room >= 5) {
     const auto filled = static_cast<size_t>(room * step / std::max<int64_t>(1, total_));
@@ -60,7 +60,7 @@ void Progress::update(int64_t step, const std::string& numbers) {
     text = name_ + text;
   }
   text = cut_text(text, static_cast<size_t>(std::max(1, width_ - 1)));
-  std::fputs(("\r\x1b[K" + text).c_str(), stderr);  // the terminal may be gone: then nobody misses it
+  std::fputs(("\r\x1b[K" + text).c_str(), stderr);  // may fail if the terminal is gone: no loss
   std::fflush(stderr);
   drawn_ = true;
   drawn_at_ = Clock::now();

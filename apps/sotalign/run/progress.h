@@ -1,5 +1,4 @@
-// What a long command says while it works: lines on standard output, and on a terminal a bar on standard
-// error.
+// Progress of a long command: lines on standard output and, on a terminal, a bar on standard error.
 #pragma once
 
 #include <chrono>
@@ -17,19 +16,19 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  /// A line, or several, on standard output; lose_output() is told if that fails.
+  /// Prints one or more lines on standard output; calls lose_output() if that fails.
   void print(const std::string& text);
 
-  /// Whether there is a bar; without one, callers print lines now and then.
+  /// Whether there is a bar. Without one, callers print a line now and then.
   bool has_bar() const { return width_ > 0; }
-  /// A new bar for the steps from `done` to `total`.
+  /// Starts a new bar for the steps from `done` to `total`.
   void start(const std::string& name, int64_t done, int64_t total);
-  /// Whether enough time has passed for the bar to be drawn again.
+  /// Whether it is time to redraw the bar.
   bool due() const;
   void update(int64_t step, const std::string& numbers);
   void clear();
 
-  /// Since start().
+  /// Average since start().
   double steps_per_second(int64_t step) const;
   double remaining_seconds(int64_t step) const;
 
@@ -44,8 +43,8 @@ class Progress {
   Clock::time_point started_ = Clock::now(), drawn_at_ = {};
 };
 
-/// Says what became of a run that was left, or whose output was lost, on standard output or, where that is
-/// gone, in a line on standard error that begins with `command`. The exit code.
+/// Prints `text` about a run that was interrupted or lost its output: on standard output or, if that is lost,
+/// as a line on standard error that begins with `command`. Returns the exit code.
 int say_left(Progress& progress, const std::string& command, const std::string& text);
 
 }  // namespace sotalign::app

@@ -46,19 +46,19 @@ void RunDirectory::require(const std::string& name) const {
 void RunDirectory::require_no_checkpoint_lost() const {
   const auto lost = [&](const std::string& sign) {
     throw IoError(
-        fmt::format("{}: expected the checkpoint of a run that has {}, found none; put it back, or train "
-                    "again in another directory",
+        fmt::format("{}: expected a checkpoint, as the run has {}, found none; restore it, or train again in "
+                    "another directory",
                     checkpoint(), sign));
   };
   if (fs::exists(model())) lost("a model");
-  // How it was begun, whatever this process was told.
+  // As the run was started, whatever the options of this process.
   const Json config = read_json(this->config());
   const int64_t checkpoint_every = config.value("checkpoint_every", int64_t{0});
   if (checkpoint_every == 0 || !fs::exists(metrics())) return;
   const Json last = read_metrics(metrics(), std::numeric_limits<int64_t>::max()).last_step;
-  // In the very step in which a checkpoint is due, the line is written first.
+  // In a step with a checkpoint, the metrics line is written first.
   if (const int64_t step = last.is_null() ? 0 : last["step"].get<int64_t>(); step > checkpoint_every)
-    lost(fmt::format("metrics of step {} and saves one every {} steps", step, checkpoint_every));
+    lost(fmt::format("metrics of step {} and saves a checkpoint every {} steps", step, checkpoint_every));
 }
 
 MetricsFile::MetricsFile(const std::string& path, int64_t last_step, const std::string& state)
@@ -69,9 +69,8 @@ MetricsFile::MetricsFile(const std::string& path, int64_t last_step, const std::
     for (const Json& line : old.lines) count(line);
     if (!state.empty() && state != this->state())
       throw IoError(
-          fmt::format("{}: expected the lines that the checkpoint was saved with, found others; without this "
-                      "file the run "
-                      "continues, and its earlier lines are lost",
+          fmt::format("{}: expected the lines written before the checkpoint, found others; without this file "
+                      "the run continues and loses its earlier lines",
                       path_));
     kept = std::move(old.text);
     seconds_before_ = old.seconds;

@@ -1,6 +1,6 @@
-// The files of a run. Of a training: config.json, metrics.jsonl, checkpoint.safetensors, model.safetensors
-// and summary.json; and teacher.json where the teacher's numbers were chosen by cross-validation: what "auto"
-// stood for. config.json has the numbers themselves, so that the run is continued with them.
+// The files in a run directory. Training writes config.json, metrics.jsonl, checkpoint.safetensors,
+// model.safetensors and summary.json, and teacher.json if cross-validation chose the values of options set to
+// "auto". config.json has the chosen values, so that the run resumes with them.
 #pragma once
 
 #include <cstdio>
@@ -12,22 +12,22 @@
 
 namespace sotalign::app {
 
-/// `path`, which is to be written. Throws IoError for a symbolic link: it could lead to a file that is not
-/// the run's.
+/// Returns `path`, which will be written. Throws IoError for a symbolic link: it may lead to a file outside
+/// the run.
 const std::string& not_a_link(const std::string& path);
 
-/// Names only: RunLock makes and holds the directory.
+/// Only file names: RunLock creates and holds the directory.
 class RunDirectory {
  public:
   explicit RunDirectory(std::string path) : path_(std::move(path)) {}
 
-  /// Whether train, sweep or study write a file of this name.
+  /// Whether train, sweep or study writes a file of this name.
   static bool has_file(const std::string& name);
 
-  /// Throws IoError unless there is such a file, "config.json".
+  /// Throws IoError unless the file `name` ("config.json") exists.
   void require(const std::string& name) const;
-  /// Throws IoError unless a run that has no checkpoint is one that had none: metrics.jsonl and
-  /// model.safetensors tell. config.json has been read, and so is one of train.
+  /// Throws IoError if the run, which has no checkpoint, must have had one, judging by metrics.jsonl and
+  /// model.safetensors. Precondition: config.json is valid and belongs to train.
   void require_no_checkpoint_lost() const;
 
   std::string config() const { return path_ + "/config.json"; }
@@ -45,24 +45,23 @@ class RunDirectory {
   std::string path_;
 };
 
-/// Lines of JSON that every reader sees as soon as they are added.
+/// metrics.jsonl: readers see each line as soon as it is added.
 class MetricsFile {
  public:
-  /// Continues a file: lines behind step `last_step` are dropped. `state`: what state() was when the
-  /// checkpoint of that step was saved, empty if it does not say. Throws IoError for a file that does not
-  /// begin so.
+  /// Continues a file, dropping lines after step `last_step`. `state` is the state() stored in the checkpoint
+  /// of that step; empty if it stores none. Throws IoError if the lines kept do not match it.
   MetricsFile(const std::string& path, int64_t last_step, const std::string& state);
 
   /// Throws NumericalError for a number that JSON cannot hold.
   void add(const nlohmann::ordered_json& line);
-  /// Makes the lines durable: before a checkpoint that counts on them. Throws IoError.
+  /// Flushes the lines to disk, before a checkpoint that relies on them. Throws IoError.
   void sync();
-  /// Number and checksum of all lines, for a checkpoint. Their seconds do not count: a run that was
-  /// interrupted has the same checkpoints as one that was not.
+  /// Number and checksum of all lines, for a checkpoint. Ignores "seconds", so that an interrupted run has
+  /// the same checkpoints as an uninterrupted one.
   std::string state() const;
-  /// The last line of a step, kept or added.
+  /// The last line with a loss, kept or added.
   const nlohmann::ordered_json& last_step() const { return last_step_; }
-  /// "seconds" of the last line that was kept; 0 without one.
+  /// "seconds" of the last line kept; 0 without one.
   double seconds_before() const { return seconds_before_; }
 
  private:

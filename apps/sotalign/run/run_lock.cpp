@@ -23,13 +23,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// "run/" and "run" are one directory.
+/// "run/" and "run" are the same directory.
 std::string without_slash(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
   return path;
 }
 
-/// What AtomicFile names its files: ".sotalign-PID-N.tmp".
+/// Whether AtomicFile uses this name: ".sotalign-PID-N.tmp".
 bool is_temporary(const std::string& name) {
   const std::string head = ".sotalign-", tail = ".tmp";
   if (name.size() < head.size() + tail.size() + 3 || !name.starts_with(head) || !name.ends_with(tail))
@@ -42,7 +42,7 @@ bool is_temporary(const std::string& name) {
   return dash != std::string::npos && is_number(middle.substr(0, dash)) && is_number(middle.substr(dash + 1));
 }
 
-/// Removes a temporary file unless its writer lives: AtomicFile holds a lock on it.
+/// Removes a temporary file unless its writer is alive: AtomicFile holds a lock on it.
 void remove_if_left(const std::string& path) {
   struct stat status {};
   if (lstat(path.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return;
@@ -54,20 +54,20 @@ void remove_if_left(const std::string& path) {
 
 constexpr const char* kNothing[] = {nullptr};
 
-/// How to go on with the run in the directory; empty if there is none. A lone config.json may be of a
-/// training or of a study: `command` decides.
+/// How to resume the run in the directory; empty if there is none. A lone config.json may belong to a
+/// training or a study: `command` decides.
 std::string how_to_continue(const std::string& path, const std::string& command) {
   const RunDirectory run(path);
   const char* const lone = command == "sotalign study" ? "study" : "train";
   for (const auto& [file, name] :
        {std::pair{run.sweep(), "sweep"}, {run.study(), "study"}, {run.plan(), "study"}, {run.config(), lone}})
     if (fs::exists(fs::symlink_status(file)))
-      return fmt::format("; to continue a run: sotalign {} --out {} --resume", name, path);
+      return fmt::format("; to continue that run: sotalign {} --out {} --resume", name, path);
   return "";
 }
 
 void sync_directory(const fs::path& path) {
-  // Some file systems cannot sync a directory: that is no failure.
+  // Some file systems cannot sync a directory: ignore failures.
   const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return;
   fsync(directory);
@@ -79,10 +79,10 @@ void sync_directory(const fs::path& path) {
 RunLock::RunLock(std::string path, Kind kind, std::string command)
     : path_(without_slash(std::move(path))), command_(std::move(command)), kind_(kind) {
   farewell_ = fmt::format("{}: interrupted before the first step; {}\n", command_,
-                          kind == Kind::kNew ? "nothing was written" : "the run is as it was");
+                          kind == Kind::kNew ? "nothing was written" : "the run is unchanged");
   end_on_interrupts(kNothing, farewell_.c_str());
   try {
-    // A directory that its maker removes, because its run failed early, may be made once more.
+    // Another process whose run fails early removes the directory it made: then make it again.
     constexpr int kTries = 100;
     for (int i = 0; i < kTries && directory_ < 0; ++i) {
       if (kind_ == Kind::kNew) make();
@@ -101,9 +101,9 @@ RunLock::~RunLock() { remove_made(); }
 
 void RunLock::fail(int reason) const {
   throw IoError(kind_ == Kind::kNew
-                    ? fmt::format("{}: cannot make this directory: {}", path_, std::strerror(reason))
-                    : fmt::format("{}: expected a run to continue, found no directory that can be used: {}",
-                                  path_, std::strerror(reason)));
+                    ? fmt::format("{}: cannot create this directory: {}", path_, std::strerror(reason))
+                    : fmt::format("{}: expected a run to continue, found no usable directory: {}", path_,
+                                  std::strerror(reason)));
 }
 
 void RunLock::make() {
@@ -114,15 +114,14 @@ void RunLock::make() {
     missing.push_back(path);
   }
   if (!S_ISDIR(status.st_mode) && missing.empty())
-    throw InvalidArgument(fmt::format(
-        "{}: expected a directory that does not exist yet or is empty, found another file", path_));
+    throw InvalidArgument(fmt::format("{}: expected a new or an empty directory, found a file", path_));
   if (!S_ISDIR(status.st_mode))
-    throw IoError(fmt::format("{}: cannot make this directory: {}: expected a directory, found a file", path_,
-                              missing.back().parent_path().string()));
-  made_.reserve(made_.size() + missing.size());  // the handler has pointers to what is in it
+    throw IoError(fmt::format("{}: cannot create this directory: {}: expected a directory, found a file",
+                              path_, missing.back().parent_path().string()));
+  made_.reserve(made_.size() + missing.size());  // the signal handler points into it
   for (auto path = missing.rbegin(); path != missing.rend(); ++path) {
     if (mkdir(path->c_str(), 0777) != 0) {
-      if (errno == EEXIST && fs::is_directory(*path)) continue;  // made by another process meanwhile
+      if (errno == EEXIST && fs::is_directory(*path)) continue;  // another process has just made it
       fail(errno);
     }
     made_.push_back(*path);
@@ -135,7 +134,7 @@ void RunLock::make() {
   }
 }
 
-/// False if the directory is not there any more.
+/// False if the directory has disappeared.
 bool RunLock::hold() {
   directory_ = open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory_ < 0) {
@@ -144,12 +143,13 @@ bool RunLock::hold() {
   }
   locked_ = flock(directory_, LOCK_EX | LOCK_NB) == 0;
   if (!locked_ && errno == EWOULDBLOCK) {
-    forget_made();  // it is the other process's by now, whoever made it
+    forget_made();  // it belongs to the other process now, whoever made it
     throw IoError(fmt::format("{}: another sotalign process is using this directory", path_));
   }
-  if (!locked_)  // EBADF is how NFS refuses a lock on a directory
-    note(fmt::format("{}: this file system has no locks ({}); let no other process use this directory", path_,
-                     std::strerror(errno)));
+  if (!locked_)  // NFS refuses a lock on a directory with EBADF
+    note(fmt::format(
+        "{}: this file system has no locks ({}); make sure that no other process uses this directory", path_,
+        std::strerror(errno)));
   struct stat held {
   }, named{};
   if (fstat(directory_, &held) == 0 && stat(path_.c_str(), &named) == 0 && held.st_dev == named.st_dev &&
@@ -171,13 +171,12 @@ void RunLock::remove_leftovers() const {
 void RunLock::require_usable() const {
   std::error_code error;
   if (access(path_.c_str(), W_OK | X_OK) != 0)
-    throw IoError(fmt::format("{}: cannot write into this directory: {}", path_, std::strerror(errno)));
+    throw IoError(fmt::format("{}: cannot write to this directory: {}", path_, std::strerror(errno)));
   for (fs::directory_iterator entry(path_, error), end; !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename();
     if (kind_ == Kind::kNew && !is_temporary(name))
-      throw InvalidArgument(
-          fmt::format("{}: expected a directory that does not exist yet or is empty, found {} in it{}", path_,
-                      name, how_to_continue(path_, command_)));
+      throw InvalidArgument(fmt::format("{}: expected a new or an empty directory, found {} in it{}", path_,
+                                        name, how_to_continue(path_, command_)));
     if (kind_ == Kind::kResumed && RunDirectory::has_file(name)) not_a_link(path_ + "/" + name);
   }
   if (error) throw IoError(fmt::format("{}: cannot read this directory: {}", path_, error.message()));
@@ -194,7 +193,7 @@ void RunLock::begun() {
 }
 
 void RunLock::remove_made() noexcept {
-  // While the lock is held: a process that waits for the name makes a directory of its own.
+  // Still under the lock: a process that waits for this name then makes its own directory.
   for (auto path = made_.rbegin(); path != made_.rend(); ++path) rmdir(path->c_str());
   leave_interrupts();
   if (directory_ >= 0) close(std::exchange(directory_, -1));

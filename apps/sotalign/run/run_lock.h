@@ -1,4 +1,4 @@
-// A directory that one process at a time writes a run into.
+// Exclusive use of a run directory: one process at a time.
 #pragma once
 
 #include <string>
@@ -6,27 +6,27 @@
 
 namespace sotalign::app {
 
-/// Holds the directory, from before any data is read until its end. The lock is one on the directory itself
-/// (flock): there is no file of it, and it ends with the process, however that ends. Where the file system
-/// has no locks, a line on standard error says so.
+/// Holds the directory from before any data is read until destruction. It locks the directory itself (flock),
+/// so there is no lock file, and the lock ends with the process, however that ends. If the file system has no
+/// locks, a note on standard error says so.
 class RunLock {
  public:
   enum class Kind {
-    kNew,      ///< made here with its parents, unless it is there and empty
-    kResumed,  ///< has a run to continue
+    kNew,      ///< create the directory and its parents, or use an empty one
+    kResumed,  ///< the directory has a run to resume
   };
 
-  /// `command` is what the run belongs to, "sotalign train". Temporary files that killed processes left in
-  /// the directory are removed. Throws InvalidArgument for a new run in a directory that has something in
-  /// it, and IoError for a directory that another process uses, that cannot be made or written, or that has a
-  /// symbolic link in the place of one of the run's files.
+  /// `command` owns the run: "sotalign train". Removes temporary files that killed processes left in the
+  /// directory. Throws InvalidArgument for a new run in a directory that is not empty, and IoError for a
+  /// directory that another process uses, that cannot be created or written, or that has a symbolic link in
+  /// place of a file of the run.
   RunLock(std::string path, Kind kind, std::string command);
-  /// Without begun(), removes what was made.
+  /// Removes the directories that were made, unless begun() was called.
   ~RunLock();
   RunLock(const RunLock&) = delete;
   RunLock& operator=(const RunLock&) = delete;
 
-  /// The run has a file by now: what was made stays. After catch_interrupts(), if that is called at all.
+  /// The run has written a file, so the directories stay. Call it after catch_interrupts(), if that is used.
   void begun();
 
  private:
@@ -43,7 +43,7 @@ class RunLock {
   int directory_ = -1;
   bool locked_ = false;
   std::vector<std::string> made_;          // parents first
-  std::vector<const char*> made_for_end_;  // the same, for signals: children first, then null
+  std::vector<const char*> made_for_end_;  // the same for the signal handler: children first, then null
 };
 
 }  // namespace sotalign::app

@@ -1,4 +1,4 @@
-// What the commands that train have in common: train for one run, sweep for many.
+// Shared by the commands that train: train (one run) and sweep (many).
 #pragma once
 
 #include "cli/options.h"
@@ -6,18 +6,18 @@
 
 namespace sotalign::app {
 
-/// Throws InvalidArgument for intervals and epsilons out of range, and for unpaired rows that are needed and
-/// have no file.
+/// Throws InvalidArgument for intervals and epsilons out of range, and if the method needs unpaired rows but
+/// no file has been given.
 void check_config(const TrainConfig& config);
 
-/// Relative paths would mean something else when a run is continued from another directory.
+/// A run may be resumed from another directory, where relative paths would mean other files.
 void make_absolute(std::string& path);
 void make_absolute(DataPaths& paths);
 
-/// What the trainer chose for `auto` is the choice wherever the run is continued or repeated.
+/// Replaces `auto` by what the trainer chose, so that a resumed or repeated run uses the same values.
 void keep_choices(TrainConfig& config, const Trainer& trainer);
 
-/// The trainer's weights as of `step`, with the options in the table as a note.
+/// Saves the trainer's weights, with the training options and `step` as metadata.
 void save_model(const std::string& path, const Trainer& trainer, const OptionTable& table, int64_t step);
 
 }  // namespace sotalign::app

@@ -67,7 +67,8 @@ class Builder {
   void require_pool(const char* section, int64_t pairs, int64_t unpaired) const {
     if (sizes_.pool() - pairs < unpaired)
       throw InvalidArgument(fmt::format(
-          "rows: section {} needs {} pairs, {} test, {} validation and at least {} unpaired rows, found {}",
+          "rows: section {}: expected {} pairs, {} test, {} validation and at least {} unpaired rows, "
+          "found {} in all",
           section, pairs, sizes_.test, sizes_.validation, unpaired, sizes_.rows));
   }
 
@@ -102,7 +103,7 @@ std::vector<StudyCell> study_cells(const StudyPlan& plan, const std::vector<std:
   Builder builder(sizes);
   for (const std::string& section : sections) {
     const auto missing = [&] {
-      throw InvalidArgument(fmt::format("sections: the plan has no section '{}'", section));
+      throw InvalidArgument(fmt::format("sections: expected sections of the plan, found '{}'", section));
     };
     if (section == "methods") {
       plan.methods ? builder.add(*plan.methods) : missing();
@@ -113,8 +114,8 @@ std::vector<StudyCell> study_cells(const StudyPlan& plan, const std::vector<std:
     } else if (section == "shift") {
       plan.shift ? builder.add_shift(*plan.shift) : missing();
     } else {
-      throw InvalidArgument(fmt::format(
-          "sections: expected some of methods, teachers, unpaired and shift, found '{}'", section));
+      throw InvalidArgument(
+          fmt::format("sections: expected methods, teachers, unpaired or shift, found '{}'", section));
     }
   }
   return std::move(builder.cells);
@@ -140,7 +141,7 @@ std::vector<ScheduledRun> schedule(const std::vector<StudyCell>& cells, const St
   std::vector<ScheduledRun> runs;
   std::set<std::string> seen;
   for (const StudyCell& cell : cells) {
-    std::string selection;  // what it depends on
+    std::string selection;  // identifies the runs that select the setting
     for (size_t i = 0; cell.is_tuned() && i < cell.method.settings.size(); ++i)
       for (const int64_t seed : seeds.tuning) {
         const std::string key = tuning_run(cell, i, seed).key().dump();

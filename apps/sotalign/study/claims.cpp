@@ -30,7 +30,7 @@ std::string compared(const std::string& name, const StudyEntry& entry, const std
                      percent(other.mean_r1), signed_percent(difference(entry, other), entry.mean_r1.size()));
 }
 
-/// The best of the candidates; null of none.
+/// The best of the candidates; null if there are none.
 const StudyEntry* best(const std::vector<const StudyEntry*>& candidates) {
   const auto found = std::max_element(candidates.begin(), candidates.end(),
                                       [](const auto* a, const auto* b) { return mean(*a) < mean(*b); });
@@ -51,14 +51,14 @@ StudyClaim best_divergence(const StudyPlan::Teachers& section, const Entries& en
     if (!(mean(ours) > mean(*other))) claim.holds = false;
     claim.figures.push_back(fmt::format(
         "{}: {}", teacher,
-        compared(section.proposed, ours, "the best of the others, " + other->cell->column + ",", *other)));
+        compared(section.proposed, ours, fmt::format("best other ({})", other->cell->column), *other)));
   }
   return claim;
 }
 
 StudyClaim above_baselines(const StudyPlan::Methods& section, const std::string& proposed,
                            const Entries& entries) {
-  StudyClaim claim{.text = fmt::format("{} is above every other method at each number of pairs", proposed),
+  StudyClaim claim{.text = fmt::format("{} beats every other method at every number of pairs", proposed),
                    .holds = true};
   for (const int64_t pairs : section.pairs) {
     const std::string column = fmt::format("{}", pairs);
@@ -72,7 +72,7 @@ StudyClaim above_baselines(const StudyPlan::Methods& section, const std::string&
     if (!(mean(ours) > mean(*other))) claim.holds = false;
     claim.figures.push_back(
         fmt::format("{} pairs: {}", pairs,
-                    compared(proposed, ours, "the best of the others, " + other->cell->row + ",", *other)));
+                    compared(proposed, ours, fmt::format("best other ({})", other->cell->row), *other)));
   }
   return claim;
 }
@@ -95,7 +95,7 @@ StudyClaim worth_more_pairs(const StudyPlan::Methods& section, const std::string
 }
 
 StudyClaim never_hurts(const Entries& entries) {
-  StudyClaim claim{.text = "more unpaired rows never hurt beyond one standard error", .holds = true};
+  StudyClaim claim{.text = "more unpaired rows never hurt by more than one standard error", .holds = true};
   const StudyEntry* last = nullptr;
   for (const StudyEntry& entry : entries) {
     if (entry.cell->section != "unpaired") continue;

@@ -1,4 +1,4 @@
-// What the paper claims, against what the study found.
+// The paper's claims, checked against the results of the study.
 #pragma once
 
 #include <string>
@@ -14,10 +14,10 @@ struct StudyClaim {
   std::vector<std::string> figures = {};  ///< one line each; recalls in percent
 };
 
-/// Of the sections that were run.
+/// The claims that the sections run by this study can check.
 std::vector<StudyClaim> study_claims(const StudyPlan& plan, const std::vector<StudyEntry>& entries);
 
-/// "12.3 +- 0.4": the mean and, of several seeds, their standard deviation; in percent.
+/// "12.3 +- 0.4": the mean and, for several seeds, the standard deviation; in percent.
 std::string percent(const std::vector<double>& values);
 
 }  // namespace sotalign::app

@@ -24,7 +24,7 @@ RowList part(const RowList& rows, int64_t begin, int64_t end) {
   return {rows.begin() + begin, rows.begin() + end};
 }
 
-/// Those of `chosen`, in the order that `order` has them in.
+/// The rows of `chosen`, in the order of `order`.
 RowList in_order(const RowList& order, const RowList& chosen) {
   const std::set<int64_t> wanted(chosen.begin(), chosen.end());
   RowList result;
@@ -42,7 +42,7 @@ struct Unpaired {
   RowList images, texts;
 };
 
-/// @param images, texts the same rows, each in a random order of its own
+/// @param images, texts the same rows, each list in its own random order
 Unpaired choose(const UnpairedRows& asked, const HostMatrix& x, const RowList& images, const RowList& texts) {
   using Kind = UnpairedRows::Kind;
   const auto both = [&](const RowList& rows) {
@@ -65,13 +65,13 @@ Unpaired choose(const UnpairedRows& asked, const HostMatrix& x, const RowList& i
               in_order(texts, joined(part(lower, 0, own), part(upper, own, half)))};
     }
     case Kind::kAll:
-    case Kind::kOther:  // not of these files
+    case Kind::kOther:  // rows of other files
       break;
   }
   return {images, texts};
 }
 
-/// `count` of `rows`, evenly spread; all if there are no more.
+/// Evenly spaced indices, `count` out of `rows`; all of them if there are fewer.
 RowList spread(int64_t count, int64_t rows) {
   count = std::min(count, rows);
   RowList result;

@@ -2,9 +2,9 @@
 
 namespace sotalign::app {
 
-// Six settings for every method. klot_weight and weights of other divergences are of different scales,
-// because the divergences are; epsilon 0.05 and 0.01 with 100 iterations are the paper's. Smaller batches
-// than the default are there to end within an hour on two cores with 5000 rows.
+// Six settings for every method. The weights of the divergences differ in scale because the divergences do.
+// The paper uses epsilon 0.05 and 0.01 with 100 iterations. Batches are smaller than the default so that the
+// study takes less than an hour on two cores with 5000 rows.
 const char* default_study_plan() {
   return R"json({
   "set": {"batch_pairs": 1000},

@@ -30,8 +30,8 @@ StudySetting make_setting(const std::vector<Json>& layers, const Json& point, co
   return setting;
 }
 
-/// Of an object of lists all combinations of their values, the last list's changing fastest; of a list its
-/// entries.
+/// The settings of a grid. A list has one entry per setting; an object of lists stands for all combinations
+/// of their values, with the last list changing fastest.
 std::vector<Json> grid_points(const Json& grid, const std::string& where) {
   const auto require_few = [&](size_t count) {
     constexpr size_t kMost = 256;
@@ -61,7 +61,7 @@ std::vector<Json> grid_points(const Json& grid, const std::string& where) {
   return points;
 }
 
-/// What a method is made of, before its settings.
+/// A method as written in the plan, before its grid is expanded.
 struct Definition {
   std::string name;
   Projection measured = Projection::kHeads;
@@ -87,7 +87,7 @@ std::vector<Definition> parse_definitions(const Json& list, const std::string& w
     for (size_t i = 0; i + 1 < result.size(); ++i)
       if (result[i].name == result.back().name)
         throw InvalidArgument(
-            fmt::format("{}: expected different names, found two of '{}'", where, result.back().name));
+            fmt::format("{}: expected distinct names, found '{}' twice", where, result.back().name));
   }
   return result;
 }
@@ -104,12 +104,12 @@ StudyMethod make_method(const std::string& name, Projection measured, const std:
   return method;
 }
 
-/// Of methods that are compared with each other: whoever tries more settings has an advantage.
+/// Methods that are compared need grids of equal size: trying more settings is an advantage.
 void require_equal_grids(const std::vector<StudyMethod>& methods, const std::string& where) {
   for (const StudyMethod& method : methods)
     if (method.settings.size() != methods[0].settings.size())
       throw InvalidArgument(
-          fmt::format("{}: expected grids of equal size, found {} settings of '{}' and {} of '{}'", where,
+          fmt::format("{}: expected grids of equal size, found {} settings for '{}' and {} for '{}'", where,
                       methods[0].settings.size(), methods[0].name, method.settings.size(), method.name));
 }
 
@@ -185,7 +185,7 @@ class Parser {
                                            divergence.grid, reader.where(name)));
       }
     }
-    std::vector<StudyMethod> trained;  // a teacher by itself has no weight to tune
+    std::vector<StudyMethod> trained;  // a teacher alone has no weight to tune
     for (const StudyMethod& cell : result.cells)
       if (cell.measured == Projection::kHeads) trained.push_back(cell);
     require_equal_grids(trained, reader.where());

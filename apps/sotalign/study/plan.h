@@ -1,6 +1,6 @@
-// What `sotalign study` compares: methods, each with the training options that make it and a grid of those
-// that are tuned; and the sections, which say at how many pairs and with which unpaired rows each is run. A
-// plan is a JSON file; the one in default_plan.cpp is used where none is given.
+// What `sotalign study` compares. A plan lists methods, each with its fixed training options and a grid of
+// tuned ones, and sections, each with its numbers of pairs and its unpaired rows. It is a JSON file;
+// default_plan.cpp has the built-in one.
 #pragma once
 
 #include <cstdint>
@@ -16,59 +16,59 @@ namespace sotalign::app {
 /// One point of a method's grid.
 struct StudySetting {
   nlohmann::ordered_json point;   ///< the grid's own keys
-  nlohmann::ordered_json values;  ///< every option that is not at its default: what decides the result
+  nlohmann::ordered_json values;  ///< every option that differs from its default
   TrainOptions options;           ///< the same, without the seed
 };
 
 struct StudyMethod {
   std::string name;
   Projection measured = Projection::kHeads;
-  std::vector<StudySetting> settings = {};  ///< one: nothing is tuned
+  std::vector<StudySetting> settings = {};  ///< a single one: nothing to tune
 };
 
-/// Which of the rows that are neither pairs nor kept apart are given to the training as unpaired.
+/// Which rows training gets as unpaired, out of those that are neither pairs nor held out.
 struct UnpairedRows {
   enum class Kind {
     kAll,
-    kFirst,     ///< `count` rows, their images and their texts
-    kSame,      ///< half of them, their images and their texts
+    kFirst,     ///< `count` rows, images and texts
+    kSame,      ///< half of the rows, images and texts
     kDisjoint,  ///< the images of one half, the texts of the other: no image has its text among them
-    kBiased,    ///< as kDisjoint, but the halves differ along the images' first principal direction
-    kUpper,     ///< the half that lies far along that direction, its images and its texts
-    kOther,     ///< of the other files, as many rows as half of them
+    kBiased,    ///< like kDisjoint, but the halves differ along the images' first principal direction
+    kUpper,     ///< the upper half along that direction, images and texts
+    kOther,     ///< half as many rows, taken from the other files
   };
   Kind kind = Kind::kAll;
   int64_t count = 0;
-  double bias = 0;  ///< 0: the halves are random; 1: the images' half is kUpper, the texts' is the rest
+  double bias = 0;  ///< 0: random halves; 1: images from the upper half, texts from the lower one
 
   bool is_none() const { return kind == Kind::kFirst && count == 0; }
-  /// Chosen to lie elsewhere, or compared with such.
+  /// Whether these rows belong to the comparison of shifted unpaired rows.
   bool is_shifted() const { return kind != Kind::kAll && kind != Kind::kFirst; }
 };
-/// As in plans: "all", 250, "same", {"biased": 0.5}, ...
+/// As written in plans: "all", 250, "same", {"biased": 0.5}, ...
 nlohmann::ordered_json to_json(const UnpairedRows& rows);
-/// For tables and progress.
+/// The name for tables and progress lines.
 std::string describe(const UnpairedRows& rows);
 
 struct StudyPlan {
   struct Methods {
     std::vector<int64_t> pairs;
     std::vector<StudyMethod> methods = {};
-    std::vector<std::string> proposed = {};  ///< those that are claimed to be better than the others
-    StudyMethod worth = {};                  ///< is run with more pairs, too ...
-    std::vector<int64_t> worth_times = {};   ///< ... so many times as many
+    std::vector<std::string> proposed = {};  ///< claimed to beat all others
+    StudyMethod worth = {};                  ///< also run with more pairs ...
+    std::vector<int64_t> worth_times = {};   ///< ... this many times as many
   };
   struct Teachers {
     int64_t pairs = 0;
     std::vector<std::string> teachers = {}, divergences = {};
     std::vector<StudyMethod> cells = {};  ///< [teachers, divergences]
-    std::string proposed = {};            ///< the divergence that is claimed to be best
+    std::string proposed = {};            ///< the divergence claimed to be best
   };
-  /// One method with different unpaired rows; tuned once, with all of them.
+  /// One method on different sets of unpaired rows; tuned once, with all unpaired rows.
   struct Pools {
     int64_t pairs = 0;
     StudyMethod method;
-    StudyMethod without;  ///< is run and tuned with no unpaired rows
+    StudyMethod without;  ///< run and tuned without unpaired rows
     std::vector<UnpairedRows> pools = {};
   };
 
@@ -78,14 +78,14 @@ struct StudyPlan {
   std::optional<Pools> unpaired = {}, shift = {};
 };
 
-/// Throws InvalidArgument, whose message begins with `where`, for JSON that is no plan: unknown keys, options
-/// that the training does not have, names without a method, grids of different sizes in one section.
+/// Throws InvalidArgument, with `where` in front, for JSON that is not a plan: unknown keys or training
+/// options, undefined methods, grids of different sizes in one section.
 StudyPlan parse_study_plan(const nlohmann::ordered_json& json, const std::string& where);
 
-/// Every option of the training at its default.
+/// Every training option at its default.
 nlohmann::ordered_json training_defaults();
 
-/// The text of the plan that is used where none is given.
+/// The text of the built-in plan.
 const char* default_study_plan();
 
 }  // namespace sotalign::app

@@ -40,7 +40,7 @@ std::string unpaired_plot(const StudyPlan::Pools& section, const Entries& entrie
       add_point(series, static_cast<double>(count), entry);
     }
   return line_plot(
-      {.title = "Unpaired rows", .x_label = "unpaired images, and texts", .y_label = "MeanR@1, percent"},
+      {.title = "Unpaired rows", .x_label = "unpaired rows of each modality", .y_label = "MeanR@1, percent"},
       {series});
 }
 
@@ -66,7 +66,7 @@ std::string shift_plot(const Entries& entries) {
     all.push_back(line);
   }
   return line_plot({.title = "Shifted unpaired rows",
-                    .x_label = "distance of the unpaired from the test rows",
+                    .x_label = "distance between unpaired and test rows",
                     .y_label = "MeanR@1, percent"},
                    all);
 }

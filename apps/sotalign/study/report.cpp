@@ -23,7 +23,7 @@ std::string markdown_head(const std::vector<std::string>& cells) {
   return markdown_row(cells) + markdown_row(std::vector<std::string>(cells.size(), "---"));
 }
 
-/// MeanR@1; the best of a column in bold.
+/// A table of MeanR@1, with the best of each column in bold.
 std::string recall_table(const Entries& entries, const std::string& section, const std::string& corner,
                          const std::string& column_suffix) {
   const auto rows = table_names(entries, section, &StudyCell::row),
@@ -55,7 +55,7 @@ std::string recall_table(const Entries& entries, const std::string& section, con
 std::string seconds_table(const Entries& entries, const std::string& section) {
   const auto rows = table_names(entries, section, &StudyCell::row),
              columns = table_names(entries, section, &StudyCell::column);
-  std::vector<std::string> head = {"seconds of a run"};
+  std::vector<std::string> head = {"seconds per run"};
   for (const std::string& column : columns) head.push_back(column + " pairs");
   std::string text = markdown_head(head);
   for (const std::string& row : rows) {
@@ -88,8 +88,8 @@ std::string shift_table(const Entries& entries) {
   return text;
 }
 
-/// Numbers of the grid at whose end, of three values or more, the selected one is: a better one may lie
-/// beyond.
+/// Keys of the grid whose selected value is the smallest or largest of three or more: a value beyond the grid
+/// may be better.
 std::vector<std::string> at_the_end(const StudyEntry& entry) {
   std::vector<std::string> keys;
   for (const auto& [key, selected] : entry.setting().point.items()) {
@@ -106,8 +106,8 @@ std::vector<std::string> at_the_end(const StudyEntry& entry) {
 }
 
 std::string tuning_table(const Entries& entries) {
-  std::string text = markdown_head({"section", "row", "column", "selected", "its MeanR@1 on validation rows",
-                                    "the others", "at an end of the grid"});
+  std::string text = markdown_head({"section", "row", "column", "selected setting", "validation MeanR@1",
+                                    "other settings", "at the edge of the grid"});
   for (const StudyEntry& entry : entries) {
     if (!entry.cell->is_tuned()) continue;
     std::vector<std::string> others;
@@ -121,9 +121,9 @@ std::string tuning_table(const Entries& entries) {
   return text;
 }
 
-/// Every method once: what is fixed, what is tuned.
+/// One row per method: its fixed options and its grid.
 std::string method_table(const Entries& entries) {
-  std::string text = markdown_head({"method", "options that differ from the defaults", "grid"});
+  std::string text = markdown_head({"method", "non-default options", "grid"});
   std::vector<std::string> seen;
   for (const StudyEntry& entry : entries) {
     const StudyMethod& method = entry.cell->method;
@@ -143,33 +143,30 @@ std::string method_table(const Entries& entries) {
 
 std::string what_was_run(const StudyFacts& f) {
   std::string text = fmt::format(
-      "* data: {} ({} dimensions) and {} ({} dimensions), {} rows; row i belongs to row i\n"
+      "* data: {} ({} dimensions) and {} ({} dimensions), {} rows; rows with the same index are pairs\n"
       "* command: `{}`\n"
       "* machine: {}\n"
-      "* {} runs, {} in all\n",
+      "* {} runs, {} in total\n",
       f.images, f.image_dim, f.texts, f.text_dim, f.sizes.rows, f.command, f.machine, f.runs,
       duration(f.seconds));
   text += fmt::format(
-      "\nFor each seed the rows are split anew into {} test rows, {} validation rows, pairs, and the rest, "
-      "whose "
-      "images and texts are given as unpaired. A seed's test rows are the same for every method and number "
-      "of "
-      "pairs, and fewer pairs are the first of more. Figures are MeanR@1 in percent, the mean of "
-      "image-to-text "
-      "and text-to-image R@1 among the test rows: the mean of seeds {}{}.\n"
-      "\nEach setting of a method's grid was run with the split of seed {} and measured on its validation "
-      "rows; "
-      "the best one, of equals the first, was then run with the final seeds, for each number of pairs by "
-      "itself. "
-      "Test rows had no part in that choice: of the final splits because nothing was chosen by them, of the "
-      "tuning "
-      "splits because they were not used. But the splits are of the same {} rows: a row on which a final run "
-      "is tested was a pair, an unpaired or a validation row of a tuning split.\n",
+      "\n"
+      "Each seed splits the rows into {} test rows, {} validation rows, pairs, and the rest, whose images "
+      "and texts are used as unpaired rows. For a given seed, the test rows are the same for every method "
+      "and number of pairs, and a smaller set of pairs is a prefix of a larger one. Figures are MeanR@1 in "
+      "percent, the mean of image-to-text and text-to-image R@1 among the test rows, averaged over seeds "
+      "{}{}.\n\n"
+      "Each setting of a method's grid was run on the split of seed {} and measured on its validation "
+      "rows. The best setting (the first one on a tie) was then run with the final seeds, separately for "
+      "each number of pairs. Test rows played no part in this choice: nothing was chosen on those of the "
+      "final splits, and those of the tuning splits were not used. But all splits divide the same {} rows: "
+      "a test row of a final run may have been a pair, an unpaired row or a validation row of a tuning "
+      "split.\n",
       f.sizes.test, f.sizes.validation, fmt::join(f.seeds.final, ", "),
-      f.seeds.final.size() > 1 ? " +- their standard deviation" : "; one seed says little",
+      f.seeds.final.size() > 1 ? " (+- their standard deviation)" : "; a single seed says little",
       fmt::join(f.seeds.tuning, ", "), f.sizes.rows);
   if (!f.errors.empty()) {
-    text += "\nRuns whose numbers went wild count as 0:\n\n";
+    text += "\nRuns that diverged count as 0:\n\n";
     for (const std::string& error : f.errors) text += fmt::format("* {}\n", error);
   }
   return text;
@@ -177,9 +174,9 @@ std::string what_was_run(const StudyFacts& f) {
 
 std::string claims_section(const StudyPlan& plan, const StudyFacts& facts, const Entries& entries) {
   std::string text =
-      fmt::format("## Claims\n\nBy the means; a difference is that of the same seeds, {}.\n\n",
-                  facts.seeds.final.size() > 1 ? "+- its standard error"
-                                               : "of which there is one, so without a standard error");
+      fmt::format("## Claims\n\nJudged by the means. Differences are paired by seed{}.\n\n",
+                  facts.seeds.final.size() > 1 ? ", +- their standard error"
+                                               : "; with a single seed they have no standard error");
   for (const StudyClaim& claim : study_claims(plan, entries)) {
     text += fmt::format("* {}: **{}**\n", claim.text, claim.holds ? "holds" : "does not hold");
     for (const std::string& figure : claim.figures) text += fmt::format("  * {}\n", figure);
@@ -211,8 +208,7 @@ std::string study_markdown(const StudyPlan& plan, const Entries& entries, const 
   if (has("methods")) {
     text += "\n## Methods\n\n" + recall_table(entries, "methods", "method", " pairs");
     text +=
-        "\nRows with more pairs than the column says are there to read off what the other methods are "
-        "worth.\n"
+        "\nThe last rows use more pairs than their column says, to show how many pairs a method is worth.\n"
         "\n![MeanR@1 by pairs](pairs.svg)\n\n" +
         seconds_table(entries, "methods");
   }
@@ -221,7 +217,7 @@ std::string study_markdown(const StudyPlan& plan, const Entries& entries, const 
             recall_table(entries, "teachers", "teacher", "");
   if (has("unpaired"))
     text += fmt::format("\n## Unpaired rows, {} pairs\n\n", plan.unpaired->pairs) +
-            recall_table(entries, "unpaired", "unpaired images, and texts", "") +
+            recall_table(entries, "unpaired", "unpaired rows of each modality", "") +
             fmt::format(
                 "\n{} was tuned once, with all unpaired rows.\n\n![MeanR@1 by unpaired "
                 "rows](unpaired.svg)\n",
@@ -230,13 +226,14 @@ std::string study_markdown(const StudyPlan& plan, const Entries& entries, const 
     text +=
         fmt::format("\n## Shifted unpaired rows, {} pairs\n\n", plan.shift->pairs) + shift_table(entries) +
         fmt::format(
-            "\nThe distance is spherical sliced Wasserstein, the images' plus the texts', mean of the seeds. "
-            "All but `none` have half as many rows as there are unpaired ones. `same`: images and texts of "
-            "the "
-            "same rows; `disjoint`: of different ones, so that nothing matches; `biased`: as disjoint, but "
-            "the images lie high along the first principal direction of the unpaired images and the texts "
-            "belong to images that lie low, at 100 % all of them; `upper`: images and texts of the rows that "
-            "lie high; `other`: of the other files. {} was tuned once, with all unpaired rows.\n\n"
+            "\n"
+            "The distance is the spherical sliced Wasserstein distance of the images plus that of the "
+            "texts, averaged over the seeds. Every entry but `none` uses half as many rows as there are "
+            "unpaired rows. `same`: images and texts of the same rows; `disjoint`: of different rows, so "
+            "that no image has its text; `biased`: like `disjoint`, but the images tend to the upper half "
+            "along the first principal direction of the unpaired images, and the texts to the lower half "
+            "(at 100 %, all of them are in these halves); `upper`: images and texts of the rows in the "
+            "upper half; `other`: rows of the other files. {} was tuned once, with all unpaired rows.\n\n"
             "![MeanR@1 by distance](shift.svg)\n",
             plan.shift->method.name);
   text += "\n" + claims_section(plan, facts, entries);

@@ -1,4 +1,4 @@
-// study.md and its plots.
+// The report of a study: study.md and its plots.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace sotalign::app {
 
-/// What a reader has to know beside the figures.
+/// What a reader needs to know besides the figures.
 struct StudyFacts {
   std::string images, texts, command, machine;
   int64_t image_dim = 0, text_dim = 0;
@@ -16,17 +16,17 @@ struct StudyFacts {
   StudySeeds seeds;
   int64_t runs = 0;
   double seconds = 0;
-  std::vector<std::string> errors = {};  ///< of runs whose numbers went wild
+  std::vector<std::string> errors = {};  ///< one line per run that diverged
 };
 
-/// The whole document, Markdown; it shows the plots below.
+/// The report in Markdown; it embeds the plots below.
 std::string study_markdown(const StudyPlan& plan, const std::vector<StudyEntry>& entries,
                            const StudyFacts& facts);
 
 struct StudyPlot {
   std::string file, svg;
 };
-/// Of the sections that were run.
+/// Plots of the sections that were run.
 std::vector<StudyPlot> study_plots(const StudyPlan& plan, const std::vector<StudyEntry>& entries,
                                    const StudySizes& sizes);
 

@@ -17,7 +17,7 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-/// Throws InvalidArgument unless `record` is what add() makes, as far as anything here reads it.
+/// Throws InvalidArgument unless every part of `record` that is read later has the form that add() writes.
 void check_record(const Json& record, const std::string& where) {
   const JsonReader reader(record, where,
                           {"section", "method", "point", "key", "figures", "error", "shift", "seconds"});
@@ -48,7 +48,7 @@ void StudyResults::resume() {
   const JsonReader reader(file, path_);
   for (const auto& [key, value] : header_.items())
     if (const Json& found = reader.at(key); found != value)
-      throw InvalidArgument(fmt::format("{}: {}: these runs are of another study: expected {}, found {}",
+      throw InvalidArgument(fmt::format("{}: {}: the runs belong to another study: expected {}, found {}",
                                         path_, key, shown(value), shown(found)));
   for (const Json& record : reader.at("runs")) {
     const std::string where = fmt::format("{}: runs: entry {}", path_, records_.size());

@@ -26,13 +26,13 @@ std::vector<std::string> split_names(const std::string& text) {
     const size_t comma = std::min(text.find(',', first), text.size());
     names.push_back(text.substr(first, comma - first));
     if (std::count(names.begin(), names.end(), names.back()) > 1)
-      throw InvalidArgument(fmt::format("sections: expected different ones, found '{}' twice", names.back()));
+      throw InvalidArgument(fmt::format("sections: expected distinct ones, found '{}' twice", names.back()));
     first = comma + 1;
   }
   return names;
 }
 
-/// Of this machine, as Linux tells; empty if it does not.
+/// "NAME, " from /proc/cpuinfo; empty if it is not there.
 std::string processor_name() {
   std::ifstream file("/proc/cpuinfo");
   for (std::string line; std::getline(file, line);)
@@ -78,7 +78,7 @@ void Study::check_seeds() const {
     for (const int64_t seed : seeds) {
       if (seed < 0) throw InvalidArgument(fmt::format("{}: expected numbers >= 0, found {}", name, seed));
       if (std::count(seeds.begin(), seeds.end(), seed) > 1)
-        throw InvalidArgument(fmt::format("{}: expected different ones, found {} twice", name, seed));
+        throw InvalidArgument(fmt::format("{}: expected distinct ones, found {} twice", name, seed));
     }
   };
   check("seeds", config_.seeds.final);
@@ -86,8 +86,8 @@ void Study::check_seeds() const {
 }
 
 void Study::check_settings() {
-  // As many rows as any option's value asks for are not needed to see whether a trainer takes it, save for
-  // the dimension of a teacher, which the pairs limit.
+  // A few rows show whether a trainer accepts the options, except for the teacher's dimension, which the
+  // number of pairs limits.
   constexpr int64_t kRows = 64;
   std::set<std::string> seen;
   for (const StudyCell& cell : cells_)
@@ -133,8 +133,8 @@ std::string Study::overview() const {
                         std::count_if(cells_.begin(), cells_.end(),
                                       [&](const StudyCell& cell) { return cell.section == section; }),
                         count(section, StudyRole::kTuning), count(section, StudyRole::kFinal));
-  return text +
-         fmt::format("\n{} runs; those that sections share count where they come first", schedule_.size());
+  return text + fmt::format("\n{} runs; a run that sections share is counted in the first of them",
+                            schedule_.size());
 }
 
 void Study::resume() { results_->resume(); }
@@ -194,7 +194,7 @@ StudyResult Study::execute(const StudyRun& run, const std::string& name) {
 }
 
 double Study::seconds_left(size_t next) const {
-  // Of the same method at the same number of pairs; else of the method; else of all.
+  // Mean of the same method at the same number of pairs; else of the method; else of all runs.
   std::map<std::string, std::vector<double>> known;
   for (const Json& record : results_->records()) {
     const std::string method = record["method"].get<std::string>();
@@ -240,7 +240,7 @@ void Study::report(const std::string& command) {
   for (const StudyPlot& plot : study_plots(plan_, entries, sizes_))
     write_text(not_a_link(config_.out + "/" + plot.file), plot.svg);
   write_text(not_a_link(config_.out + "/study.md"), study_markdown(plan_, entries, facts));
-  progress_.print(fmt::format("files     {}: study.md, study.json, plan.json and plots; {} of runs",
+  progress_.print(fmt::format("files     {}: study.md, study.json, plan.json and plots; the runs took {}",
                               config_.out, duration(results_->seconds())));
 }
 

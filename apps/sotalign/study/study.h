@@ -1,4 +1,4 @@
-// The study itself: what is to be run, checked before anything is, and run, cell by cell.
+// The study itself: checks everything before the first run, then runs cell by cell.
 #pragma once
 
 #include <optional>
@@ -23,15 +23,15 @@ struct StudyConfig {
 
 class Study {
  public:
-  /// Reads the data. Throws for whatever is wrong with it, with sizes, seeds, sections and, if a training of
-  /// a few rows shows it, with the plan's settings.
+  /// Reads the data. Throws for invalid data, sizes, seeds or sections, and for settings in the plan that a
+  /// trainer rejects on a few rows.
   Study(const StudyConfig& config, StudyPlan plan);
 
-  /// Runs of each section.
+  /// A table of how many runs each section has.
   std::string overview() const;
-  /// Takes over the runs in study.json.
+  /// Loads the runs in study.json.
   void resume();
-  /// Everything that is not done yet; false if it was interrupted. Then study.md and the plots are written.
+  /// Does all runs that are not done yet, then writes study.md and the plots. False if interrupted.
   bool run(const std::string& command);
 
  private:
@@ -40,7 +40,7 @@ class Study {
   nlohmann::ordered_json header() const;
   StudyResult execute(const StudyRun& run, const std::string& name);
   void report(const std::string& command);
-  /// Of the runs from the schedule's `next` on, as far as runs that are done tell; 0: nothing is known.
+  /// Estimates the time of the scheduled runs from index `next` on, from finished runs; 0: unknown.
   double seconds_left(size_t next) const;
 
   const StudyConfig& config_;

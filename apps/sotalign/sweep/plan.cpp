@@ -34,7 +34,7 @@ std::pair<std::string, std::string> split_key(const std::string& text, const cha
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-/// At commas outside brackets and quotes.
+/// Splits at commas outside brackets and quotes.
 std::vector<std::string> split_values(const std::string& text) {
   std::vector<std::string> parts(1);
   int depth = 0;
@@ -52,7 +52,7 @@ std::vector<std::string> split_values(const std::string& text) {
   return parts;
 }
 
-/// What is no JSON is a bare word.
+/// Text that is not JSON is taken as a bare word.
 Json parse_value(const std::string& text) {
   try {
     return parse_json(text, "--vary");
@@ -63,7 +63,7 @@ Json parse_value(const std::string& text) {
 
 void require_training_key(const OptionTable& table, const std::string& key, const char* flag) {
   if (table.values().contains(key) && !table.values(Role::kTraining).contains(key))
-    throw InvalidArgument(fmt::format("{}: {} is not an option of the training", flag, key));
+    throw InvalidArgument(fmt::format("{}: {} is not a training option", flag, key));
 }
 
 class Planner {
@@ -78,8 +78,7 @@ class Planner {
   Planner& operator=(const Planner&) = delete;
 
   std::vector<SweepRun> runs() {
-    if (dimensions_.empty())
-      throw InvalidArgument("--vary: expected KEY=V1,V2,... for what is to vary, found none");
+    if (dimensions_.empty()) throw InvalidArgument("--vary: expected KEY=V1,V2,..., found none");
     require_at_least("--random", space_.random, 0);
     if (space_.random == 0 && !space_.range.empty())
       throw InvalidArgument("--range: expected --random with the number of draws, found none");
@@ -89,7 +88,7 @@ class Planner {
   }
 
  private:
-  /// The table's own form of a value, which it has to take.
+  /// The value as the table stores it. Throws if the table rejects it.
   Json taken(const std::string& key, const Json& value, const char* flag) {
     table_.set(key, value, flag);
     return table_.values()[key];
@@ -100,7 +99,8 @@ class Planner {
     if (std::any_of(dimensions_.begin(), dimensions_.end(), [&](const Dimension& d) { return d.key == key; }))
       throw InvalidArgument(fmt::format("{}: {} is given twice", flag, key));
     if (table_.given(key, flag))
-      throw InvalidArgument(fmt::format("{}: {} varies, expected no single value", flag_of(key), key));
+      throw InvalidArgument(
+          fmt::format("{}: expected no single value, as the sweep varies {}", flag_of(key), key));
     return dimensions_.emplace_back(Dimension{.key = key});
   }
 
@@ -109,7 +109,7 @@ class Planner {
     Dimension& dimension = add(key, "--vary");
     for (const std::string& part : split_values(list)) {
       if (part.empty())
-        throw InvalidArgument(fmt::format("--vary: {}: expected values between commas, found none", key));
+        throw InvalidArgument(fmt::format("--vary: {}: expected a value between commas, found none", key));
       const Json value = taken(key, parse_value(part), "--vary");
       if (std::find(dimension.values.begin(), dimension.values.end(), value) != dimension.values.end())
         throw InvalidArgument(fmt::format("--vary: {}: {} is given twice", key, value_text(value)));
@@ -132,10 +132,8 @@ class Planner {
     taken(key, high, "--range");
     dimension.low = low.get<double>(), dimension.high = high.get<double>();
     if (!std::isfinite(dimension.high - dimension.low))
-      throw InvalidArgument(
-          fmt::format("--range: {}: expected ends whose difference is within the range of "
-                      "double, found {}",
-                      key, shown(range)));
+      throw InvalidArgument(fmt::format(
+          "--range: {}: expected ends whose difference fits double precision, found {}", key, shown(range)));
     if (dimension.log && dimension.low <= 0)
       throw InvalidArgument(
           fmt::format("--range: {}: expected LOW > 0 with :log, found {}", key, dimension.low));
@@ -152,7 +150,7 @@ class Planner {
                                         space_.random > 0 ? "--random" : "--vary", kMostRuns, runs));
   }
 
-  /// In [0, 1).
+  /// Uniform in [0, 1).
   double uniform(const Dimension& dimension, int64_t draw) const {
     const RandomStream random(space_.seed, stream_id("sweep." + dimension.key));
     return static_cast<double>(random.bits64(static_cast<uint64_t>(draw)) >> 11) * 0x1p-53;
@@ -160,7 +158,7 @@ class Planner {
 
   Json value_at(const Dimension& d, double u) const {
     if (!d.values.empty()) return d.values[static_cast<size_t>(u * static_cast<double>(d.values.size()))];
-    const double end = d.integer ? d.high + 1 : d.high;  // each integer has a piece of its own
+    const double end = d.integer ? d.high + 1 : d.high;  // so that HIGH itself is drawn, too
     const double value =
         d.log ? std::exp(std::log(d.low) + u * (std::log(end) - std::log(d.low))) : d.low + u * (end - d.low);
     if (d.integer) return Json::parse(fmt::format("{:.0f}", std::floor(value)));

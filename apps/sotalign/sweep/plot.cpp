@@ -1,5 +1,5 @@
-// Which picture suits a sweep: the first key that is a number along the axis, and as series the second key of
-// a grid of two, or the words of random draws.
+// Chooses the plot for a sweep. The first numeric key is the x axis. The series are the values of the second
+// key of a two-key grid, or of a non-numeric key of random draws.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostSeries = 6;
-constexpr double kLogSpan = 20;  // greatest value / least, from which on an axis is logarithmic
+constexpr double kLogSpan = 20;  // an axis is logarithmic above this ratio of largest to smallest value
 
 std::vector<const SweepResult*> finished(const SweepResults& results) {
   std::vector<const SweepResult*> runs;
@@ -27,7 +27,7 @@ std::vector<const SweepResult*> finished(const SweepResults& results) {
   return runs;
 }
 
-/// Distinct values in the order of the runs.
+/// The distinct values of a key, in the order of the runs.
 std::vector<Json> values_of(const std::vector<const SweepResult*>& runs, const std::string& key) {
   std::vector<Json> values;
   for (const SweepResult* run : runs)
@@ -41,7 +41,7 @@ bool is_numeric(const std::vector<Json>& values) {
   return std::all_of(values.begin(), values.end(), [](const Json& v) { return v.is_number(); });
 }
 
-/// Where the values of a key lie along the axis.
+/// Positions of a key's values on the x axis.
 class Positions {
  public:
   explicit Positions(std::vector<Json> values) : values_(std::move(values)) {
@@ -61,7 +61,7 @@ class Positions {
     if (negative || positive.empty() || positive.back() <= kLogSpan * positive.front()) return;
     scale_ = PlotScale::kLog;
     if (!zero) return;
-    // A logarithmic axis has no 0: it gets a place of its own, left of the others.
+    // A logarithmic axis has no 0: put it left of the other values.
     const auto gaps = static_cast<double>(positive.size() - 1);
     zero_ = positive.front() / std::max(2.0, std::pow(positive.back() / positive.front(), 1 / gaps));
     ticks_.push_back({zero_, "0"});
@@ -85,7 +85,7 @@ class Positions {
 
 double percent(const RetrievalResult& result) { return 100 * result.mean_r1; }
 
-/// At each place, the best of the runs that `belongs` takes.
+/// At each x, the best of the runs for which `belongs` is true.
 PlotSeries best_of(const std::vector<const SweepResult*>& runs, const std::string& name,
                    const std::function<double(const SweepResult&)>& x,
                    const std::function<bool(const SweepResult&)>& belongs) {
@@ -100,7 +100,7 @@ PlotSeries best_of(const std::vector<const SweepResult*>& runs, const std::strin
   return series;
 }
 
-/// A line, where all runs have one teacher.
+/// Adds the teacher as a horizontal line if it has the same score in all runs.
 void add_teacher(std::vector<PlotSeries>& all, const std::vector<const SweepResult*>& runs,
                  const std::function<double(const SweepResult&)>& x) {
   const double score = percent(runs.front()->teacher);

@@ -14,7 +14,7 @@ using Json = nlohmann::ordered_json;
 
 namespace {
 
-/// A field of CSV as RFC 4180 has it.
+/// A CSV field, quoted as RFC 4180 demands.
 std::string quoted(const std::string& text) {
   if (text.find_first_of(",\"\n") == std::string::npos) return text;
   std::string result = "\"";
@@ -80,9 +80,9 @@ void SweepResults::add_json(const Json& runs, const std::string& where) {
                        .validation = {},
                        .teacher = {},
                        .seconds = reader.number("seconds", 0, kMostSeconds)};
-    // Each once: what is added is taken out.
+    // Erased so that each run is added only once.
     if (planned_.erase(result.settings.dump()) == 0)
-      expected_but_found(reader.where("settings"), "those of a run of this sweep, each once",
+      expected_but_found(reader.where("settings"), "the settings of a run of this sweep, each once",
                          result.settings);
     if (reader.has("failure")) {
       result.failure = reader.string("failure");

@@ -1,4 +1,4 @@
-// What a sweep has found so far, as tables, files and a plot.
+// The results of a sweep so far, as tables, files and a plot.
 #pragma once
 
 #include <optional>
@@ -12,48 +12,48 @@ namespace sotalign::app {
 
 struct SweepResult {
   nlohmann::ordered_json settings;
-  std::string failure = {};             ///< why there are no figures; empty for a run that has some
-  RetrievalResult validation, teacher;  ///< of the validation pairs
-  int64_t step = 0;                     ///< with the best validation, and this one
+  std::string failure = {};             ///< why the run failed; empty if it succeeded
+  RetrievalResult validation, teacher;  ///< on the validation pairs
+  int64_t step = 0;                     ///< the step with the best validation, which `validation` shows
   double seconds = 0;
 };
 
 class SweepResults {
  public:
-  /// Of runs over these keys, for which `runs` are planned.
+  /// `keys` are varied; `planned` has the settings of every run of the sweep.
   SweepResults(std::vector<std::string> keys, const std::vector<nlohmann::ordered_json>& planned);
 
-  /// Whether it is the best so far; of equals, the first.
+  /// Returns whether the result is the best so far; on a tie, the first one stays the best.
   bool add(SweepResult result);
-  /// null: none with these settings.
+  /// Null if there is no result for these settings.
   const SweepResult* find(const nlohmann::ordered_json& settings) const;
-  /// null: none, or all failed.
+  /// Null if no run has succeeded.
   const SweepResult* best() const;
   size_t size() const { return results_.size(); }
   const std::vector<SweepResult>& all() const { return results_; }
   const std::vector<std::string>& keys() const { return keys_; }
 
   nlohmann::ordered_json to_json() const;
-  /// Adds what to_json() wrote. Throws InvalidArgument, whose message begins with `where`, for anything else
-  /// and for runs that are not planned.
+  /// Adds what to_json() wrote. Throws InvalidArgument, with `where` in front, for anything else and for runs
+  /// that are not planned.
   void add_json(const nlohmann::ordered_json& runs, const std::string& where);
   std::string to_csv() const;
 
-  /// A line, and one for each result; `number` is counted from 1.
+  /// The header line, and one line per result; `number` counts from 1.
   std::string table_head() const;
   std::string table_row(size_t number, const SweepResult& result, const std::string& remark) const;
-  /// All of them, the best first, failures last. Ends without a new line.
+  /// All results, the best first, failures last; no newline at the end.
   std::string sorted_table() const;
 
  private:
   std::vector<std::string> keys_;
-  std::vector<size_t> widths_;     // of the columns of the keys
-  std::set<std::string> planned_;  // the settings of the runs that add_json() may add
+  std::vector<size_t> widths_;     // of the keys' columns
+  std::set<std::string> planned_;  // settings of the runs that add_json() may still add
   std::vector<SweepResult> results_;
   std::optional<size_t> best_;
 };
 
-/// MeanR@1 against what varied. `joined`: by lines, as neighbours in a grid are, unlike random draws.
+/// A plot of MeanR@1 against a varied key. `joined` connects neighbours by lines: for grids, not for draws.
 std::string sweep_plot(const SweepResults& results, bool joined);
 
 }  // namespace sotalign::app

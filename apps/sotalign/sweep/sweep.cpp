@@ -56,7 +56,7 @@ Json checksums_of(const SweepData& data) {
 
 class Sweep {
  public:
-  /// `stored` is what a sweep to continue has written, or null.
+  /// `stored` is the verified sweep.json of a sweep to resume, or null.
   Sweep(SweepArguments& arguments, Context& context, const SweepData& data, const std::vector<SweepRun>& runs,
         const Json& stored, RunLock& lock)
       : arguments_(arguments),
@@ -72,13 +72,12 @@ class Sweep {
                                                  : Progress::Verbosity::kNormal) {
     if (stored.is_null()) return;
     const JsonReader reader(stored, file());
-    if (reader.has("data")) require_same_data(reader.at("data"));  // sotalign 0.1 kept none
+    if (reader.has("data")) require_same_data(reader.at("data"));  // sotalign 0.1 stored none
     results_.add_json(reader.at("runs"), reader.where("runs"));
     if (reader.has("test")) {
       test_ = reader.at("test");
-      test_table();  // throws before any run, not after the last
+      test_table();  // throw before the first run, not after the last
     }
-    if (!verify_checked_json(stored, file())) note_missing_checksums(file());
   }
 
   int run() {
@@ -100,7 +99,7 @@ class Sweep {
     finish();
     if (lost_output().empty()) return 0;
     return say_left(progress_, "sotalign sweep",
-                    fmt::format("the sweep is complete; to see its figures: {}", resuming()));
+                    fmt::format("the sweep is complete; to print its results: {}", resuming()));
   }
 
  private:
@@ -109,9 +108,9 @@ class Sweep {
   void require_same_data(const Json& stored) const {
     for (const auto& [key, value] : checksums_.items())
       if (!stored.is_object() || !stored.contains(key) || stored[key] != value)
-        throw InvalidArgument(
-            fmt::format("{}: {}: expected the rows that the sweep began with, in their order, found others",
-                        file(), key));
+        throw InvalidArgument(fmt::format(
+            "{}: {}: expected the rows that the sweep began with, in the same order, found others", file(),
+            key));
   }
 
   void print_header() {
@@ -119,9 +118,9 @@ class Sweep {
     progress_.print("device    " + describe_device(context_, arguments_.config.machine));
     std::string text = fmt::format("sweep     {} runs", runs_.size());
     if (const auto asked = static_cast<size_t>(arguments_.space.random); asked > runs_.size())
-      text += fmt::format(", as {} of {} draws repeat others", asked - runs_.size(), asked);
+      text += fmt::format(" ({} of {} draws repeat others)", asked - runs_.size(), asked);
     if (results_.size() > 0) text += fmt::format("; {} are done", results_.size());
-    progress_.print(fmt::format("{}; selected by MeanR@1, percent, on {} validation pairs\n\n{}", text,
+    progress_.print(fmt::format("{}; selection by MeanR@1, percent, on {} validation pairs\n\n{}", text,
                                 data_.training.val_images.rows(), results_.table_head()));
   }
 
@@ -149,7 +148,7 @@ class Sweep {
       fail(error);
     } catch (const OutOfMemory& error) {
       fail(error);
-    } catch (const InvalidArgument& error) {  // what shows only as the teacher is fitted
+    } catch (const InvalidArgument& error) {  // mistakes that show only when the teacher is fitted
       fail(error);
     }
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -167,7 +166,7 @@ class Sweep {
       trainer.train_step();
       const int64_t step = trainer.steps_done();
       if (trainer.finished() || (every > 0 && step % every == 0)) {
-        trainer.metrics();  // throws if the numbers went wild
+        trainer.metrics();  // throws if training diverged
         trainer.validate();
       }
       if (progress_.due())
@@ -178,7 +177,7 @@ class Sweep {
     return true;
   }
 
-  /// The model as `train` would write it, and the configuration that makes `train` do so.
+  /// Saves the model as `train` would, and the configuration with which `train` makes the same model.
   void keep(const Trainer& trainer, int64_t step) {
     keep_choices(arguments_.config, trainer);
     save_model(not_a_link(directory_.model()), trainer, arguments_.table, step);
@@ -214,9 +213,9 @@ class Sweep {
   void finish() {
     const SweepResult* best = results_.best();
     if (best == nullptr)
-      throw NumericalError(fmt::format("none of the {} runs succeeded; the first: {}", runs_.size(),
-                                       results_.all().front().failure));
-    progress_.print(fmt::format("\nThe best first; the model is that of {}, step {}\n\n{}\n",
+      throw NumericalError(fmt::format("none of the {} runs succeeded; the first failed with: {}",
+                                       runs_.size(), results_.all().front().failure));
+    progress_.print(fmt::format("\nThe best run first; the model is from {}, step {}\n\n{}\n",
                                 settings_text(best->settings), best->step, results_.sorted_table()));
     if (data_.test_images.rows() > 0) test();
     progress_.print(fmt::format(
@@ -224,7 +223,7 @@ class Sweep {
     progress_.print(fmt::format("next      sotalign train --config {} --out RUN", directory_.config()));
   }
 
-  /// Once: a sweep that is continued after its end shows what was found.
+  /// Measures once: resuming a finished sweep shows the stored figures.
   void test() {
     if (test_.is_null()) {
       const Model model = load_model(context_, directory_.model());
@@ -235,10 +234,11 @@ class Sweep {
       test_ = {{"model", result(Projection::kHeads)}, {"teacher", result(Projection::kTeacher)}};
       save();
     }
-    progress_.print(fmt::format("{} test pairs, percent\n\n{}", data_.test_images.rows(), test_table()));
+    progress_.print(
+        fmt::format("Retrieval on {} test pairs, percent\n\n{}", data_.test_images.rows(), test_table()));
   }
 
-  /// Throws InvalidArgument if the file of a sweep that is continued holds something else.
+  /// Throws InvalidArgument if a resumed sweep.json has something else under "test".
   std::string test_table() const {
     const JsonReader reader(test_, file() + ": test", {"model", "teacher"});
     const auto result = [&](const char* key) { return retrieval_of_json(reader.at(key), reader.where(key)); };

@@ -1,5 +1,5 @@
-// The trainings of a sweep, one after the other, and the files that they leave behind: sweep.json, sweep.csv
-// and sweep.svg after each, model.safetensors and config.json of the best so far, test figures at the end.
+// Trains the runs of a sweep one after the other. Each run updates sweep.json, sweep.csv and sweep.svg; the
+// best so far is in model.safetensors and config.json; test figures are added at the end.
 #pragma once
 
 #include <string>
@@ -21,7 +21,7 @@ struct SweepArguments {
   bool resume = false;
   int64_t stop_after_runs = 0;  // 0: do not stop
 
-  /// What decides the result, and where and how it was computed, as JSON.
+  /// Every option that decides the result, or where and how it is computed, as JSON.
   nlohmann::ordered_json options() const;
 };
 
@@ -30,8 +30,9 @@ struct SweepData {
   HostMatrix test_images, test_texts;
 };
 
-/// Everything has been checked but the runs in `stored`, the sweep.json of a sweep to continue, or null, and
-/// `lock` holds the directory. Throws InvalidArgument if the runs belong to another sweep. The exit code.
+/// Runs the sweep and returns the exit code. The caller has checked everything except the runs in `stored`,
+/// the verified sweep.json of a sweep to resume, or null. `lock` holds the directory. Throws InvalidArgument
+/// if `stored` has runs of another sweep.
 int run_sweep(SweepArguments& arguments, Context& context, const SweepData& data,
               const std::vector<SweepRun>& runs, const nlohmann::ordered_json& stored, RunLock& lock);
 
