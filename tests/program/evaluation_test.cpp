@@ -77,7 +77,7 @@ TEST_F(EvaluationProgram, ZeroShot) {
   const std::string line = run(zeroshot({"--json", path("z.json")})).out;
   EXPECT_EQ(
       line,
-      "4 images, 2 classes, 3 prompts: top-1 75.0 %, top-5 100.0 %; mean top-1 of the classes 75.0 %\n");
+      "4 images, 2 classes, 3 prompts: top-1 75.0 %, top-5 100.0 %; top-1 averaged over classes 75.0 %\n");
   const Json result = json(zeroshot());
   EXPECT_EQ(result, Json::parse(read_file(path("z.json"))));
   EXPECT_EQ(result,

@@ -251,8 +251,10 @@ TEST_F(ProgramInput, Divergences) {
     EXPECT_FALSE(std::filesystem::exists(path("g.npy")));
   };
   refused({"--kind", "jensen"}, {"--kind", "klot or infonce or cka", "'jensen'"});
-  refused({"--kind", "infonce", "--iterations", "5"}, {"--iterations", "infonce takes --epsilon-student"});
-  refused({"--kind", "cka", "--epsilon-teacher", "0.1"}, {"--epsilon-teacher", "cka takes no options"});
+  refused({"--kind", "infonce", "--iterations", "5"},
+          {"--iterations", "no effect on infonce, which takes --epsilon-student"});
+  refused({"--kind", "cka", "--epsilon-teacher", "0.1"},
+          {"--epsilon-teacher", "no effect on cka, which takes no options"});
   refused({"--kind", "infonce", "--epsilon-teacher", "0"}, {"--epsilon-teacher", "> 0", "found 0"});
   refused({"--teacher", path("images.npy")}, {path("images.npy"), "expected shape [4, 4]"});
   expect_train_refused({"--divergence", "infonce", "--klot-memory", "streamed"},
@@ -290,8 +292,9 @@ TEST_F(ProgramInput, Weights) {
 TEST_F(ProgramInput, OutputThatCannotBeWritten) {
   ASSERT_TRUE(std::filesystem::create_directory(path("there")));
   write_file(path("there/notes.txt"), "mine");
-  expect_train_refused({"--out", path("there")}, {path("there"), "empty directory", "notes.txt"});
-  expect_train_refused({"--out", path("images.npy")}, {"exist"});
+  expect_train_refused({"--out", path("there")}, {path("there"), "new or empty", "notes.txt"});
+  expect_train_refused({"--out", path("images.npy")},
+                       {"expected a directory that is new or empty, found a file"});
   expect_train_refused({"--out", path("images.npy/run")}, {path("images.npy/run"), "expected a directory"});
   expect_train_refused({"--out", "/proc/run"}, {"/proc/run"});
   expect_refused({"klot", "--student", path("square.npy"), "--teacher", path("square.npy"), "--gradient",

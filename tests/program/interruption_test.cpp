@@ -215,7 +215,7 @@ TEST_F(InterruptionProgram, ThreadsThatCannotBeStarted) {
                            "--device cpu --threads 256 --force-threads true --out run");
   EXPECT_EQ(result.exit_code, 2);
   EXPECT_EQ(result.out, "");
-  expect_line(result.err, {"sotalign train: threads: expected to start 256, found a limit at "});
+  expect_line(result.err, {"sotalign train: threads: expected to start 256, found a limit of "});
   EXPECT_FALSE(fs::exists(path("run")));
 }
 

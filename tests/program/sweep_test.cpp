@@ -116,7 +116,7 @@ TEST_F(SweepProgram, TrainsEveryCombinationAndSelectsTheBest) {
   EXPECT_EQ(written["selected"], written["runs"][static_cast<size_t>(best - scores.begin())]["settings"]);
   EXPECT_EQ(json("out/config.json")["klot_weight"], written["selected"]["klot_weight"]);
 
-  EXPECT_CONTAINS(result.out, "6 runs; selected by MeanR@1, percent, on 20 validation pairs");
+  EXPECT_CONTAINS(result.out, "6 runs; selection by MeanR@1, percent, on 20 validation pairs");
   EXPECT_CONTAINS(result.out, "best so far\n");
   EXPECT_CONTAINS(result.out, "selected\n");
   EXPECT_FALSE(written.contains("test"));
@@ -227,9 +227,9 @@ TEST_F(SweepProgram, ResumeRefusesOtherOptions) {
   sweep("out", some);
   const std::string before = read_file(path("out/sweep.json"));
   for (const auto& [more, parts] : std::vector<std::pair<std::vector<std::string>, std::vector<std::string>>>{
-           {{"--steps", "3"}, {"steps 2, found 3"}},
+           {{"--steps", "3"}, {"steps 2 as in this sweep, found 3"}},
            {{"--vary", "learning_rate=1,2"}, {"vary", "learning_rate=1,2"}},
-           {{"--random", "2"}, {"random 0, found 2"}},
+           {{"--random", "2"}, {"random 0 as in this sweep, found 2"}},
            {{"--test-images", path("test_images.npy")}, {"test_images"}},
            {{"--images", path("val_images.npy")}, {"images", "val_images.npy"}}}) {
     std::vector<std::string> other = options;
@@ -301,7 +301,7 @@ TEST_F(SweepProgram, RandomDrawsAreInRangeAndReproducible) {
   // Draws that repeat others are not trained again.
   const ProgramResult repeats = sweep("repeats", {"--random", "9", "--vary", "seed=1,2", "--steps", "1"});
   EXPECT_EQ(json("repeats/sweep.json")["runs"].size(), 2u);
-  EXPECT_CONTAINS(repeats.out, "2 runs, as 7 of 9 draws repeat others");
+  EXPECT_CONTAINS(repeats.out, "2 runs (7 of 9 draws repeat others)");
 }
 
 TEST_F(SweepProgram, RunsThatFailAreRecorded) {
@@ -320,8 +320,9 @@ TEST_F(SweepProgram, RunsThatFailAreRecorded) {
   const ProgramResult none =
       files.command("sweep", "none", {"--vary", "dim=3,4", "--initialization", "teacher", "--steps", "2"});
   EXPECT_EQ(none.exit_code, 2);
-  EXPECT_CONTAINS(none.err,
-                  "none of the 2 runs succeeded; the first: dim: heads that start from the teacher");
+  EXPECT_CONTAINS(
+      none.err,
+      "none of the 2 runs succeeded; the first failed with: dim: heads that start from the teacher");
   EXPECT_EQ(json("none/sweep.json")["selected"], Json());
 }
 
@@ -403,7 +404,8 @@ TEST_F(SweepProgram, BadInputIsRefusedBeforeAnythingIsDone) {
     return options;
   };
   expect_refused(with({"--vary", "klot_weight=3"}), {"klot_weight is given twice"});
-  expect_refused(with({"--klot-weight", "3"}), {"--klot-weight: klot_weight varies"});
+  expect_refused(with({"--klot-weight", "3"}),
+                 {"--klot-weight: expected no single value, as the sweep varies klot_weight"});
   expect_refused(with({"--vary", "seed=" +
                                      [] {
                                        std::string list = "0";

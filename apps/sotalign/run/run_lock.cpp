@@ -114,7 +114,7 @@ void RunLock::make() {
     missing.push_back(path);
   }
   if (!S_ISDIR(status.st_mode) && missing.empty())
-    throw InvalidArgument(fmt::format("{}: expected a new or an empty directory, found a file", path_));
+    throw InvalidArgument(fmt::format("{}: expected a directory that is new or empty, found a file", path_));
   if (!S_ISDIR(status.st_mode))
     throw IoError(fmt::format("{}: cannot create this directory: {}: expected a directory, found a file",
                               path_, missing.back().parent_path().string()));
@@ -175,8 +175,8 @@ void RunLock::require_usable() const {
   for (fs::directory_iterator entry(path_, error), end; !error && entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename();
     if (kind_ == Kind::kNew && !is_temporary(name))
-      throw InvalidArgument(fmt::format("{}: expected a new or an empty directory, found {} in it{}", path_,
-                                        name, how_to_continue(path_, command_)));
+      throw InvalidArgument(fmt::format("{}: expected a directory that is new or empty, found {} in it{}",
+                                        path_, name, how_to_continue(path_, command_)));
     if (kind_ == Kind::kResumed && RunDirectory::has_file(name)) not_a_link(path_ + "/" + name);
   }
   if (error) throw IoError(fmt::format("{}: cannot read this directory: {}", path_, error.message()));

@@ -215,7 +215,7 @@ class Sweep {
     if (best == nullptr)
       throw NumericalError(fmt::format("none of the {} runs succeeded; the first failed with: {}",
                                        runs_.size(), results_.all().front().failure));
-    progress_.print(fmt::format("\nThe best run first; the model is from {}, step {}\n\n{}\n",
+    progress_.print(fmt::format("\nThe best run first; the model is from the run with {}, step {}\n\n{}\n",
                                 settings_text(best->settings), best->step, results_.sorted_table()));
     if (data_.test_images.rows() > 0) test();
     progress_.print(fmt::format(
