@@ -15,8 +15,8 @@ class FileOptions {
     options_.push_back({flag, path, use});
   }
 
-  /// Throws InvalidArgument if an output is the same file as an input or another output, by whatever name:
-  /// one would overwrite the other.
+  /// Throws InvalidArgument if an output is the same file as an input or another output, even under another
+  /// name: one would overwrite the other.
   void check() const;
 
  private:

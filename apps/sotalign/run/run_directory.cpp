@@ -51,7 +51,7 @@ void RunDirectory::require_no_checkpoint_lost() const {
                     checkpoint(), sign));
   };
   if (fs::exists(model())) lost("a model");
-  // As the run was started, whatever the options of this process.
+  // The configuration that the run started with, not the options of this process.
   const Json config = read_json(this->config());
   const int64_t checkpoint_every = config.value("checkpoint_every", int64_t{0});
   if (checkpoint_every == 0 || !fs::exists(metrics())) return;

@@ -52,8 +52,8 @@ struct StudyRun {
 std::string worth_row(const StudyPlan::Methods& section, int64_t times);
 
 /// The cells of the chosen sections, in the order of their runs. Throws InvalidArgument if the files have too
-/// few rows for a section. A cell with a multiple of the pairs, or with a number of unpaired rows, is left
-/// out if only that number exceeds the rows available.
+/// few rows for a section. Leaves out cells whose multiple of the pairs, or whose number of unpaired rows,
+/// exceeds the available rows, and cells that need other files if there are none.
 std::vector<StudyCell> study_cells(const StudyPlan& plan, const std::vector<std::string>& sections,
                                    const StudySizes& sizes);
 
