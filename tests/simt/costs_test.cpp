@@ -1,4 +1,5 @@
-// What emulation costs. Prints times and checks none: run it by hand, with --gtest_also_run_disabled_tests.
+// What emulation costs. Prints times and checks nothing: run it by hand, with
+// --gtest_also_run_disabled_tests.
 #include <chrono>
 #include <cstdio>
 #include <functional>
@@ -50,7 +51,7 @@ TEST_F(CostsTest, DISABLED_Print) {
   for (const size_t megabytes : {0, 1, 16, 256}) {
     const Array<char> more(1 + (megabytes << 20));
     char what[100];
-    std::snprintf(what, sizeof what, "an empty launch beside %zu MiB of device memory", 4 + megabytes);
+    std::snprintf(what, sizeof what, "an empty launch with %zu MiB of device memory in use", 4 + megabytes);
     print(what, 20, [&] {
       for (int i = 0; i < 20; ++i) launch("empty", empty_kernel, 1, 1, 0, stream);
     });

@@ -1,11 +1,11 @@
-// Runs the threads of a kernel as fibers on one thread of the host, a block after the other.
+// Runs the threads of a kernel as fibers on one host thread, one block after another.
 //
-// A fiber runs until it waits in a barrier or a warp operation, or its thread ends; then another one goes on.
-// A thread that never waits costs no switch: the next one starts on the same stack. When no thread can go on,
-// the kernel has a deadlock. An error is an exception on the fiber of its thread; the other fibers are
-// abandoned, and the launch throws it.
+// A fiber runs until it waits at a barrier or in a warp operation, or until its thread ends; then another
+// fiber goes on. A thread that never waits costs no switch: the next one starts on the same stack. When no
+// thread can go on, the kernel has deadlocked. An error is an exception on the fiber of its thread; the
+// launch abandons the other fibers and throws it.
 //
-// Never compiled for the race detector: the scheduler's own state must stay invisible to it.
+// Never compiled for the race detector, which must not see the scheduler's own state.
 #include "simt/emulator.h"
 
 #include <sys/mman.h>
@@ -47,7 +47,7 @@ uint64_t schedules_taken = 0;
 
 }  // namespace
 
-// Before other static objects, some of which ask for devices.
+// Initialized before other static objects, some of which ask for devices.
 [[gnu::init_priority(101)]] Config config = config_from_environment();
 
 namespace detail {
@@ -64,12 +64,12 @@ namespace {
 
 namespace context = boost::context::detail;
 
-constexpr size_t kMaxThreads = 1024;               // of a block
+constexpr size_t kMaxThreads = 1024;               // in a block
 constexpr size_t kStackBytes = size_t{256} << 10;  // virtual; untouched pages cost nothing
 constexpr size_t kPage = 4096;
 constexpr unsigned kWarp = 32;
-/// In builds for the race detector, which has room for some thousand threads. Later blocks use them again,
-/// and races between two threads with the same fiber stay unseen.
+/// Detector threads in builds for the race detector, which supports only a few thousand. Later blocks reuse
+/// them, so races between two threads that share one go unseen.
 constexpr size_t kDetectors = kMaxThreads;
 
 struct Fiber : Thread {
@@ -84,29 +84,29 @@ struct Fiber : Thread {
   }
 
   context::fcontext_t context{};
-  const void* stack = nullptr;  // its low end
+  const void* stack = nullptr;  // its lowest address
   size_t stack_bytes = 0;
   void* mapping = nullptr;
-  void* fake_stack = nullptr;  // of AddressSanitizer
+  void* fake_stack = nullptr;  // AddressSanitizer's
   sanitizers::Detector detector{};
 
-  unsigned number = 0;  // of its thread in the block
-  // What its thread waits for, and its part in a warp operation.
+  unsigned number = 0;  // of its thread within the block
+  // What its thread is waiting for, and its operands in a warp operation.
   const char* waits_in = "";
   Location where;
   uint64_t value = 0, result = 0;
   unsigned source = 0;
 };
 
-/// At most one place for each thread of a block. Of fixed size: the race detector also follows what libraries
-/// do with memory, such as a container that grows.
+/// Holds each thread of a block at most once. Fixed size: the race detector would also observe a library
+/// container that grows.
 class FiberQueue {
  public:
   void clear() { size_ = 0; }
   bool empty() const { return size_ == 0; }
   size_t size() const { return size_; }
   void push(Fiber* fiber) { at(size_++) = fiber; }
-  /// The fiber at place i, where the first one takes over.
+  /// Takes the fiber at place i; the first one moves into its place.
   Fiber* take(size_t i = 0) {
     Fiber* fiber = std::exchange(at(i), at(0));
     first_ = (first_ + 1) % kMaxThreads;
@@ -127,7 +127,7 @@ struct FreeMemory {
 };
 using SharedMemory = std::unique_ptr<void, FreeMemory>;
 
-/// A block of the heap for each variable, so that AddressSanitizer guards both ends. Filled with NaNs.
+/// One heap block per variable, so that AddressSanitizer guards both ends. Filled with NaNs.
 SharedMemory make_shared_memory(size_t bytes) {
   SharedMemory memory(std::malloc(bytes));
   if (memory == nullptr) throw Error("simt: out of memory for shared memory");
@@ -135,17 +135,17 @@ SharedMemory make_shared_memory(size_t bytes) {
   return memory;
 }
 
-/// Lanes that name one mask meet here. Lanes of other masks, and of larger ones that contain this, may
-/// meanwhile wait elsewhere.
+/// Where the lanes that name one mask wait for each other. Lanes with other masks, including larger masks
+/// that contain this one, may wait elsewhere at the same time.
 struct Rendezvous {
   unsigned mask = 0, arrived = 0;
   Collective kind{};
   unsigned round = 0;
-  char tokens[2] = {};  // for the race detector, in turn
+  char tokens[2] = {};  // for the race detector, used alternately
 };
 struct Warp {
   unsigned alive = 0;
-  std::deque<Rendezvous> meetings;  // one for each mask that was used
+  std::deque<Rendezvous> meetings;  // one per mask used so far
 
   Rendezvous& meeting(unsigned mask) {
     for (Rendezvous& known : meetings)
@@ -174,7 +174,7 @@ class Scheduler {
  public:
   void run(const Launch& launch, void (*body)(const void*), const void* arguments);
 
-  // Called by threads of the kernel.
+  // Called by the kernel's threads.
   int barrier(Barrier kind, int predicate, Location where);
   uint64_t collective(Collective kind, unsigned mask, uint64_t value, unsigned source, Location where);
   void* static_shared(const void* key, size_t bytes, Location where);
@@ -199,20 +199,20 @@ class Scheduler {
   void report_deadlock();
   static Fiber& self() { return *static_cast<Fiber*>(current); }
 
-  // The grid.
+  // State of the grid.
   void (*body_)(const void*) = nullptr;
   const void* arguments_ = nullptr;
   Random random_;
   bool in_order_ = true;
   std::string error_;
 
-  // The block.
+  // State of the block.
   uint3 block_{};
   unsigned threads_ = 0;
-  std::vector<unsigned> order_;  // in which threads start
+  std::vector<unsigned> order_;  // order in which threads start
   size_t started_ = 0;
   unsigned alive_ = 0;
-  std::vector<Fiber*> fiber_of_;  // by number of the thread; null once it has ended
+  std::vector<Fiber*> fiber_of_;  // indexed by thread number; null once the thread has ended
   std::vector<Warp> warps_;
   struct {
     Barrier kind{};
@@ -220,14 +220,14 @@ class Scheduler {
     unsigned arrived = 0, round = 0;
     int count = 0, result = 0;
     FiberQueue waiting;
-    char tokens[2] = {};  // for the race detector, in turn
+    char tokens[2] = {};  // for the race detector, used alternately
   } barrier_;
   SharedMemory dynamic_;
   std::vector<std::pair<const void*, SharedMemory>> statics_;
   size_t shared_bytes_ = 0;
 
-  // The fibers.
-  Fiber host_;  // not a thread of the kernel, but who launched it
+  // Fibers.
+  Fiber host_;  // the host code that launched the kernel, not a CUDA thread
   std::vector<std::unique_ptr<Fiber>> fibers_;
   FiberQueue idle_, ready_;
 
@@ -251,9 +251,9 @@ void Scheduler::make_fiber() {
   void* mapping = map(kPage + kStackBytes);
   if (mapping == MAP_FAILED) throw Error("simt: no memory for the stack of a fiber");
   fiber.mapping = mapping;
-  mprotect(mapping, kPage, PROT_NONE);  // so that an overflow is noticed
+  mprotect(mapping, kPage, PROT_NONE);  // guard page: a stack overflow faults
   char* low = static_cast<char*>(mapping) + kPage;
-  // Stacks that all begin at the same place of a page would compete for a few sets of the cache.
+  // Stacks that all start at the same page offset would compete for a few cache sets.
   const size_t stagger = fibers_.size() * 320 % kPage / 64 * 64;
   fiber.stack = low;
   fiber.stack_bytes = kStackBytes - stagger;
@@ -262,8 +262,9 @@ void Scheduler::make_fiber() {
   idle_.push(&fiber);
 }
 
-/// The one used last is warm in the cache. For the race detector it is the one used longest ago, and each
-/// thread of a block has a fiber of its own: two threads on one stack would look like a race for it.
+/// Takes the most recently used fiber, which is warm in the cache. For the race detector it takes the least
+/// recently used one, and each thread of a block gets its own fiber: two threads on one stack would be
+/// reported as a race.
 Fiber* Scheduler::idle_fiber() {
   if (idle_.empty()) make_fiber();
   return sanitizers::kDetectRaces ? idle_.take() : idle_.take_last();
@@ -309,20 +310,20 @@ void Scheduler::run_thread() {
     body_(arguments_);
     if (current->copies.first != current->copies.end)
       throw Error("simt: kernel " + std::string(running->name) +
-                  ": a thread has ended that did not wait for its asynchronous copies");
+                  ": a thread ended without waiting for its asynchronous copies");
   } catch (const std::exception& error) {
     const sanitizers::Unobserved unobserved;
     error_ = error.what();
     failed = true;
   }
-  // Outside the handler: the run-time library keeps its exceptions by thread and knows no fibers.
+  // Outside the handler: the C++ runtime keeps the current exception per thread and knows nothing of fibers.
   if (failed) jump(self(), host_);
   end_thread();
 }
 
-// --- choosing who runs ---
+// --- choosing the next fiber ---
 
-/// The next to run, possibly `leaving` with a new thread; null if all threads that are left wait.
+/// The fiber to run next, possibly `leaving` with a new thread; null if all remaining threads wait.
 Fiber* Scheduler::next(Fiber* leaving) {
   const size_t fresh = order_.size() - started_;
   const bool start_one =
@@ -372,7 +373,7 @@ void Scheduler::end_thread() {
     report_deadlock();
     other = &host_;
   }
-  jump(me, *other);  // comes back with a new thread
+  jump(me, *other);  // returns here with a new thread
 }
 
 void Scheduler::report_deadlock() {
@@ -383,7 +384,7 @@ void Scheduler::report_deadlock() {
   int named = 0;
   const Fiber* last = nullptr;
   for (const Fiber* fiber : fiber_of_) {
-    // One of those that wait at the same place will do.
+    // Name one of the threads that wait at the same place.
     if (fiber == nullptr || (last != nullptr && same(last->where, fiber->where))) continue;
     text +=
         "; thread " + to_text(fiber->index) + " waits in " + fiber->waits_in + " at " + to_text(fiber->where);
@@ -428,7 +429,7 @@ void Scheduler::run(const Launch& launch, void (*body)(const void*), const void*
     std::iota(order.begin(), order.end(), size_t{0});
     random_.shuffle(order);
   }
-  // Once for the grid: nothing orders its blocks among themselves.
+  // Released once per grid: nothing orders blocks among themselves.
   sanitizers::release(&launch_token_);
   for (size_t i = 0; i < blocks && error_.empty(); ++i) {
     const size_t number = in_order_ ? i : order[i];
@@ -442,7 +443,7 @@ void Scheduler::run(const Launch& launch, void (*body)(const void*), const void*
   if (!error_.empty()) throw Error(error_);
 }
 
-/// They are in the middle of the kernel.
+/// The fibers are in the middle of the kernel.
 void Scheduler::abandon_fibers() {
   for (const std::unique_ptr<Fiber>& fiber : fibers_) {
     sanitizers::switch_detector(fiber->detector);
@@ -499,9 +500,9 @@ int Scheduler::barrier(Barrier kind, int predicate, Location where) {
     b.kind = kind;
     b.where = where;
   } else if (b.kind != kind || !same(b.where, where)) {
-    fail("threads of the block meet in different barriers, the other one at " + to_text(b.where), where);
+    fail("threads of the block wait at different barriers, the other one at " + to_text(b.where), where);
   }
-  // The thread that is slow to leave must not see what faster ones do on their way to the next barrier.
+  // A thread that is slow to leave this barrier must not see what faster ones do on their way to the next.
   char* token = &b.tokens[b.round % 2];
   sanitizers::release(token);
   b.count += predicate != 0;
@@ -510,7 +511,7 @@ int Scheduler::barrier(Barrier kind, int predicate, Location where) {
     b.arrived = 0;
     ++b.round;
     while (!b.waiting.empty()) ready_.push(b.waiting.take());
-    if (!in_order_) {  // any of them may be the first to go on
+    if (!in_order_) {  // any of them may go on first
       ready_.push(&me);
       wait("__syncthreads", where);
     }
@@ -519,14 +520,14 @@ int Scheduler::barrier(Barrier kind, int predicate, Location where) {
     wait("__syncthreads", where);
   }
   sanitizers::acquire(token);
-  return b.result;  // of this barrier: the next one cannot end before this thread reaches it
+  return b.result;  // still this barrier's: the next one cannot complete before this thread arrives
 }
 
 uint64_t Scheduler::collective(Collective kind, unsigned mask, uint64_t value, unsigned source,
                                Location where) {
   Fiber& me = self();
   Warp& warp = warps_[me.number / kWarp];
-  if ((mask >> me.lane & 1) == 0) fail("a warp operation whose mask leaves out the thread itself", where);
+  if ((mask >> me.lane & 1) == 0) fail("a warp operation whose mask excludes the calling thread", where);
   if ((mask & ~warp.alive) != 0) fail("a warp operation with lanes that have ended or do not exist", where);
   if ((mask >> source & 1) == 0 && kind == Collective::kShuffle)
     fail("a shuffle from lane " + std::to_string(source) + ", which is not in the mask", where);
@@ -535,7 +536,7 @@ uint64_t Scheduler::collective(Collective kind, unsigned mask, uint64_t value, u
     r.kind = kind;
   else if (r.kind != kind)
     fail("lanes of the warp are in different operations", where);
-  // Only __syncwarp orders memory; a shuffle or a vote passes its value and nothing else.
+  // Only __syncwarp orders memory; shuffles and votes pass a value and nothing else.
   char* token = kind == Collective::kSync ? &r.tokens[r.round % 2] : nullptr;
   if (token != nullptr) sanitizers::release(token);
   me.value = value;
@@ -570,7 +571,7 @@ void Scheduler::fence() {
 
 }  // namespace
 
-// --- what the header declares ---
+// --- functions that the header declares ---
 
 int block_barrier(Barrier kind, int predicate, Location where) {
   return scheduler().barrier(kind, predicate, where);

@@ -1,5 +1,5 @@
-// The SIMT emulator: kernels/cuda/*.cu compiled by the host compiler and executed on the CPU, each CUDA
-// thread as a fiber. Kernels get it through kernels/cuda/simt.h; tests include it to steer and to question
+// The SIMT emulator: kernels/cuda/*.cu compiled by the host compiler and executed on the CPU, with one fiber
+// per CUDA thread. Kernels include it through kernels/cuda/simt.h; tests include it to configure and inspect
 // it.
 //
 // emulator.cpp runs the threads of a kernel, intrinsics.h holds what kernels may call, and twins/ stands in
@@ -17,8 +17,8 @@
 #include <type_traits>
 #include <vector>
 
-// Annotations of CUDA C++ that mean nothing here, and one that would silently mean something else: a shared
-// variable would become a local one.
+// CUDA annotations that mean nothing here, and one that would silently mean something else: a shared variable
+// would become a local one.
 #undef __global__
 #define __global__
 #undef __launch_bounds__
@@ -28,35 +28,35 @@
 
 namespace simt {
 
-/// Settings of the process. Tests may change them between launches; the environment gives the first values.
+/// Settings of the process. The environment sets the initial values; tests may change them between launches.
 struct Config {
-  /// SIMT_SEED. 0: threads, warps and blocks run in order, as far as barriers allow; else in a random order.
+  /// SIMT_SEED. 0: threads, warps and blocks run in order, as far as barriers allow. Otherwise: random order.
   uint64_t seed = 0;
   /// SIMT_DEFERRED=1. Queued work runs only when something waits for it, in a random order that streams and
-  /// events admit. Otherwise it runs at once.
+  /// events allow. Otherwise it runs at once.
   bool deferred = false;
   /// SIMT_DEVICES. With none, cudaGetDeviceCount fails as on a machine without a GPU.
   int devices = 0;
-  /// SIMT_GUARD=0 switches it off. Device memory can be touched only by kernels, copies and library calls.
-  /// Read when memory is first allocated; without effect under the sanitizers, which have their own guards.
+  /// SIMT_GUARD=0 turns it off. Only kernels, copies and library calls can access device memory. Read at the
+  /// first allocation; without effect under the sanitizers, which have their own guards.
   bool guard = true;
-  /// The device's memory. More is cudaErrorMemoryAllocation.
+  /// The device's memory. Requests beyond it fail with cudaErrorMemoryAllocation.
   size_t memory_bytes = size_t{8} << 30;
-  /// Largest static and dynamic shared memory of a block: what every supported architecture has (sm_86).
+  /// Largest static plus dynamic shared memory of a block: what every supported architecture offers (sm_86).
   size_t max_shared_bytes = size_t{99} << 10;
-  /// What the device says it has.
+  /// The multiprocessor count that the device reports.
   int multiprocessors = 4;
-  /// The process fails at its end if device memory, streams, events or library handles are left.
+  /// The process fails at exit if device memory, streams, events or library handles are still alive.
   bool check_leaks = true;
 };
 extern Config config;
 
-/// A mistake of the emulated program: a divergent barrier, a copy out of bounds, ...
+/// A bug in the emulated program: a divergent barrier, a copy out of bounds, ...
 struct Error : std::runtime_error {
   using runtime_error::runtime_error;
 };
 
-/// What was done since the process began.
+/// Operations since the process began.
 struct Counters {
   int64_t launches = 0;
   int64_t mallocs = 0, frees = 0;
@@ -65,16 +65,16 @@ struct Counters {
 };
 const Counters& counters();
 
-/// Starts the sequence of random schedules anew, so that a test gets the same ones alone and after others.
-/// `test` appears in reports about objects that are left.
+/// Restarts the sequence of random schedules, so that a test gets the same ones alone and after others.
+/// `test` appears in leak reports.
 void restart_schedule(const std::string& test = "");
 
-/// Device memory, streams, events and library handles that are alive, a line for each.
+/// Device memory, streams, events and library handles that are alive, one line each.
 std::vector<std::string> live_objects();
 
 namespace detail {
 
-/// The asynchronous copies of a thread that have not arrived, oldest first, in groups.
+/// A thread's asynchronous copies that have not completed, oldest first, in groups.
 struct Copies {
   static constexpr unsigned kMost = 128;
   struct Copy {
@@ -83,18 +83,18 @@ struct Copies {
     unsigned group;
   };
   Copy pending[kMost];
-  unsigned first = 0, end = 0;  ///< of `pending`, modulo kMost
-  unsigned group = 0;           ///< the one that is still open
+  unsigned first = 0, end = 0;  ///< into `pending`, modulo kMost
+  unsigned group = 0;           ///< the one still open
 };
 
 /// What a kernel sees of its own thread.
 struct Thread {
   uint3 index{};
   uint3 block{};
-  unsigned lane = 0;  ///< its place in the warp
+  unsigned lane = 0;  ///< index within the warp
   Copies copies;
 };
-/// The thread that is running; null outside kernels.
+/// The running thread; null outside kernels.
 extern Thread* current;
 
 struct Launch {
@@ -102,10 +102,10 @@ struct Launch {
   dim3 grid, block;
   size_t shared_bytes;
 };
-/// The kernel that is running.
+/// The running kernel.
 extern const Launch* running;
 
-/// Throws for a grid or block that no device takes.
+/// Throws if no device accepts the grid or the block.
 void check_launch(const Launch& launch);
 /// Throws unless `pointer` is null or points into device memory.
 void check_pointer(const Launch& launch, const void* pointer);
@@ -116,10 +116,10 @@ void check_argument([[maybe_unused]] const Launch& launch, [[maybe_unused]] cons
 /// Calls body(arguments) once for each thread of the grid.
 void run_grid(const Launch& launch, void (*body)(const void*), const void* arguments);
 
-/// Appends `work` to a stream. Without config.deferred it has run when this returns.
+/// Appends `work` to a stream. Unless config.deferred is set, it has run when this returns.
 void enqueue(cudaStream_t stream, std::function<void()> work);
 
-/// The block's memory for the static shared variable that `key` stands for.
+/// The block's memory for the static shared variable identified by `key`.
 void* static_shared(const void* key, size_t bytes, std::source_location where);
 void* dynamic_shared();
 
@@ -132,7 +132,7 @@ void* static_shared_of(Declaration, size_t bytes,
 
 }  // namespace detail
 
-/// Queues kernel(arguments...), which are copied now, as CUDA does.
+/// Queues kernel(arguments...). Copies the arguments now, as CUDA does.
 template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
             cudaStream_t stream, const Arguments&... arguments) {
@@ -147,7 +147,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
   });
 }
 
-/// The dynamic shared memory of the block, 16-byte aligned.
+/// The block's dynamic shared memory, 16-byte aligned.
 template <class T>
 T* dynamic_shared() {
   return static_cast<T*>(detail::dynamic_shared());
@@ -155,7 +155,7 @@ T* dynamic_shared() {
 
 }  // namespace simt
 
-/// Each lambda has a type of its own, which tells one variable from another.
+/// Each lambda has its own type, which distinguishes one variable from another.
 #define SOTALIGN_SHARED(type, name, dims) \
   auto& name =                            \
       *static_cast<std::add_pointer_t<type dims>>(simt::detail::static_shared_of([] {}, sizeof(type dims)))

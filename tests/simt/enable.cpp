@@ -1,5 +1,5 @@
 // Linked into test executables: gives them an emulated device, and each test the same random schedules
-// whether it runs alone or after others. The program itself has no device unless SIMT_DEVICES says so.
+// whether it runs alone or after others. The program itself has no device unless SIMT_DEVICES is set.
 #include <gtest/gtest.h>
 
 #include <cstdlib>
@@ -23,7 +23,7 @@ class ScheduleListener : public testing::EmptyTestEventListener {
 
 const bool enabled = [] {
   if (std::getenv("SIMT_DEVICES") == nullptr) simt::config.devices = 1;
-  // The child of a death test, which gets no events, ends in the middle of things.
+  // A death test's child receives no events and ends abruptly.
   simt::config.check_leaks = false;
   testing::UnitTest::GetInstance()->listeners().Append(new ScheduleListener);
   return true;

@@ -1,6 +1,6 @@
-// What kernels may call: barriers, warp operations, atomics, and mathematics that CUDA has and glibc lacks.
-// Included by emulator.h. Whatever is missing here does not compile, which is also how rules are kept:
-// there are no atomics on floating-point numbers, because their sums depend on the order.
+// What kernels may call: barriers, warp operations, atomics, and the mathematical functions that CUDA has and
+// glibc lacks. Included by emulator.h. Anything missing here does not compile, which also enforces rules:
+// there are no floating-point atomics, because their sums depend on the order.
 #pragma once
 
 #include <atomic>
@@ -17,12 +17,12 @@ namespace simt::detail {
 using Location = std::source_location;
 
 enum class Barrier { kPlain, kOr, kAnd, kCount };
-/// Waits for all threads of the block; returns for how many of them `predicate` is not zero.
+/// Waits for all threads of the block; returns the number of threads with nonzero `predicate`.
 int block_barrier(Barrier kind, int predicate, Location where);
 
 enum class Collective { kSync, kShuffle, kVote };
 /// Waits for the lanes of `mask`. A shuffle returns the value of lane `source`, a vote the set of lanes with
-/// a value that is not zero.
+/// a nonzero value.
 uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, unsigned source, Location where);
 
 void memory_fence();
@@ -40,7 +40,7 @@ T shuffle(unsigned mask, T value, unsigned source, Location where) {
   return value;
 }
 
-/// The lanes that a lane may reach: groups of `width` lanes, a power of two.
+/// The lanes that a lane may read from: groups of `width` lanes, a power of two.
 struct Group {
   Group(int width, Location where) : lane(current->lane) {
     if (width < 1 || width > 32 || !std::has_single_bit(static_cast<unsigned>(width)))
@@ -68,18 +68,18 @@ T atomic_update(T* address, Change change) {
 
 namespace simt {
 
-// Copies arrive when their thread waits for them and not before.
+// A copy completes when its thread waits for it, not before.
 
 inline void copy_async(void* to, const void* from, detail::Location where = detail::Location::current()) {
   detail::Copies& copies = detail::current->copies;
   if (reinterpret_cast<uintptr_t>(to) % 16 != 0 || reinterpret_cast<uintptr_t>(from) % 16 != 0)
-    detail::fail("an asynchronous copy of 16 bytes from or to an address that is no multiple of 16", where);
+    detail::fail("a 16-byte asynchronous copy from or to an address that is not a multiple of 16", where);
   if (copies.end - copies.first == detail::Copies::kMost)
-    detail::fail("a thread waits for more asynchronous copies than the emulator keeps", where);
+    detail::fail("a thread has more pending asynchronous copies than the emulator keeps", where);
   copies.pending[copies.end++ % detail::Copies::kMost] = {to, from, copies.group};
 }
 inline void copy_commit() { ++detail::current->copies.group; }
-/// Until all groups but the `pending` last ones have arrived; the open one is not waited for.
+/// Waits for all groups but the last `pending` ones; the open group is not waited for.
 inline void copy_wait(unsigned pending) {
   detail::Copies& copies = detail::current->copies;
   for (; copies.first != copies.end; ++copies.first) {
@@ -117,8 +117,8 @@ inline void __threadfence() { simt::detail::memory_fence(); }
 inline void __threadfence_block() { simt::detail::memory_fence(); }
 
 // --- warp operations ---
-// With the rules of the PTX instruction shfl: a lane whose source lies outside its group gets its own value,
-// except that xor may reach into earlier groups.
+// Rules of the PTX instruction shfl: a lane whose source lies outside its group gets its own value, except
+// that xor may reach into earlier groups.
 
 template <simt::detail::Shuffled T>
 T __shfl_sync(unsigned mask, T value, int source, int width = 32,
@@ -187,7 +187,7 @@ T atomicCAS(T* address, std::type_identity_t<T> expected, std::type_identity_t<T
   return expected;
 }
 
-// Hints for the caches.
+// Cache hints.
 template <class T>
 T __ldg(const T* address) {
   return *address;
@@ -207,7 +207,7 @@ void __stcs(T* address, std::type_identity_t<T> value) {
 
 // --- mathematics ---
 
-// CUDA's overloads want both arguments of one type, too. As there, a NaN loses.
+// CUDA also overloads these for two arguments of one type. As there, the other argument wins over a NaN.
 template <std::integral T>
 constexpr T min(T a, T b) {
   return b < a ? b : a;
@@ -224,8 +224,8 @@ inline double max(double a, double b) { return fmax(a, b); }
 inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
 inline double rsqrt(double x) { return 1.0 / sqrt(x); }
 
-// The fast versions are more accurate here than on a device. glibc declares the first two names without
-// defining them, hence macros.
+// These fast versions are more accurate than a device's. glibc declares the first two names without defining
+// them, hence macros.
 #define __expf(x) ::expf(x)
 #define __logf(x) ::logf(x)
 inline float __fdividef(float a, float b) { return a / b; }

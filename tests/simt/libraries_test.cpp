@@ -1,4 +1,4 @@
-// The twins of cuBLAS and cuSOLVER: results, status codes, order of work.
+// The twins of cuBLAS and cuSOLVER: results, status codes, order of execution.
 #include <cublas_v2.h>
 #include <cusolverDn.h>
 #include <dlfcn.h>
@@ -54,7 +54,7 @@ cublasStatus_t product(cublasHandle_t blas, cublasOperation_t op_a, cublasOperat
   return cublasDgemm_v2(blas, op_a, op_b, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc);
 }
 
-/// Products with strides larger than the rows, against loops.
+/// Compares products whose strides exceed the rows with plain loops.
 template <class T>
 void check_products(cublasHandle_t blas, cudaStream_t stream, double tolerance) {
   const int m = 5, n = 3, k = 7;
@@ -72,7 +72,7 @@ void check_products(cublasHandle_t blas, cudaStream_t stream, double tolerance) 
       for (int j = 0; j < n; ++j)
         for (int i = 0; i < ldc; ++i) {
           const size_t at = static_cast<size_t>(j * ldc + i);
-          double expected = c[at];  // between the columns nothing changes
+          double expected = c[at];  // the padding between columns does not change
           if (i < m) {
             double sum = 0;
             for (int l = 0; l < k; ++l)
@@ -99,15 +99,14 @@ TEST_F(LibrariesTest, ZeroFactorsLeaveMatricesUnread) {
   ASSERT_EQ(product(blas, kN, kN, 2, 2, 2, 1.0f, ones.data(), 2, ones.data(), 2, 0.0f, nan.data(), 2),
             CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(nan.download(stream), std::vector<float>(4, 2.0f));
-  // An empty sum.
+  // Empty sum.
   ASSERT_EQ(product(blas, kN, kN, 2, 2, 0, 1.0f, nullptr, 2, nullptr, 1, 3.0f, nan.data(), 2),
             CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(nan.download(stream), std::vector<float>(4, 6.0f));
 }
 
 TEST_F(LibrariesTest, FasterArithmeticRoundsTheFactors) {
-  // 1 + 2^-10 has 11 significant bits and 1 + 2^-7 has 8; one more is a half, which goes to the even
-  // neighbour.
+  // 1 + 2^-10 has 11 significant bits and 1 + 2^-7 has 8. One more bit is a tie, which rounds to even.
   const auto square = [&](float x, cublasComputeType_t compute) {
     const Array<float> a(stream, {x}), b(stream, {1.0f}), c(1);
     EXPECT_EQ(product(blas, kN, kN, 1, 1, 1, 1.0f, a.data(), 1, b.data(), 1, 0.0f, c.data(), 1, compute),
@@ -147,7 +146,7 @@ TEST_F(LibrariesTest, ProductsThatCublasRefuses) {
   EXPECT_EQ(product(nullptr, kN, kN, 4, 3, 2, 1.0f, p, 4, p + 50, 2, 0.0f, p + 80, 4),
             CUBLAS_STATUS_NOT_INITIALIZED);
   EXPECT_STREQ(cublasGetStatusName(invalid), "CUBLAS_STATUS_INVALID_VALUE");
-  // Mistakes that cuBLAS cannot see.
+  // Bugs that cuBLAS cannot detect.
   std::vector<float> host(100);
   const auto mistake = [&](const float* a, const float* b, float* c) {
     return error_of([&] { product(blas, kN, kN, 4, 3, 2, 1.0f, a, 4, b, 2, 0.0f, c, 4); });
@@ -180,14 +179,14 @@ TEST_F(LibrariesTest, Transposition) {
   const int m = 3, n = 2;
   const Array<double> a(stream, {1, 2, 3, 4, 5, 6}), c(6), d(stream, {1, 1, 1, 1, 1, 1});
   const double one = 1, zero = 0, two = 2;
-  // c = a' where a is [2, 3] by columns; the second matrix is not read.
+  // c = a' for column-major a [2, 3]; the second matrix is not read.
   ASSERT_EQ(cublasDgeam(blas, kT, kN, m, n, &one, a.data(), n, &zero, c.data(), m, c.data(), m),
             CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(c.download(stream), (std::vector<double>{1, 3, 5, 2, 4, 6}));
   ASSERT_EQ(cublasDgeam(blas, kN, kN, m, n, &two, c.data(), m, &one, d.data(), m, c.data(), m),
             CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(c.download(stream), (std::vector<double>{3, 7, 11, 5, 9, 13}));
-  // In place, a transposition would read what it has written.
+  // An in-place transposition would read what it has already written.
   EXPECT_EQ(cublasDgeam(blas, kT, kN, 2, 2, &one, c.data(), 2, &zero, d.data(), 2, c.data(), 2),
             CUBLAS_STATUS_INVALID_VALUE);
   EXPECT_EQ(cublasDgeam(blas, kT, kN, m, n, &one, a.data(), 1, &zero, d.data(), m, c.data(), m),
@@ -248,7 +247,7 @@ TEST_F(LibrariesTest, SingularVectors) {
     return cusolverDnDgesvd(solver, 'S', 'S', rows, cols, da.data(), stride, values.data(), u.data(),
                             u_stride, vt.data(), vt_stride, work.data(), given, nullptr, info.data());
   };
-  // It wants at least as many rows as columns.
+  // cuSOLVER requires at least as many rows as columns.
   EXPECT_EQ(cusolverDnDgesvd_bufferSize(solver, n, m, &size), CUSOLVER_STATUS_INVALID_VALUE);
   EXPECT_EQ(call(n, m, lda, ldu, 7, size), CUSOLVER_STATUS_INVALID_VALUE);
   EXPECT_EQ(call(m, n, m - 1, ldu, ldvt, size), CUSOLVER_STATUS_INVALID_VALUE);
@@ -271,7 +270,7 @@ TEST_F(LibrariesTest, SingularVectors) {
     }
 }
 
-// The library finds them by name.
+// The library looks these up by name.
 TEST_F(LibrariesTest, FunctionsAreFoundByName) {
   for (const char* name :
        {"cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasGetVersion_v2",

@@ -1,11 +1,11 @@
-// Bugs planted in kernels, each of which the emulator must show. The correct kernel beside them must pass.
+// Bugs planted in kernels. The emulator must detect each one, and the correct kernel next to them must pass.
 #include <functional>
 #include <numeric>
 
 #include "simt/support.h"
 
 #if defined(__SANITIZE_THREAD__)
-// A race ends the process at once, so that a death test sees it.
+// A race ends the process at once, so that a death test catches it.
 extern "C" const char* __tsan_default_options();
 extern "C" const char* __tsan_default_options() { return "halt_on_error=1"; }
 #endif
@@ -18,7 +18,7 @@ constexpr unsigned kThreads = 256;
 
 enum class Bug { kNone, kNoBarrier, kNoFirstBarrier, kNoWarpBarrier };
 
-// The sum of 256 values: a tree in shared memory, whose last five levels are a warp's.
+// Sums 256 values by a tree in shared memory; a single warp does the last five levels.
 template <Bug bug>
 __global__ void sum_kernel(const float* x, float* result) {
   SOTALIGN_SHARED(float, values, [kThreads]);
@@ -56,7 +56,7 @@ class PlantedTest : public EmulatorTest {
     for (config.seed = 1; config.seed <= 20; ++config.seed) wrong += sum<bug>() == 32640.0f ? 0 : 1;
     return wrong;
   }
-  /// Wrong results in random orders; under ThreadSanitizer a report that names this file.
+  /// Expects wrong results in random orders or, under ThreadSanitizer, a report that names this file.
   template <Bug bug>
   void expect_caught() {
     if (kThreadSanitizer) {
@@ -66,7 +66,7 @@ class PlantedTest : public EmulatorTest {
     }
   }
 
-  /// The error of a launch; a correct kernel must run after it.
+  /// The error of a launch. A correct kernel must still run after it.
   template <class... Parameters, class... Arguments>
   std::string launch_error(void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared,
                            Arguments... arguments) {
@@ -88,8 +88,8 @@ TEST_F(PlantedDeathTest, MissingBarrier) { expect_caught<Bug::kNoBarrier>(); }
 TEST_F(PlantedDeathTest, MissingBarrierAfterTheLoad) { expect_caught<Bug::kNoFirstBarrier>(); }
 TEST_F(PlantedDeathTest, ImplicitWarpSynchrony) { expect_caught<Bug::kNoWarpBarrier>(); }
 
-// A shuffle does not order memory, and on a device the neighbour's value may not be there yet. A random order
-// does not show it, since all lanes have come when the first goes on.
+// A shuffle does not order memory: on a device the neighbour's value may not have arrived. A random order
+// does not expose this, because all lanes have arrived before the first goes on.
 __global__ void shuffle_as_barrier_kernel(int* result) {
   SOTALIGN_SHARED(int, values, [32]);
   values[threadIdx.x] = static_cast<int>(threadIdx.x);
@@ -103,7 +103,7 @@ TEST_F(PlantedDeathTest, ShuffleTakenForABarrier) {
                "data race.*shuffle_as_barrier_kernel.*planted_test.cpp");
 }
 
-// Blocks are never ordered among themselves.
+// Nothing orders blocks among themselves.
 __global__ void sum_of_blocks_kernel(int* total) {
   if (threadIdx.x == 0) *total += static_cast<int>(blockIdx.x);
 }
@@ -114,7 +114,7 @@ TEST_F(PlantedDeathTest, BlocksThatWriteTheSamePlace) {
                "data race.*sum_of_blocks_kernel.*planted_test.cpp");
 }
 
-// A block reads what another one has written.
+// One block reads what another writes.
 __global__ void shift_in_place_kernel(int* x) {
   const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
   x[i] = x[i + 1];
@@ -134,7 +134,7 @@ TEST_F(PlantedDeathTest, BlocksThatReadEachOther) {
     EXPECT_DEATH(wrong(0), "data race.*shift_in_place_kernel.*planted_test.cpp");
     return;
   }
-  EXPECT_FALSE(wrong(0));  // in order, nobody notices
+  EXPECT_FALSE(wrong(0));  // in order, the bug does not show
   int caught = 0;
   for (uint64_t seed = 1; seed <= 20; ++seed) caught += wrong(seed) ? 1 : 0;
   EXPECT_GE(caught, 15);
@@ -169,7 +169,7 @@ TEST_F(PlantedTest, BarriersThatNotAllThreadsReach) {
     const std::string divergent = launch_error(divergent_barrier_kernel, 2, 64, 0);
     EXPECT_CONTAINS(divergent, "kernel planted, block (");
     EXPECT_CONTAINS(divergent, "planted_test.cpp:");
-    EXPECT_CONTAINS(divergent, "meet in different barriers");
+    EXPECT_CONTAINS(divergent, "wait at different barriers");
     for (const auto kernel : {missed_barrier_kernel, early_return_kernel}) {
       const std::string missed = launch_error(kernel, 1, 64, 0);
       EXPECT_CONTAINS(missed, "deadlock: ");
@@ -202,9 +202,9 @@ TEST_F(PlantedTest, MisuseOfAsynchronousCopies) {
   const auto error = [&](void (*kernel)(const float*)) {
     return launch_error(kernel, 1, 32, 32, static_cast<const float*>(from.data()));
   };
-  EXPECT_CONTAINS(error(unaligned_copy_kernel), "an address that is no multiple of 16");
-  EXPECT_CONTAINS(error(copy_that_nobody_awaits_kernel), "did not wait for its asynchronous copies");
-  EXPECT_CONTAINS(error(too_many_copies_kernel), "more asynchronous copies than the emulator keeps");
+  EXPECT_CONTAINS(error(unaligned_copy_kernel), "an address that is not a multiple of 16");
+  EXPECT_CONTAINS(error(copy_that_nobody_awaits_kernel), "ended without waiting for its asynchronous copies");
+  EXPECT_CONTAINS(error(too_many_copies_kernel), "more pending asynchronous copies than the emulator keeps");
 }
 
 __global__ void mask_without_caller_kernel() { __syncwarp(threadIdx.x < 16 ? kFull : 0xffffu); }
@@ -228,7 +228,7 @@ __global__ void odd_width_kernel() { __shfl_sync(kFull, 1, 0, 12); }
 
 TEST_F(PlantedTest, WarpOperationsThatAreUndefined) {
   for (config.seed = 0; config.seed < 3; ++config.seed) {
-    EXPECT_CONTAINS(launch_error(mask_without_caller_kernel, 1, 32, 0), "leaves out the thread itself");
+    EXPECT_CONTAINS(launch_error(mask_without_caller_kernel, 1, 32, 0), "excludes the calling thread");
     const std::string ended = launch_error(lane_that_ended_kernel, 1, 32, 0);
     EXPECT_TRUE(ended.find("lanes that have ended") != std::string::npos ||
                 ended.find("deadlock: 31 threads wait, 1 have ended") != std::string::npos)
@@ -318,7 +318,7 @@ TEST_F(PlantedTest, LaunchesThatNoDeviceTakes) {
   for (const dim3 block :
        {dim3(0), dim3(1025), dim3(1, 1, 65), dim3(32, 33), dim3(65536, 65536), dim3(8, 8, 17)})
     EXPECT_CONTAINS(launch_error(empty_kernel, 1, block, 0), "launch of kernel planted: a block has at most");
-  EXPECT_EQ(counters().launches, before + 12);  // those of sum_kernel
+  EXPECT_EQ(counters().launches, before + 12);  // the launches of sum_kernel
   launch("fits", empty_kernel, 1, 1024, config.max_shared_bytes, stream);
   EXPECT_CONTAINS(launch_error(empty_kernel, 1, 1, config.max_shared_bytes + 1),
                   "of shared memory, asked for 101377");

@@ -1,4 +1,4 @@
-// Correct kernels for everything that kernels may use, in order and in random order.
+// Correct kernels for everything that kernels may use, run in order and in random orders.
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -10,12 +10,12 @@ namespace {
 
 constexpr unsigned kFull = 0xffffffffu;
 
-/// Each test with several schedules.
+/// Runs each test with several schedules.
 class PrimitivesTest : public EmulatorTest, public ::testing::WithParamInterface<uint64_t> {
  protected:
   PrimitivesTest() { config.seed = GetParam(); }
 
-  /// kernel(result) over one block, where each thread writes result[its number].
+  /// Runs kernel(result) on one block whose threads each write result[threadIdx].
   template <class T>
   std::vector<T> per_thread(void (*kernel)(T*), unsigned threads) {
     const Array<T> result(threads);
@@ -113,7 +113,7 @@ __global__ void uninitialised_kernel(float* result) {
   float* mine = result + 2 * (blockIdx.x * blockDim.x + threadIdx.x);
   mine[0] = fixed[threadIdx.x];
   mine[1] = simt::dynamic_shared<float>()[threadIdx.x];
-  fixed[threadIdx.x] = 0;  // which the next block must not find
+  fixed[threadIdx.x] = 0;  // the next block must not see this
 }
 
 TEST_P(PrimitivesTest, FreshMemoryIsNan) {
@@ -143,7 +143,7 @@ __global__ void predicates_kernel(int* result) {
   mine[2] = __syncthreads_or(0);
   mine[3] = __syncthreads_and(7);
   mine[4] = __syncthreads_and(i != n - 1);
-  mine[5] = __syncthreads_count(2);  // the values of one barrier do not leak into the next
+  mine[5] = __syncthreads_count(2);  // values must not leak from one barrier into the next
 }
 
 TEST_P(PrimitivesTest, BarriersWithPredicates) {
@@ -179,7 +179,7 @@ TEST_P(PrimitivesTest, TreeReduction) {
 
 // --- warp operations ---
 
-// value(lane) is what each lane gives.
+// value(lane) is each lane's input.
 template <class T>
 T value_of(int lane) {
   return static_cast<T>(3 * lane + 1) / static_cast<T>(2);
@@ -208,7 +208,7 @@ __global__ void shuffle_kernel(ShuffleCase<T> args) {
   args.result[threadIdx.x] = other;
 }
 
-/// The lane that the CUDA manual says is read.
+/// The lane that is read according to the CUDA manual.
 int source_lane(Shuffle kind, int lane, int argument, int width) {
   const int group = lane / width * width;
   int source = lane;
@@ -276,7 +276,7 @@ TEST_P(PrimitivesTest, Votes) {
   }
 }
 
-// A block of 40 threads has a warp of 8; each mask names the lanes that are there.
+// In a block of 40 threads the second warp has 8; each mask names the lanes present.
 __global__ void partial_warp_kernel(int* result) {
   const int i = static_cast<int>(threadIdx.x);
   const unsigned mask = i < 32 ? kFull : 0xffu;
@@ -291,7 +291,7 @@ TEST_P(PrimitivesTest, PartialWarps) {
   for (int i = 0; i < 40; ++i) EXPECT_EQ(result[static_cast<size_t>(i)], i / 8 * 64 + 28) << i;
 }
 
-// Halves of a warp work by themselves, and then together.
+// The halves of a warp diverge, then work together again.
 __global__ void divergent_warp_kernel(int* result) {
   const int lane = static_cast<int>(threadIdx.x);
   int value = 0;
@@ -373,10 +373,10 @@ concept HasAtomicAdd = requires(T* address, T value) {
   atomicAdd(address, value);
 };
 static_assert(HasAtomicAdd<int> && HasAtomicAdd<unsigned> && HasAtomicAdd<unsigned long long>);
-// Their sums depend on the order.
+// Floating-point sums would depend on the order.
 static_assert(!HasAtomicAdd<float> && !HasAtomicAdd<double>);
 
-// The block that is last finds what all others have written.
+// The last block to arrive sees everything that the others have written.
 __global__ void last_block_kernel(int* parts, unsigned* ticket, int* total) {
   SOTALIGN_SHARED(bool, last, );
   if (threadIdx.x == 0) {
@@ -403,7 +403,7 @@ TEST_P(PrimitivesTest, LastBlockSumsUp) {
 
 constexpr int kSeen = 5;
 
-// What a thread finds in its place of shared memory: before it waits, after its first group, with a copy that
+// Records what a thread finds in shared memory: before it waits, after its first group, with a copy that
 // belongs to no group yet, at the end, and after a second copy to the same place.
 __global__ void copies_kernel(const float4* from, float* seen) {
   float4* places = simt::dynamic_shared<float4>() + 2 * threadIdx.x;
@@ -448,7 +448,7 @@ TEST_P(PrimitivesTest, CopiesArriveWhenWaitedFor) {
   }
 }
 
-// More copies than the emulator keeps at a time, a few of them on their way.
+// More copies in total than the emulator keeps pending, with only a few in flight at a time.
 __global__ void long_copy_kernel(const float4* from, float* sum, int count) {
   float4* places = simt::dynamic_shared<float4>();
   for (int i = 0; i < 3; ++i) {
@@ -498,7 +498,7 @@ TEST_P(PrimitivesTest, FunctionsOfCuda) {
   EXPECT_EQ(__ffs(8), 4);
   EXPECT_EQ(__umulhi(0x80000000u, 6), 3u);
   EXPECT_EQ(__umul64hi(uint64_t{1} << 63, 6), 3u);
-  EXPECT_EQ(max(1.0f, NAN), 1.0f);  // as in CUDA, a NaN loses
+  EXPECT_EQ(max(1.0f, NAN), 1.0f);  // as in CUDA, the number wins over NaN
   EXPECT_EQ(min(std::nan(""), 1.0), 1.0);
   EXPECT_EQ(rsqrt(4.0), 0.5);
 }

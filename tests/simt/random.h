@@ -1,4 +1,4 @@
-// Random numbers for schedules: small, fast, and the same on every machine.
+// Random numbers for schedules: small, fast, and identical on every machine.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ class Random {
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
     return z ^ (z >> 31);
   }
-  /// From 0 to n - 1, for n up to 2^32. The bias for a large n does not matter here.
+  /// Uniform in 0 .. n - 1, for n up to 2^32. The bias at large n does not matter here.
   size_t below(size_t n) { return static_cast<size_t>(((next() >> 32) * n) >> 32); }
 
   template <class T>
@@ -32,8 +32,8 @@ class Random {
   uint64_t state_;
 };
 
-/// A generator for the next launch, or the next choice among streams. It depends on config.seed and on how
-/// many were taken since restart_schedule.
+/// A generator for the next launch or the next choice among streams. Depends on config.seed and on the number
+/// taken since restart_schedule.
 Random next_random();
 
 }  // namespace simt::detail

@@ -1,5 +1,5 @@
-// What the sanitizers must be told about fibers; nothing in other builds. Both follow the stack pointer and
-// the thread that runs, and neither expects a thread to change its stack.
+// Tells the sanitizers about fibers; does nothing in other builds. Both sanitizers track the stack pointer
+// and the running thread, and neither expects a thread to change its stack.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 #endif
 
 #if defined(SIMT_TSAN)
-// GCC installs no header for these.
+// GCC installs no header for these functions.
 extern "C" {
 void* __tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void* fiber);
@@ -26,21 +26,21 @@ void __tsan_ignore_thread_end();
 namespace simt::detail::sanitizers {
 
 #if defined(SIMT_TSAN)
-/// Each CUDA thread is a thread of the race detector.
+/// Each CUDA thread is a separate thread for the race detector.
 constexpr bool kDetectRaces = true;
 using Detector = void*;
 inline Detector create_detector() { return __tsan_create_fiber(0); }
 inline void destroy_detector(Detector detector) { __tsan_destroy_fiber(detector); }
 inline Detector current_detector() { return __tsan_get_current_fiber(); }
-/// The change itself orders nothing: only barriers do.
+/// Switching orders nothing; only barriers do.
 inline void switch_detector(Detector detector) {
   constexpr unsigned kWithoutSynchronisation = 1;
   __tsan_switch_to_fiber(detector, kWithoutSynchronisation);
 }
-/// What came before a release of `token` happens before what follows a later acquire of it.
+/// Everything before a release of `token` happens before everything after a later acquire of it.
 inline void acquire(void* token) { __tsan_acquire(token); }
 inline void release(void* token) { __tsan_release(token); }
-/// The emulator's own memory, also when it is allocated and freed, is no business of the detector.
+/// Hides the emulator's own memory from the detector, including its allocation and release.
 struct Unobserved {
   Unobserved() { __tsan_ignore_thread_begin(); }
   ~Unobserved() { __tsan_ignore_thread_end(); }

@@ -1,4 +1,4 @@
-// What the emulator's own tests share. They use the twins directly, without the library.
+// Shared by the emulator's own tests, which use the twins directly, without the library.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -65,7 +65,7 @@ class Array {
   T* data_ = nullptr;
 };
 
-/// Tests may change simt::config; it is as before afterwards.
+/// Tests may change simt::config; the fixture restores it.
 class EmulatorTest : public ::testing::Test {
  protected:
   ~EmulatorTest() override { config = before_; }
@@ -77,7 +77,7 @@ class EmulatorTest : public ::testing::Test {
   Stream stream;
 };
 
-/// What() of the error that `action` throws; an error is expected.
+/// what() of the error that `action` must throw.
 template <class Action>
 std::string error_of(Action&& action) {
   try {

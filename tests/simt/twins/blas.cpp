@@ -1,7 +1,7 @@
-// The functions of cuBLAS that the library loads (kernels/cuda/vendor.h), by the BLAS of the host.
+// The cuBLAS functions that the library loads (kernels/cuda/vendor.h), on the host's BLAS.
 //
-// Arguments that cuBLAS refuses get its status code. Pointers that are not device memory of the right extent
-// throw, since a device would fault or compute nonsense.
+// Returns cuBLAS's status codes for the arguments that cuBLAS rejects. Throws for pointers that are not
+// device memory of the right extent: a device would fault or compute nonsense.
 #include <cblas.h>
 #include <cublas_v2.h>
 
@@ -21,7 +21,7 @@ namespace {
 using namespace simt::detail;
 using sotalign::kernels::cpu::BlasThreads;
 
-// Never destroyed: static objects of the program may release theirs in their destructors.
+// Never destroyed: static objects of the program may release handles in their destructors.
 Handles<cublasContext>& handles() {
   static auto& instance = *new Handles<cublasContext>("a cuBLAS handle");
   return instance;
@@ -34,7 +34,7 @@ CBLAS_TRANSPOSE cblas(cublasOperation_t operation) {
   return operation == CUBLAS_OP_N ? CblasNoTrans : CblasTrans;
 }
 
-/// A factor of a product as it is stored: [rows, cols] by columns.
+/// A factor as stored: [rows, cols], column-major.
 struct Stored {
   Stored(cublasOperation_t operation, int op_rows, int op_cols)
       : rows(operation == CUBLAS_OP_N ? op_rows : op_cols),
@@ -54,7 +54,7 @@ size_t extent(const Stored& matrix, int stride, size_t element) {
          element;
 }
 
-/// The terms that BLAS is asked to add: some of OpenBLAS's kernels read factors that a zero alpha leaves
+/// The inner dimension passed to BLAS: with alpha = 0 some OpenBLAS kernels read factors that must stay
 /// unread.
 template <class T>
 int terms(int k, T alpha) {
@@ -85,15 +85,15 @@ cublasStatus_t gemm(const char* name, cublasHandle_t handle, cublasOperation_t o
         overlap(c, c_bytes, b, extent(stored_b, ldb, sizeof(T))))
       throw simt::Error(std::string("simt: ") + name + ": the result overlaps a factor");
   }
-  // alpha and beta are read now: they are in memory of the host.
+  // alpha and beta live in host memory, so they are read now.
   enqueue(context->stream, [=, factor = *alpha, keep = *beta] {
-    const BlasThreads one(1);  // tests run side by side
+    const BlasThreads one(1);  // tests run in parallel
     run(factor, keep);
   });
   return CUBLAS_STATUS_SUCCESS;
 }
 
-/// `x` with `bits` significant bits, to the nearest and halves to even, as tensor cores get their factors.
+/// `x` rounded to `bits` significant bits, ties to even, as tensor cores round their inputs.
 float round_to(float x, int bits) {
   uint32_t word;
   std::memcpy(&word, &x, sizeof x);
@@ -105,7 +105,7 @@ float round_to(float x, int bits) {
   return x;
 }
 
-/// The matrix with rounded entries, in memory of its own and with the same stride.
+/// A copy of the matrix with rounded entries and the same stride.
 std::vector<float> rounded(const float* x, const Stored& shape, int stride, int bits) {
   std::vector<float> copy(extent(shape, stride, 1));
   for (int64_t j = 0; j < shape.cols; ++j)
@@ -199,7 +199,7 @@ cublasStatus_t cublasDgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cub
               });
 }
 
-/// C = alpha op(A) + beta op(B). A factor of zero leaves its matrix unread.
+/// C = alpha op(A) + beta op(B). A matrix with factor zero is not read.
 cublasStatus_t cublasDgeam(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
                            int n, const double* alpha, const double* a, int lda, const double* beta,
                            const double* b, int ldb, double* c, int ldc) {
@@ -211,7 +211,7 @@ cublasStatus_t cublasDgeam(cublasHandle_t handle, cublasOperation_t op_a, cublas
   const Stored stored_a(op_a, m, n), stored_b(op_b, m, n), stored_c(CUBLAS_OP_N, m, n);
   if (!stored_a.stride_is_valid(lda) || !stored_b.stride_is_valid(ldb) || !stored_c.stride_is_valid(ldc))
     return CUBLAS_STATUS_INVALID_VALUE;
-  // In place, a matrix must be read as it is written.
+  // In place, every entry must be read from where it is written.
   if ((c == a && (op_a != CUBLAS_OP_N || lda != ldc)) || (c == b && (op_b != CUBLAS_OP_N || ldb != ldc)))
     return CUBLAS_STATUS_INVALID_VALUE;
   const double by_a = *alpha, by_b = *beta;

@@ -1,6 +1,6 @@
-// What the twins share: device memory, streams, and the objects that a program holds by pointer.
+// Shared by the twins: device memory, streams, and the objects that a program holds by pointer.
 //
-// All of it belongs to one lock, since contexts may be used from several threads of the host.
+// One lock protects all of it, since several host threads may use contexts.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -15,7 +15,7 @@
 
 namespace simt::detail {
 
-/// Held by every entry point of the twins, which call each other.
+/// Taken by every entry point of the twins; recursive, because they call each other.
 using DeviceLock = std::lock_guard<std::recursive_mutex>;
 std::recursive_mutex& device_mutex();
 
@@ -24,26 +24,26 @@ void set_current_test(const std::string& test);
 
 // --- memory ---
 
-/// Null if the emulated device has no room for it. Filled with NaNs.
+/// Null if the emulated device is out of memory. Filled with NaNs.
 void* allocate_device_memory(size_t bytes);
-/// Throws unless `pointer` is the beginning of an allocation.
+/// Throws unless `pointer` is the start of an allocation.
 void free_device_memory(void* pointer);
 size_t device_bytes_in_use();
 
-/// Whether `pointer` lies in a live allocation or at its end.
+/// Whether `pointer` lies in a live allocation or one past its end.
 bool points_into_device_memory(const void* pointer);
 /// Throws, naming `what`, unless the bytes lie inside one live allocation.
 void require_device_memory(const void* pointer, size_t bytes, const std::string& what);
-/// Throws, naming `what`, if any of the bytes is device memory.
+/// Throws, naming `what`, if any of the bytes belongs to device memory.
 void require_host_memory(const void* pointer, size_t bytes, const std::string& what);
-/// The same for a matrix stored by columns.
+/// The same for a column-major matrix.
 template <class T>
 void require_device_matrix(const T* a, int64_t rows, int64_t cols, int64_t stride, const std::string& what) {
   if (rows > 0 && cols > 0)
     require_device_memory(a, static_cast<size_t>((cols - 1) * stride + rows) * sizeof(T), what);
 }
 
-/// Device memory can be touched while one of these lives. They do not nest.
+/// Opens device memory to the host during its lifetime. Must not be nested.
 class DeviceAccess {
  public:
   DeviceAccess();
@@ -57,9 +57,9 @@ class DeviceAccess {
 
 // --- streams ---
 
-/// Throws unless the stream is alive.
+/// Throws unless the stream exists.
 void require_stream(cudaStream_t stream, const std::string& what);
-/// Runs queued work of all streams until none is left.
+/// Runs the queued work of all streams.
 void finish_all_work();
 
 // --- objects that the program holds by pointer ---
@@ -67,7 +67,7 @@ void finish_all_work();
 void remember_object(const void* object, const std::string& description);
 void forget_object(const void* object);
 
-/// Streams, events or library handles: the live ones are known, so that misuse and leaks show.
+/// Streams, events or library handles. Keeps track of the live ones, so that misuse and leaks are reported.
 template <class T>
 class Handles {
  public:

@@ -1,8 +1,8 @@
-// Device memory, which is memory of the host that only kernels, copies and library calls may touch.
+// Device memory: host memory that only kernels, copies and library calls may access.
 //
-// Without sanitizers it is one arena that is inaccessible while no such work runs, so that host code that
-// follows a device pointer dies at once. Under a sanitizer each allocation is a block of the heap:
-// AddressSanitizer then finds accesses beyond its ends, also in kernels, and after cudaFree.
+// Without sanitizers it is one arena, inaccessible while no such work runs, so that host code that follows a
+// device pointer crashes at once. Under a sanitizer each allocation is a heap block: AddressSanitizer then
+// finds out-of-bounds accesses, also in kernels, and uses after cudaFree.
 #include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -24,14 +24,14 @@ constexpr bool kArena = false;
 constexpr bool kArena = true;
 #endif
 constexpr size_t kAlignment = 256;  // as cudaMalloc's
-// The arena is opened and closed for every kernel, which takes time for each page: hence the largest ones.
+// The arena is opened and closed around every kernel, at a cost per page: hence huge pages.
 constexpr size_t kHugePage = size_t{2} << 20;
 
 size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 uintptr_t address_of(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer); }
 
-/// Live allocations: address and size in bytes. In these and other objects of this file that never die:
-/// static objects of the program may free device memory in their destructors.
+/// Live allocations: address and size in bytes. Never destroyed, like the other objects of this file: static
+/// objects of the program may free device memory in their destructors.
 std::map<uintptr_t, size_t>& allocations() {
   static auto& instance = *new std::map<uintptr_t, size_t>;
   return instance;
@@ -53,7 +53,7 @@ void arena_fault(int, siginfo_t* info, void*) {
     std::snprintf(text, sizeof text, "simt: host code touched device memory\n");
   const ssize_t ignored = write(STDERR_FILENO, text, std::strlen(text));
   static_cast<void>(ignored);
-  signal(SIGSEGV, SIG_DFL);  // the access is tried again, and ends the process
+  signal(SIGSEGV, SIG_DFL);  // the access is retried and ends the process
 }
 
 bool guarded() {
@@ -62,7 +62,7 @@ bool guarded() {
 }
 
 void reserve_arena() {
-  // Not smaller than the usual device, so that it does not matter when a test first allocates.
+  // At least the default device's size, so that it does not matter when a test first allocates.
   arena_bytes = round_up(std::max(config.memory_bytes, Config{}.memory_bytes), kHugePage);
   void* mapping = mmap(nullptr, arena_bytes + kHugePage, guarded() ? PROT_NONE : PROT_READ | PROT_WRITE,
                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -76,7 +76,7 @@ void reserve_arena() {
   sigaction(SIGSEGV, &action, nullptr);
 }
 
-/// The first gap that is large enough.
+/// The first gap of sufficient size.
 uintptr_t find_room(size_t bytes) {
   if (arena_begin == 0) reserve_arena();
   uintptr_t candidate = arena_begin;
@@ -87,14 +87,14 @@ uintptr_t find_room(size_t bytes) {
   return arena_begin + arena_bytes - candidate >= bytes ? candidate : 0;
 }
 
-/// The arena up to the end of its last allocation.
+/// Size of the arena up to the end of the last allocation.
 size_t arena_bytes_in_use() {
   if (!guarded() || allocations().empty()) return 0;
   const auto& [address, size] = *allocations().rbegin();
   return round_up(address + size - arena_begin, kHugePage);
 }
 
-/// The last allocation that begins at or before the address.
+/// The last allocation that starts at or before the address.
 const std::pair<const uintptr_t, size_t>* allocation_before(uintptr_t address) {
   const auto after = allocations().upper_bound(address);
   return after == allocations().begin() ? nullptr : &*std::prev(after);

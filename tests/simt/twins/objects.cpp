@@ -1,4 +1,4 @@
-// What the program has made and not yet released, and how often it has asked for what.
+// The objects that the program has made and not yet released, and counts of its calls.
 #include <unistd.h>
 
 #include <cstdio>
@@ -16,20 +16,20 @@ struct Objects {
   std::map<const void*, std::string> live;
   std::string test;
 };
-// Never destroyed: static objects of the program may release theirs in their destructors.
+// Never destroyed: static objects of the program may release their own in their destructors.
 Objects& objects() {
   static auto& instance = *new Objects;
   return instance;
 }
 
-/// Destroyed after all other static objects, it expects that nothing is left.
+/// Destroyed after all other static objects; checks that no object is left.
 class LeakCheck {
  public:
   LeakCheck() = default;
   LeakCheck(const LeakCheck&) = delete;
   LeakCheck& operator=(const LeakCheck&) = delete;
   ~LeakCheck() {
-    // A copy of the process, as made by death tests, ends in the middle of things.
+    // A forked copy of the process, as made by death tests, ends abruptly.
     if (!config.check_leaks || getpid() != process_) return;
     const std::vector<std::string> left = live_objects();
     if (left.empty()) return;

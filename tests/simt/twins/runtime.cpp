@@ -198,7 +198,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
       break;
     }
     default:
-      throw Error("simt: cudaMemcpyAsync: the kind of the copy is not emulated");
+      throw Error("simt: cudaMemcpyAsync: this kind of copy is not emulated");
   }
   enqueue(stream, [=] { std::memcpy(to, from, bytes); });
   return cudaSuccess;

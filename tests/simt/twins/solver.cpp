@@ -1,7 +1,7 @@
-// The functions of cuSOLVER that the library loads (kernels/cuda/vendor.h), by LAPACK.
+// The cuSOLVER functions that the library loads (kernels/cuda/vendor.h), on LAPACK.
 //
-// Arguments that cuSOLVER refuses get its status code, and the caller's workspace is used as LAPACK's, so
-// that one that is too small shows.
+// Returns cuSOLVER's status codes for the arguments that cuSOLVER rejects. LAPACK gets the caller's
+// workspace, so that one that is too small is detected.
 #include <cusolverDn.h>
 #include <lapacke.h>
 
@@ -20,13 +20,13 @@ namespace {
 using namespace simt::detail;
 using sotalign::kernels::cpu::BlasThreads;
 
-// Never destroyed: static objects of the program may release theirs in their destructors.
+// Never destroyed: static objects of the program may release handles in their destructors.
 Handles<cusolverDnContext>& handles() {
   static auto& instance = *new Handles<cusolverDnContext>("a cuSOLVER handle");
   return instance;
 }
 
-/// Doubles that LAPACK wants as workspace.
+/// LAPACK's workspace, in doubles.
 int64_t eigh_work(int64_t n) { return 1 + 6 * n + 2 * n * n; }
 int64_t svd_work(int64_t m, int64_t n) { return std::max<int64_t>({1, 3 * n + m, 5 * n}); }
 
@@ -93,7 +93,7 @@ cusolverStatus_t cusolverDnDsyevd(cusolverDnHandle_t handle, cusolverEigMode_t m
   require_device_memory(work, static_cast<size_t>(size) * sizeof(double), "cusolverDnDsyevd, work");
   require_device_memory(info, sizeof(int), "cusolverDnDsyevd, devInfo");
   enqueue(context->stream, [=] {
-    const BlasThreads one(1);  // tests run side by side
+    const BlasThreads one(1);  // tests run in parallel
     std::vector<lapack_int> integers(static_cast<size_t>(3 + 5 * n));
     *info = LAPACKE_dsyevd_work(LAPACK_COL_MAJOR, mode == CUSOLVER_EIG_MODE_VECTOR ? 'V' : 'N',
                                 part == CUBLAS_FILL_MODE_LOWER ? 'L' : 'U', n, a, lda, values, work, size,
@@ -118,7 +118,7 @@ cusolverStatus_t cusolverDnDgesvd(cusolverDnHandle_t handle, signed char left, s
   const DeviceLock lock(device_mutex());
   const auto context = handles().find(handle);
   if (context == nullptr) return CUSOLVER_STATUS_NOT_INITIALIZED;
-  // Unlike LAPACK, it wants at least as many rows as columns.
+  // Unlike LAPACK, cuSOLVER requires at least as many rows as columns.
   if (!is_job(left) || !is_job(right) || (left == 'O' && right == 'O') || n < 0 || m < n ||
       lda < std::max(1, m) || size < svd_work(m, n))
     return CUSOLVER_STATUS_INVALID_VALUE;

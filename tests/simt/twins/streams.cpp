@@ -1,9 +1,9 @@
 // Streams and events.
 //
-// A stream is a queue. An event is a point of a stream: what waits for it may not start before the stream has
-// come so far. Without config.deferred a queue is emptied as soon as something is put into it. With it, work
-// waits until the program does, and then a random stream that can go on does so: whatever the program forgot
-// to wait for is likely to come too late, or too early.
+// A stream is a queue. An event is a position in a stream: whatever waits for it may not start before the
+// stream has reached that position. Without config.deferred a queue is emptied as soon as work is added. With
+// it, work is kept until the program waits; then a random stream that can go on does so. Work that the
+// program forgot to wait for is then likely to run too late, or too early.
 #include "simt/twins/streams.h"
 
 #include <vector>
@@ -28,7 +28,7 @@ bool can_run(const CUstream_st& stream) {
   return !stream.work.empty() && (!stream.work.front().after || stream.work.front().after->reached());
 }
 
-/// Runs work of any stream until `done` says that it is enough.
+/// Runs work of any stream until `done` returns true.
 template <class Condition>
 void run_until(Condition done) {
   if (done()) return;
@@ -40,7 +40,7 @@ void run_until(Condition done) {
       if (can_run(*stream)) candidates.push_back(stream.get());
     if (candidates.empty()) throw Error("simt: streams wait for each other");
     CUstream_st& stream = *candidates[candidates.size() == 1 ? 0 : next_random().below(candidates.size())];
-    const Work work = std::move(stream.work.front());  // taken out first: work that throws is over, too
+    const Work work = std::move(stream.work.front());  // removed first: work that throws counts as done
     stream.work.pop_front();
     ++stream.done;
     if (work.run) work.run();
@@ -56,7 +56,7 @@ std::shared_ptr<CUstream_st> find_stream(cudaStream_t stream, const std::string&
 }
 std::shared_ptr<CUevent_st> find_event(cudaEvent_t event) {
   std::shared_ptr<CUevent_st> found = events().find(event);
-  if (found == nullptr) throw Error("simt: an event that does not exist (any more) is used");
+  if (found == nullptr) throw Error("simt: use of an event that does not exist (any more)");
   return found;
 }
 

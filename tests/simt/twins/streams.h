@@ -12,7 +12,7 @@
 
 namespace simt::detail {
 
-/// A place in the sequence of a stream's work.
+/// A position in a stream's work.
 struct Point {
   std::shared_ptr<const CUstream_st> stream;
   uint64_t position;
@@ -22,7 +22,7 @@ struct Point {
 
 struct Work {
   std::function<void()> run;   // may be empty
-  std::optional<Point> after;  // not to be started before this
+  std::optional<Point> after;  // must not start before this
 };
 
 }  // namespace simt::detail
@@ -33,7 +33,7 @@ struct CUstream_st {
   uint64_t issued = 0, done = 0;
 };
 struct CUevent_st {
-  std::optional<simt::detail::Point> point;  // where it was recorded last
+  std::optional<simt::detail::Point> point;  // where it was last recorded
   std::chrono::steady_clock::time_point time;
 };
 
@@ -41,7 +41,7 @@ namespace simt::detail {
 
 inline bool Point::reached() const { return stream->done >= position; }
 
-// All of them throw for a stream or event that is not alive.
+// These throw for a stream or event that does not exist.
 cudaStream_t create_stream();
 void destroy_stream(cudaStream_t stream);
 void finish_stream(cudaStream_t stream);
