@@ -1,4 +1,5 @@
-// Trainer::load_checkpoint: a file is refused with one line and changes nothing, or training goes on from it.
+// Trainer::load_checkpoint either rejects a file with a one-line message and changes nothing, or training
+// continues from it.
 #include <cmath>
 #include <vector>
 
@@ -21,10 +22,10 @@ void check_state(const Trainer& trainer) {
   const ParameterSet& parameters = trainer.model().parameters;
   for (int i = 0; i < parameters.count(); ++i)
     for (const float value : parameters.download(parameters[i].name))
-      if (!std::isfinite(value)) fuzz::finding("a weight that is not finite was loaded", parameters[i].name);
+      if (!std::isfinite(value)) fuzz::finding("loaded a weight that is not finite", parameters[i].name);
 }
 
-/// The numbers of a checkpoint; the shapes follow from the trainer and stay.
+/// Mutates the numbers of a checkpoint. The shapes follow from the trainer, so they stay.
 void mutate_progress(fuzz::Dice& dice, fuzz::TensorFile& file, size_t) {
   constexpr const char* kKeys[] = {"step", "best_step", "best_score", "optimizer_steps"};
   if (fuzz::Json* note = file.find_metadata(dice.pick(kKeys)))
@@ -38,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static Trainer trainer = fuzz::tiny_trainer(context, OptimizerKind::kAdamW);
   const int64_t before = trainer.steps_done();
   if (!fuzz::accepted([&] { trainer.load_checkpoint(fuzz::input_file(data, size)); })) {
-    if (trainer.steps_done() != before) fuzz::finding("a checkpoint was refused and the step changed", "");
+    if (trainer.steps_done() != before) fuzz::finding("a rejected checkpoint changed the step", "");
     return 0;
   }
   check_state(trainer);

@@ -1,4 +1,4 @@
-// The readers of arrays: a file is refused with one line, or its values are finite and as many as its shape
+// The array readers either reject a file with a one-line message or return as many finite values as its shape
 // says.
 #include <cmath>
 #include <cstring>

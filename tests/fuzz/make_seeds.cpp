@@ -1,5 +1,5 @@
-// Writes the seed corpora with the library's own writers: make_seeds DIRECTORY makes DIRECTORY/model,
-// checkpoint, embeddings and text. So seeds are what the library writes today, and none is committed.
+// Writes the seed corpora: make_seeds DIRECTORY creates DIRECTORY/model, checkpoint, embeddings and text. It
+// uses the library's own writers, so seeds always match what the library writes today, and none is committed.
 #include <cstdio>
 #include <exception>
 #include <filesystem>

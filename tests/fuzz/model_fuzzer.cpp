@@ -1,5 +1,5 @@
-// Model::load: whatever a file holds, it is refused with one line or gives a model of finite numbers that
-// embeds.
+// Model::load either rejects a file with a one-line message or returns a model of finite numbers that can
+// embed.
 #include <cmath>
 #include <vector>
 
@@ -14,7 +14,7 @@ namespace {
 
 void require_finite(const std::vector<float>& values, const std::string& name) {
   for (const float value : values)
-    if (!std::isfinite(value)) fuzz::finding("a model was loaded with a number that is not finite", name);
+    if (!std::isfinite(value)) fuzz::finding("loaded a model with a number that is not finite", name);
 }
 
 void check(Context& context, const Model& model) {

@@ -1,4 +1,5 @@
-// JSON that users write: a configuration and a plan of a study. Text is refused with one line or understood.
+// JSON that users write: a configuration and a study plan. Text is rejected with a one-line message or
+// parsed.
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -14,7 +15,7 @@ extern "C" size_t LLVMFuzzerMutate(uint8_t* data, size_t size, size_t max_size);
 
 namespace {
 
-/// What the check lets pass, every parser must take.
+/// Every parser must accept the text that the check accepts.
 void check_text(const std::string& text) {
   if (!fuzz::accepted([&] { check_json_text(text, "input"); })) return;
   try {
@@ -23,11 +24,11 @@ void check_text(const std::string& text) {
     if (json.is_object() && json.contains("sections"))
       fuzz::accepted([&] { app::parse_study_plan(json, "input"); });
   } catch (const nlohmann::json::exception& error) {
-    fuzz::finding("text that the check lets pass and the parser does not", error.what());
+    fuzz::finding("the check accepts a text that the parser rejects", error.what());
   }
 }
 
-/// Made once: that takes a hundred times as long as to read a configuration.
+/// Built once: that takes a hundred times as long as reading a configuration.
 struct Options {
   Options() { app::add_train_options(table, config); }
   CLI::App app;
@@ -41,7 +42,7 @@ void read_config(const std::string& path) {
   (void)options.table.values().dump();
 }
 
-/// What a mutation of the document cannot express.
+/// Damage that a mutation of the parsed document cannot express.
 std::string spoil_text(fuzz::Dice& dice, const std::string& text) {
   const size_t at = dice.below(text.size() + 1);
   const auto insert = [&](const std::string& what) { return text.substr(0, at) + what + text.substr(at); };
@@ -58,7 +59,7 @@ std::string spoil_text(fuzz::Dice& dice, const std::string& text) {
       return insert("1e999");
     case 5:
       return insert("\"\\ud800\"");
-    case 6: {  // a key twice
+    case 6: {  // duplicate key
       const size_t comma = text.find(',');
       return comma == std::string::npos || text.empty()
                  ? text

@@ -14,7 +14,7 @@ namespace sotalign::fuzz {
 
 namespace {
 
-/// A file in memory that the writer may replace.
+/// An in-memory file that the writer may replace.
 const std::string& scratch_path() {
   static const std::string path = [] {
     std::string name = "/dev/shm/sotalign-fuzz-XXXXXX";
@@ -43,7 +43,7 @@ bool add(SafetensorsWriter& writer, const Tensor& tensor, std::vector<std::vecto
   return true;
 }
 
-/// False for what the library does not write.
+/// Returns false for content that the library does not write.
 template <class Writer>
 bool write_with_checksums(const TensorFile& file, const std::string& path) {
   Writer writer;
@@ -86,7 +86,7 @@ std::string seal(std::string file, Checksums checksums) {
   const std::optional<TensorFile> parts = take_apart(file);
   try {
     if (!parts || !write_with_checksums<SafetensorsWriter>(*parts, scratch_path())) return file;
-  } catch (const std::exception&) {  // a name twice, a shape of text
+  } catch (const std::exception&) {  // duplicate names, shapes that are text
     return file;
   }
   std::ifstream written(scratch_path(), std::ios::binary);

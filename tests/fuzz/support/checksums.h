@@ -1,5 +1,5 @@
-// What a mutation does with a file's checksums. A file whose checksums no longer fit its content is refused
-// at once, and nothing behind that check would be tested.
+// How a mutation treats a file's checksums. The library rejects a file with wrong checksums at once, so
+// nothing behind that check would be tested.
 #pragma once
 
 #include <string>
@@ -9,15 +9,16 @@
 namespace sotalign::fuzz {
 
 enum class Checksums {
-  kOlderFormat,  ///< removed, and the format's name is that of the version without them
-  kRemade,       ///< made again for the changed content
-  kStale,        ///< as they were
+  kOlderFormat,  ///< removed; the format name is that of the version without checksums
+  kRemade,       ///< computed again for the changed content
+  kStale,        ///< left unchanged
 };
 
 Checksums choose_checksums(Dice& dice);
-/// kOlderFormat: takes the metadata's checksums away and puts format 1 in place of a later one.
+/// kOlderFormat: removes the checksums from the metadata and replaces a later format name by that of format
+/// 1.
 void remove_checksums(TensorFile& file, Checksums checksums);
-/// kRemade: the same file with checksums that fit. A file that the library does not read stays as it is.
+/// kRemade: returns the file with matching checksums, or unchanged if the library cannot read it.
 std::string seal(std::string file, Checksums checksums);
 
 }  // namespace sotalign::fuzz

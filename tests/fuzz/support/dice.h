@@ -1,4 +1,4 @@
-// Random choices of a mutator: a function of the seed that libFuzzer gives, so that a run can be repeated.
+// Random choices of a mutator. They depend only on libFuzzer's seed, so a run can be repeated.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ class Dice {
   /// In [0, count); 0 for an empty range.
   size_t below(size_t count) { return count == 0 ? 0 : static_cast<size_t>(next() % count); }
   bool one_in(size_t count) { return below(count) == 0; }
-  /// An element of an array or vector that is not empty.
+  /// A random element of a nonempty array or vector.
   template <class Container>
   decltype(auto) pick(Container&& values) {
     return values[below(std::size(values))];

@@ -12,11 +12,11 @@ Json hostile_integer(Dice& dice) {
     return power + dice.below(3) - 1;
   }
   constexpr uint64_t kKnown[] = {
-      7767050136298756986u,                         // times 2 and 3 it is a small number, modulo 2^64
-      4611686018427387905u,                         // 2^62 + 1: times 4 bytes it is 4
-      6148914691236517206u,                         // times 3 it is 2
-      9223372036854775807u, 18446744073709551615u,  // the largest of int64 and uint64
-      3037000500u,          4294967295u,           100000001u  // its square is beyond int64; 32 bits; a limit
+      7767050136298756986u,                         // times 2 or 3 it wraps to a small number, modulo 2^64
+      4611686018427387905u,                         // 2^62 + 1: times 4 bytes it wraps to 4
+      6148914691236517206u,                         // times 3 it wraps to 2
+      9223372036854775807u, 18446744073709551615u,  // maxima of int64 and uint64
+      3037000500u,          4294967295u,           100000001u  // square exceeds int64; 32 bits; a limit
   };
   if (dice.one_in(2)) return dice.pick(kKnown);
   const uint64_t any = dice.next() >> dice.below(64);

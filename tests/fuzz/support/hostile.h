@@ -1,4 +1,4 @@
-// Values that a file should not have: the edges of number types, products that wrap, other types.
+// Values that a file should not contain: limits of number types, sizes whose products wrap, wrong types.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -10,15 +10,15 @@ namespace sotalign::fuzz {
 
 using Json = nlohmann::ordered_json;
 
-/// An integer around a power of two, around a size that occurs, or one that makes a product wrap.
+/// An integer near a power of two, near a common size, or one that makes a product wrap.
 Json hostile_integer(Dice& dice);
-/// The same, a float, or a value of another type: null, text, lists that are long or nested, objects.
+/// An integer as above, a float, or a value of another type: null, text, long or nested lists, objects.
 Json hostile_value(Dice& dice);
 /// A number as text: "1e300", "-0", "0x10", " 7", "nan", "".
 std::string hostile_number_text(Dice& dice);
-/// A name of a tensor or key: empty, long, with quotes, line ends or bytes that are no UTF-8.
+/// A name of a tensor or key: empty, long, with quotes, line ends or bytes that are not UTF-8.
 std::string hostile_name(Dice& dice);
-/// Replaces a random part of the value, however deep it lies.
+/// Replaces a random part of the value, at any depth.
 void change_somewhere(Dice& dice, Json& value);
 
 }  // namespace sotalign::fuzz

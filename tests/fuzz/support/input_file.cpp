@@ -24,7 +24,7 @@ void finding(const char* what, const std::string& detail) {
 void check_message(const std::string& message) {
   constexpr size_t kLongest = 2000;
   if (message.empty()) finding("a message without text", "");
-  if (message.size() > kLongest) finding("a message of many characters", message);
+  if (message.size() > kLongest) finding("a message that is too long", message);
   for (const char c : message)
     if (c == '\n' || c == '\r' || c == '\0') finding("a message of more than one line", message);
 }

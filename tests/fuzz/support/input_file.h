@@ -1,5 +1,5 @@
-// The fuzzer's bytes as a file with a path: readers of this library take paths and refuse what is no regular
-// file. A memfd is one, and is never written to a disk.
+// Gives the fuzzer's bytes a path, because the library's readers take paths and accept regular files only. A
+// memfd counts as regular and is never written to disk.
 #pragma once
 
 #include <cstddef>
@@ -8,18 +8,18 @@
 
 namespace sotalign::fuzz {
 
-/// "/proc/self/fd/N", which holds these bytes until the next call.
+/// Returns "/proc/self/fd/N", which holds these bytes until the next call.
 const std::string& input_file(const uint8_t* data, size_t size);
 
-/// Runs `read` and lets errors of the library pass: a file that is refused is no finding. Ends the process
-/// for an exception of another kind and for a message of more than one line or of more than 2000 characters.
+/// Runs `read`; returns false if it throws the library's error, because rejecting a file is not a finding.
+/// Ends the process for any other exception and for a message of several lines or more than 2000 characters.
 template <class Read>
 bool accepted(Read&& read);
 
-/// Ends the process, so that the fuzzer reports the input.
+/// Ends the process, so that libFuzzer reports the input.
 [[noreturn]] void finding(const char* what, const std::string& detail);
 
-/// As the program does, see one_line() there: a message may not need more than that.
+/// Checks that a message is fit to print as the program prints it, see one_line() there.
 void check_message(const std::string& message);
 
 }  // namespace sotalign::fuzz
@@ -34,7 +34,7 @@ bool sotalign::fuzz::accepted(Read&& read) {
   } catch (const sotalign::Error& error) {
     check_message(error.what());
   } catch (const std::exception& error) {
-    finding("an exception that is no sotalign::Error", error.what());
+    finding("an exception other than sotalign::Error", error.what());
   }
   return false;
 }

@@ -15,7 +15,7 @@ uint64_t count(const Json& head, const char* key) {
   return head.contains(key) && head[key].is_number_integer() ? head[key].get<uint64_t>() : 0;
 }
 
-/// Input, hidden layers, output; sizes that are no integers count as 0.
+/// Input, hidden layers, output; sizes that are not integers count as 0.
 std::vector<uint64_t> widths(const Json& head) {
   std::vector<uint64_t> result = {count(head, "input_dim")};
   if (head.contains("hidden") && head["hidden"].is_array())
@@ -39,7 +39,7 @@ void write_head(TensorFile& file, const char* side, const Json& head) {
     *note = head.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
-/// The numbers in all tensors of a head, modulo 2^64: what an unchecked sum of products comes to.
+/// The number of elements in all tensors of a head, modulo 2^64: the result of an unchecked sum of products.
 uint64_t wrapped_size(const Json& head) {
   const std::vector<uint64_t> w = widths(head);
   uint64_t total = residual(head) ? w.front() * w.back() : 0;
@@ -47,16 +47,16 @@ uint64_t wrapped_size(const Json& head) {
   return total;
 }
 
-/// x with a x = 1 modulo 2^64, for odd a: Newton's iteration doubles the bits that are right.
+/// The x with a x = 1 modulo 2^64, for odd a: each Newton iteration doubles the number of correct bits.
 uint64_t inverse(uint64_t a) {
   uint64_t x = a;
   for (int i = 0; i < 6; ++i) x *= 2 - a * x;
   return x;
 }
 
-/// Chooses a hidden width with which the sum of all sizes wraps to a small number. Whoever multiplies without
-/// a check then allocates little and copies what the first tensor has. Random numbers would hardly ever hit
-/// this.
+/// Chooses a hidden width that makes the sum of all sizes wrap to a small number. Code that multiplies
+/// without a check then allocates too little and copies the whole first tensor. Random numbers would hardly
+/// ever find such a width.
 void wrap_total(Dice& dice, TensorFile& file) {
   const char* side = dice.pick(kSides);
   Json head = read_head(file, side);
@@ -71,7 +71,7 @@ void wrap_total(Dice& dice, TensorFile& file) {
     for (const char* other : kSides) sum += wrapped_size(other == side ? head : read_head(file, other));
     return sum;
   };
-  // The total is linear in one width: total(w) = total(0) + slope w.
+  // The total is linear in each width: total(w) = total(0) + slope w.
   const uint64_t constant = total(0), slope = total(1) - constant;
   if (slope == 0) return;
   const int zeros = __builtin_ctzll(slope);
@@ -79,7 +79,8 @@ void wrap_total(Dice& dice, TensorFile& file) {
   const uint64_t unit = uint64_t{1} << zeros;
   const uint64_t target = constant % unit + unit * dice.below(8);
   uint64_t value = ((target - constant) >> zeros) * inverse(slope >> zeros);
-  // Adding 2^(64 - zeros) changes nothing; nor does it change the bytes of floats to add a quarter of that.
+  // The total is invariant to adding 2^(64 - zeros) to the width, its size in bytes even to a quarter of
+  // that.
   const int free_bits = zeros + (dice.one_in(2) ? 2 : 0);
   if (free_bits > 0) value = (value << free_bits >> free_bits) + (dice.next() << (64 - free_bits));
   width = value & 0x7fffffffffffffff;
@@ -96,7 +97,7 @@ void shape_tensor(Dice& dice, TensorFile& file, const std::string& name, const J
   fit_bytes(dice, *tensor, most);
 }
 
-/// Gives every tensor that the description implies its shape.
+/// Gives every tensor the shape that the heads' description implies.
 void fit_tensors(Dice& dice, TensorFile& file, size_t most) {
   for (const char* side : kSides) {
     const Json head = read_head(file, side);
@@ -112,7 +113,7 @@ void fit_tensors(Dice& dice, TensorFile& file, size_t most) {
     if (residual(head)) shape_tensor(dice, file, name + "_head.residual.weight", {w.back(), w.front()}, most);
     const Tensor* weight = file.find("teacher." + name + ".weight");
     if (weight == nullptr || !weight->shape.is_array() || weight->shape.size() != 2) continue;
-    const Json columns = weight->shape[1];  // a tensor that is added may move the others
+    const Json columns = weight->shape[1];  // copied: adding a tensor may move the others
     shape_tensor(dice, file, "teacher." + name + ".mean", {w.front()}, most);
     shape_tensor(dice, file, "teacher." + name + ".weight", {w.front(), columns}, most);
   }
@@ -136,7 +137,7 @@ void change_heads(Dice& dice, TensorFile& file) {
   }
   write_head(file, side, head);
   if (dice.one_in(2)) return;
-  // Both heads end in one space.
+  // Both heads have the same output dimension.
   const char* other = side == kSides[0] ? kSides[1] : kSides[0];
   Json same = read_head(file, other);
   if (!same.is_object()) return;

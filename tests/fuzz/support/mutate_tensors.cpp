@@ -13,7 +13,7 @@ namespace sotalign::fuzz {
 
 namespace {
 
-/// libFuzzer's own mutations, which know the dictionary and the comparisons that the library makes.
+/// libFuzzer's own mutations, which use the dictionary and the comparisons traced in the library.
 void mutate_bytes(std::string& bytes, size_t more) {
   const size_t size = bytes.size();
   bytes.resize(size + more);
@@ -37,7 +37,7 @@ void mutate_note(Dice& dice, TensorFile& file) {
       note = hostile_value(dice);
       break;
     case 1:
-      file.metadata.emplace_back(key, note);  // the key twice
+      file.metadata.emplace_back(key, note);  // duplicate key
       break;
     case 2:
       std::swap(note, dice.pick(file.metadata).second);
@@ -148,7 +148,7 @@ void spoil_element(Dice& dice, Tensor& tensor) {
     store<double>(tensor.bytes, index, dice.one_in(2) ? value : 1e300);
   } else if (size == 2) {
     store<uint16_t>(tensor.bytes, index,
-                    dice.one_in(2) ? 0x7c00 : 0x7f80);  // infinities of both 16-bit types
+                    dice.one_in(2) ? 0x7c00 : 0x7f80);  // infinities of float16 and bfloat16
   } else {
     tensor.bytes[index] = static_cast<char>(dice.next());
   }

@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::string_view kMagic("\x93NUMPY", 6);
 
-/// The value after a key, up to the comma or brace that ends it outside brackets and quotes.
+/// The value after a key, up to the comma or brace that ends it, outside brackets and quotes.
 std::string value_after(std::string_view header, size_t at) {
   int depth = 0;
   char quote = 0;
@@ -42,7 +42,7 @@ std::string* find(NpyFile& file, std::string_view key) {
   return nullptr;
 }
 
-/// The sizes of a tuple's text; what is no number is left out.
+/// The sizes in a tuple's text; skips what is not a number.
 std::vector<uint64_t> sizes_in(std::string_view text) {
   std::vector<uint64_t> result;
   for (size_t at = 0; at < text.size();) {

@@ -1,5 +1,5 @@
-// A .npy file taken apart and put together again; its header's entries are text, so that they may be
-// anything.
+// A .npy file taken apart, to be changed and put together again. The header's entries are text, so that they
+// can hold anything.
 #pragma once
 
 #include <optional>
@@ -16,13 +16,13 @@ struct NpyFile {
   uint8_t major = 1, minor = 0;
   std::vector<std::pair<std::string, std::string>> entries;  ///< key and value, as written
   std::string data;
-  std::string after;                                     ///< behind the dictionary, within the header
-  std::optional<uint32_t> header_length = std::nullopt;  ///< in place of the true one
+  std::string after;                                     ///< after the dictionary, within the header
+  std::optional<uint32_t> header_length = std::nullopt;  ///< replaces the true one
 };
 
 std::optional<NpyFile> take_npy_apart(std::string_view file);
 std::string put_together(const NpyFile& file);
-/// Changes one thing; mostly the data is made to fit the header afterwards.
+/// Changes one thing; the data is usually made to fit the header afterwards.
 void mutate_npy(Dice& dice, NpyFile& file, size_t most);
 
 }  // namespace sotalign::fuzz

@@ -21,7 +21,7 @@ Json* find_key(Pairs& pairs, std::string_view key) {
   return found == pairs.end() ? nullptr : &found->second;
 }
 
-/// The part of the data that the offsets name, as far as there is one.
+/// The part of the data that the offsets select, cut at the end of the data.
 std::string slice(std::string_view data, const Json& offsets) {
   if (!offsets.is_array() || offsets.size() != 2) return "";
   if (!offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) return "";
@@ -106,7 +106,7 @@ void fit_bytes(Dice& dice, Tensor& tensor, size_t most) {
   }
   const size_t old = tensor.bytes.size();
   tensor.bytes.resize(size);
-  // 0x3c in each byte is a small number above zero in every float type.
+  // A byte 0x3c everywhere is a small positive number in every float type.
   if (size > old) std::memset(tensor.bytes.data() + old, dice.one_in(16) ? 0 : 0x3c, size - old);
 }
 

@@ -1,6 +1,6 @@
 // A safetensors file taken apart, so that a mutator can change one thing and put the rest together again.
-// Unlike the library's own reader and writer it holds anything: names twice, shapes that are text, offsets
-// that overlap.
+// Unlike the library's own reader and writer it can hold anything: duplicate names, shapes that are text,
+// overlapping offsets.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,7 @@ struct Tensor {
   std::string name;
   Json dtype, shape;
   std::string bytes;
-  std::optional<Json> offsets = std::nullopt;  ///< in place of those that follow from the bytes
+  std::optional<Json> offsets = std::nullopt;  ///< replace those that follow from the bytes
 };
 
 struct TensorFile {
@@ -25,20 +25,20 @@ struct TensorFile {
   std::vector<Tensor> tensors;
   std::string padding;                                   ///< after the JSON, within the header
   std::string trailing;                                  ///< after the last tensor
-  std::optional<uint64_t> header_length = std::nullopt;  ///< in place of the true one
+  std::optional<uint64_t> header_length = std::nullopt;  ///< replaces the true one
 
   /// Null if there is none.
   Json* find_metadata(std::string_view key);
   Tensor* find(std::string_view name);
 };
 
-/// Nothing if the bytes are not such a file: too short, or no JSON object in front.
+/// Returns nothing if the bytes are not such a file: too short, or not starting with a JSON object.
 std::optional<TensorFile> take_apart(std::string_view file);
 std::string put_together(const TensorFile& file);
 
-/// Bytes of an element; 0 for what is no known type.
+/// Bytes per element; 0 for unknown types.
 size_t element_size(const Json& dtype);
-/// Cuts or fills the tensor's bytes to what type and shape ask for, if that is below `most`.
+/// Truncates or extends the tensor's bytes to the size implied by type and shape, if that is below `most`.
 void fit_bytes(Dice& dice, Tensor& tensor, size_t most);
 
 }  // namespace sotalign::fuzz

@@ -1,5 +1,5 @@
-// The smallest training that has everything a checkpoint holds. Seeds and target must agree on it, or each
-// checkpoint would be refused for its fingerprint alone.
+// The smallest training that has everything a checkpoint holds. Seeds and fuzz target must use the same one:
+// otherwise every checkpoint would be rejected because of its fingerprint.
 #pragma once
 
 #include "sotalign/train/trainer.h"
