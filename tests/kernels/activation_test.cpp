@@ -31,7 +31,7 @@ class ActivationTest : public testing::DeviceTest {
   struct Result {
     std::vector<float> y, dx;
   };
-  /// Forward and backward; in place where the activation allows it and the strides agree.
+  /// Forward and backward; in place if the activation allows it and the strides match.
   Result run(Context& where, Activation activation, const std::vector<float>& x, const std::vector<float>& b,
              const std::vector<float>& dy, int64_t rows) {
     const kernels::Activation kind = static_cast<kernels::Activation>(activation);
@@ -73,7 +73,7 @@ TEST_P(ActivationTest, AgreesWithTheDefinition) {
       const Result result = run(context, activation, x, b, dy, rows);
       std::vector<double> y(x.size()), dx(x.size());
       for (int64_t i = 0; i < rows * cols; ++i) {
-        const double z = static_cast<double>(x[i] + b[i % cols]);  // this sum rounds as float everywhere
+        const double z = static_cast<double>(x[i] + b[i % cols]);  // rounded to float, as on every device
         y[i] = activate(activation, z);
         dx[i] = dy[i] * derivative(activation, z);
       }
@@ -91,7 +91,7 @@ TEST_P(ActivationTest, KeepsItsDigitsOverTheWholeRange) {
     double worst = 0, worst_gradient = 0;
     for (size_t i = 0; i < x.size(); ++i) {
       const double y = activate(activation, x[i]);
-      // Far out in the tail Phi is exp(-z^2 / 2): the rounding of the exponent scales the relative error.
+      // Far out in the tail Phi is exp(-z^2 / 2): rounding the exponent scales the relative error.
       const double scale = std::max(1.0, 0.5 * double(x[i]) * x[i]);
       const double error = y == 0 ? std::abs(double(result.y[i])) : std::abs(result.y[i] - y) / std::abs(y);
       worst = std::max(worst, error / scale);
@@ -120,7 +120,7 @@ TEST_P(ActivationTest, HugeValuesSaturateAndNanStays) {
 }
 
 TEST_P(ActivationTest, DoesNotDependOnThreadsOrPosition) {
-  // 33 columns end in single lanes where 64 do not: the same value must give the same bits in both.
+  // 33 columns end in single lanes, 64 do not: the same value must give the same bits in both.
   const std::vector<float> wide = random_normal(129 * 64, 5);
   std::vector<float> narrow;
   for (size_t i = 0; i < wide.size(); ++i)
@@ -153,7 +153,7 @@ class ColumnSumTest : public testing::DeviceTest {
                                         .scratch = scratch.data(),
                                         .rows = rows,
                                         .cols = cols});
-    scratch.download();  // looks at what lies around it
+    scratch.download();  // checks the guards around it
     return sum.download();
   }
 };
@@ -164,7 +164,7 @@ TEST_P(ColumnSumTest, AgreesWithLoopsForAnyNumberOfThreads) {
   for (const int64_t rows : {0, 1, 2, 31, 127, 128, 129, 1000, 2500})
     for (const int64_t cols : {1, 2, 31, 32, 33, 127, 257}) {
       const int64_t stride = cols + 2;
-      // A large constant: float accumulation would lose the digits that distinguish the rows.
+      // Float accumulation on top of a large constant would lose the digits that distinguish the rows.
       std::vector<float> x = random_normal(rows * stride, 1);
       for (float& value : x) value += 1000.0f;
       std::vector<float> expected(static_cast<size_t>(cols));

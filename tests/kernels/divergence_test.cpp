@@ -1,4 +1,4 @@
-// The kernels of InfoNCE and CKA on matrices that do not fill their memory, against double loops.
+// The InfoNCE and CKA kernels on matrices with gaps, against loops in double precision.
 #include <gtest/gtest.h>
 
 #include "kernels/cka.h"
@@ -21,7 +21,7 @@ std::string name_of(int64_t n, int64_t m, Layout layout) {
   return std::to_string(n) + " x " + std::to_string(m) + ", offset " + std::to_string(layout.offset);
 }
 
-/// log sum exp(c k) of `count` entries from `first`, `step` apart.
+/// log sum exp(c k) over `count` entries, `step` apart, starting at `first`.
 double log_sum(const std::vector<float>& k, double c, int64_t first, int64_t step, int64_t count) {
   double top = -1e300, sum = 0;
   for (int64_t i = 0; i < count; ++i) top = std::max(top, c * double(k[first + i * step]));
@@ -31,7 +31,8 @@ double log_sum(const std::vector<float>& k, double c, int64_t first, int64_t ste
 
 class DivergenceKernelTest : public DeviceTest {
  protected:
-  // Runs op with as much scratch memory as it asks for, full of garbage, and sees that it keeps to it.
+  // Runs op with exactly the scratch memory it asks for, filled with garbage, and checks that it writes no
+  // further.
   template <class Args, class Size, class Op>
   void run(Args args, Size size, Op op) {
     const size_t bytes = size(context.queue(), args);
@@ -46,7 +47,7 @@ class DivergenceKernelTest : public DeviceTest {
     Buffer<double> row, column;
   };
   Sums log_sum_exp(const Strided<float>& k, int64_t n, int64_t m, float c) {
-    // One more of each, which is to be left alone.
+    // One more entry of each, which must stay unchanged.
     Sums sums{{context, std::vector<double>(n + 1, -7.0)}, {context, std::vector<double>(m + 1, -7.0)}};
     run(kernels::LogSumExp{.k = k.data(),
                            .stride = k.stride(),
@@ -67,14 +68,14 @@ TEST_P(DivergenceKernelTest, LogSumExpAgreesWithTheOracle) {
       for (const float c : {16.0f, 1024.0f}) {
         SCOPED_TRACE(name_of(n, m, layout));
         auto k = random_uniform(n * m, 1 + n);
-        k.back() = 50;  // much above all others
+        k.back() = 50;  // far above all others
         const Strided<float> dk(context, k, n, m, layout);
         const Sums sums = log_sum_exp(dk, n, m, c);
         std::vector<double> rows(n), columns(m);
         for (int64_t i = 0; i < n; ++i) rows[i] = log_sum(k, c, i * m, 1, m);
         for (int64_t j = 0; j < m; ++j) columns[j] = log_sum(k, c, j, m, n);
         rows.push_back(-7), columns.push_back(-7);
-        // Relative to sums of 1 and more; the logarithms reach thousands.
+        // Relative to sums of at least 1; the logarithms reach thousands.
         EXPECT_WITHIN(max_difference(sums.row.download(), rows), 1e-6);
         EXPECT_WITHIN(max_difference(sums.column.download(), columns), 1e-6);
       }
@@ -107,7 +108,7 @@ TEST_P(DivergenceKernelTest, InfoNceAgreesWithTheOracle) {
       EXPECT_EQ(values[1], -7);
 
       const std::vector<float> before = gradient.download();
-      args.gradient = nullptr;  // the value alone
+      args.gradient = nullptr;  // value only
       run(args, kernels::infonce_scratch, kernels::infonce);
       EXPECT_EQ(value.download(), values);
       EXPECT_EQ(gradient.download(), before);
@@ -141,14 +142,14 @@ TEST_P(DivergenceKernelTest, CkaAgreesWithTheOracle) {
     EXPECT_EQ(values[1], -7);
 
     const std::vector<float> before = gradient.download();
-    args.gradient = nullptr;  // the value alone
+    args.gradient = nullptr;  // value only
     run(args, kernels::cka_scratch, kernels::cka);
     EXPECT_EQ(value.download(), values);
     EXPECT_EQ(gradient.download(), before);
   };
   for (const auto& [n, m] : kShapes)
     for (const Layout layout : layouts(m)) check(n, m, layout, wider(layout), wider(wider(layout)));
-  // Each alone may be the one whose rows do not begin at multiples of 16 bytes.
+  // Each matrix in turn is the only one with unaligned rows.
   const Layout aligned = layouts(32)[1], unaligned = layouts(32)[2];
   check(9, 32, unaligned, aligned, aligned);
   check(9, 32, aligned, unaligned, aligned);

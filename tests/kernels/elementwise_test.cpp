@@ -1,4 +1,4 @@
-// Centring, scaling and activations in matrices with gaps, at any alignment, and in place.
+// Centring, scaling and activations on matrices with gaps, at any alignment, and in place.
 #include <gtest/gtest.h>
 
 #include "kernels/bias_activation.h"
@@ -24,13 +24,13 @@ template <class T>
 std::vector<T> random(int64_t count, uint64_t seed) {
   const std::vector<float> values = random_normal(count, seed);
   std::vector<T> result(values.begin(), values.end());
-  for (T& value : result) value /= T(3);  // doubles with all their digits
+  for (T& value : result) value /= T(3);  // doubles that use all their digits
   return result;
 }
 
 class CenterRowsTest : public testing::DeviceTest {
  protected:
-  /// Exact: a difference rounds once. In place where `y` is null.
+  /// Exact, because a difference rounds only once. In place if `y` is null.
   template <class T>
   void check(int64_t rows, int64_t cols, Layout layout, bool in_place) {
     const std::vector<float> x = random_normal(rows * cols, 1, 10.0f);
@@ -132,7 +132,7 @@ class BiasActivationTest : public testing::DeviceTest {
     std::vector<float> y, dx;
     bool operator==(const Result&) const = default;
   };
-  /// y and dx in memory of their own, or in that of x and dy.
+  /// y and dx have their own memory or share that of x and dy.
   Result run(kernels::Activation activation, int64_t rows, int64_t cols, Layout layout, bool in_place) {
     const std::vector<float> x = random_normal(rows * cols, 1, 2.0f), dy = random_normal(rows * cols, 2),
                              saved = random_normal(rows * cols, 3);
@@ -166,7 +166,7 @@ class BiasActivationTest : public testing::DeviceTest {
 };
 SOTALIGN_ON_EVERY_DEVICE(BiasActivationTest);
 
-// What the values are, activation_test.cpp checks in dense matrices.
+// activation_test.cpp checks the values on dense matrices.
 TEST_P(BiasActivationTest, LayoutAndPlaceDoNotChangeABit) {
   for (const kernels::Activation activation : {kernels::Activation::kNone, kernels::Activation::kRelu,
                                                kernels::Activation::kGelu, kernels::Activation::kTanh})
@@ -180,7 +180,7 @@ TEST_P(BiasActivationTest, LayoutAndPlaceDoNotChangeABit) {
     }
 }
 
-// 1100 rows and 1030 columns take several blocks and a tail in both directions.
+// 1100 rows and 1030 columns take several blocks plus a tail in both directions.
 TEST_P(BiasActivationTest, EveryEntryOfALargeMatrixHasItsRowAndColumn) {
   const int64_t rows = 1100, cols = 1030;
   std::vector<float> x(rows * cols), bias(cols), expected(rows * cols);

@@ -1,4 +1,4 @@
-// 16-bit fixed point: half a step of error within the range of each row, whose ends are exact.
+// 16-bit fixed point: errors up to half a step within each row's range, and exact ends.
 #include "kernels/fixed_point.h"
 
 #include <gtest/gtest.h>
@@ -50,7 +50,7 @@ class FixedPointTest : public testing::DeviceTest {
 };
 SOTALIGN_ON_EVERY_DEVICE(FixedPointTest);
 
-// Rows of very different ranges and centres, some of them far from zero.
+// Rows with very different ranges and centres, some of them far from zero.
 TEST_P(FixedPointTest, EntriesAreOffByHalfAStepOfTheirRowAtMost) {
   for (const auto& [rows, cols] : std::vector<std::pair<int64_t, int64_t>>{
            {1, 1}, {2, 1}, {1, 2}, {31, 33}, {33, 31}, {127, 8}, {2, 257}, {3, 1030}, {600, 3}}) {
@@ -65,7 +65,7 @@ TEST_P(FixedPointTest, EntriesAreOffByHalfAStepOfTheirRowAtMost) {
         const auto row = x.begin() + i * cols;
         const double lowest = *std::min_element(row, row + cols),
                      highest = *std::max_element(row, row + cols);
-        // Single precision rounds the centre, and what is subtracted from it and added to it.
+        // Single precision rounds the centre and each value's difference to it, in both directions.
         const double half = (highest - lowest) / 2,
                      rounding = 2.4e-7 * std::max(std::abs(lowest), std::abs(highest));
         EXPECT_WITHIN(std::abs(double(result.step[i]) - half / 32767), 1e-6 * half / 32767);

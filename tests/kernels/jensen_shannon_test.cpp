@@ -1,5 +1,4 @@
-// The Jensen-Shannon kernel on matrices that do not fill their memory, against double loops and finite
-// differences.
+// The Jensen-Shannon kernel on matrices with gaps, against loops in double precision and finite differences.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -24,7 +23,8 @@ class JensenShannonTest : public DeviceTest {
     std::vector<float> gradient;
     bool operator==(const Run&) const = default;
   };
-  // With as much scratch memory as it asks for, full of garbage, and sees that it keeps to it.
+  // Provides exactly the scratch memory it asks for, filled with garbage, and checks that it writes no
+  // further.
   static void queue(Context& on, kernels::JensenShannon args) {
     const size_t bytes = jensen_shannon_scratch(on.queue(), args);
     std::vector<unsigned char> garbage(bytes + 256, 0x42);
@@ -100,7 +100,7 @@ TEST_P(JensenShannonTest, GradientAgreesWithFiniteDifferences) {
   EXPECT_WITHIN(relative_l1(run(context, s, s0, n, m, 4.0f).gradient, slopes), 2e-6);
 }
 
-// The value is quadratic in what is apart, the gradient linear; neither loses its digits.
+// The value is quadratic in the difference, the gradient linear; neither may lose its digits.
 TEST_P(JensenShannonTest, CloseRowsKeepTheirDigits) {
   const int64_t n = 9, m = 67;
   const std::vector<float> s0 = random_uniform(n * m, 3), noise = random_uniform(n * m, 4);
@@ -125,7 +125,7 @@ TEST_P(JensenShannonTest, HostileDataAgreesWithTheOracle) {
   const std::vector<float> same(noise.size(), 0.25f);
   outlier[77] = 1000.0f;
   for (float& x : signs) x = x < 0 ? -1.0f : 1.0f;
-  for (float& x : far) x = 64.0f + x / 64;  // little variation on top of a lot
+  for (float& x : far) x = 64.0f + x / 64;  // small variation on a large offset
   for (float& x : large) x *= 1e5f;
   for (const auto& [name, k] :
        {std::pair{"outlier", outlier}, std::pair{"signs", signs}, std::pair{"constant", same},
@@ -141,7 +141,7 @@ TEST_P(JensenShannonTest, HostileDataAgreesWithTheOracle) {
       }
 }
 
-// Softmaxes without common support, and entries that underflow in one or in both.
+// Softmaxes with disjoint supports, and entries that underflow in one softmax or both.
 TEST_P(JensenShannonTest, NothingInCommonIsTheLogarithmOfTwo) {
   const int64_t n = 3, m = 37;
   std::vector<float> s(n * m, -1.0f), s0(n * m, -1.0f);
@@ -187,7 +187,7 @@ TEST_P(JensenShannonTest, BitwiseTheSameForEveryRunThreadCountAndPlaceOfTheGradi
                                 .weight = 1.0 / double(n),
                                 .gradient_stride = m,
                                 .value = value.data()};
-    queue(context, args);  // the value alone
+    queue(context, args);  // value only
     EXPECT_EQ(value.download()[0], expected.value);
     EXPECT_EQ(ds.download(), s);
     args.gradient = over_s0 ? ds0.data() : ds.data();

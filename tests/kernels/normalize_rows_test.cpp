@@ -1,4 +1,5 @@
-// Unit rows and their backward pass against double loops, at widths on both sides of every change of mapping.
+// Unit rows and their backward pass against loops, at widths on both sides of every change in the thread
+// mapping.
 #include <gtest/gtest.h>
 
 #include "kernels/normalize_rows.h"
@@ -74,7 +75,7 @@ TEST_P(NormalizeRowsTest, AgreesWithLoops) {
         norms.push_back(norm);
         for (int64_t j = i * cols; j < (i + 1) * cols; ++j) {
           y[j] = x[j] / norm;
-          inner += double(float(y[j])) * double(dy[j]);  // of the rounded y that the kernel is given
+          inner += double(float(y[j])) * double(dy[j]);  // uses the rounded y, as the kernel does
         }
         for (int64_t j = i * cols; j < (i + 1) * cols; ++j) {
           dx[j] = (dy[j] - float(y[j]) * inner) / norm;
@@ -119,7 +120,7 @@ TEST_P(NormalizeRowsTest, ZeroRowsStayZeroAndNanStaysInItsRow) {
   for (const int64_t cols : {3, 200, 1000}) {
     Floats x(4 * cols, 2.0f);
     std::fill_n(x.begin() + cols, cols, 0.0f);
-    x[3 * cols - 1] = nan;  // the end of row 2
+    x[3 * cols - 1] = nan;  // last entry of row 2
     const Result result = run(x, 4, cols);
     const float share = static_cast<float>(1 / std::sqrt(static_cast<double>(cols)));
     for (int64_t j = 0; j < cols; ++j) {
@@ -148,12 +149,12 @@ TEST_P(NormalizeRowsTest, LengthsBeyondFloatsOwnSquares) {
   }
 }
 
-// Below the least normal number 1 / |x| is no float, and a NaN or an infinity would come of it.
+// Below the smallest normal number 1 / |x| overflows, which would give a NaN or an infinity.
 TEST_P(NormalizeRowsTest, RowsTooShortForADirectionAreZero) {
   for (const int64_t cols : {1, 40, 1000}) {
     Floats x(2 * cols, 0.0f);
     x[cols - 1] = 1e-39f;
-    x[2 * cols - 1] = 2e-38f;  // short, but long enough
+    x[2 * cols - 1] = 2e-38f;  // short, but just long enough
     const Result result = run(x, 2, cols);
     EXPECT_EQ(result.y[cols - 1], 0.0f);
     EXPECT_EQ(result.norms[0], 0.0f);

@@ -1,4 +1,4 @@
-// The signs of vectors, with ties at every distance and numbers that are none.
+// The signs of vectors, with ties at every distance, and NaN.
 #include <gtest/gtest.h>
 
 #include "kernels/orient_vectors.h"
@@ -17,7 +17,7 @@ class OrientVectorsTest : public testing::DeviceTest {
   struct Result {
     Doubles rows, columns, signs;
   };
-  /// columns: [column_size, count], or empty for none
+  /// `columns` is [column_size, count], or empty for none.
   Result run(const Doubles& rows, int64_t count, const Doubles& columns = {}) {
     const int64_t size = static_cast<int64_t>(rows.size()) / count,
                   column_size = static_cast<int64_t>(columns.size()) / count;
@@ -58,7 +58,7 @@ TEST_P(OrientVectorsTest, TheFirstOfTheLargestDecides) {
         if (ties) value = std::copysign(0.1, value);
       }
       for (double& value : columns) value = normal(engine);
-      // Ties that begin far into the row, so that they do not all belong to the first threads.
+      // Ties start far into the row, so that they do not all belong to the first threads.
       if (ties)
         for (int64_t i = 0; i < count; ++i)
           for (int64_t j = 0; j < std::min(size - 1, i * 19); ++j) rows[i * size + j] *= 0.5;

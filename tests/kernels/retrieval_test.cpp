@@ -1,5 +1,5 @@
-// The operations behind retrieval and nearest neighbours, each on its own: shapes, strides, ties and hostile
-// values that the library does not produce, and that nothing is touched that should not be.
+// The operations behind retrieval and nearest-neighbour search, each on its own: shapes, strides, ties,
+// hostile values that the library does not produce, and memory that must stay untouched.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -24,13 +24,13 @@ using Floats = std::vector<float>;
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
-/// The same bits, so that NaN equals itself and -0 does not equal 0.
+/// Compares bits: NaN equals itself, and -0 differs from 0.
 void expect_same_bits(const Floats& actual, const Floats& expected) {
   ASSERT_EQ(actual.size(), expected.size());
   EXPECT_EQ(std::memcmp(actual.data(), expected.data(), actual.size() * sizeof(float)), 0);
 }
 
-/// x [rows, cols] with `padding` entries of `filler` behind each row.
+/// x [rows, cols] with `padding` entries of `filler` after each row.
 Floats padded(const Floats& x, int64_t rows, int64_t cols, int64_t padding, float filler) {
   Floats result(static_cast<size_t>(rows * (cols + padding)), filler);
   for (int64_t i = 0; i < rows; ++i)
@@ -41,8 +41,7 @@ Floats padded(const Floats& x, int64_t rows, int64_t cols, int64_t padding, floa
 class RetrievalKernels : public testing::DeviceTest {};
 SOTALIGN_ON_EVERY_DEVICE(RetrievalKernels);
 
-// --- match_scores
-// ----------------------------------------------------------------------------------------------
+// --- match_scores ---
 
 struct MatchProblem {
   int64_t rows = 0, cols = 0;
@@ -51,8 +50,8 @@ struct MatchProblem {
   std::vector<int64_t> offsets, members;
 };
 
-/// Groups of 0, 1, 2 ... members, and as many queries as are asked for, with groups in no order. Members of
-/// a group are scattered over the gallery.
+/// Groups of 0, 1, 2 ... members, scattered over the gallery, and `rows` queries whose groups follow in no
+/// order.
 MatchProblem random_match_problem(int64_t rows, int64_t cols, uint64_t seed) {
   MatchProblem p;
   p.rows = rows;
@@ -69,7 +68,7 @@ MatchProblem random_match_problem(int64_t rows, int64_t cols, uint64_t seed) {
   return p;
 }
 
-/// Guard values stand behind the results and have to stay.
+/// Checks the guard values after the results.
 Floats match_scores(Context& context, const MatchProblem& p, int64_t padding = 0) {
   const int64_t stride = p.cols + padding;
   const int64_t gallery_rows = static_cast<int64_t>(p.members.size());
@@ -112,8 +111,8 @@ TEST_P(RetrievalKernels, MatchScoresAgreeWithLoops) {
           expected = std::max(expected, sum);
         }
         if (p.groups[i] == 0)
-          EXPECT_TRUE(std::isnan(best[i]));  // nothing to match
-        else                                 // the sum in double, rounded to float
+          EXPECT_TRUE(std::isnan(best[i]));  // no match exists
+        else                                 // summed in double, rounded to float
           EXPECT_WITHIN(std::abs(best[i] - expected), 6e-8 * std::abs(expected) + 1e-14 * magnitude);
       }
       expect_same_bits(match_scores(context, p, 3), best);
@@ -126,7 +125,7 @@ TEST_P(RetrievalKernels, MatchScoresPreferNumbersToNan) {
   const Floats clean = match_scores(context, p);
   MatchProblem spoilt = p;
   spoilt.queries[4 * cols + 32] = kNan;
-  // The first member of group 2 (queries 7 and 16) and the only one of group 1 (5 and 14).
+  // The first member of group 2 (queries 7 and 16) and the only member of group 1 (queries 5 and 14).
   spoilt.gallery[p.members[p.offsets[2]] * cols] = kNan;
   spoilt.gallery[p.members[p.offsets[1]] * cols + 5] = kNan;
   const Floats best = match_scores(context, spoilt);
@@ -161,8 +160,7 @@ TEST_P(RetrievalKernels, MatchScoresDoNotDependOnTheOtherQueries) {
   }
 }
 
-// --- retrieval_rank
-// --------------------------------------------------------------------------------------------
+// --- retrieval_rank ---
 
 struct RankProblem {
   int64_t rows, cols;
@@ -171,8 +169,8 @@ struct RankProblem {
   float margin = 0.125f;
 };
 
-/// Scores and best scores in eighths, so that ties, and scores exactly at a threshold, abound; a tenth of the
-/// pairs belong together.
+/// Scores and best scores are multiples of 1/8, so that ties and scores exactly at a threshold are frequent;
+/// a tenth of the pairs belong together.
 RankProblem random_rank_problem(int64_t rows, int64_t cols, uint64_t seed) {
   std::mt19937_64 engine(seed);
   const auto eighths = [&](int64_t count) {
@@ -193,7 +191,7 @@ struct RankCounts {
   bool operator==(const RankCounts&) const = default;
 };
 
-/// What counts are added to: numbers beyond 32 bits, and a guard behind each list.
+/// Initial counts, which the operation adds to: numbers beyond 32 bits, and a guard after each list.
 RankCounts initial_counts(const RankProblem& p) {
   RankCounts counts{std::vector<int64_t>(size_t(p.rows) + 1), std::vector<int64_t>(size_t(p.cols) + 1)};
   std::iota(counts.rows.begin(), counts.rows.end(), int64_t{5'000'000'000});
@@ -203,7 +201,7 @@ RankCounts initial_counts(const RankProblem& p) {
 
 RankCounts retrieval_rank(Context& context, const RankProblem& p, int64_t padding = 0) {
   const RankCounts before = initial_counts(p);
-  // NaN would count.
+  // Padding of NaN would be counted if it were read.
   const Buffer<float> scores(context, padded(p.scores, p.rows, p.cols, padding, kNan));
   const Buffer<float> row_best(context, p.row_best), col_best(context, p.col_best);
   const Buffer<int32_t> row_groups(context, p.row_groups), col_groups(context, p.col_groups);
@@ -255,7 +253,7 @@ TEST_P(RetrievalKernels, RankCountsEveryWrongAnswerOfEqualScores) {
     for (int64_t i = 0; i < p.rows; ++i) expected.rows[i] += p.cols;
     for (int64_t j = 0; j < p.cols; ++j) expected.cols[j] += p.rows;
     EXPECT_EQ(retrieval_rank(context, p), expected);
-    // Answers of the same group are not wrong.
+    // Answers in the same group are not wrong.
     std::fill(p.row_groups.begin(), p.row_groups.end(), -1);
     EXPECT_EQ(retrieval_rank(context, p), initial_counts(p));
     std::iota(p.row_groups.begin(), p.row_groups.end(), 0);
@@ -269,7 +267,7 @@ TEST_P(RetrievalKernels, RankComparesWithTheRoundedThreshold) {
   p.col_best = random_uniform(p.cols, 4);
   for (int64_t i = 0; i < p.rows; ++i)
     for (int64_t j = 0; j < p.cols; ++j) {
-      // At a threshold, or one step above or below it.
+      // At a threshold, or one float above or below it.
       const float threshold = (i + j) % 2 ? p.row_best[i] - p.margin : p.col_best[j] - p.margin;
       const int step = static_cast<int>((i * 7 + j) % 3) - 1;
       p.scores[i * p.cols + j] = step == 0 ? threshold : std::nextafter(threshold, float(step) * kInfinity);
@@ -292,8 +290,7 @@ TEST_P(RetrievalKernels, RankCountsNanAgainstTheModel) {
   EXPECT_EQ(found.rows[13] - initial_counts(p).rows[13], wrong);
 }
 
-// --- top_k
-// -----------------------------------------------------------------------------------------------------
+// --- top_k ---
 
 struct Lists {
   Floats values;
@@ -305,7 +302,8 @@ void expect_same(const Lists& actual, const Lists& expected) {
   expect_same_bits(actual.values, expected.values);
 }
 
-/// In tiles of `width` columns, stored with padding that would win if it were read; a guard behind the lists.
+/// Processes tiles of `width` columns, whose padding would win if it were read. Checks a guard after the
+/// lists.
 Lists top_k(Context& context, const Floats& scores, int64_t rows, int64_t cols, int64_t k, int64_t width,
             int64_t first_col = 0) {
   const size_t entries = static_cast<size_t>(rows * k);
@@ -375,7 +373,7 @@ TEST_P(RetrievalKernels, TopKOfLongRowsInEveryOrder) {
   const int64_t rows = 3, cols = 1501;
   Floats random = random_normal(rows * cols, 1), rising(random.size()), few(random.size());
   std::iota(rising.begin(), rising.end(), 0.0f);
-  for (size_t e = 0; e < few.size(); ++e) few[e] = std::round(random[e]);  // -4 ... 4 with both zeros
+  for (size_t e = 0; e < few.size(); ++e) few[e] = std::round(random[e]);  // -4 ... 4, with both zeros
   const Floats falling(rising.rbegin(), rising.rend()), equal(random.size(), 0.25f);
   for (const Floats& scores : {random, rising, falling, few, equal})
     for (const int64_t k : {1, 5, 129, 1000, 1501}) {
@@ -390,8 +388,8 @@ TEST_P(RetrievalKernels, TopKNeverTakesNanNorMinusInfinity) {
   Floats scores = random_normal(rows * cols, 2);
   for (size_t e = 0; e < scores.size(); ++e)
     if (e % 3 != 0) scores[e] = e % 3 == 1 ? kNan : -kInfinity;
-  std::fill_n(scores.begin() + cols, cols, kNan);            // row 1: nothing
-  std::fill_n(scores.begin() + 2 * cols, cols, -kInfinity);  // row 2: nothing
+  std::fill_n(scores.begin() + cols, cols, kNan);            // row 1: none
+  std::fill_n(scores.begin() + 2 * cols, cols, -kInfinity);  // row 2: none
   std::fill_n(scores.begin() + 3 * cols, cols, kInfinity);   // row 3: the first k
   scores[4 * cols + 332] = kInfinity;
   for (const int64_t k : {1, 40, 200, 333})

@@ -1,5 +1,5 @@
-// Densities of the scaling form against the exponential in double, who gets one, folding, and all operations
-// of the form together.
+// Densities of the scaling form against the exponential in double precision, the choice of problems that get
+// one, folding, and all operations of the form together.
 #include <gtest/gtest.h>
 
 #include "support/entropic_oracle.h"
@@ -24,7 +24,7 @@ using testing::weight_of_row;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// A solve's first iteration, in double: potentials after which the density's rows sum to about 1.
+// A solve's first iteration in double precision: after it the density's rows sum to about 1.
 EntropicOracle first_iteration(const std::vector<float>& k, int64_t n, int64_t m, double epsilon) {
   EntropicOracle oracle(k, n, m, epsilon);
   double sum_a = 0, sum_b = 0;
@@ -51,7 +51,7 @@ void set_potentials(ScalingProblems& p, int64_t b, const EntropicOracle& oracle,
 class SinkhornAbsorbKernelTest : public testing::ScalingFormTest {};
 SOTALIGN_ON_EVERY_DEVICE(SinkhornAbsorbKernelTest);
 
-// At the smaller epsilon exponents spread over 2000, so that most entries are zero.
+// At the smaller epsilon exponents span a range of 2000, so most entries are zero.
 TEST_P(SinkhornAbsorbKernelTest, DensitiesAgreeWithTheExponential) {
   for (const DensityType type : kTypes)
     for (const auto& [n, m] : std::vector<std::pair<int64_t, int64_t>>{{1, 1},
@@ -71,7 +71,7 @@ TEST_P(SinkhornAbsorbKernelTest, DensitiesAgreeWithTheExponential) {
         const auto k = random_uniform(n * m, 90 + static_cast<uint64_t>(n));
         EntropicOracle oracle = first_iteration(k, n, m, epsilon);
         ScalingProblems p(n, m);
-        // A constant that moves from one side to the other makes no difference.
+        // Moving a constant from one side's potentials to the other's makes no difference.
         for (double& u : oracle.u) u += 40;
         for (double& v : oracle.v) v -= 40;
         set_potentials(p, 0, oracle, k, epsilon);
@@ -80,7 +80,7 @@ TEST_P(SinkhornAbsorbKernelTest, DensitiesAgreeWithTheExponential) {
         const ScalingProblems start = p;
         absorb(p);
 
-        // Rounding moves a part of v into t, so that the plan stays what it was.
+        // Rounding v moves a part of it into t, so that the plan does not change.
         for (int64_t j = 0; j < m; ++j) {
           EXPECT_WITHIN(std::abs(double(p.t(0, 1)[j]) - 1.0), 1e-4);
           const double before = p.v[j] + std::log(double(p.t(0, 1)[j]));
@@ -93,8 +93,8 @@ TEST_P(SinkhornAbsorbKernelTest, DensitiesAgreeWithTheExponential) {
           EXPECT_EQ(p.row_mass[i], static_cast<float>(std::exp(p.log_a[i])));
         }
 
-        // Single precision rounds an exponent of 86 by 4e-6 and those that it is the sum of by a few times
-        // that; at the smaller epsilon these reach 1000.
+        // Single precision rounds an exponent of 86 by 4e-6, and its summands by a few times that; at the
+        // smaller epsilon the summands reach 1000.
         const double tolerance =
             (epsilon < 0.01 ? 2e-4 : 1e-5) + (type == DensityType::kFloat ? 0 : 1.0 / 256);
         double worst = 0;
@@ -105,7 +105,7 @@ TEST_P(SinkhornAbsorbKernelTest, DensitiesAgreeWithTheExponential) {
             const double expected =
                 p.log_a[i] > -kInfinity && p.log_b[j] > -kInfinity && x > -86 ? std::exp(x) : 0.0;
             const float actual = p.entry(0, i, j, type);
-            if (std::abs(x + 86) < 1e-3) continue;  // may be on either side
+            if (std::abs(x + 86) < 1e-3) continue;  // may fall on either side
             zeros += expected == 0;
             if (expected == 0 ? actual != 0.0f : !(std::abs(actual / expected - 1.0) <= worst))
               worst = expected == 0 ? kInfinity : std::abs(actual / expected - 1.0);
@@ -129,8 +129,8 @@ TEST_P(SinkhornAbsorbKernelTest, DensitiesAgreeWithTheExponential) {
       }
 }
 
-// A constant far from zero in K, which the potentials take away again: what single precision loses of the
-// row potentials (6e-5 where they reach 1000) must come back.
+// K has a large constant offset, which the potentials cancel: what single precision loses of the row
+// potentials (6e-5 near 1000) must be recovered.
 TEST_P(SinkhornAbsorbKernelTest, LargePotentialsLoseNothing) {
   const int64_t n = 37, m = 41;
   const double epsilon = 1.0 / 128;
@@ -150,7 +150,7 @@ TEST_P(SinkhornAbsorbKernelTest, LargePotentialsLoseNothing) {
   EXPECT_WITHIN(worst, 2e-6);
 }
 
-// Whatever its potential is: a column without mass has no entries, and a row sum nothing from it.
+// A column without mass has no entries and adds nothing to row sums, whatever its potential.
 TEST_P(SinkhornAbsorbKernelTest, ColumnsWithoutMassHaveNoEntries) {
   const int64_t n = 31, m = 35, column = m / 2;
   const auto k = random_uniform(n * m, 96);
@@ -173,7 +173,8 @@ TEST_P(SinkhornAbsorbKernelTest, ColumnsWithoutMassHaveNoEntries) {
     }
 }
 
-// Who gets a density, and of which type; the others are left alone. A batch is its problems one by one.
+// Only problems that want a density get one, of the right type; the others stay unchanged. A batch gives the
+// same result as its problems one by one.
 TEST_P(SinkhornAbsorbKernelTest, DensitiesAreMadeWhereAskedFor) {
   const int64_t n = 37, m = 41;
   struct Case {
@@ -220,7 +221,7 @@ TEST_P(SinkhornAbsorbKernelTest, DensitiesAreMadeWhereAskedFor) {
         expect_same(made.one(b), start.one(b));
         continue;
       }
-      EXPECT_EQ(fields(folded.states[b]), fields(start.states[b]));  // absorbing comes after it
+      EXPECT_EQ(fields(folded.states[b]), fields(start.states[b]));  // absorbing changes them, not folding
       EXPECT_NE(folded.one(b).u, start.one(b).u);
       EXPECT_NE(made.one(b).density, start.one(b).density);
       EXPECT_EQ(made.states[b].coarse, refine == Refine::kYes ? 0 : cases[b].coarse);
@@ -233,7 +234,7 @@ TEST_P(SinkhornAbsorbKernelTest, FoldingMovesFactorsIntoPotentials) {
   for (const auto& [n, m] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {31, 700}, {700, 31}}) {
     ScalingProblems p(n, m, 2);
     for (int64_t b = 0; b < 2; ++b) {
-      set_scaling(p, b, DensityType::kFloat, 70 + static_cast<uint64_t>(b));  // the other copy is current
+      set_scaling(p, b, DensityType::kFloat, 70 + static_cast<uint64_t>(b));  // the current copy alternates
       for (int64_t i = 0; i < n; ++i) p.u[b * n + i] = 300 + double(i);
       for (int64_t j = 0; j < m; ++j) p.v[b * m + j] = j == m / 2 && m > 2 ? -kInfinity : -300 + double(j);
     }
@@ -261,8 +262,8 @@ TEST_P(SinkhornAbsorbKernelTest, FoldingMovesFactorsIntoPotentials) {
   }
 }
 
-// The operations together: density, iterations, folding, and the same from a new density. Half the iterations
-// with bfloat16 leave nothing behind once as many fine ones have followed.
+// Density, iterations, folding, then the same from a new density. Starting with bfloat16 for half the
+// iterations leaves no error after as many float iterations.
 TEST_P(SinkhornAbsorbKernelTest, TogetherTheySolve) {
   const int64_t n = 61, m = 47;
   const double epsilon = 0.1;

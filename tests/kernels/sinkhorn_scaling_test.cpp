@@ -1,5 +1,5 @@
-// An iteration of the scaling form: against double loops at every width for which the CUDA backend has a path
-// of its own, and what it decides.
+// An iteration of the scaling form against loops in double precision, at every width that has its own code
+// path in the CUDA backend, and the decisions that it takes.
 #include <gtest/gtest.h>
 
 #include "support/scaling_form.h"
@@ -19,7 +19,7 @@ using testing::random_uniform;
 using testing::ScalingProblems;
 using testing::set_scaling;
 
-// What an iteration makes of a problem, in double.
+// The result of an iteration in double precision.
 struct Expected {
   std::vector<double> s, t;
   double row_error = 0;
@@ -53,8 +53,8 @@ double relative_difference(const float* a, const std::vector<double>& b) {
 class SinkhornScalingKernelTest : public testing::ScalingFormTest {};
 SOTALIGN_ON_EVERY_DEVICE(SinkhornScalingKernelTest);
 
-// Every width at which the CUDA backend changes how it maps threads to columns, for one type or the other,
-// and its neighbours; rows that do not fill the last group of rows, and chunks of one group and of several.
+// Every width at which the CUDA backend changes its mapping of threads to columns, for either type, and
+// neighbouring widths; rows that do not fill the last row group, and chunks of one group and of several.
 TEST_P(SinkhornScalingKernelTest, IterationsAgreeWithTheOracleAtEveryWidth) {
   const std::vector<std::pair<int64_t, int64_t>> shapes = {
       {1, 1},     {2, 1},     {1, 2},      {257, 2},   {4300, 3},  {5, 31},    {33, 32},    {31, 33},
@@ -84,7 +84,7 @@ TEST_P(SinkhornScalingKernelTest, IterationsAgreeWithTheOracleAtEveryWidth) {
       ScalingProblems again = start;
       scale(again, type);
       expect_same(again, p);
-      // But for the new factors nothing has changed.
+      // Only the new factors have changed.
       ScalingProblems rest = p;
       rest.states = start.states;
       std::fill_n(rest.s(0, 1 - old), n, kNan);
@@ -93,10 +93,10 @@ TEST_P(SinkhornScalingKernelTest, IterationsAgreeWithTheOracleAtEveryWidth) {
     }
 }
 
-// Several groups of rows to a block, which exchange their sums through the same memory: small, for
-// ThreadSanitizer, as orders of threads in which a warp is that far ahead of another one are rare.
+// A block processes several row groups, which exchange their sums through the same memory. Small, for
+// ThreadSanitizer: thread orders in which one warp is that far ahead of another are rare.
 TEST_P(SinkhornScalingKernelTest, GroupsOfRowsFollowOneAnother) {
-  const int64_t n = 4, m = 4100;  // CUDA: one block, groups of one row (float) and of two
+  const int64_t n = 4, m = 4100;  // CUDA: one block, groups of one row (float) or two
   for (const DensityType type : kTypes) {
     ScalingProblems p(n, m);
     set_scaling(p, 0, type, 17);
@@ -124,8 +124,7 @@ TEST_P(SinkhornScalingKernelTest, IterationsCanBeRelaxed) {
       }
 }
 
-// Every outcome of an iteration, narrow and wide: alone, and side by side in a batch, where the results are
-// the same to the bit.
+// Every outcome of an iteration, narrow and wide, alone and in a batch, with bitwise identical results.
 TEST_P(SinkhornScalingKernelTest, IterationsDecideAsTheyShould) {
   enum {
     kUsual,
@@ -162,13 +161,13 @@ TEST_P(SinkhornScalingKernelTest, IterationsDecideAsTheyShould) {
       multiply_row(kHighRow, n - 1, 1e13f);
       multiply_row(kLowRow, 0, 1e-14f);
       multiply_row(kEmptyRow, n - 1, 0.0f);
-      // A high column alone: its factor makes up for it in the rows.
+      // Only the column is high: its factor compensates for it in the rows.
       multiply_column(kHighColumn, m - 1, 1e18f);
       p.t(kHighColumn, p.states[kHighColumn].current)[m - 1] = 1e-18f;
       multiply_column(kLowColumn, 0, 1e-18f);
       multiply_row(kDriftedRow, 0, 1e-6f);
       multiply_column(kDriftedColumn, m - 1, 1e-6f);
-      p.states[kAsked].absorb = 1;  // the next density answers
+      p.states[kAsked].absorb = 1;  // waits for the next density
       p.states[kInactive].active = 0;
       p.states[kWaiting].use_log_domain = 1;
       p.states[kOtherType].coarse = type == DensityType::kFloat;
@@ -189,7 +188,7 @@ TEST_P(SinkhornScalingKernelTest, IterationsDecideAsTheyShould) {
           continue;
         }
         const bool bad = b >= kHighRow && b <= kLowColumn, converged = b == kConverged;
-        // A coarse density that has converged asks for a fine one and goes on.
+        // A coarse density that has converged requests a fine one and continues.
         const bool ends = converged && !is_coarse;
         EXPECT_EQ(now.active, !ends);
         EXPECT_EQ(now.coarse, is_coarse ? 1 + converged : 0);
@@ -210,7 +209,7 @@ TEST_P(SinkhornScalingKernelTest, IterationsDecideAsTheyShould) {
     }
 }
 
-// Sums that are not to be trusted do not count as convergence, whatever the tolerance.
+// Untrustworthy sums do not count as convergence, whatever the tolerance.
 TEST_P(SinkhornScalingKernelTest, UntrustedRowsDoNotConverge) {
   for (const float by : {0.0f, 1e-30f, 1e30f, 1.5e38f}) {
     SCOPED_TRACE(by);

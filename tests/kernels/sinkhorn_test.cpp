@@ -1,5 +1,5 @@
-// The operations of a Sinkhorn solve one by one: against double loops at every width for which the fused
-// iteration has a path of its own, and the decisions that it takes.
+// The operations of a Sinkhorn solve one by one: against loops in double precision at every width that has
+// its own code path in the fused iteration, and the decisions that it takes.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -23,9 +23,9 @@ using testing::max_difference;
 using testing::random_uniform;
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-constexpr float kGuard = 77.0f;  // between rows and behind the last; in an exponent it would show
+constexpr float kGuard = 77.0f;  // between rows and after the last; would show in an exponent
 
-// Problems of one shape on the host. Rows are three entries longer than the matrix.
+// Problems of one shape on the host. The row stride is three entries larger than the width.
 struct Problems {
   int64_t batch, n, m, stride;
   std::vector<float> affinity, inverse_epsilon;
@@ -67,7 +67,7 @@ struct Problems {
   }
 };
 
-// Weights that differ, with a row and a column of none where there are others.
+// Weights that vary; one row and one column have none, unless they are too few.
 EntropicOracle weighted(const std::vector<float>& k, int64_t n, int64_t m, double epsilon) {
   EntropicOracle oracle(k, n, m, epsilon);
   double sum_a = 0, sum_b = 0;
@@ -84,20 +84,20 @@ void update_rows(EntropicOracle& oracle) {
 void update_columns(EntropicOracle& oracle) {
   for (int64_t j = 0; j < oracle.m; ++j) oracle.v[j] = oracle.column_update(j);
 }
-// max |a - b|, where equal infinities do not differ.
+// max |a - b|; equal infinities count as 0.
 double distance(std::vector<double> a, std::vector<double> b) {
   for (size_t i = 0; i < std::min(a.size(), b.size()); ++i)
     if (std::isinf(a[i]) && a[i] == b[i]) a[i] = b[i] = 0;
   return max_difference(a, b);
 }
-// A number for a state, the same for equal ones.
+// The fields of a state, for comparison.
 auto fields(const SinkhornState& s) {
   return std::tuple(s.active, s.use_log_domain, s.iterations, s.row_error, s.column_error);
 }
 
 class SinkhornKernelTest : public testing::DeviceTest {
  protected:
-  // Copies on the device.
+  // Copies of the problems on the device.
   struct OnDevice {
     Buffer<float> affinity, inverse_epsilon;
     Buffer<double> log_a, log_b, u, v;
@@ -128,8 +128,8 @@ class SinkhornKernelTest : public testing::DeviceTest {
     }
   };
 
-  // Runs op with as much scratch memory as it asks for, full of garbage (as a float, 48.6), and sees that it
-  // keeps to it.
+  // Runs op with exactly the scratch memory it asks for, filled with garbage (as a float, 48.6), and checks
+  // that it writes no further.
   template <class Args, class Size, class Op>
   void run(Args args, Size size, Op op) {
     const size_t bytes = size(context.queue(), args);
@@ -180,7 +180,7 @@ class SinkhornKernelTest : public testing::DeviceTest {
     d.download(p);
   }
   enum class Into { kOther, kAffinity };
-  // [batch, n, stride] with what was between the rows.
+  // [batch, n, stride], including the gaps between rows.
   std::vector<float> plan_of(const Problems& p, Into into) {
     OnDevice d(context, p);
     Buffer<float> other(context, std::vector<float>(p.affinity.size(), kGuard));
@@ -192,8 +192,8 @@ class SinkhornKernelTest : public testing::DeviceTest {
 };
 SOTALIGN_ON_EVERY_DEVICE(SinkhornKernelTest);
 
-// Every width at which the CUDA backend changes how it maps threads to columns, and its neighbours; rows that
-// do not fill the last group of rows, and chunks of one group and of several.
+// Every width at which the CUDA backend changes its mapping of threads to columns, and neighbouring widths;
+// rows that do not fill the last row group, and chunks of one group and of several.
 TEST_P(SinkhornKernelTest, IterationsAgreeWithTheOracleAtEveryWidth) {
   const std::vector<std::pair<int64_t, int64_t>> shapes = {
       {1, 1},     {2, 1},     {1, 2},       {257, 2},   {4300, 3},  {5, 31},    {33, 32},
@@ -229,8 +229,8 @@ TEST_P(SinkhornKernelTest, IterationsAgreeWithTheOracleAtEveryWidth) {
   }
 }
 
-// Potentials that reach 1000, where the spacing of float is 6e-5: what it loses of them must not come back
-// multiplied by the relaxation. Few rows, or their errors would average out in the columns.
+// Potentials reach 1000, where the spacing of float is 6e-5: relaxation must not amplify what float loses of
+// them. Few rows, or their errors would average out in the columns.
 TEST_P(SinkhornKernelTest, IterationsCanBeRelaxed) {
   const double epsilon = 1.0 / 128;
   for (const auto& [n, m] : std::vector<std::pair<int64_t, int64_t>>{
@@ -258,7 +258,7 @@ TEST_P(SinkhornKernelTest, IterationsCanBeRelaxed) {
     }
 }
 
-// A column without mass takes the problem beyond the width at which the CUDA backend reads K twice.
+// A column without mass pushes the width past the limit above which the CUDA backend reads K twice.
 TEST_P(SinkhornKernelTest, OneReadAndTwoReadsAgree) {
   const int64_t n = 11, m = 22528;
   const auto k = random_uniform(n * m, 5);
@@ -284,8 +284,8 @@ TEST_P(SinkhornKernelTest, OneReadAndTwoReadsAgree) {
   EXPECT_WITHIN(std::abs(wide.states[0].row_error - narrow.states[0].row_error), 5e-7);
 }
 
-// Every outcome of an iteration, at a narrow and at a wide shape: alone, and side by side in a batch, where
-// the results are the same to the bit.
+// Every outcome of an iteration, at a narrow and a wide shape, alone and in a batch, with bitwise identical
+// results.
 TEST_P(SinkhornKernelTest, IterationsDecideAsTheyShould) {
   for (const auto& [n, m] : std::vector<std::pair<int64_t, int64_t>>{{70, 67}, {3, 22531}}) {
     SCOPED_TRACE(m);
@@ -294,12 +294,12 @@ TEST_P(SinkhornKernelTest, IterationsDecideAsTheyShould) {
     Problems p(n, m, kCount);
     for (int64_t b = 0; b < kCount; ++b) {
       auto k = random_uniform(n * m, 20 + b);
-      if (b == kBadColumns)  // this column's entries are e^-80 of what they should be
+      if (b == kBadColumns)  // makes the column's entries too small by e^-80
         for (int64_t i = 0; i < n; ++i) k[i * m + 4] = -4.0f;
       EntropicOracle oracle(k, n, m, epsilon);
       if (b == kBadColumns) {
         update_rows(oracle);
-        for (double& u : oracle.u) u += 0.1;  // or its rows would have converged
+        for (double& u : oracle.u) u += 0.1;  // keeps the rows from converging
       } else {
         oracle.solve(b == kConverged ? 100 : 1, false);
       }
@@ -341,7 +341,7 @@ TEST_P(SinkhornKernelTest, IterationsDecideAsTheyShould) {
   }
 }
 
-// Sums that are not to be trusted do not count as convergence, whatever the tolerance.
+// Untrustworthy sums do not count as convergence, whatever the tolerance.
 TEST_P(SinkhornKernelTest, UntrustedRowsDoNotConverge) {
   const int64_t n = 9, m = 140;
   const auto k = random_uniform(n * m, 30);
@@ -363,7 +363,7 @@ TEST_P(SinkhornKernelTest, UpdatesAgreeWithTheOracle) {
       SCOPED_TRACE(std::to_string(n) + " x " + std::to_string(m) + " at " + std::to_string(epsilon));
       const auto k = random_uniform(n * m, 40 + n);
       EntropicOracle oracle = weighted(k, n, m, epsilon);
-      // At the smaller epsilon logarithms pass 1000, where the spacing of float is 1e-4.
+      // At the smaller epsilon logarithms exceed 1000, where the spacing of float is 1e-4.
       const double tolerance = epsilon < 0.01 ? 1e-4 : 2e-6;
       Problems p(n, m);
       for (int round = 0; round < 2; ++round) {
@@ -388,7 +388,7 @@ TEST_P(SinkhornKernelTest, UpdatesAgreeWithTheOracle) {
     }
 }
 
-// Maxima that rise, fall or stand out late: what has been summed must be brought to each new one. Logarithms
+// The maximum rises, falls or stands out late: partial sums must be rescaled to each new maximum. Logarithms
 // reach 100 or 3000, where the spacing of float is 8e-6 or 2.4e-4.
 TEST_P(SinkhornKernelTest, UpdatesFollowTheMaximum) {
   const int64_t n = 300, m = 290;
@@ -415,7 +415,7 @@ TEST_P(SinkhornKernelTest, UpdatesFollowTheMaximum) {
   }
 }
 
-// Enough rows for a thread to come back to its column many times.
+// Enough rows that a thread visits its column many times.
 TEST_P(SinkhornKernelTest, ColumnUpdatesFollowTheMaximumDownALongColumn) {
   const int64_t n = 60000, m = 2;
   const auto k = random_uniform(n * m, 45);
@@ -471,7 +471,8 @@ TEST_P(SinkhornKernelTest, PlansAndMarginalsAgreeWithTheOracle) {
       EntropicOracle oracle = weighted(k, n, m, epsilon);
       update_rows(oracle);
       update_columns(oracle);
-      // Both marginals are some way off; a constant moved from one side to the other makes no difference.
+      // Both marginals are off; moving a constant from one side's potentials to the other's makes no
+      // difference.
       for (int64_t i = 0; i < n; ++i) oracle.u[i] += 0.1 * std::sin(double(i)) + 400;
       for (int64_t j = 0; j < m; ++j) oracle.v[j] += 0.2 * std::cos(double(j)) - 400;
       p.set(b, oracle, k, epsilon);
@@ -516,7 +517,7 @@ TEST_P(SinkhornKernelTest, PlansAndMarginalsAgreeWithTheOracle) {
   }
 }
 
-// What is too small for single precision is exactly zero.
+// Values too small for single precision are exactly zero.
 TEST_P(SinkhornKernelTest, PlansAreZeroBelowTheLowestExponent) {
   const std::vector<float> k = {0.0f, -0.85f, -0.87f, -5.0f, 0.0f};
   EntropicOracle oracle(k, 1, 5, 0.01);

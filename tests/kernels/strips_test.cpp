@@ -1,5 +1,5 @@
-// The operations of Sinkhorn and KLOT on an affinity that comes strip by strip: the same as on the whole, and
-// to the bit where one strip is the whole.
+// The operations of Sinkhorn and KLOT on an affinity that arrives strip by strip: the same results as on the
+// whole matrix, and the same bits if one strip holds all of it.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -36,7 +36,7 @@ std::vector<double> logs(const std::vector<double>& weights) {
   return result;
 }
 
-// A row and a column without mass, and potentials some iterations away from the solution.
+// A row and a column without mass, and potentials two iterations into the solve.
 EntropicOracle started(const std::vector<float>& k, int64_t n, int64_t m, double epsilon) {
   EntropicOracle oracle(k, n, m, epsilon);
   if (n > 2) oracle.a[n / 2] = 0;
@@ -46,7 +46,7 @@ EntropicOracle started(const std::vector<float>& k, int64_t n, int64_t m, double
 
 class StripsKernelTest : public testing::DeviceTest {
  protected:
-  // The oracle's problem on the device, but for K.
+  // The oracle's problem on the device, except for K.
   struct Problem {
     int64_t n, m;
     std::vector<float> k;
@@ -69,7 +69,7 @@ class StripsKernelTest : public testing::DeviceTest {
     Buffer<float> k;
     EntropicBatch batch;
   };
-  // Memory of their own for each: nothing is behind a strip.
+  // Each strip has its own memory, with nothing after it.
   std::vector<Strip> strips(const Problem& p, int64_t height) {
     std::vector<Strip> result;
     for (int64_t begin = 0; begin < p.n; begin += height) {
@@ -93,7 +93,7 @@ class StripsKernelTest : public testing::DeviceTest {
     }
     return result;
   }
-  // op(args) for each strip, set(args, strip) before, with scratch memory that is full of garbage at first.
+  // Calls set(args, strip) and op(args) for each strip. The scratch memory starts as garbage.
   template <class Args, class Size, class Op, class Set>
   void sweep(const std::vector<Strip>& all, Args args, Size size, Op op, const Set& set) {
     set(args, all[0]);
@@ -154,7 +154,8 @@ TEST_P(StripsKernelTest, Iterations) {
   }
 }
 
-// A bad row in any strip, the first or the last, keeps the potentials as they were; so does convergence.
+// A bad row in any strip, including the first and the last, leaves the potentials unchanged; so does
+// convergence.
 TEST_P(StripsKernelTest, IterationsDecideByAllStrips) {
   const int64_t n = 50, m = 40, height = 16;
   const auto k = random_uniform(n * m, 3);
@@ -179,8 +180,8 @@ TEST_P(StripsKernelTest, IterationsDecideByAllStrips) {
   }
 }
 
-// The column update of a strip follows the row update of the same strip. Rows that grow, fall, or have no
-// mass at all in the first strips move the maxima of the columns from strip to strip.
+// The column update of a strip follows its row update. Rows that grow, shrink, or have no mass in the first
+// strips change the columns' maxima from strip to strip.
 TEST_P(StripsKernelTest, LogDomainUpdates) {
   for (const auto& [n, m] : shapes())
     for (const int pattern : {0, 1, 2, 3}) {
@@ -212,7 +213,7 @@ TEST_P(StripsKernelTest, LogDomainUpdates) {
                 sinkhorn_row_update(queue, rows);
                 sinkhorn_column_update(queue, columns);
               });
-        // Logarithms reach 4000 where the ramp is added, where the spacing of float is 2.4e-4.
+        // With the ramp logarithms reach 4000, where the spacing of float is 2.4e-4.
         const double tolerance = pattern == 1 || pattern == 2 ? 3e-4 : 2e-5;
         EXPECT_WITHIN(distance(p.u.download(), next.u), tolerance);
         EXPECT_WITHIN(distance(v.download(), next.v), tolerance);

@@ -1,4 +1,4 @@
-// The activations in double precision.
+// The activations and their derivatives in double precision.
 #pragma once
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Comparisons in which a NaN fails, and reproducible test data.
+// Comparisons that fail on NaN, and reproducible test data.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ double relative_l1(const std::vector<A>& actual, const std::vector<B>& expected,
   return difference / std::max(magnitude, floor);
 }
 
-/// max |a - b|; NaN as soon as one of the entries is.
+/// max |a - b|; NaN if any entry is.
 template <class A, class B>
 double max_difference(const std::vector<A>& actual, const std::vector<B>& expected) {
   if (actual.size() != expected.size()) return std::nan("");
@@ -36,7 +36,7 @@ double max_difference(const std::vector<A>& actual, const std::vector<B>& expect
   return worst;
 }
 
-/// EXPECT that value <= bound, where NaN does not pass.
+/// Expects value <= bound; NaN fails.
 #define EXPECT_WITHIN(value, bound) \
   EXPECT_TRUE((value) <= (bound)) << #value " = " << (value) << ", bound " << (bound)
 
@@ -56,7 +56,7 @@ inline std::vector<float> random_uniform(int64_t count, uint64_t seed, float low
   return values;
 }
 
-/// [rows, cols], each row of length 1.
+/// [rows, cols] with rows of unit length.
 inline std::vector<float> random_unit_rows(int64_t rows, int64_t cols, uint64_t seed) {
   std::vector<float> x = random_normal(rows * cols, seed);
   for (auto row = x.begin(); row != x.end(); row += cols) {

@@ -1,4 +1,4 @@
-// Tests are written once and run on every device that this build and machine have.
+// Tests are written once and run on every device of this build and machine.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ inline void PrintTo(const Device& device, std::ostream* os) { *os << to_string(d
 
 namespace sotalign::testing {
 
-/// The CPU and the first CUDA device that can be used, if there is one; it may be an emulated one.
+/// The CPU, and the first usable CUDA device if there is one; it may be emulated.
 inline std::vector<Device> devices() {
   std::vector<Device> devices = {Device{}};
   for (const CudaDevice& device : cuda_support().devices)
@@ -26,7 +26,7 @@ inline std::vector<Device> devices() {
   return devices;
 }
 
-/// A fixture with a context; use TEST_P and SOTALIGN_ON_EVERY_DEVICE(Suite).
+/// A fixture with a context. Use it with TEST_P and SOTALIGN_ON_EVERY_DEVICE(Suite).
 class DeviceTest : public ::testing::TestWithParam<Device> {
  protected:
   Context context{GetParam()};

@@ -1,4 +1,5 @@
-// InfoNCE, CKA and the Jensen-Shannon divergence of softmaxes in double precision, by the formulas.
+// InfoNCE, CKA and the Jensen-Shannon divergence of softmaxes in double precision, straight from the
+// formulas.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,7 @@ struct DivergenceOracle {
   std::vector<double> gradient;  ///< with respect to the student
 };
 
-/// log softmax along the lines of `count` entries that are `step` apart; lines begin `line_step` apart.
+/// log softmax of each line. A line has `count` entries `step` apart; lines start `line_step` apart.
 inline std::vector<double> log_softmax(std::vector<double> x, int64_t lines, int64_t line_step, int64_t count,
                                        int64_t step) {
   for (int64_t l = 0; l < lines; ++l) {
@@ -46,8 +47,8 @@ inline DivergenceOracle infonce_oracle(const std::vector<float>& k, const std::v
   return result;
 }
 
-/// The mean over rows of JS(softmax(c s0), softmax(c s)), and its gradient with respect to s by the Jacobian
-/// of the softmax.
+/// The mean over rows of JS(softmax(c s0), softmax(c s)), and its gradient with respect to s through the
+/// Jacobian of the softmax.
 inline DivergenceOracle jensen_shannon_oracle(std::vector<double> s, std::vector<double> s0, int64_t n,
                                               int64_t m, double c) {
   for (double& x : s) x *= c;
@@ -85,7 +86,7 @@ inline std::vector<double> doubly_centred(const std::vector<float>& k, int64_t n
   return a;
 }
 
-/// Of matrices that have more than rows and columns.
+/// The doubly centred matrices must not vanish.
 inline DivergenceOracle cka_oracle(const std::vector<float>& k, const std::vector<float>& t, int64_t n,
                                    int64_t m) {
   const std::vector<double> a = doubly_centred(k, n, m), b = doubly_centred(t, n, m);

@@ -1,4 +1,4 @@
-// What a call complains about, so that tests can compare whole messages.
+// The message of a call's InvalidArgument, so that tests can compare it as a whole.
 #pragma once
 
 #include <functional>

@@ -1,5 +1,5 @@
-// The loss of every training method by double loops, from preprocessed rows, a batch's indices and the
-// parameters of linear heads. Written for clarity.
+// The loss of every training method by loops in double precision, from preprocessed rows, the indices of a
+// batch and the parameters of linear heads. Written for clarity.
 #pragma once
 
 #include <algorithm>
@@ -68,7 +68,7 @@ inline Row softmax(const Row& k, double scale) {
   return p;
 }
 
-/// The weights of one head, y = W x + b, W [outputs, inputs], and unit rows of x under it.
+/// A linear head y = W x + b with W [outputs, inputs]; maps rows x to unit rows.
 struct LinearHead {
   Rows weight;
   Row bias;
@@ -80,7 +80,7 @@ struct LinearHead {
   }
 };
 
-/// Row i of f and of g are a pair for i < pairs.
+/// For i < pairs, rows i of f and g form a pair.
 inline double siglip(const Rows& f, const Rows& g, size_t pairs, double scale, double bias) {
   double loss = 0;
   for (size_t i = 0; i < f.size(); ++i)
@@ -91,7 +91,7 @@ inline double siglip(const Rows& f, const Rows& g, size_t pairs, double scale, d
   return loss / double(pairs);
 }
 
-/// Mean Jensen-Shannon divergence of the softmaxes of two sets of rows' similarities among themselves.
+/// Mean Jensen-Shannon divergence between the softmaxes of two sets' own similarities.
 inline double structure(Rows original, Rows aligned, double temperature) {
   subtract(original, mean_of(original));
   subtract(aligned, mean_of(aligned));
@@ -107,7 +107,7 @@ inline double structure(Rows original, Rows aligned, double temperature) {
   return sum / double(s.size());
 }
 
-/// Rows of the entropic transport plan of affinities k with uniform marginals, each scaled to mass 1.
+/// The entropic transport plan of affinities k with uniform marginals, with each row scaled to mass 1.
 inline Rows transport(Rows k, double epsilon) {
   const size_t n = k.size(), m = k[0].size();
   for (Row& row : k)
@@ -137,7 +137,7 @@ inline double cross_entropy(const Rows& targets, const Rows& k, double scale) {
   return sum / double(k.size());
 }
 
-/// The `count` rows nearest to `query`, best first.
+/// The `count` rows nearest to `query`, nearest first.
 inline std::vector<int64_t> nearest(const Row& query, const Rows& rows, int64_t count) {
   std::vector<int64_t> order;
   for (size_t i = 0; i < rows.size(); ++i) order.push_back(int64_t(i));

@@ -1,5 +1,5 @@
 // Just enough of the .npy format to read golden vectors: version 1, C order, f4 or f8. Deliberately not the
-// library's reader, so that a mistake there cannot hide in a golden test.
+// library's reader, so that a bug there cannot hide in a golden test.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Runs the built program and captures what it says.
+// Runs the built program and captures its output.
 #pragma once
 
 #include <spawn.h>
@@ -15,11 +15,11 @@ extern char** environ;
 
 namespace sotalign::testing {
 
-/// The program that was built beside the tests.
+/// Path of the program built along with the tests.
 const char* program_path();
 
 struct ProgramResult {
-  int exit_code = -1;  ///< 128 + the signal's number if a signal ended it
+  int exit_code = -1;  ///< 128 + signal number if a signal ended it
   std::string out, err;
 };
 
@@ -31,8 +31,8 @@ inline std::string read_all(std::FILE* file) {
   return text;
 }
 
-/// Standard output and error go to temporary files, so that no pipe can fill up.
-/// `meanwhile` is called with the process while it runs.
+/// Redirects standard output and error to temporary files, so that no pipe can fill up.
+/// Calls `meanwhile` with the process while it runs.
 inline ProgramResult run_program(const std::vector<std::string>& arguments,
                                  const std::function<void(pid_t)>& meanwhile = {}) {
   std::vector<std::string> words{program_path()};
@@ -42,7 +42,7 @@ inline ProgramResult run_program(const std::vector<std::string>& arguments,
   argv.push_back(nullptr);
 
   std::FILE *out = std::tmpfile(), *err = std::tmpfile();
-  if (out == nullptr || err == nullptr) throw std::runtime_error("cannot make a temporary file");
+  if (out == nullptr || err == nullptr) throw std::runtime_error("cannot create a temporary file");
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", 0, 0);

@@ -1,4 +1,4 @@
-// Embeddings of two made-up encoders as files, for tests that run the program.
+// Files with embeddings of two synthetic encoders, for tests that run the program.
 #pragma once
 
 #include <string>
@@ -11,7 +11,7 @@
 
 namespace sotalign::testing {
 
-/// Both modalities are linear images of a common latent, with noise: something that can be learned.
+/// Both modalities are noisy linear images of a common latent, so there is something to learn.
 class TrainingFiles : public TemporaryDirectory {
  public:
   static constexpr int64_t kImageDim = 12, kTextDim = 9, kLatent = 5;
@@ -26,12 +26,12 @@ class TrainingFiles : public TemporaryDirectory {
     write("val_texts.npy", kValidation, kTextDim, 4, 6);
   }
 
-  /// sotalign train on these files. A flag in `options` replaces the path of the same flag.
+  /// Runs sotalign train on these files. A flag in `options` overrides the same flag's path.
   ProgramResult train(const std::string& run, const std::vector<std::string>& options,
                       const std::function<void(pid_t)>& meanwhile = {}) const {
     return command("train", run, options, meanwhile);
   }
-  /// The same of another command that trains.
+  /// Runs another training command on these files.
   ProgramResult command(const std::string& name, const std::string& out,
                         const std::vector<std::string>& options,
                         const std::function<void(pid_t)>& meanwhile = {}) const {
@@ -47,7 +47,7 @@ class TrainingFiles : public TemporaryDirectory {
     return run_program(arguments, meanwhile);
   }
 
-  /// Row i of two files with the same `latent_seed` is a pair.
+  /// Rows i of two files with the same `latent_seed` form a pair.
   void write(const std::string& name, int64_t rows, int64_t dim, uint64_t latent_seed,
              uint64_t noise_seed) const {
     const std::vector<float> latent = random_normal(rows * kLatent, latent_seed);

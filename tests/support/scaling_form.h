@@ -1,4 +1,4 @@
-// ScalingProblems of the scaling form on the host, and a fixture that runs its operations on a device.
+// Problems of the scaling form on the host, and a fixture that runs its operations on a device.
 #pragma once
 
 #include <algorithm>
@@ -24,15 +24,15 @@ using kernels::SinkhornState;
 inline constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 inline constexpr DensityType kTypes[] = {DensityType::kFloat, DensityType::kBfloat16};
 
-// Bytes of a value or of an array: equal to the bit, NaN or not.
+// The bytes of an array, for bitwise comparison that includes NaN.
 template <class T>
 std::vector<unsigned char> bytes_of(const T* data, int64_t count) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(data);
   return {bytes, bytes + count * static_cast<int64_t>(sizeof(T))};
 }
 
-// ScalingProblems of one shape on the host. What operations should not read is NaN, what they should not
-// write is looked at afterwards. Densities of problems are a line further apart than they need be.
+// Problems of one shape on the host. Memory that operations must not read is NaN; tests check afterwards the
+// memory that they must not write. Successive densities are 64 bytes further apart than necessary.
 struct ScalingProblems {
   int64_t batch, n, m, width, density_bytes;
   std::vector<float> affinity, inverse_epsilon;
@@ -100,7 +100,7 @@ inline auto fields(const SinkhornState& s) {
   return std::tuple(s.active, s.use_log_domain, s.stalled, s.looks_without_gain, s.iterations, s.row_error,
                     s.column_error, s.best_error, s.absorb, s.coarse, s.current);
 }
-// To the bit.
+// Bitwise.
 inline void expect_same(const ScalingProblems& a, const ScalingProblems& b) {
   const auto equal = [](const auto& x, const auto& y) {
     return bytes_of(x.data(), static_cast<int64_t>(x.size())) ==
@@ -115,13 +115,13 @@ inline void expect_same(const ScalingProblems& a, const ScalingProblems& b) {
   EXPECT_TRUE(equal(a.affinity, b.affinity)) << "affinity";
 }
 
-// Weights that differ, with a row and a column of none where there are others.
+// Weights that vary; one row and one column have none, unless they are too few.
 inline double weight_of_row(int64_t i, int64_t n) { return n > 2 && i == n / 2 ? 0.0 : 1.0 + double(i % 3); }
 inline double weight_of_column(int64_t j, int64_t m) {
   return m > 2 && j == m / 2 ? 0.0 : 1.0 + double(j % 5);
 }
 
-// A problem in the middle of its iterations, made up: entries, masses and factors are random.
+// A random problem in the middle of its iterations: random entries, masses and factors.
 inline void set_scaling(ScalingProblems& p, int64_t b, DensityType type, uint64_t seed) {
   const int64_t n = p.n, m = p.m;
   double sum_a = 0, sum_b = 0;
@@ -184,7 +184,8 @@ class ScalingFormTest : public DeviceTest {
     }
   };
 
-  // Runs op with as much scratch memory as it asks for, full of garbage, and sees that it keeps to it.
+  // Runs op with exactly the scratch memory it asks for, filled with garbage, and checks that it writes no
+  // further.
   template <class Args, class Size, class Op>
   void run(Args args, Size size, Op op) {
     const size_t bytes = size(context.queue(), args);

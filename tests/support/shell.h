@@ -11,8 +11,8 @@
 
 namespace sotalign::testing {
 
-/// `script` has "$S" for the program and runs in `directory`; what it leaves on standard error is kept. It
-/// ends with the status that is wanted.
+/// Runs `script` in `directory`, with the program in "$S", and captures its standard output and error. The
+/// script's exit status is the result's exit code.
 inline ProgramResult run_shell(const TemporaryDirectory& directory, const std::string& script) {
   write_file(directory / ".script",
              "cd '" + directory / "" + "'\nS='" + program_path() + "'\n" + script + "\n");
@@ -25,7 +25,7 @@ inline ProgramResult run_shell(const TemporaryDirectory& directory, const std::s
   return result;
 }
 
-/// The options of TrainingFiles as a shell would have them.
+/// The options of TrainingFiles as shell words.
 inline const char* const kTrainingOptions =
     "--pairs-images pairs_images.npy --pairs-texts pairs_texts.npy --images images.npy --texts texts.npy "
     "--val-images val_images.npy --val-texts val_texts.npy ";

@@ -1,5 +1,4 @@
-// Matrices that do not fill their memory: what a kernel must leave alone lies between the rows and around
-// them.
+// Matrices with gaps: memory that a kernel must not touch lies between the rows and around them.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -14,26 +13,26 @@
 
 namespace sotalign::testing {
 
-/// Where a matrix lies in its buffer: the first entry, and the distance between rows, which includes a gap.
+/// A matrix's place in its buffer: the offset of the first entry, and the gap between two rows.
 struct Layout {
   int64_t offset = 0, gap = 0;
 };
 
-/// Dense rows, rows that begin at multiples of 16 bytes with a tail behind them, and rows that do not.
+/// Dense rows; rows aligned to 16 bytes with a gap after them; unaligned rows.
 inline std::vector<Layout> layouts(int64_t cols) { return {{0, 0}, {4, 8 + (4 - cols % 4) % 4}, {3, 2}}; }
 
-/// Another one of the same alignment, so that strides cannot be taken for each other.
+/// A layout with the same alignment but another stride, so that strides cannot be confused.
 inline Layout wider(Layout layout) { return {layout.offset + 4, layout.gap + 4}; }
 
-/// A [rows, cols] matrix in the memory of a context with `guard` everywhere around it. download() fails the
-/// test if a guard has changed. The guard of inputs is NaN, so that it shows in what is computed from it, and
-/// behind their last entry there is none, so that AddressSanitizer sees a read.
+/// A [rows, cols] matrix in a context's memory, surrounded by `guard`. download() fails the test if a guard
+/// changed. Inputs use NaN guards, which spread to any result computed from them, and have no guard after the
+/// last entry, so that AddressSanitizer detects a read there.
 template <class T>
 class Strided {
  public:
   Strided(Context& context, int64_t rows, int64_t cols, Layout layout, T guard = T(-777.25))
       : Strided(context, std::vector<T>(size_t(rows * cols), guard), rows, cols, layout, guard) {}
-  /// An input.
+  /// For inputs.
   Strided(Context& context, const std::vector<T>& dense, int64_t rows, int64_t cols, Layout layout,
           T guard = std::numeric_limits<T>::quiet_NaN())
       : rows_(rows), cols_(cols), layout_(layout), guard_(guard) {

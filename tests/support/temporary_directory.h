@@ -1,4 +1,4 @@
-// A directory of a test's own, removed with everything in it.
+// A temporary directory for one test, removed with everything in it.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -44,7 +44,7 @@ inline std::string read_file(const std::string& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-/// The message of the exception of type E that `action` throws; another outcome fails the test.
+/// The message of the exception of type E that `action` must throw.
 template <class E, class Action>
 std::string message_of(Action&& action) {
   try {

@@ -1,4 +1,4 @@
-"""Inputs that change: during a run, or between a run and its continuation."""
+"""Inputs that change during a run, or between a run and its continuation."""
 
 import os
 import random as randoms
@@ -70,7 +70,7 @@ def sweep(case):
 
 @kind("otherdata.moved")
 def moved(case):
-    """The same rows in files written again, at another time: the same run."""
+    """The same rows in files written again later: still the same run."""
     data, out = case.path("data"), case.path("run")
     os.makedirs(data)
     case.world.write_data(data)
@@ -78,7 +78,7 @@ def moved(case):
     shutil.rmtree(data)
     os.makedirs(data)
     case.world.write_data(data)
-    case.note("the data written again")
+    case.note("data written again")
     case.well(case.run(case.world.resume("train", out)), codes=(0,))
     different = worlds.difference(case.world.trained, worlds.train_outcome(out))
     if different:
@@ -88,11 +88,11 @@ def moved(case):
 
 @kind("during.train", weight=2)
 def during(case):
-    """A file is shortened or overwritten while it is used: seen, or without any effect."""
+    """A file is truncated or overwritten while in use: the run notices it, or it has no effect."""
     data, out = case.path("data"), case.path("run")
     os.makedirs(data)
     case.world.write_data(data)
-    # Validation rows are needed until the end, the others until training begins.
+    # Validation reads its files until the end; the others are read before training starts.
     name = case.random.choice([*MATRICES, "val_images.npy", "val_texts.npy", "val_images.npy", "val_texts.npy"])
     path = os.path.join(data, name)
     old = files.read(path)
@@ -106,23 +106,23 @@ def during(case):
         values = [[dice.gauss(0, 1) for _ in row] for row in files.read_rows(path)]
         if what == "overwritten":
             files.overwrite(path, files.float_rows(values))
-        else:  # another file under the name: what is open or mapped stays as it was
+        else:  # a new file under the same name: open or mapped ones keep their content
             files.write(path + ".new", files.float_rows(values))
             os.replace(path + ".new", path)
     case.note(f"{name}: {what} during the run")
     result = case.well(case.finish(process))
     if result.code == 2:
-        case.expect("/" in result.err, f"a refusal that names no file: {result.line!r}")
+        case.expect("/" in result.err, f"refused without naming a file: {result.line!r}")
         return f"{what}: refused"
     different = worlds.difference(case.world.trained_long, worlds.train_outcome(out))
     if different and os.path.exists(path) and read_before(case, out, data):
-        return f"{what}: before it was read"
+        return f"{what}: before the run read it"
     case.expect(different is None, f"{name} {what} during the run: exit code 0 and {different}")
     return f"{what}: the same result"
 
 
 def read_before(case, out, data):
-    """Whether the changed files, from the start, give this very result: they were changed before they were read."""
+    """Whether a run on the changed files gives the same result, that is, they changed before they were read."""
     again = out + "_again"
     done = case.run(case.world.train(again, *worlds.LONG, data=data))
     return done.code == 0 and worlds.difference(worlds.train_outcome(again), worlds.train_outcome(out)) is None

@@ -1,4 +1,4 @@
-"""Damaged files: refused in one line that names a file, or the same result as without the damage."""
+"""Damaged files: refused with one line that names a file, or the same result as without damage."""
 
 import os
 
@@ -8,7 +8,7 @@ from registry import kind, names_a_file
 
 
 def hurt(case, path):
-    """Damages the file once, at a random place."""
+    """Damages the file once, at a random position."""
     done, data = files.damage(case.random, files.read(path))
     files.write(path, data)
     case.note(f"{path}: {done}")
@@ -18,7 +18,7 @@ def refused(case, result):
     case.well(result)
     if result.code != 2:
         return False
-    case.expect(names_a_file(result, case.place), f"a refusal that names no file: {result.line!r}")
+    case.expect(names_a_file(result, case.place), f"refused without naming a file: {result.line!r}")
     return True
 
 
@@ -28,15 +28,15 @@ def model(case):
     files.write(path, files.read(case.world.path("whole", "model.safetensors")))
     hurt(case, path)
     if refused(case, case.run(case.world.eval(path, case.path("eval.json")))):
-        # What one command refuses, another must not take.
+        # If one command refuses a file, so must the others.
         case.expect(
-            refused(case, case.run(case.world.embed(path, case.path("out.npy")))), "eval refuses, embed takes it"
+            refused(case, case.run(case.world.embed(path, case.path("out.npy")))), "eval refuses it, embed accepts it"
         )
         return "refused"
-    case.expect(files.read(case.path("eval.json")) == case.world.evaluated, "other figures of eval")
+    case.expect(files.read(case.path("eval.json")) == case.world.evaluated, "eval gives different figures")
     if refused(case, case.run(case.world.embed(path, case.path("out.npy")))):
-        return "eval the same, embed refused"
-    case.expect(files.read(case.path("out.npy")) == case.world.embedded, "other rows of embed")
+        return "same result of eval, refused by embed"
+    case.expect(files.read(case.path("out.npy")) == case.world.embedded, "embed gives different rows")
     return "the same result"
 
 
@@ -62,7 +62,7 @@ def metrics(case):
 
 @kind("corrupt.config", weight=2)
 def config(case):
-    """A damaged number of log_every or threads is another wish, and a legitimate one: the model counts."""
+    """Damage to log_every or threads may give another valid value, so only the model is compared."""
     return resume_damaged(case, "config.json", ["model"])
 
 

@@ -1,4 +1,4 @@
-"""Files that are malformed, absurd or no files: exit 0 with finite output, or exit 2 with one line."""
+"""Malformed or absurd files: exit 0 with finite output, or exit 2 with one line."""
 
 import json
 import math
@@ -17,7 +17,7 @@ def judge(case, result):
         return "refused"
     out = case.path("out.npy")
     if os.path.exists(out):
-        case.expect(files.finite_npy(out), "exit code 0 and values in the output that are not finite")
+        case.expect(files.finite_npy(out), "exit code 0, but the output has values that are not finite")
     return "accepted, finite"
 
 
@@ -56,7 +56,7 @@ def safetensors(case):
 
 @kind("malformed.model", weight=4)
 def model(case):
-    """A model without checksums, as older versions wrote, in which one thing is absurd and the rest fits."""
+    """A model without checksums, as older versions wrote it, with one absurd part; the rest is consistent."""
     random, path = case.random, case.path("hostile.safetensors")
     tensors, metadata = files.read_safetensors(case.world.path("whole", "model.safetensors"))
     metadata = {k: v for k, v in metadata.items() if k != "checksums"}
@@ -77,7 +77,7 @@ def model(case):
                     "output_dim": head.get("output_dim"),
                 }
             )
-        # The tensors that the description asks for, as far as they have a size that a file can have.
+        # Adds the tensors that the description implies, unless they are too large for a file.
         if (
             isinstance(head["hidden"], list)
             and head["hidden"]

@@ -1,4 +1,4 @@
-"""Runs that are ended at a random time and continued: the result must be that of a run without a break."""
+"""Runs that end at a random time and are continued: the result must equal that of an uninterrupted run."""
 
 import json
 import os
@@ -9,11 +9,11 @@ import files
 import world as worlds
 from registry import Finding, kind
 
-ROUNDS = 3  # a run that was continued may be ended again
+ROUNDS = 3  # a continued run may be killed again
 
 
 def wait_for(path, process, seconds=20):
-    """Until the file has something in it, or the process has ended."""
+    """Waits until the file is not empty or the process has ended."""
     until = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < until:
         if os.path.exists(path) and os.path.getsize(path) > 0:
@@ -23,7 +23,7 @@ def wait_for(path, process, seconds=20):
 
 
 def continue_to_end(case, command, out, start):
-    """Continues what is in `out`, or starts again where nothing is there. Neither may be a dead end."""
+    """Continues the run in `out`, or starts again if there is none. One of the two must work."""
     if not os.path.exists(out):
         return case.well(case.run(start), codes=(0,))
     resumed = case.well(case.run(case.world.resume(command, out)))
@@ -69,7 +69,7 @@ def kill_and_continue(case, command, start, seconds, outcome, expected):
 
 @kind("kill.train", weight=3)
 def train(case):
-    """With frequent checkpoints, or with none before the end: then it starts again, which must be possible."""
+    """With frequent checkpoints, or with none before the end: then a new start must be possible."""
     every = ["--checkpoint-every", case.random.choice([3, 3, 1000])]
     return kill_and_continue(
         case,
@@ -90,7 +90,7 @@ def sweep(case):
 
 @kind("signal.train", weight=2)
 def signals(case):
-    """A signal that asks to stop, sent while it trains: the step is finished, saved and announced."""
+    """A signal requests a stop during training: the program finishes the step, saves it and says so."""
     out, number = case.path("run"), case.random.choice([signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
     start = case.world.train(out, *worlds.LONG, "--checkpoint-every", case.random.choice([3, 1000]))
     process = case.start(start)
@@ -132,7 +132,7 @@ def signal_sweep(case):
 
 @kind("kill.embed")
 def embed(case):
-    """An output is the old file or the whole new one, and whoever continues finds nothing in the way."""
+    """The output is the old file or the complete new one, and the next run is not obstructed."""
     target = case.path("out.npy")
     old = b"what was here before"
     files.write(target, old)
@@ -141,15 +141,15 @@ def embed(case):
     time.sleep(case.random.uniform(0, 0.08))
     process.send_signal(signal.SIGKILL)
     case.finish(process)
-    case.expect(files.read(target) in (old, case.world.embedded), "a part of a file was left")
+    case.expect(files.read(target) in (old, case.world.embedded), "a partial file was left")
     case.well(case.run(arguments), codes=(0,))
-    case.expect(files.read(target) == case.world.embedded, "another result after a kill")
+    case.expect(files.read(target) == case.world.embedded, "a different result after a kill")
     return "old or new file, then the same result"
 
 
 @kind("signal.pipe")
 def pipe(case):
-    """The reader of standard output goes away, as in `| head`."""
+    """The reader of standard output exits, as in `| head`."""
     out = case.path("run")
     start = case.world.train(out, *worlds.LONG)
     read_end, write_end = os.pipe()
@@ -159,7 +159,7 @@ def pipe(case):
         os.read(read_end, case.random.choice([1, 100, 1000]))
     os.close(read_end)
     result = case.finish(process)
-    case.note("the reader of its standard output is gone")
+    case.note("the reader of its standard output has exited")
     case.expect(not result.timed_out and result.code >= 0, result.describe())
     case.expect(result.code in (0, 2, 130), result.describe())
     continue_to_end(case, "train", out, start)
@@ -169,7 +169,7 @@ def pipe(case):
 
 @kind("concurrent.runs")
 def concurrent(case):
-    """Two runs into one directory: one does it, the other is refused."""
+    """Two runs with the same output directory: one succeeds, the other is refused."""
     out, command = case.path("run"), case.random.choice(["train", "resume", "sweep"])
     outcome, expected = worlds.train_outcome, case.world.trained_long
     if command == "train":
@@ -185,14 +185,14 @@ def concurrent(case):
     results = [case.well(case.finish(process)) for process in (first, second)]
     codes = sorted(result.code for result in results)
     case.expect(codes != [2, 2], f"both were refused: {results[0].line!r}, {results[1].line!r}")
-    case.expect(codes == [0, 2], "two processes had one directory at the same time and both ended with 0")
+    case.expect(codes == [0, 2], "two processes used one directory at the same time and both exited with 0")
     check_end(case, out, outcome, expected)
     return f"{command}: one was refused"
 
 
 @kind("closed.descriptors", weight=2)
 def closed(case):
-    """Standard streams that are not there: files must not take their place."""
+    """Closed standard streams: files must not take their place."""
     descriptors = case.random.choice([(0,), (1,), (2,), (0, 1), (1, 2), (0, 2), (0, 1, 2)])
     out = case.path("run")
     good = case.random.random() < 0.6
@@ -202,14 +202,14 @@ def closed(case):
     case.expect(not result.timed_out and result.code >= 0, result.describe())
     case.expect(result.code in (0, 2), f"exit code {result.code}")
     if not good:
-        case.expect(result.code == 2, "a wrong option was accepted")
+        case.expect(result.code == 2, "an invalid option was accepted")
         return "refused"
-    if result.code == 2:  # output could not be written
+    if result.code == 2:  # it could not write its output
         return "refused"
     for line in files.read(os.path.join(out, "metrics.jsonl")).decode("utf-8", "replace").splitlines():
         try:
             json.loads(line)
         except ValueError:
-            raise Finding(f"descriptors {descriptors} closed: metrics.jsonl has the line {line[:80]!r}") from None
+            raise Finding(f"descriptors {descriptors} closed: metrics.jsonl contains the line {line[:80]!r}") from None
     check_end(case, out, worlds.train_outcome, case.world.trained)
     return "the same result"

@@ -1,4 +1,4 @@
-"""Options, paths and limits: nothing that a user can type or set ends the program by a signal or hangs it."""
+"""Options, paths and limits: nothing that a user can type or set may crash or hang the program."""
 
 import os
 
@@ -11,7 +11,7 @@ COUNTS = (
     " 3|3 |0x10|nan|--steps|\u00b2"
 ).split("|")
 REALS = "0|-1|1e-300|1e-30|1e30|1e300|1e308|1e999|nan|inf|-inf||x|1,5|0.5|-0|1e-45".split("|")
-SMALL = "-1|0|1|2|1e3|1.5||x|nan".split("|")  # of what takes time: a large one is a long run, not a mistake
+SMALL = "-1|0|1|2|1e3|1.5||x|nan".split("|")  # for options that cost time: a large value is a long run, not an error
 LISTS = (
     "|,|1,|,1|0|-1|3|3,4|9223372036854775807|4611686018427387904,4|2,7767050136298756986|1,2,x|"
     "4294967296,4294967296|3 4"
@@ -75,7 +75,7 @@ def train(case):
     if result.code == 2:
         return "refused"
     for name, tensor in files.read_safetensors(os.path.join(out, "model.safetensors"))[0].items():
-        case.expect(files.finite_tensor(tensor), f"exit code 0 and a model with numbers that are not finite: {name}")
+        case.expect(files.finite_tensor(tensor), f"exit code 0, but the model has numbers that are not finite: {name}")
     return "accepted, finite"
 
 
@@ -171,7 +171,7 @@ def compute(case):
 
 @kind("options.paths")
 def paths(case):
-    """Names with spaces, line ends, quotes, bytes that are no UTF-8, a leading dash, dots, and a long one."""
+    """Names with spaces, line ends, quotes, bytes that are not UTF-8, a leading dash, dots, and a long one."""
     random = case.random
     name = random.choice(
         [
@@ -203,7 +203,7 @@ def paths(case):
 
 @kind("limits.memory", weight=2)
 def memory(case):
-    """Address space is short: it works, or says so in one line. The same limit with which the loader fails counts."""
+    """With little address space the program works or fails with one line. The loader's own failures count too."""
     random = case.random
     limit = int(
         random.choice(
@@ -223,16 +223,16 @@ def memory(case):
     result = case.run(arguments, limit=limit)
     case.note(f"ulimit -v {limit // 1024}")
     case.expect(not result.timed_out and result.code >= 0, result.describe())
-    if result.code in (1, 127):  # the loader, or OpenMP that cannot make its threads
+    if result.code in (1, 127):  # from the loader, or from OpenMP when it cannot create threads
         case.expect(
             len(result.line.split("\n")) == 1 and result.line, f"expected one line, found {result.err[:300]!r}"
         )
-        return "ended in one line before main or by OpenMP"
+        return "failed with one line before main or in OpenMP"
     case.well(result)
     if result.code == 2:
         return "refused"
     if arguments[0] == "train" and threads[1] == 1:
         different = worlds.difference(case.world.trained, worlds.train_outcome(out))
         if different:
-            raise Finding(f"with less memory {different}")
+            raise Finding(f"with less memory: {different}")
     return "worked"

@@ -1,4 +1,4 @@
-"""Places of a file that are none, and outputs that cannot be written: no wait without an end, no input lost."""
+"""Paths that are not regular files, and outputs that cannot be written: nothing hangs, no input is lost."""
 
 import os
 import socket
@@ -11,7 +11,7 @@ from registry import kind
 
 @kind("special.files", weight=2)
 def special(case):
-    """Where a file is expected: a pipe without a writer, a device, a directory, a socket, a loop of links."""
+    """Instead of a file: a pipe without a writer, a device, a directory, a socket, a cycle of links."""
     random, path = case.random, case.path("special")
     what = random.choice(
         [
@@ -46,7 +46,7 @@ def special(case):
     elif what == "socket":
         with socket.socket(socket.AF_UNIX) as listening:
             here = os.getcwd()
-            try:  # names of sockets are short
+            try:  # socket names are limited in length
                 listening.bind(os.path.relpath(path, here) if len(path) > 90 else path)
             except OSError:
                 return "not possible here"
@@ -82,7 +82,7 @@ def special(case):
 
 @kind("special.outputs", weight=1)
 def outputs(case):
-    """Places that cannot be written to, and outputs that are inputs: no input is lost."""
+    """Outputs that cannot be written or are also inputs: no input is lost."""
     random = case.random
     source, model = case.path("input.npy"), case.path("model.safetensors")
     files.write(source, files.read(case.world.path("data", "val_images.npy")))
@@ -108,7 +108,7 @@ def outputs(case):
             case.path("x" * 300),
         ]
     )
-    case.note("an output that is an input or cannot be written")
+    case.note("an output that is also an input or cannot be written")
     result = case.well(
         case.run(["embed", "--model", model, "--side", "image", "--input", source, "--output", target])
     )

@@ -1,4 +1,4 @@
-"""Commands that read one given file, for cases that make that file hostile. Outputs go to the case's directory."""
+"""Commands that read one given file, which the case made hostile. They write to the case's directory."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Reading and writing .npy and safetensors files with the standard library alone, and damaging files."""
+"""Reads and writes .npy and safetensors files with the standard library alone, and damages files."""
 
 import json
 import math
@@ -12,7 +12,7 @@ def npy_bytes(descr, shape, data, fortran=False, version=(1, 0)):
 
 
 def npy_with_header(header, data, version=(1, 0)):
-    """Any text as the header, padded as NumPy does."""
+    """A .npy file with any text as header, padded as NumPy does."""
     text = header.encode("utf-8", "surrogateescape")
     width = 2 if version[0] == 1 else 4
     text += b" " * (-(len(text) + 9 + width) % 64) + b"\n"
@@ -28,7 +28,7 @@ def integers(values):
 
 
 def read_rows(path):
-    """Rows of a float32 matrix in C order, as sotalign writes it."""
+    """The rows of a float32 matrix in C order, as sotalign writes it."""
     data = read(path)
     length = struct.unpack_from("<H", data, 8)[0]
     header = data[10 : 10 + length].decode()
@@ -38,7 +38,7 @@ def read_rows(path):
 
 
 def safetensors_bytes(tensors, metadata=None):
-    """`tensors` are (name, dtype, shape, data); nothing is checked."""
+    """`tensors` are (name, dtype, shape, data). Checks nothing."""
     header, offset = {}, 0
     if metadata is not None:
         header["__metadata__"] = metadata
@@ -53,7 +53,7 @@ def safetensors_with_header(header, data):
 
 
 def read_safetensors(path):
-    """({name: (dtype, shape, bytes)}, metadata)"""
+    """Returns ({name: (dtype, shape, bytes)}, metadata)."""
     data = read(path)
     length = struct.unpack_from("<Q", data)[0]
     header = json.loads(data[8 : 8 + length])
@@ -75,7 +75,7 @@ def write(path, data):
 
 
 def overwrite(path, data):
-    """In place: the same inode, as `cat > file` does."""
+    """Writes in place, to the same inode."""
     descriptor = os.open(path, os.O_WRONLY)
     try:
         os.pwrite(descriptor, data, 0)
@@ -93,7 +93,7 @@ def finite_tensor(tensor):
 
 
 def damage(random, data):
-    """(what was done, the damaged bytes), different from the input."""
+    """Returns a description and the damaged bytes, which differ from the input."""
     for _ in range(100):
         kind = random.choice(
             ["flip", "flip", "flip", "byte", "truncate", "remove", "repeat", "zero", "append", "swap"]

@@ -1,4 +1,4 @@
-"""Contents of files that are malformed or absurd. Each function is of a random generator alone."""
+"""Contents of malformed or absurd files. Each function depends only on its random generator and sizes."""
 
 import json
 import math
@@ -45,7 +45,7 @@ def hostile_floats(random, count):
 
 
 def hostile_npy(random):
-    """(what it is, bytes)"""
+    """Returns what is hostile about it, and the bytes."""
     kind_of = random.choice(["values", "header", "shape", "version", "type", "damaged", "constant"])
     rows, cols = 20, random.choice([9, 12, 20])
     good = files.npy_bytes("<f4", (rows, cols), hostile_floats(random, rows * cols))
@@ -162,7 +162,7 @@ def hostile_safetensors(random, rows=20, cols=12):
 
 
 def wrapping_width(random, first, out, image_cols, text_cols):
-    """A second hidden width of both heads with which the sum of all sizes is a small number modulo 2^64."""
+    """A second hidden width, for both heads, that makes the sum of all sizes wrap to a small number modulo 2^64."""
 
     def total(width):
         return (

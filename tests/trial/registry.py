@@ -1,4 +1,4 @@
-"""Cases by kind. A case is a function of a random generator, so that kind, seed and number say which one it is."""
+"""Cases by kind. A case depends only on its random generator, so kind, seed and number identify it."""
 
 import os
 
@@ -12,7 +12,7 @@ class Finding(Exception):
 
 
 def kind(name, weight=1):
-    """Registers `function(case)`, which returns an outcome's name or raises Finding; `weight` times in a round."""
+    """Registers `function(case)`, run `weight` times per round; it returns an outcome's name or raises Finding."""
 
     def register(function):
         KINDS[name] = (function, weight)
@@ -22,12 +22,12 @@ def kind(name, weight=1):
 
 
 class Case:
-    """What a case works with: its dice, the world, a directory of its own, and a record of what it ran."""
+    """What a case works with: its random generator, the world, its own directory, and a record of its steps."""
 
     def __init__(self, random, world, place):
         self.random, self.world, self.place = random, world, place
         self.program = world.program
-        self.steps = []  # commands and what was done between them
+        self.steps = []  # commands, and notes on what happened between them
 
     def path(self, *parts):
         return os.path.join(self.place, *parts)
@@ -47,7 +47,7 @@ class Case:
         return self.program.finish(process)
 
     def well(self, result, codes=(0, 2)):
-        """The result, unless it is one that nothing justifies."""
+        """Returns the result, or raises Finding if no input justifies it."""
         reason = runner.misbehaviour(result, codes)
         if reason:
             raise Finding(reason)
@@ -59,5 +59,5 @@ class Case:
 
 
 def names_a_file(result, place):
-    """Whether the one line of a refusal says which file or path it is about."""
+    """Whether a refusal names the file or path that it is about."""
     return place in result.err or "/" in result.err

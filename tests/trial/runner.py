@@ -1,4 +1,4 @@
-"""Runs the program once and judges what may be said about any run, whatever it was given."""
+"""Runs the program once and checks what must hold for every run, whatever its input."""
 
 import os
 import re
@@ -9,18 +9,18 @@ import subprocess
 import tempfile
 import time
 
-TIME_LIMIT = 20  # seconds; a run of the trial takes a tenth of one, and the machine may be busy
+TIME_LIMIT = 20  # seconds; a run takes a tenth of one, but the machine may be busy
 NOT_FINITE = re.compile(r"(?<![\w./-])[-+]?(nan|inf|infinity)(?![\w./-])", re.IGNORECASE)
 
 
 class Result:
     def __init__(self, command, code, out, err, seconds, timed_out):
         self.command, self.code, self.out, self.err = command, code, out, err
-        self.seconds, self.timed_out = seconds, timed_out  # ended because its time was over
+        self.seconds, self.timed_out = seconds, timed_out  # timed_out: killed at its time limit
 
     @property
     def line(self):
-        """What the program says for itself; OpenMP's own lines included."""
+        """What the program wrote to stderr, including OpenMP's own lines."""
         return self.err.strip()
 
     @property
@@ -29,19 +29,19 @@ class Result:
 
     def describe(self):
         if self.timed_out:
-            return f"no end within {self.seconds:.0f} s"
+            return f"still running after {self.seconds:.0f} s"
         name = f"signal {signal.Signals(-self.code).name}" if self.code < 0 else f"exit code {self.code}"
         return f"{name}; stderr: {self.err.strip()[:300]!r}"
 
 
 class Program:
-    """The program under trial, always with one thread unless told otherwise: many runs share the cores."""
+    """The program under trial. OpenMP waits passively: many runs share the cores."""
 
     def __init__(self, path):
         self.path, self.time_limit = os.path.abspath(path), TIME_LIMIT
 
     def start(self, arguments, closed=(), limit=None, stdout=None, cwd=None):
-        """A process; `closed` are descriptors that it does not get, `limit` is RLIMIT_AS in bytes."""
+        """Starts a process without the descriptors `closed`; `limit` is RLIMIT_AS in bytes."""
 
         def prepare():
             resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -90,7 +90,7 @@ class Program:
 
 
 def misbehaviour(result, codes=(0, 2)):
-    """Why no input justifies this end of a run; None for a run that ended well or was refused in one line."""
+    """Says what is wrong with the result, whatever the input; None for success or a one-line refusal."""
     if result.timed_out or result.code < 0:
         return result.describe()
     if result.code not in codes:
@@ -101,5 +101,5 @@ def misbehaviour(result, codes=(0, 2)):
     if result.code == 2 and len(result.line.split("\n")) != 1:
         return f"expected one line on stderr, found {result.err[:300]!r}"
     if result.code == 2 and not result.line:
-        return "exit code 2 without a word"
+        return "exit code 2 without a message"
     return None

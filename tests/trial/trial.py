@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Tries to make the program crash, hang, lose a run or give a wrong result without a word.
+"""Tries to make the program crash, hang, lose a run or silently give a wrong result.
 
-    tests/trial/trial.py --program build/release/apps/sotalign/sotalign                 a minute, as in CI
+    tests/trial/trial.py --program build/release/apps/sotalign/sotalign                 one minute, as in CI
     tests/trial/trial.py --program ... --minutes 120 --seed 7 --out results.json        by hand
     tests/trial/trial.py --program ... --seed 7 --only corrupt.model:17 --keep          one case again
 
-A case is a function of seed, kind and number alone, so each can be repeated. Exit code 1: there are findings.
+A case depends only on seed, kind and number, so each can be repeated. Exits with 1 if there are findings.
 """
 
 import argparse
@@ -35,7 +35,7 @@ ORDER = [name for name, (_, weight) in registry.KINDS.items() for _ in range(wei
 
 
 def run_case(world, seed, kind, number, keep):
-    """A record of one case."""
+    """Runs one case and returns its record."""
     place = tempfile.mkdtemp(prefix=f"{kind}-{number}-", dir=world.directory)
     case = registry.Case(random.Random(f"{seed}/{kind}/{number}"), world, place)
     record = {"kind": kind, "number": number, "outcome": "finding"}
@@ -43,7 +43,7 @@ def run_case(world, seed, kind, number, keep):
         record["outcome"] = registry.KINDS[kind][0](case)
     except registry.Finding as finding:
         record["finding"] = str(finding)
-    except Exception:  # a file that the program should have left is not there, or not readable: a finding as well
+    except Exception:  # a file that the program should have written is missing or unreadable: also a finding
         record["finding"] = "unexpected: " + traceback.format_exc(limit=-2).replace("\n", " | ")
     if "finding" in record:
         record["steps"] = [step.replace(place, "$CASE").replace(world.directory, "$WORLD") for step in case.steps]
@@ -53,7 +53,7 @@ def run_case(world, seed, kind, number, keep):
 
 
 def numbered(kinds):
-    """Kinds in turn, each with its own count."""
+    """Cycles through the kinds, each with its own counter."""
     count = dict.fromkeys(kinds, 0)
     while True:
         for kind in kinds:
@@ -113,11 +113,11 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", help="results as JSON")
     parser.add_argument("--only", help="KIND or KIND:NUMBER; KIND may have wildcards, as in 'corrupt.*'")
-    parser.add_argument("--keep", action="store_true", help="leave the cases' directories")
+    parser.add_argument("--keep", action="store_true", help="keep the cases' directories")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
 
-    # Runs on a file system in memory are ten times as many a minute.
+    # An in-memory file system allows ten times as many runs per minute.
     parent = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     top = tempfile.mkdtemp(prefix="sotalign-trial-", dir=parent)
     try:

@@ -1,4 +1,4 @@
-"""What every case starts from: embeddings, and what undamaged runs on them give. Made once, read by all cases."""
+"""The start of every case: embeddings, and the results of undisturbed runs on them. Made once, then only read."""
 
 import json
 import os
@@ -24,7 +24,7 @@ OPTIONS = [
 ]
 VARIED = ["--learning-rate", "0.003", "--klot-weight", 3]
 OFTEN = ["--checkpoint-every", 3, "--log-every", 2]
-LONG = ["--steps", 12 * STEPS]  # half a second or more: something can be done to it while it trains
+LONG = ["--steps", 12 * STEPS]  # at least half a second, so that a case can interfere while it trains
 FLAGS = {
     "--pairs-images": "pairs_images.npy",
     "--pairs-texts": "pairs_texts.npy",
@@ -37,11 +37,11 @@ SWEEP = ["--vary", "klot_weight=0,3,10", "--vary", "learning_rate=0.001,0.003"]
 
 
 class Unexpected(Exception):
-    """A run that nothing was done to did not do what it should."""
+    """An undisturbed run failed."""
 
 
 def rows(seed, latent_seed, count, dim):
-    """Linear images of a common latent, with noise. Rows of one latent_seed belong to each other."""
+    """Linear images of a common latent, with noise. Rows with the same latent_seed correspond."""
     latent, noise, maps = random.Random(latent_seed), random.Random(seed), random.Random(dim)
     weights = [[maps.gauss(0, 1) for _ in range(dim)] for _ in range(5)]
     result = []
@@ -132,7 +132,7 @@ class World:
         files.write(self.path("ids.npy"), files.integers(twenty))
         whole, half, sweep = self.path("whole"), self.path("half"), self.path("sweep")
         self.train_seconds = self.must(self.train(whole)).seconds
-        # A build with sanitizers is slower, and so is a machine that others use.
+        # Sanitizers and a shared machine make runs slower.
         self.program.time_limit = max(self.program.time_limit, 100 * self.train_seconds)
         self.must(self.train(half, "--stop-after", STEPS // 2 + 1))
         self.sweep_seconds = self.must(self.sweep(sweep)).seconds
@@ -148,21 +148,21 @@ class World:
         self.trained_long = train_outcome(self.path("long"))
 
     def copy(self, name, place):
-        """A copy of one of the runs above, for a case of its own to damage."""
+        """Copies one of the runs above, for a case to damage."""
         target = os.path.join(place, name)
         shutil.copytree(self.path(name), target)
         return target
 
 
 def without_seconds(value):
-    """The same JSON without times, which no two runs share, and without where the run was made."""
+    """The same JSON without times, which differ between runs, and without output directories."""
     if isinstance(value, dict):
         return {k: without_seconds(v) for k, v in value.items() if k not in ("seconds", "out")}
     return [without_seconds(v) for v in value] if isinstance(value, list) else value
 
 
 def train_outcome(out):
-    """Everything of a finished run that another run must repeat."""
+    """The parts of a finished run that another run must reproduce."""
     tensors, _ = files.read_safetensors(os.path.join(out, "model.safetensors"))
     lines = files.read(os.path.join(out, "metrics.jsonl")).decode().splitlines()
     summary = json.loads(files.read(os.path.join(out, "summary.json")))
@@ -180,8 +180,8 @@ def sweep_outcome(out):
 
 
 def difference(expected, found, parts=None):
-    """Names the first part that differs, or None."""
+    """Describes the first part that differs; None if there is none."""
     for part in parts or expected:
         if expected[part] != found[part]:
-            return f"another {part} than without the disturbance"
+            return f"{part} differs from the undisturbed run"
     return None
