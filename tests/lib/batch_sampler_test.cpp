@@ -1,4 +1,4 @@
-// The permutation behind the sampler, the sampler, and the gathering of its rows.
+// The permutation behind the sampler, the sampler, and gathering its rows.
 #include "sotalign/sampling/batch_sampler.h"
 
 #include <gtest/gtest.h>
@@ -38,7 +38,7 @@ std::vector<int64_t> sorted(std::vector<int64_t> elements) {
   return elements;
 }
 
-/// Chi-square of counts against equal expectations, in standard deviations from its mean.
+/// Chi-square of counts against equal expected counts, in standard deviations from its mean.
 double deviation(const std::vector<double>& counts, double expected, double degrees_of_freedom) {
   double chi_square = 0;
   for (const double n : counts) chi_square += (n - expected) * (n - expected) / expected;
@@ -62,8 +62,8 @@ TEST(RandomPermutation, HandlesPopulationsBeyond32Bits) {
 }
 
 TEST(RandomPermutation, EveryElementIsEverywhereEquallyOften) {
-  // Over epochs: element against position, and the distance between neighbours. Small n are the hard ones
-  // for a Feistel network; 5 and 17 need the most cycle walking.
+  // Over epochs: element against position, and the difference between neighbours. Small n are hard for a
+  // Feistel network; 5 and 17 need the most cycle walking.
   for (const int64_t n : {2, 3, 4, 5, 7, 16, 17, 64, 100}) {
     const int64_t epochs = 4000 * n / std::min<int64_t>(n, 20);
     std::vector<double> places(static_cast<size_t>(n * n)), steps(static_cast<size_t>(n));
@@ -84,7 +84,7 @@ TEST(RandomPermutation, EveryElementIsEverywhereEquallyOften) {
 TEST(RandomPermutation, AllOrdersOfFewElementsOccurEquallyOften) {
   for (const int64_t n : {3, 4, 6}) {
     const int64_t orders = n == 3 ? 6 : n == 4 ? 24 : 720, epochs = 100 * orders;
-    // By parity: the header says why the two classes may differ (for n = 6, by a quarter).
+    // By parity: the header explains why the two classes may differ (for n = 6, by a quarter).
     std::vector<double> counts[2];
     counts[0].resize(static_cast<size_t>(orders));
     counts[1] = counts[0];
@@ -176,7 +176,7 @@ TEST_P(SamplerTest, StreamsAndSeedsDrawIndependently) {
       texts_agree += images.index(step, i) == texts.index(step, i);
       seeds_agree += images.index(step, i) == other_seed.index(step, i);
     }
-  // One agreement per epoch is expected, of ten epochs.
+  // One agreement is expected in each of the ten epochs.
   EXPECT_WITHIN(std::abs(static_cast<double>(texts_agree) - 10), 5 * std::sqrt(10.0));
   EXPECT_WITHIN(std::abs(static_cast<double>(seeds_agree) - 10), 5 * std::sqrt(10.0));
 }
@@ -193,7 +193,7 @@ TEST_P(SamplerTest, BadArgumentsAreNamed) {
 TEST_P(SamplerTest, IndicesOfEveryCountAndPopulation) {
   for (const int64_t count : {1, 2, 31, 255, 256, 257, 1000})
     for (const int64_t population : {count, count + 1, int64_t{100'003}, (int64_t{1} << 40) + 12345}) {
-      // One entry more than the operation is told.
+      // One entry beyond those requested.
       Buffer<int64_t> indices(context, std::vector<int64_t>(size_t(count) + 1, -5));
       kernels::SampleIndices args{
           .count = count, .population = population, .step = 1'000'003, .key = 0x9876543210FEDCBA};
@@ -206,10 +206,10 @@ TEST_P(SamplerTest, IndicesOfEveryCountAndPopulation) {
     }
 }
 
-/// How matrices lie in memory decides how many entries move at once.
+/// The layout of the matrices determines how many entries move at once.
 struct Layout {
-  int64_t x_padding, y_padding;  // behind each row; -1: up to a multiple of four
-  int64_t x_offset, y_offset;    // of the first entry
+  int64_t x_padding, y_padding;  // after each row; -1: up to a multiple of four
+  int64_t x_offset, y_offset;    // offset of the first entry
 };
 
 TEST_P(SamplerTest, GatherPicksRows) {

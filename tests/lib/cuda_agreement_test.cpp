@@ -1,4 +1,4 @@
-// The CUDA path from end to end, emulated or real, against the CPU: teacher, training, evaluation.
+// The CUDA path end to end, emulated or real, against the CPU: teacher, training, evaluation.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -21,7 +21,7 @@ class CudaAgreement : public ::testing::Test {
   const Device device = testing::devices().back();
 };
 
-// Rows of two modalities with `factors` common factors.
+// Rows of one modality; both modalities depend on the same latent factors.
 std::vector<float> view(int64_t rows, int64_t cols, uint64_t factor_seed, uint64_t noise_seed) {
   constexpr int64_t kFactors = 6;
   const std::vector<float> z = random_normal(rows * kFactors, factor_seed),
@@ -60,7 +60,7 @@ TrainOptions short_run(const std::vector<int64_t>& hidden) {
           .seed = 5};
 }
 
-// Losses are sums over float32 logits; 1e-5 leaves them a hundred roundings.
+// Losses are sums over float32 logits; 1e-5 allows about a hundred roundings.
 void expect_same_losses(const Device& device, const TrainOptions& options) {
   const Data data;
   Context cpu, cuda(device);

@@ -1,4 +1,4 @@
-// Available memory as the system's files tell it.
+// Available memory as reported by the system's files.
 #include "core/host_memory.h"
 
 #include <gtest/gtest.h>
@@ -51,7 +51,7 @@ TEST_F(HostMemoryTest, TheTightestGroupDecides) {
   write("sys/fs/cgroup/outer/memory.stat", "anon 60000\ninactive_file 4000\nactive_file 6000\n");
   EXPECT_EQ(available(), 34000);
   write("sys/fs/cgroup/outer/inner/memory.max", "60000\n");
-  EXPECT_EQ(available(), 0) << "more is used than the limit allows";
+  EXPECT_EQ(available(), 0) << "usage exceeds the limit";
 }
 
 TEST_F(HostMemoryTest, ContainersSeeTheirGroupAtTheBase) {

@@ -1,4 +1,4 @@
-// safetensors files, and the choice of a format by content.
+// safetensors files, and the choice of a file format by content.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -55,7 +55,7 @@ TEST(Safetensors, RoundTripIsBitwise) {
   writer.write(path);
 
   const SafetensorsFile file = SafetensorsFile::open(path);
-  // Wider types first, otherwise as added.
+  // Wider types first, otherwise in the order of addition.
   EXPECT_EQ(file.names(),
             (std::vector<std::string>{"mean", "steps", "odd", "weight \"1\"\n/\xc3\xa9", "scalar", "empty"}));
   EXPECT_EQ(file.read_float("weight \"1\"\n/\xc3\xa9"), floats);
@@ -203,7 +203,7 @@ TEST(Safetensors, RefusesHeadersThatBreakTheRules) {
   EXPECT_CONTAINS(one("\"__metadata__\":{\"epoch\":3}", ""), "expected a string for 'epoch'");
 }
 
-// A callback parser of JSON would take a minute for this one.
+// A callback-based JSON parser would take a minute for this header.
 TEST(Safetensors, ManyTensorsTakeLinearTime) {
   const TemporaryDirectory directory;
   const std::string path = directory / "x.safetensors";

@@ -1,4 +1,4 @@
-// Files on their way in and out: mapped files, atomic writes, .npy, 16-bit floats.
+// File input and output: mapped files, atomic writes, .npy, 16-bit floats.
 #include <gtest/gtest.h>
 #include <omp.h>
 #include <signal.h>
@@ -60,7 +60,7 @@ std::vector<float> values_of(const HostMatrix& matrix) {
   return {matrix.data(), matrix.data() + matrix.rows() * matrix.cols()};
 }
 
-/// The value of a float16, from the definition of the format.
+/// The value of a float16, straight from the definition of the format.
 double float16_oracle(uint16_t bits) {
   const int exponent = (bits >> 10) & 31, mantissa = bits & 1023;
   const double sign = bits & 0x8000 ? -1.0 : 1.0;
@@ -96,12 +96,12 @@ TEST(Half, EveryPatternIsExact) {
   }
 }
 
-/// Every value, the midpoint to its successor, and the floats on both sides of the midpoint.
+/// Checks every value, the midpoint to its successor, and the floats on both sides of the midpoint.
 template <class Oracle, class Encode>
 void expect_nearest_even(uint16_t largest, Oracle oracle, Encode encode) {
   for (uint16_t bits = 0; bits <= largest; ++bits) {
     const float low = static_cast<float>(oracle(bits));
-    // Past the largest value the spacing goes on, and from the midpoint on everything is infinite.
+    // Past the largest value the spacing continues; the midpoint and everything above become infinite.
     const double high = bits == largest ? 2 * oracle(bits) - oracle(bits - 1) : oracle(bits + 1);
     const float middle = static_cast<float>((low + high) / 2);
     const uint16_t even = bits % 2 == 0 ? bits : static_cast<uint16_t>(bits + 1);
@@ -147,13 +147,13 @@ TEST(MappedFile, NoticesThatTheFileChanged) {
   EXPECT_EQ(mapped_file_at(matrix.data()), path);
   EXPECT_EQ(mapped_file_at(&path), nullptr);
 
-  // Another file under the same name is another file.
+  // A new file under the same name is a different file.
   write_npy(path, ConstMatrixF(values.data(), 50, 40));
   matrix.require_unchanged();
 
   const HostMatrix second = read_npy_matrix(path);
   const std::string bytes = read_file(path);
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // longer than the clock of files ticks
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // longer than a tick of file timestamps
   write_file(path, bytes);
   EXPECT_CONTAINS(message_of<IoError>([&] { second.require_unchanged(); }),
                   "x.npy: the file was changed while it was in use");
@@ -216,7 +216,7 @@ TEST(AtomicFile, AFullDiskLeavesTheOldFile) {
   const TemporaryDirectory directory;
   const std::string path = directory / "out.npy";
   write_file(path, "old");
-  // A limit on the size of files stands in for the full disk.
+  // A file size limit stands in for the full disk.
   rlimit before;
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
   const auto handler = signal(SIGXFSZ, SIG_IGN);
@@ -274,7 +274,7 @@ TEST(Npy, WritesWhatNumpyWrites) {
 TEST(Npy, ReadsEveryFloatTypeOrderAndVersion) {
   const TemporaryDirectory directory;
   const std::string path = directory / "x.npy";
-  // Tiles of the transposition meet in all ways; quarters are exact in every type.
+  // The shapes cover every kind of transposition tile; quarters are exact in every type.
   for (const auto& [rows, cols] :
        {std::pair<int64_t, int64_t>{1, 5}, {5, 1}, {3, 4}, {65, 127}, {200, 130}}) {
     std::vector<float> expected(static_cast<size_t>(rows * cols));
@@ -289,7 +289,7 @@ TEST(Npy, ReadsEveryFloatTypeOrderAndVersion) {
       const std::vector<double> doubles(stored.begin(), stored.end());
       const std::string shape = std::to_string(rows) + ", " + std::to_string(cols);
       for (const int version : {1, 2, 3})
-        for (const size_t padding : {0, 1, 2, 3})  // data at any address
+        for (const size_t padding : {0, 1, 2, 3})  // data at any alignment
           for (const auto& [descr, data] : {std::pair<std::string, std::string>{"<f2", bytes_of(halves)},
                                             {"<f4", bytes_of(stored)},
                                             {"=f4", bytes_of(stored)},

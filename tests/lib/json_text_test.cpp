@@ -1,4 +1,4 @@
-// JSON from outside: what check_json_text() accepts, and what it says about text that was made to harm.
+// JSON from outside: what check_json_text() accepts, and what it reports for hostile text.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -49,7 +49,7 @@ TEST(JsonText, DeepNestingNeitherOverflowsTheStackNorTakesLong) {
     EXPECT_CONTAINS(complaint(text), "nested deeper");
     EXPECT_CONTAINS(complaint(text, 90000), "nested deeper");
   }
-  // Deeper than a recursive reader's stack, and allowed.
+  // Allowed, and deeper than the stack of a recursive reader.
   EXPECT_NO_THROW(check_json_text(repeated("[", 100000) + repeated("]", 100000), "file.json", 100000));
 }
 
@@ -108,7 +108,7 @@ TEST(JsonText, LongTextTakesLittleTime) {
   std::string keys = "{";
   for (int i = 0; i < 200000; ++i) keys += "\"k" + std::to_string(i) + "\":{},";
   check_json_text(keys + "\"k\":0}", "file.json");
-  // A quadratic reader takes minutes; the sanitized build a second.
+  // A quadratic reader takes minutes; a sanitizer build takes a second.
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20));
 }
 

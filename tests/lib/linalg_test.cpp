@@ -1,4 +1,4 @@
-// Double products, eigh and svd against the identities that define them.
+// Products in double precision, eigh and svd, against their defining identities.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -138,7 +138,7 @@ Doubles padded(const Doubles& x, int64_t rows, int64_t cols, int64_t padding) {
   return result;
 }
 
-/// The inverse, which expects the padding to be as it was.
+/// The inverse; expects the padding to be unchanged.
 Doubles unpadded(const Doubles& x, int64_t rows, int64_t cols, int64_t padding) {
   Doubles result;
   for (int64_t i = 0; i < rows; ++i) {
@@ -159,7 +159,7 @@ Doubles on_host(const Buffer<T>& buffer) {
   return {values.begin(), values.end()};
 }
 
-/// C of shape [m, n] for every combination of transpositions, with strides larger than the width.
+/// Checks C [m, n] for all combinations of transpositions, with strides larger than the width.
 template <class T>
 void check_gemm(Context& context, int64_t m, int64_t n, int64_t k, T alpha, T beta, kernels::GemmMath math,
                 double tolerance) {
@@ -171,13 +171,13 @@ void check_gemm(Context& context, int64_t m, int64_t n, int64_t k, T alpha, T be
     for (const bool tb : {false, true}) {
       SCOPED_TRACE(std::to_string(m) + " " + std::to_string(n) + " " + std::to_string(k) +
                    (ta ? " a'" : " a") + (tb ? " b'" : " b"));
-      // With k = 0 one of the factors is stored without columns.
+      // With k = 0 one of the factors is stored with zero columns.
       const int64_t a_cols = ta ? m : k, b_cols = tb ? k : n;
       const Buffer<T> da =
           on_device<T>(context, ta ? padded(transposed(a, m, k), k, m, 3) : padded(a, m, k, 3));
       const Buffer<T> db =
           on_device<T>(context, tb ? padded(transposed(b, k, n), n, k, 2) : padded(b, k, n, 2));
-      // With beta = 0, whatever C holds does not matter.
+      // With beta = 0 the content of C must not matter.
       Doubles old = c;
       if (beta == 0) old.assign(old.size(), std::nan(""));
       Buffer<T> dc = on_device<T>(context, padded(old, m, n, 5));
@@ -217,7 +217,7 @@ TEST_P(LinalgTest, GemmWithoutTermsScalesC) {
     check_gemm<double>(context, 3, 5, 0, 2.0, beta, kernels::GemmMath::kFp32, 0);
     check_gemm<float>(context, 33, 65, 0, 2.0f, static_cast<float>(beta), kernels::GemmMath::kFp32, 0);
   }
-  // Stride 0, as a matrix without columns has it, and no memory at all.
+  // A matrix without columns has stride 0 and no memory.
   Matrix<double> c = upload({1, 2, 3, 4, 5, 6}, 2, 3);
   gemm(context, Op::kNone, Op::kTranspose, 1.0, Matrix<double>(context, 2, 0), Matrix<double>(context, 3, 0),
        2.0, c);
@@ -263,7 +263,7 @@ TEST_P(LinalgTest, SvdLeavesWhatLiesBetweenTheRows) {
     SCOPED_TRACE(std::to_string(m) + " x " + std::to_string(n));
     const int64_t k = std::min(m, n);
     const Doubles a = random_doubles(int64_t{m} * n, 7);
-    // The padding of A is not promised to stay: A is destroyed.
+    // A's padding may change: A is destroyed.
     Buffer<double> da(context, padded(a, m, n, 3)), du(context, padded(Doubles(m * k), m, k, 2)),
         dvt(context, padded(Doubles(k * n), k, n, 5)), values(context, k);
     Buffer<int32_t> info(context, std::vector<int32_t>{-99});
@@ -357,7 +357,7 @@ TEST_P(LinalgTest, SvdOfDegenerateMatrices) {
 }
 
 TEST_P(LinalgTest, SignsDoNotFollowTheInput) {
-  // Components of equal magnitude and opposite sign: the first of them is positive.
+  // Components of equal magnitude and opposite sign: the first one is positive.
   EXPECT_GT(eigh(context, upload({1, -1, -1, 1}, 2, 2)).vectors.download()[2], 0.0);
   const Doubles a = random_doubles(33 * 7, 4);
   Doubles negative = a;

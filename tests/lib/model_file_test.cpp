@@ -1,5 +1,5 @@
-// Model and checkpoint files that are damaged, hostile, or of another run: an error that names the place,
-// never a crash, and never a model that differs from the one that was saved.
+// Model and checkpoint files that are damaged, hostile, or from another run: loading gives an error that
+// names the place, never crashes, and never returns a model that differs from the saved one.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-/// A safetensors file taken apart, to be changed and put together again.
+/// A safetensors file taken apart, to be modified and put together again.
 struct File {
   Json header;
   std::string data;
@@ -29,7 +29,7 @@ struct File {
     data = bytes.substr(sizeof length + length);
   }
   Json& metadata() { return header["__metadata__"]; }
-  /// As sotalign 0.1 wrote it: nothing to compare, so every change reaches what reads it.
+  /// As sotalign 0.1 wrote it: without checksums every change reaches the reader.
   void remove_checksums(const std::string& format) {
     metadata().erase("checksums");
     metadata()["format"] = format;
@@ -79,7 +79,7 @@ class ModelFile : public ::testing::Test {
     EXPECT_LT(text.size(), path.size() + 300);
     return text;
   }
-  /// What is said of a model without checksums whose head is described so.
+  /// The error for a model without checksums whose head has this description.
   std::string head_error(const std::string& key, const Json& value) {
     File file(good);
     file.remove_checksums("sotalign-model-1");
@@ -95,7 +95,7 @@ class ModelFile : public ::testing::Test {
 
 TEST_F(ModelFile, HeadsThatNoTensorFitsAreRefusedBeforeAnythingIsAllocated) {
   const int64_t before = context.allocations();
-  // The product with 2 x 6 wraps around to 16,384 floats.
+  // The product with 2 x 6 wraps to 16,384 floats.
   EXPECT_CONTAINS(head_error("hidden", {2, 7767050136298756986}), "impossible shape");
   EXPECT_CONTAINS(head_error("hidden", Json::array({int64_t{1} << 62})), "impossible shape");
   EXPECT_CONTAINS(head_error("output_dim", std::numeric_limits<int64_t>::max()), "output dimension");
@@ -150,7 +150,7 @@ TEST_F(ModelFile, FilesOfTheFirstFormatLoadWithoutChecksums) {
   EXPECT_CONTAINS(load_error(file.bytes()), "found format 'sotalign-model-3'");
 }
 
-/// Whatever single byte is damaged, the file is refused or says the same as before.
+/// If any single byte is damaged, the file is rejected or loads the same content.
 TEST_F(ModelFile, EveryDamagedByteIsFound) {
   const SafetensorsFile original = SafetensorsFile::open(path);
   std::vector<std::vector<double>> values;
@@ -171,7 +171,7 @@ TEST_F(ModelFile, EveryDamagedByteIsFound) {
     } catch (const IoError&) {
     }
   }
-  EXPECT_LE(loaded, 8) << "white space at the end of the header is all that does not count";
+  EXPECT_LE(loaded, 8) << "only the padding at the end of the header does not matter";
 }
 
 TEST_F(ModelFile, WhatIsNotFiniteIsNotWritten) {
@@ -226,7 +226,7 @@ TEST_F(CheckpointFile, OtherRowsAreRefused) {
                 values[static_cast<size_t>(second * cols + j)]);
     return values;
   };
-  // Two rows change places: the means are the same to the bit, up to the order of a sum in double.
+  // Swapping two rows changes the means at most by the order of a sum in double precision.
   const std::vector<float> texts_swapped = swapped(texts, kDy, 3, 7);
   TrainingData other = data();
   other.pair_texts = part(texts_swapped, kDy, 0);

@@ -1,4 +1,4 @@
-// The parameter set, and heads against a double-precision oracle whose gradient is a finite difference.
+// The parameter set, and heads against an oracle in double precision with finite-difference gradients.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -96,7 +96,7 @@ TEST_P(ParametersTest, UploadAndDownloadByName) {
   EXPECT_EQ(error_message([&] { (void)set[2]; }), "parameter index: expected one of 2, found 2");
 }
 
-/// The head in double precision, from the tensors of a ParameterSet by name.
+/// The head in double precision, from a ParameterSet's tensors by name.
 struct Oracle {
   HeadOptions options;
   std::map<std::string, std::vector<double>> tensors;
@@ -177,7 +177,7 @@ class HeadTest : public testing::DeviceTest {
     }
   };
 
-  /// Forward and backward on host data: unit rows, then all gradients in one piece.
+  /// Forward and backward on host data: returns the unit rows and all gradients concatenated.
   std::pair<std::vector<float>, std::vector<float>> pass(Context& where, Model& model, Activations& saved,
                                                          const std::vector<float>& x,
                                                          const std::vector<float>& c) {
@@ -200,7 +200,7 @@ class HeadTest : public testing::DeviceTest {
     const std::vector<float> x = random_normal(rows * options.input_dim, 11),
                              c = random_normal(rows * options.output_dim, 12);
     Oracle oracle(options, model.parameters);
-    // What is in the gradient buffer beforehand must not matter.
+    // The previous content of the gradient buffer must not matter.
     pass(context, model, saved, random_normal(rows * options.input_dim, 13), c);
     const auto [y, gradients] = pass(context, model, saved, x, c);
     EXPECT_WITHIN(max_difference(y, oracle.unit_rows(x, rows)), 2e-6);
@@ -256,7 +256,7 @@ TEST_P(HeadTest, ZeroRowsGiveZeroGradient) {
   const std::vector<float> c = random_normal(3 * 4, 2);
   const auto [y, gradients] = pass(context, model, saved, x, c);
   EXPECT_EQ(std::vector<float>(y.begin() + 4, y.begin() + 8), std::vector<float>(4));
-  // The same without that row.
+  // The same data without that row.
   std::vector<float> x2(x.begin(), x.begin() + 6), c2(c.begin(), c.begin() + 4);
   x2.insert(x2.end(), x.begin() + 12, x.end());
   c2.insert(c2.end(), c.begin() + 8, c.end());
@@ -300,7 +300,7 @@ TEST_P(HeadTest, EmbedAgreesWithTheOracleAcrossTiles) {
                                 .activation = activation,
                                 .residual = hidden.size() == 2};
       Model model(context, options);
-      // Strided input and output, as columns of wider matrices.
+      // Strided input and output: column ranges of wider matrices.
       const std::vector<float> wide = random_normal(rows * 10, 3);
       const Matrix<float> x(context, wide.data(), rows, 10);
       Matrix<float> out(context, rows, 8);
@@ -316,7 +316,7 @@ TEST_P(HeadTest, EmbedAgreesWithTheOracleAcrossTiles) {
           const double error = std::abs(actual[i * 8 + j] - (j < 5 ? expected[i * 5 + j] : 0.0));
           if (!(error <= worst)) worst = error;
         }
-      // A short row magnifies the rounding of its entries when it is scaled to unit length.
+      // Scaling a short row to unit length magnifies the rounding of its entries.
       EXPECT_WITHIN(worst, 5e-5);
     }
 }

@@ -1,4 +1,4 @@
-// Lion and AdamW against golden vectors and double loops.
+// Lion and AdamW against golden vectors and loops in double precision.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -24,7 +24,7 @@ constexpr double kRate = 0.01;
 
 OptimizerOptions options_of(OptimizerKind kind) { return {.kind = kind, .weight_decay = 0.1}; }
 
-/// Weights after one step for each row of gradients.
+/// The weights after one step per row of gradients.
 std::vector<double> oracle(OptimizerKind kind, const std::vector<float>& start,
                            const std::vector<std::vector<float>>& gradients, size_t decayed) {
   std::vector<double> w(start.begin(), start.end()), m(w.size()), v(w.size());
@@ -136,7 +136,7 @@ TEST_P(OptimizerTest, RangesHaveRatesOfTheirOwn) {
   const int64_t count = 77;
   const std::vector<float> start = random_normal(count, 3);
   const auto gradients = random_gradients(4, count, 4);
-  // One after the other, entries 60 to 69 are in none.
+  // Contiguous, except that no range contains entries 60 to 69.
   const std::vector<ParameterRange> ranges = {
       {.first = 0, .count = 20},
       {.first = 20, .count = 13, .rate = 0.5},
@@ -152,7 +152,7 @@ TEST_P(OptimizerTest, RangesHaveRatesOfTheirOwn) {
     const std::vector<float> moved = weights.download();
     std::vector<float> expected = start;
     for (const ParameterRange& range : ranges) {
-      // A range alone, at its rate.
+      // Each range alone, at its own rate.
       const auto part = [&](const std::vector<float>& all) { return part_of(all, range.first, range.count); };
       Buffer<float> own(context, part(start));
       Optimizer single(context, range.count, options_of(kind));
@@ -210,8 +210,8 @@ TEST_P(OptimizerTest, BitwiseTheSameForEveryThreadCountAndWithoutAllocations) {
   }
 }
 
-/// Parameters, gradients and state in which signs hang on the last bit: in a third of the entries the two
-/// terms of Lion's c cancel up to rounding, in another they are zero, tiny, huge or not finite.
+/// Parameters, gradients and state whose signs depend on the last bit: in a third of the entries the two
+/// terms of Lion's c cancel up to rounding; in another third the values are zero, tiny, huge or not finite.
 struct HostileStep {
   static constexpr float kGuard = 2.0f;  // first and last entry
   explicit HostileStep(int64_t count)
@@ -240,7 +240,7 @@ struct HostileStep {
   std::vector<float> weights, gradients, momentum, square_mean;
 };
 
-/// Equal bits, but NaN is NaN: its bits depend on the processor.
+/// Compares bits, but treats all NaNs as equal: their bits depend on the processor.
 void expect_same_bits(std::vector<float> actual, std::vector<float> expected) {
   for (std::vector<float>* values : {&actual, &expected})
     for (float& value : *values)
@@ -253,7 +253,7 @@ TEST_P(OptimizerTest, KernelsRoundAsOnTheCpuAndLeaveTheRestAlone) {
   for (const int64_t count : {1, 255, 1023, 1025, 5001})
     for (const int64_t decayed : {int64_t{0}, count / 2, count}) {
       SCOPED_TRACE(std::to_string(count) + ", " + std::to_string(decayed));
-      // Arrays have an entry more than the operation is told, and start off any alignment of more than 4
+      // Arrays extend one entry beyond both ends of the range, so the range is aligned to no more than 4
       // bytes.
       HostileStep expected(count + 2);
       Buffer<float> weights(context, expected.weights), gradients(context, expected.gradients),
@@ -298,7 +298,7 @@ TEST_P(OptimizerTest, KernelsRoundAsOnTheCpuAndLeaveTheRestAlone) {
 
 TEST_P(OptimizerTest, LionMovesByTheSignAlone) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  // 0.5 m + 0.5 g is 1e-20, -1e-20, 0 from terms that cancel, 0, and NaN.
+  // 0.5 m + 0.5 g is 1e-20, -1e-20, 0 (cancelling terms), 0, and NaN.
   Buffer<float> weights(context, {1, 1, 1, 1, 1, 1}), gradients(context, {2e-20f, -2e-20f, 3, 0, nan, 5}),
       momentum(context, {0, 0, -3, -0.0f, 0, 0});
   kernels::lion(context.queue(), {.weights = weights.data(),

@@ -1,4 +1,4 @@
-// Column means, centring and unit length against double loops.
+// Column means, centring and unit length against loops.
 #include "sotalign/nn/preprocess.h"
 
 #include <gtest/gtest.h>
@@ -55,7 +55,7 @@ TEST_P(PreprocessTest, AgreesWithLoops) {
     for (int64_t i = 0; i < rows; ++i) {
       double norm = 0;
       for (int64_t j = 0; j < cols; ++j) {
-        // The fitted mean: against the exact one a row near the mean could point anywhere.
+        // Uses the fitted mean: relative to the exact one, a row near the mean could point anywhere.
         expected[i * cols + j] = double(x[i * cols + j]) - double(fitted.mean[j]);
         norm += expected[i * cols + j] * expected[i * cols + j];
       }
@@ -77,7 +77,7 @@ TEST_P(PreprocessTest, SeveralMatricesWeighByTheirRows) {
                 1e-15);
   EXPECT_WITHIN(testing::max_difference(column_mean(context, {none, second, first, none}), mean_of(x, cols)),
                 1e-15);
-  // A view with a stride: columns 5 to 10 of the whole.
+  // A strided view: columns 5 to 10 of the whole matrix.
   const std::vector<double> all = mean_of(x, cols);
   const ConstMatrixF narrow(whole.data() + 5, 100, 5, cols);
   EXPECT_WITHIN(

@@ -1,5 +1,4 @@
-// Pseudo-labels: the targets of all kinds and the cross-entropy with them, against double loops and finite
-// differences.
+// Pseudo-labels: the targets of every kind and their cross-entropy, against loops and finite differences.
 #include "sotalign/loss/pseudo_labels.h"
 
 #include <gtest/gtest.h>
@@ -71,7 +70,7 @@ TEST_P(OneHotMaximumTest, HostileRows) {
   EXPECT_EQ(run(x, 1, m), one_at(400));
   x[699] = kInfinity;
   EXPECT_EQ(run(x, 1, m), one_at(699));
-  for (const int64_t place : {0, 255, 256, 698}) {  // a NaN is above infinity, and shows
+  for (const int64_t place : {0, 255, 256, 698}) {  // a NaN ranks above infinity and shows in the result
     x[place] = kNan;
     const std::vector<float> y = run(x, 1, m);
     for (int64_t j = 0; j < m; ++j) EXPECT_TRUE(j == place ? std::isnan(y[j]) : y[j] == 0) << j;

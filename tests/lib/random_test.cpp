@@ -1,4 +1,4 @@
-// Philox against published answers, and what the streams promise.
+// Philox against published test vectors, and the properties of the streams.
 #include "sotalign/core/random.h"
 
 #include <gtest/gtest.h>
@@ -12,7 +12,7 @@ namespace sotalign {
 namespace {
 
 TEST(Random, PhiloxGivesThePublishedAnswers) {
-  // From the test vectors of the Random123 distribution.
+  // Test vectors of the Random123 distribution.
   constexpr uint32_t kOnes = 0xFFFFFFFF;
   static_assert(philox4x32({{0, 0, 0, 0}}, {{0, 0}}) ==
                 PhiloxCounter{{0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8}});
@@ -28,7 +28,7 @@ TEST(Random, ValuesAreTheWordsOfTheBlocks) {
   EXPECT_EQ(random.bits32(3), 0x9B00DBD8u);
   EXPECT_EQ(random.bits64(0), 0xE169C58D6627E8D5u);
   EXPECT_EQ(random.bits64(1), 0x9B00DBD8BC57AC4Cu);
-  // Seed, stream and index all reach the counter or the key with both of their halves.
+  // Both halves of seed, stream and index reach the counter or the key.
   std::set<uint32_t> values;
   for (const uint64_t bit : {uint64_t{1}, uint64_t{1} << 40}) {
     values.insert(RandomStream(bit, 0).bits32(0));
@@ -52,7 +52,7 @@ TEST(Random, UniformFillsTheHalfOpenInterval) {
     ++histogram[static_cast<size_t>(u * bins)];
   }
   EXPECT_TRUE(smallest >= 0 && largest < 1) << smallest << " " << largest;
-  // Five standard deviations of the mean, of the second moment and of chi-square with 63 degrees of freedom.
+  // Five standard deviations of the mean, the second moment, and chi-square with 63 degrees of freedom.
   EXPECT_WITHIN(std::abs(sum / count - 0.5), 5 * std::sqrt(1.0 / 12 / count));
   EXPECT_WITHIN(std::abs(squares / count - 1.0 / 3), 5 * std::sqrt(4.0 / 45 / count));
   double chi_square = 0;
@@ -62,7 +62,7 @@ TEST(Random, UniformFillsTheHalfOpenInterval) {
 
 constexpr int64_t kCorrelated = 100'000;
 
-// A function, because a lambda would be constexpr, and the compiler would evaluate all of it.
+// A function rather than a lambda, which would be constexpr and evaluated entirely by the compiler.
 double correlation(const RandomStream& a, const RandomStream& b) {
   double sum = 0;
   for (uint64_t i = 0; i < kCorrelated; ++i) sum += (a.uniform(i) - 0.5) * (b.uniform(i) - 0.5);
@@ -77,7 +77,7 @@ TEST(Random, StreamsAndSeedsAreUncorrelated) {
   EXPECT_WITHIN(correlation(RandomStream(1, 1), RandomStream(1, 2)), bound);
   EXPECT_NE(stream_id("a"), stream_id("b"));
   EXPECT_EQ(stream_id(""), 0xCBF29CE484222325u);
-  EXPECT_EQ(stream_id("a"), 0xAF63DC4C8601EC8Cu);  // published FNV-1a answers
+  EXPECT_EQ(stream_id("a"), 0xAF63DC4C8601EC8Cu);  // published FNV-1a values
 }
 
 }  // namespace

@@ -20,8 +20,8 @@ using testing::random_normal;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-/// +-1 in 64 columns: unit rows are +-1/8, so that every cosine is exact in whichever order it is summed, and
-/// ties are frequent. Text j is image j / copies with two thirds of the signs drawn again.
+/// Entries of +-1 in 64 columns: unit rows have entries +-1/8, so every cosine is exact in any summation
+/// order, and ties are frequent. Text j is image j / copies with two thirds of its signs redrawn.
 struct Signs {
   std::vector<float> images, texts;
 };
@@ -54,8 +54,7 @@ std::vector<double> cosines(const std::vector<float>& a, const std::vector<float
   return result;
 }
 
-/// Ranks of the rows of a by sorting what each sees; `slack` moves the bound that wrong answers have to
-/// reach.
+/// Ranks of a's rows by brute force; `slack` shifts the score that wrong answers must reach.
 std::vector<int64_t> oracle(const std::vector<float>& a, const std::vector<float>& b, int64_t d,
                             const std::vector<int64_t>& a_ids, const std::vector<int64_t>& b_ids,
                             double slack = 0) {
@@ -115,7 +114,7 @@ TEST_P(RetrievalTest, RanksOfRealNumbersAgreeUpToRounding) {
   for (size_t i = 0; i < texts.size(); ++i) texts[i] += 0.1f * images[i];
   const RetrievalRanks found = ranks(images, texts, d, {.tile = 100});
   const std::vector<int64_t> ids = row_ids(n);
-  // Float32 cosines are within 5e-7 of the exact ones.
+  // Float32 cosines are within 5e-7 of the exact values.
   const std::vector<int64_t> low = oracle(images, texts, d, ids, ids, 5e-7),
                              high = oracle(images, texts, d, ids, ids, -5e-7);
   for (size_t i = 0; i < low.size(); ++i) {
@@ -128,7 +127,7 @@ TEST_P(RetrievalTest, SeveralCaptionsPerImage) {
   const int64_t n = 41, copies = 3;
   Signs signs = random_signs(n, copies, 3);
   std::vector<int64_t> image_ids = row_ids(n), text_ids = row_ids(n, copies);
-  // Ids are names, in any order and size; image 5 is there twice.
+  // Ids are arbitrary numbers in any order; image 5 occurs twice.
   for (int64_t& id : image_ids) id = (id * 7919) % 1000003 - 500000;
   for (int64_t& id : text_ids) id = (id * 7919) % 1000003 - 500000;
   image_ids.push_back(image_ids[5]);
@@ -146,7 +145,7 @@ TEST_P(RetrievalTest, CollapsedEmbeddingsGetTheWorstRank) {
   std::vector<float> equal;
   for (int64_t i = 0; i < n; ++i) equal.insert(equal.end(), row.begin(), row.end());
   const std::vector<int64_t> worst(size_t(n), n);
-  // Tiles of 1 and 7 send equal rows through different code paths of the matrix product.
+  // Tiles of 1 and 7 rows take equal rows through different code paths of the matrix product.
   for (const int64_t tile : {1, 7, 61}) {
     const RetrievalRanks found = ranks(equal, equal, d, {.tile = tile});
     EXPECT_EQ(found.image_to_text, worst);
@@ -154,7 +153,7 @@ TEST_P(RetrievalTest, CollapsedEmbeddingsGetTheWorstRank) {
   }
   const RetrievalRanks zeros = ranks(std::vector<float>(n * d), std::vector<float>(n * d), d);
   EXPECT_EQ(zeros.image_to_text, worst);
-  // With ids, the worst rank is behind all that is wrong.
+  // With ids, the worst rank comes after all wrong answers; here there are none.
   const RetrievalResult grouped =
       retrieval(context, matrix(equal, d), matrix(equal, d),
                 {std::vector<int64_t>(size_t(n), 8), std::vector<int64_t>(size_t(n), 8)});

@@ -1,4 +1,4 @@
-// Learning-rate schedules at the points where their values are known.
+// Learning-rate schedules at points with known values.
 #include "sotalign/optim/schedule.h"
 
 #include <gtest/gtest.h>

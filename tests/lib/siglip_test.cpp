@@ -1,4 +1,4 @@
-// SigLIP against double loops, golden vectors and finite differences.
+// SigLIP against loops, golden vectors and finite differences.
 #include <gtest/gtest.h>
 
 #include <fstream>
@@ -28,7 +28,7 @@ struct Expected {
   std::vector<double> grad_k;
 };
 
-/// The definition, with log sigmoid(y) = -log1p(exp(-y)) arranged so that nothing overflows.
+/// The definition, with log sigmoid(y) = -log1p(exp(-y)) arranged to avoid overflow.
 template <class T>
 Expected oracle(const std::vector<T>& k, int64_t rows, int64_t cols, int64_t pairs, double log_scale,
                 double bias) {
@@ -48,7 +48,7 @@ Expected oracle(const std::vector<T>& k, int64_t rows, int64_t cols, int64_t pai
   return expected;
 }
 
-/// Value of the loss on rows of any length.
+/// The loss of rows of any length.
 double value_of_rows(const std::vector<double>& f, const std::vector<double>& g, int64_t d, double log_scale,
                      double bias) {
   const int64_t rows = int64_t(f.size()) / d, cols = int64_t(g.size()) / d;
@@ -90,7 +90,7 @@ Output run(Context& context, const std::vector<float>& k, int64_t rows, int64_t 
 void expect_close(const Output& actual, const Expected& expected, double log_scale, double tolerance = 2e-6) {
   EXPECT_WITHIN(std::abs(actual.value / expected.value - 1), tolerance);
   EXPECT_WITHIN(relative_l1(actual.grad_k, expected.grad_k), tolerance);
-  // The parts of these two with opposite signs may cancel, so the scale is that of the parts.
+  // The terms of these two sums may cancel, so the tolerance is relative to the sum of magnitudes.
   double slopes = 0;
   for (const double g : expected.grad_k) slopes += std::abs(g);
   EXPECT_WITHIN(std::abs(actual.grad_log_scale - expected.grad_log_scale), tolerance * slopes);
@@ -143,7 +143,7 @@ TEST_P(SiglipTest, HugeLogitsStayFinite) {
   for (const float log_scale : {std::log(1e4f), -20.0f})
     for (const float bias : {-1e4f, 0.0f, 1e4f}) {
       SCOPED_TRACE(::testing::Message() << log_scale << ", " << bias);
-      // A logit is the float sum of these two, and its rounding error is the relative error of a slope.
+      // A logit is the float sum of these two terms; its rounding error is the relative error of a slope.
       const double terms = std::exp(log_scale) + std::abs(bias);
       expect_close(run(context, k, n, n, log_scale, bias), oracle(k, n, n, n, log_scale, bias), log_scale,
                    2e-6 + terms * std::numeric_limits<float>::epsilon());
@@ -223,7 +223,7 @@ TEST_P(SiglipTest, BitwiseTheSameForEveryRunThreadCountAndPlaceOfTheGradient) {
   EXPECT_EQ(run(one, k, rows, cols, kLogScale, kBias), expected);
   EXPECT_EQ(run(three, k, rows, cols, kLogScale, kBias), expected);
 
-  // Strided K with the gradient elsewhere.
+  // Strided K, with the gradient in separate memory.
   const int64_t stride = cols + 5;
   std::vector<float> padded(rows * stride, std::numeric_limits<float>::quiet_NaN());
   for (int64_t i = 0; i < rows; ++i) std::copy_n(&k[i * cols], cols, &padded[i * stride]);

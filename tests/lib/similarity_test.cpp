@@ -1,4 +1,4 @@
-// Mutual nearest neighbours and linear CKA against double loops.
+// Mutual nearest neighbours and linear CKA against loops.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -40,7 +40,8 @@ SOTALIGN_ON_EVERY_DEVICE(SimilarityTest);
 
 // --- mutual nearest neighbours
 
-/// +-1 in 16 columns, so that cosines are exact and ties frequent; every third row repeats an earlier one.
+/// Entries of +-1 in 16 columns, so that cosines are exact and ties frequent; every third row repeats an
+/// earlier one.
 constexpr int64_t kSignCols = 16;
 std::vector<float> random_signs(int64_t n, uint64_t seed) {
   std::mt19937_64 engine(seed);
@@ -53,7 +54,7 @@ std::vector<float> random_signs(int64_t n, uint64_t seed) {
   return signs;
 }
 
-/// The k nearest others of every row, by sorting.
+/// The k nearest other rows of every row, by sorting.
 std::vector<std::vector<int64_t>> neighbours(const std::vector<float>& x, int64_t d, int64_t k) {
   const int64_t n = int64_t(x.size()) / d;
   const auto dot = [&](int64_t i, int64_t j) {
@@ -93,7 +94,7 @@ TEST_P(SimilarityTest, MutualNeighboursAgreeWithSorting) {
       if (k > n - 1) continue;
       const double expected = mutual_oracle(x, kSignCols, y, kSignCols, k);
       for (const int64_t tile : {1, 7, 1000}) {
-        if (n == 127 && tile == 1) continue;  // slow where kernels are emulated
+        if (n == 127 && tile == 1) continue;  // slow in emulation
         EXPECT_NEAR(mutual(x, kSignCols, y, kSignCols, k, tile), expected, 1e-12)
             << n << ' ' << k << ' ' << tile;
       }
@@ -108,7 +109,7 @@ TEST_P(SimilarityTest, MutualNeighboursOfRealNumbersOfDifferentDimension) {
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < dy; ++j) y[size_t(i * dy + j)] += x[size_t(i * dx + j)];
   const double found = mutual(x, dx, y, dy, k);
-  // Random cosines are farther apart than float32 rounds: no neighbour differs.
+  // Random cosines differ by more than float32 rounding: every neighbour is the same.
   EXPECT_NEAR(found, mutual_oracle(x, dx, y, dy, k), 1e-12);
   EXPECT_GT(found, 0.2);
   EXPECT_LT(found, 0.8);
@@ -121,8 +122,7 @@ TEST_P(SimilarityTest, MutualNeighboursKnownCases) {
   std::vector<float> scaled = x;
   for (int64_t i = 0; i < n * d; ++i) scaled[size_t(i)] *= std::ldexp(1.0f, int(i / d % 20) - 10);
   EXPECT_EQ(mutual(x, d, scaled, d, 5), 1.0);
-  // Two equal rows at a time are each other's neighbours in x; in y they are opposite, and row i goes with i
-  // + n/2.
+  // In x the neighbours are pairs of equal rows; in y row i equals row i + n/2 instead.
   std::vector<float> pairs, others;
   for (int64_t i = 0; i < 8; ++i) {
     const double a = 0.5 * double(i / 2), b = 0.5 * double(i % 4);
@@ -156,8 +156,8 @@ struct CkaOracle {
   double biased, unbiased;
 };
 
-/// Straight from the definitions: HKH and HLH for the biased one; for the unbiased one the formula of Song et
-/// al. with kernels that are NOT centred, of which only the diagonals are removed.
+/// Straight from the definitions: the biased one from HKH and HLH; the unbiased one by the formula of Song et
+/// al., whose kernels are NOT centred but only have their diagonals removed.
 CkaOracle cka_oracle(const std::vector<float>& x, int64_t dx, const std::vector<float>& y, int64_t dy) {
   const size_t n = x.size() / size_t(dx);
   const auto gram = [n](const std::vector<float>& rows, int64_t d) {
@@ -196,7 +196,7 @@ CkaOracle cka_oracle(const std::vector<float>& x, int64_t dx, const std::vector<
           hsic(k, l) / std::sqrt(hsic(k, k) * hsic(l, l))};
 }
 
-/// y has a part of x.
+/// y partly depends on x.
 std::vector<float> related(const std::vector<float>& x, int64_t n, int64_t dx, int64_t dy, uint64_t seed) {
   std::vector<float> y = random_normal(n * dy, seed);
   for (int64_t i = 0; i < n; ++i)
@@ -238,7 +238,7 @@ TEST_P(SimilarityTest, CkaIsInvariantToRotationShiftAndScale) {
 
 TEST_P(SimilarityTest, CkaOfSmallDifferencesFarFromZero) {
   const int64_t n = 40, dx = 5, dy = 4;
-  // Multiples of 2^-10 near 8000, so that nothing is lost when they are made.
+  // Multiples of 2^-10 near 8000, which are exact in float.
   const auto grid = [](std::vector<float> values, float offset) {
     for (float& value : values) value = std::round(value * 8) / 1024 + offset;
     return values;
@@ -263,7 +263,7 @@ TEST_P(SimilarityTest, UnbiasedCkaOfUnrelatedSetsIsNearZero) {
 
 TEST_P(SimilarityTest, CkaOfFewRowsHasNoUnbiasedEstimate) {
   const std::vector<float> two = {1, 2, 4, 3};
-  EXPECT_WITHIN(std::abs(cka(two, 2, {5, 9}, 1).biased - 1), 1e-12);  // two points are on a line
+  EXPECT_WITHIN(std::abs(cka(two, 2, {5, 9}, 1).biased - 1), 1e-12);  // two points lie on a line
   EXPECT_FALSE(cka(two, 2, {5, 9}, 1).unbiased.has_value());
   EXPECT_FALSE(cka({1, 2, 4}, 1, {1, 3, 3}, 1).unbiased.has_value());
   EXPECT_TRUE(cka({1, 2, 4, 9}, 1, {1, 3, 3, 1}, 1).unbiased.has_value());

@@ -30,8 +30,7 @@ double squared_distance(double a, double b) {
   return std::min(d, 1 - d) * std::min(d, 1 - d);
 }
 
-/// Each point as many times as makes the sizes equal; then the best of all cyclic shifts of the sorted
-/// points.
+/// Repeats points until both sets have equal size, then takes the best cyclic shift of the sorted points.
 double circular_oracle(const Doubles& x, const Doubles& y) {
   const auto copies = [](Doubles points, size_t count) {
     for (double& point : points) point -= std::floor(point);
@@ -84,7 +83,7 @@ TEST(CircularTransport, AgreesWithAllShifts) {
       }
 }
 
-/// That a cyclic shift is best is itself taken from theory; of few points all assignments can be tried.
+/// The optimality of cyclic shifts is a theorem; with few points all assignments can be tried.
 TEST(CircularTransport, AgreesWithAllAssignments) {
   for (uint64_t seed = 0; seed < 40; ++seed) {
     const Doubles x = random_angles(5, 2 * seed, 0.4), y = random_angles(5, 2 * seed + 1, 0.4);
@@ -101,11 +100,11 @@ TEST(CircularTransport, AgreesWithAllAssignments) {
 
 TEST(CircularTransport, KnownCases) {
   for (const double turn : {0.0, 0.125, 0.25, 0.5, 0.625, 0.875})
-    for (const size_t n : {1, 2, 31}) {  // point masses, one of which is turned
+    for (const size_t n : {1, 2, 31}) {  // point masses, one of them rotated
       const Doubles x(n, 0.25), y(3, 0.25 + turn);
       EXPECT_NEAR(squared_circular_wasserstein(x, y), squared_distance(0, turn), 1e-15);
     }
-  // A regular polygon and the same turned by half a step; and by whole steps, which changes nothing.
+  // A regular polygon against itself rotated by half a step, and by whole steps, which changes nothing.
   for (const int64_t n : {1, 2, 8, 64}) {
     Doubles x, y, same;
     for (int64_t i = 0; i < n; ++i) {
@@ -116,7 +115,7 @@ TEST(CircularTransport, KnownCases) {
     EXPECT_NEAR(squared_circular_wasserstein(x, y), 0.25 / double(n * n), 1e-15);
     EXPECT_EQ(squared_circular_wasserstein(x, same), 0.0);
   }
-  // Half of the mass stays, half goes to the other side.
+  // Half of the mass stays, half moves to the opposite side.
   EXPECT_NEAR(squared_circular_wasserstein({0.1}, {0.1, 0.6}), 0.125, 1e-15);
   EXPECT_EQ(squared_circular_wasserstein({-1e-30}, {0}), 0.0);
 }
@@ -144,7 +143,7 @@ TEST(CircularTransport, Errors) {
 
 // --- on the sphere
 
-/// That of golden/sliced_wasserstein.py, where the values of POT are from.
+/// The set of golden/sliced_wasserstein.py, which computed POT's values.
 std::vector<float> golden_set(int64_t rows, int64_t cols, double shift) {
   std::vector<float> x;
   for (int64_t i = 0; i < rows; ++i)
@@ -182,7 +181,7 @@ TEST_P(SlicedWassersteinTest, AgreesWithPot) {
                  {.projections = 3000, .seed = 1});
     EXPECT_WITHIN(std::abs(found.distance - golden.value),
                   4 * std::hypot(found.standard_error, golden.error));
-    EXPECT_WITHIN(found.standard_error, 0.02 * golden.value);  // or it would not say much
+    EXPECT_WITHIN(found.standard_error, 0.02 * golden.value);  // otherwise the test would be weak
     EXPECT_EQ(found.projections, 3000);
   }
 }
@@ -208,19 +207,19 @@ TEST_P(SlicedWassersteinTest, KnownCases) {
     const std::vector<float> x = random_normal(9 * d, uint64_t(d));
     EXPECT_EQ(distance(x, x, d, {.projections = 40}).distance, 0.0);
     EXPECT_EQ(distance(x, x, d, {.projections = 40}).standard_error, 0.0);
-    // Lengths and order do not matter, nor does it if all rows are there twice.
+    // Lengths, order and duplicating all rows do not matter.
     std::vector<float> same;
     for (int64_t i = 17; i >= 0; --i)
       for (int64_t j = 0; j < d; ++j) same.push_back(x[size_t(i % 9 * d + j)] * float(i + 1));
     EXPECT_WITHIN(distance(x, same, d, {.projections = 40}).distance, 1e-5);
-    // A point and the one opposite, in each plane half a turn away.
+    // A point and its antipode are half a turn apart in every plane.
     const std::vector<float> point(x.begin(), x.begin() + d);
     std::vector<float> opposite;
     for (const float entry : point) opposite.push_back(-3 * entry);
     EXPECT_NEAR(distance(point, opposite, d, {.projections = 40}).distance, 0.5, 1e-6);
   }
-  // Orthogonal points. In the plane of u and v they are at (u_1, v_1) and (u_2, v_2), independent of each
-  // other in direction when d is large, so their distance is uniform in [0, 1/2]: mean square 1/12.
+  // Orthogonal points. In the plane of u and v they lie at (u_1, v_1) and (u_2, v_2). For large d their
+  // directions are independent, so their distance is uniform in [0, 1/2]: mean square 1/12.
   std::vector<float> first(300), second(300);
   first[0] = second[1] = 1;
   const SlicedWasserstein found = distance(first, second, 300, {.projections = 4000});

@@ -1,4 +1,4 @@
-// Cross-entropy with given distributions, against double loops and finite differences.
+// Cross-entropy with given target distributions, against loops and finite differences.
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -39,7 +39,7 @@ Expected oracle(const std::vector<double>& k, const std::vector<float>& targets,
   return expected;
 }
 
-/// Rows of mass 1 with entries that are 0, and, every third row, a single one that is not.
+/// Rows of mass 1 with some zero entries; every third row has a single nonzero entry.
 std::vector<float> random_targets(int64_t n, int64_t m, uint64_t seed) {
   std::vector<float> targets = random_uniform(n * m, seed);
   for (int64_t i = 0; i < n; ++i) {
@@ -82,10 +82,10 @@ class SoftCrossEntropyTest : public DeviceTest {
                            int64_t n, int64_t m, float log_scale, double tolerance = 2e-6) {
     const Expected expected = oracle({k.begin(), k.end()}, targets, n, m, double(log_scale));
     EXPECT_WITHIN(std::abs(actual.value - expected.value), tolerance * std::max(expected.value, 0.01));
-    // Of one column the gradient is zero, but for the rounding of what the mass of its rows is.
+    // With one column the gradient is zero, up to the rounding of the row's mass.
     const double t = std::exp(double(log_scale));
     EXPECT_WITHIN(relative_l1(actual.grad_k, expected.grad_k, 0.1 * t), tolerance);
-    double slopes = 0;  // parts of opposite signs may cancel, so the scale is that of the parts
+    double slopes = 0;  // terms may cancel, so the tolerance is relative to their magnitudes
     for (size_t i = 0; i < k.size(); ++i) slopes += std::abs(expected.grad_k[i] * double(k[i]));
     EXPECT_WITHIN(std::abs(double(actual.grad_log_scale) - expected.grad_log_scale),
                   tolerance * std::max(slopes, 0.1 * t));

@@ -1,4 +1,4 @@
-// The STRUCTURE regulariser against double loops and finite differences.
+// The STRUCTURE regularizer against loops and finite differences.
 #include <gtest/gtest.h>
 
 #include <array>
@@ -19,7 +19,7 @@ using namespace testing;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
-/// X X' of the rows less their mean.
+/// X X' of the centred rows.
 std::vector<double> similarities(std::vector<double> x, int64_t n, int64_t d) {
   for (int64_t j = 0; j < d; ++j) {
     double mean = 0;
@@ -92,7 +92,7 @@ TEST_P(StructureLossTest, OneRowHasNoStructure) {
   for (const float g : actual.gradient) EXPECT_EQ(g, 0.0f);
 }
 
-// Neighbourhoods that a rotation leaves as they are.
+// A rotation preserves neighbourhoods.
 TEST_P(StructureLossTest, RotatedRowsLoseNothing) {
   const int64_t n = 40, d = 12;
   const std::vector<float> r = random_unit_rows(n, d, 3);
@@ -121,7 +121,7 @@ TEST_P(StructureLossTest, AddsToTheGradientOfFewerRowsThanTheMost) {
     std::vector<double> sum(before.begin(), before.end());
     for (size_t i = 0; i < sum.size(); ++i) sum[i] -= 3 * double(expected.gradient[i]);
     EXPECT_WITHIN(relative_l1(actual, sum), 1e-6);
-    loss.run({dr.data(), n, d0, dr.stride()}, {da.data(), n, d, da.stride()}, MatrixF());  // the value alone
+    loss.run({dr.data(), n, d0, dr.stride()}, {da.data(), n, d, da.stride()}, MatrixF());  // value only
     EXPECT_WITHIN(std::abs(loss.value() - expected.value), 1e-6 * expected.value);
     EXPECT_EQ(gradient.download(), actual);
   }

@@ -61,7 +61,7 @@ Doubles centered(const std::vector<float>& x, int64_t cols) {
   return result;
 }
 
-/// The weights that training starts from.
+/// The initial weights of the training.
 std::vector<float> initial(const char* name, int64_t cols, int64_t dim, uint64_t seed) {
   const RandomStream random(seed, stream_id(name));
   const float bound = static_cast<float>(1 / std::sqrt(static_cast<double>(cols)));
@@ -81,7 +81,7 @@ std::vector<float> product(const Doubles& x, const std::vector<float>& w, int64_
   return y;
 }
 
-// Lion's first step has the length of the learning rate against the sign of the gradient.
+// Lion's first step moves each weight by the learning rate, against the sign of its gradient.
 TEST_P(ContrastiveTeacherTest, FirstStepGoesAgainstTheGradientOfSiglip) {
   constexpr int64_t kDim = 5;
   constexpr double kRate = 0.01, kDecay = 1e-5;
@@ -105,7 +105,7 @@ TEST_P(ContrastiveTeacherTest, FirstStepGoesAgainstTheGradientOfSiglip) {
       }
     int64_t compared = 0;
     for (size_t i = 0; i < dw.size(); ++i) {
-      if (std::abs(dw[i]) < 1e-4 * largest) continue;  // rounding decides their sign
+      if (std::abs(dw[i]) < 1e-4 * largest) continue;  // rounding determines the sign
       const double expected = double(before[i]) * (1 - kRate * kDecay) - (dw[i] > 0 ? kRate : -kRate);
       EXPECT_WITHIN(std::abs(double(w[i]) - expected), 1e-6);
       ++compared;

@@ -1,4 +1,5 @@
-// Cross-validation of the teacher's numbers: against fitting every fold, planted problems, groups, few pairs.
+// Cross-validation of the teacher's hyperparameters: against refitting every fold, planted problems, groups,
+// few pairs.
 #include "sotalign/teacher/search.h"
 
 #include <gtest/gtest.h>
@@ -27,7 +28,7 @@ struct Pairs {
   ConstMatrixF host_b() const { return {b.data(), p, dy}; }
 };
 
-/// Column j of a hidden row, times strength, goes to column j of both sides; everything else is noise.
+/// Column j of the hidden rows, scaled by `strength`, adds to column j of both sides; the rest is noise.
 Pairs make_pairs(int64_t p, int64_t dx, int64_t dy, int64_t factors, float strength,
                  const std::vector<float>& noise, uint64_t seed) {
   const std::vector<float> hidden = random_normal(p * factors, seed, strength);
@@ -58,8 +59,8 @@ std::vector<int64_t> iota(int64_t count) {
   return numbers;
 }
 
-/// A search is many small problems, of which an emulated device does some hundred a second: few tests run on
-/// every device.
+/// A search solves many small problems, and an emulated device does about a hundred a second: only a few
+/// tests run on every device.
 class SearchTest {
  protected:
   explicit SearchTest(Device device) : context(device) {}
@@ -68,7 +69,7 @@ class SearchTest {
         b(context, pairs.b.data(), pairs.p, pairs.dy);
     return search_teacher(context, a, b, options);
   }
-  /// What every candidate must score, by fitting its teacher in every fold, on the CPU.
+  /// Compares each candidate's score with that of its teacher refitted in every fold on the CPU.
   static void expect_as_refitted(const TeacherSearch& found, const Pairs& pairs,
                                  const TeacherOptions& asked) {
     Context cpu;
@@ -133,10 +134,10 @@ TEST_F(TeacherSearchTest, CandidatesScoreAsTeachersThatAreFittedInEveryFold) {
   TeacherOptions ridge{.ridge = std::nullopt, .correlation_power = 0.5, .seed = 3};
   const TeacherSearch by_ridge = search(many, ridge);
   ASSERT_EQ(by_ridge.candidates.size(), 9u);
-  EXPECT_EQ(by_ridge.folds, 20);  // four rounds, for three leave out 390
+  EXPECT_EQ(by_ridge.folds, 20);  // four rounds, because three leave out only 390
   expect_as_refitted(by_ridge, many, ridge);
 
-  const Pairs few = make_pairs(61, 70, 75, 20, 2.0f, {1.0f}, 2);  // fewer, in folds of 12 and 13
+  const Pairs few = make_pairs(61, 70, 75, 20, 2.0f, {1.0f}, 2);  // fewer pairs, in folds of 12 and 13
   TeacherOptions dim{.ridge = 0.3, .dim = std::nullopt};
   const TeacherSearch by_dim = search(few, dim);
   ASSERT_EQ(by_dim.candidates.size(), 3u);  // 16, 32, all
@@ -173,13 +174,13 @@ TEST_F(TeacherSearchTest, RidgesFollowTheScaleOfTheRows) {
       values.push_back(c.ridge);
     return values;
   };
-  // The total variance is 6 and 7: the nearest of 1, 3, 10 on a logarithmic scale is 10.
+  // The total variances are 6 and 7: the nearest of 1, 3, 10 on a logarithmic scale is 10.
   EXPECT_EQ(ridges(1.0f), (std::vector<double>{0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10}));
   EXPECT_EQ(ridges(0.1f), (std::vector<double>{1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1}));
 }
 
-// With fewer pairs than columns a small ridge fits the noise of weak directions. Where what the sides share
-// is weak beside noise that they do not share, a large ridge follows that.
+// With fewer pairs than columns, a small ridge fits the noise of weak directions. If the shared signal is
+// weak compared with unshared noise, a large ridge makes the teacher follow the noise.
 TEST_F(TeacherSearchTest, FindsThePlantedRidge) {
   const TeacherSearch large = search(make_pairs(60, 60, 60, 4, 1.0f, {0.3f}, 6), {.ridge = std::nullopt});
   EXPECT_GE(*large.chosen.ridge, 0.3) << large.reason;
@@ -247,7 +248,7 @@ TEST_F(TeacherSearchTest, TooFewPairsHaveTheDefaults) {
     EXPECT_NE(found.reason.find("9 different pairs"), std::string::npos) << found.reason;
   }
   EXPECT_EQ(search(make_pairs(10, 5, 6, 2, 1.0f, {0.5f}, 12), {.ridge = std::nullopt}).candidates.size(), 9u);
-  // Nothing to choose: nothing is computed.
+  // Nothing to choose, so nothing is computed.
   EXPECT_TRUE(search(nine, {}).candidates.empty());
   EXPECT_TRUE(search(make_pairs(50, 5, 6, 2, 1.0f, {0.5f}, 12),
                      {.kind = TeacherKind::kProcrustes, .ridge = std::nullopt})
@@ -255,7 +256,8 @@ TEST_F(TeacherSearchTest, TooFewPairsHaveTheDefaults) {
 }
 
 TEST_F(TeacherSearchTest, FoldsWithoutVariationAreLeftOut) {
-  // All but eleven pairs share one text; without that group, or with little else, pairs still vary or do not.
+  // All but eleven pairs share one text. The other pairs vary when that group is left out; with it, some
+  // folds do not.
   Pairs pairs = make_pairs(100, 3, 4, 2, 1.0f, {0.5f}, 13);
   for (int64_t i = 11; i < 100; ++i) std::copy_n(pairs.b.begin(), 4, pairs.b.begin() + i * 4);
   const TeacherSearch found = search(pairs, {.ridge = std::nullopt});
@@ -279,7 +281,7 @@ TEST_F(TeacherSearchTest, ErrorsSayWhatIsWrong) {
 }
 
 TEST(TeacherFolds, SharedRowsJoinPairsToGroups) {
-  // Pairs 0 and 3 share an image, 3 and 4 a text, 1 and 5 both, 2 is alone.
+  // Pairs 0 and 3 share an image, 3 and 4 a text, 1 and 5 both; 2 shares nothing.
   const std::vector<float> a = {1, 1, 2, 2, 3, 3, 1, 1, 4, 4, 2, 2}, b = {1, 2, 3, 4, 4, 2};
   EXPECT_EQ(detail::group_pairs({a.data(), 6, 2}, {b.data(), 6, 1}),
             (std::vector<int64_t>{0, 1, 2, 0, 0, 1}));
@@ -303,7 +305,7 @@ TEST(TeacherFolds, DivideEveryPairOnceAndNoGroup) {
     }
     EXPECT_EQ(times, std::vector<int>(47, 1));
   }
-  EXPECT_GT(orders.size(), 10u);  // each round has an order of its own
+  EXPECT_GT(orders.size(), 10u);  // each round has its own order
 }
 
 }  // namespace

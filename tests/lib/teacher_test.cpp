@@ -1,4 +1,4 @@
-// Linear teachers: golden cases, the equations that define them, invariances, degenerate pairs, errors.
+// Linear teachers: golden vectors, defining equations, invariances, degenerate pairs, errors.
 #include "sotalign/teacher/teacher.h"
 
 #include <gtest/gtest.h>
@@ -22,7 +22,7 @@ using testing::GoldenArray;
 using testing::random_normal;
 using Doubles = std::vector<double>;
 
-/// Rows of both sides depend on the same hidden rows, plus noise of their own.
+/// Rows of both sides depend on the same hidden rows, plus independent noise.
 struct Pairs {
   int64_t p, dx, dy;
   std::vector<float> a, b;
@@ -177,7 +177,8 @@ TEST_P(TeacherTest, SolvesItsDefiningEquations) {
 }
 
 TEST_P(TeacherTest, MorePairsThanColumnsAndFewerAgree) {
-  // Every pair twice: the same covariances, but now p > d. Procrustes sums over the pairs, so it doubles.
+  // Duplicating every pair keeps the covariances but makes p > d. Procrustes sums over pairs, so its values
+  // double.
   const Pairs once = make_pairs(20, 24, 30);
   Pairs twice = once;
   twice.p = 40;
@@ -219,7 +220,7 @@ TEST_P(TeacherTest, WithoutRidgeLinearMapsOfASideChangeNothing) {
   EXPECT_WITHIN(
       testing::max_difference(affinity(after, mapped(x, 12, 3), mapped(y, 17, 4)), affinity(before, x, y)),
       1e-4);
-  // The ridge is felt, so the options reach the teacher.
+  // A ridge has an effect, so the options reach the teacher.
   EXPECT_LT(fit(pairs, {.ridge = 10.0}).correlations[0], before.correlations[0] - 0.05);
 }
 
@@ -245,7 +246,7 @@ TEST_P(TeacherTest, DimensionZeroTakesWhatThePairsDetermine) {
 }
 
 TEST_P(TeacherTest, DirectionsWithoutVarianceAreLeftOut) {
-  // Of the six columns of a the fourth repeats the first, the fifth is 0 and the sixth constant.
+  // Columns of a: the fourth repeats the first, the fifth is 0 and the sixth is constant.
   const Pairs base = make_pairs(50, 3, 8);
   for (const int64_t p : {50, 5}) {  // more and fewer pairs than columns of a
     Pairs pairs{p, 6, 8, {}, {base.b.begin(), base.b.begin() + p * 8}};
@@ -313,7 +314,7 @@ TEST_P(TeacherTest, ErrorsSayWhatIsWrong) {
   bad = pairs;
   for (size_t i = 12; i < bad.a.size(); ++i) bad.a[i] = bad.a[i % 12];
   for (const double ridge : {0.0, 0.1}) has(message(bad, {.ridge = ridge}), "a: expected rows that differ");
-  // Both vary, but never together.
+  // Both sides vary, but never together.
   has(message({4, 1, 1, {1, -1, 0, 0}, {0, 0, 1, -1}}, {}), "vary together");
 
   const Teacher teacher = fit(pairs, {.dim = 2});

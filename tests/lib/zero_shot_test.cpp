@@ -46,7 +46,7 @@ std::map<int64_t, Doubles> class_oracle(const std::vector<float>& prompts, const
   return classes;
 }
 
-/// `slack` moves the bound that wrong classes have to reach.
+/// `slack` shifts the score that wrong classes must reach.
 std::vector<int64_t> rank_oracle(const std::vector<float>& images, const std::vector<int64_t>& labels,
                                  const std::map<int64_t, Doubles>& classes, int64_t d, double slack = 0) {
   std::vector<int64_t> ranks;
@@ -63,7 +63,7 @@ std::vector<int64_t> rank_oracle(const std::vector<float>& images, const std::ve
   return ranks;
 }
 
-/// Names of classes in no order and of any size.
+/// Class ids: arbitrary numbers in no order.
 int64_t id_of(int64_t c) { return (c * 7919) % 1000003 - 500000; }
 
 struct Problem {
@@ -71,7 +71,7 @@ struct Problem {
   std::vector<int64_t> labels, prompt_classes;
 };
 
-/// +-1 in 64 columns and one prompt to a class: every cosine is exact, and ties are frequent.
+/// Entries of +-1 in 64 columns and one prompt per class: every cosine is exact, and ties are frequent.
 constexpr int64_t kSignCols = 64;
 Problem sign_problem(int64_t n, int64_t classes) {
   std::mt19937_64 engine{uint64_t(classes)};
@@ -93,7 +93,7 @@ Problem sign_problem(int64_t n, int64_t classes) {
   return p;
 }
 
-/// Images near one of their class's prompts, of which class c has 1 + c % 4, of lengths that differ.
+/// Images near one of their class's prompts. Class c has 1 + c % 4 prompts; lengths vary.
 Problem real_problem(int64_t n, int64_t classes, int64_t d) {
   Problem p;
   for (int64_t c = 0; c < classes; ++c)
@@ -131,7 +131,7 @@ TEST_P(ZeroShotTest, RanksAgreeWithBruteForce) {
     const auto oracle =
         rank_oracle(p.images, p.labels, class_oracle(p.prompts, p.prompt_classes, kSignCols), kSignCols);
     for (const int64_t tile : {1, 7, 1000}) {
-      if (count == 127 && tile == 1) continue;  // slow where kernels are emulated
+      if (count == 127 && tile == 1) continue;  // slow in emulation
       EXPECT_EQ(ranks(p, kSignCols, {.tile = tile}), oracle) << tile;
     }
   }
@@ -140,7 +140,7 @@ TEST_P(ZeroShotTest, RanksAgreeWithBruteForce) {
 TEST_P(ZeroShotTest, AClassIsTheMeanOfItsUnitPrompts) {
   for (const int64_t d : {1, 2, 31, 33, 127}) {
     const Problem p = real_problem(101, 23, d);
-    if (d == 1) continue;  // prompts of one dimension cancel each other: see Errors
+    if (d == 1) continue;  // one-dimensional prompts cancel each other: see Errors
     const ClassEmbeddings found = classes(p, d);
     const std::map<int64_t, Doubles> oracle = class_oracle(p.prompts, p.prompt_classes, d);
     ASSERT_EQ(found.ids.size(), oracle.size());
@@ -153,7 +153,7 @@ TEST_P(ZeroShotTest, AClassIsTheMeanOfItsUnitPrompts) {
       EXPECT_WITHIN(testing::max_difference(own, row), 1e-6);
       ++c;
     }
-    // Float32 cosines are within 5e-7 of the exact ones, those of means of few prompts within 2e-6.
+    // Float32 cosines are within 5e-7 of the exact values; with the mean of a few prompts, within 2e-6.
     const std::vector<int64_t> low = rank_oracle(p.images, p.labels, oracle, d, 2e-6),
                                high = rank_oracle(p.images, p.labels, oracle, d, -2e-6),
                                rank = ranks(p, d, {.tile = 10});
@@ -182,7 +182,7 @@ TEST_P(ZeroShotTest, TiesAndNanCountAgainstTheModel) {
   std::vector<int64_t> expected(size_t(n), 1);
   expected[3] = count;
   EXPECT_EQ(ranks(p, d), expected);
-  std::fill_n(p.images.begin() + 5 * d, d, 0.0f);  // no direction: the same score everywhere
+  std::fill_n(p.images.begin() + 5 * d, d, 0.0f);  // zero row: the same score everywhere
   expected[5] = count;
   EXPECT_EQ(ranks(p, d), expected);
 }
@@ -201,7 +201,7 @@ TEST_P(ZeroShotTest, AccuraciesAreThoseOfTheRanks) {
   };
   EXPECT_DOUBLE_EQ(result.top1, fraction(1));
   EXPECT_DOUBLE_EQ(result.top5, fraction(5));
-  EXPECT_LT(result.top1, result.top5);  // else this test would show little
+  EXPECT_LT(result.top1, result.top5);  // otherwise the test would be weak
   EXPECT_EQ(result.images, 100);
   ASSERT_EQ(result.classes.size(), 34u);
   double mean = 0;
