@@ -1,13 +1,13 @@
-// Time of a Sinkhorn iteration and of a step (value and gradient) of KLOT, InfoNCE and CKA, for affinities
-// [n, n] of random unit vectors, on the CPU and on the first CUDA device if there is one. An iteration is the
-// difference of two solves, so that what a solve does once cancels. Beside each time:
-//   GB_per_s     of what must be moved at the least: one read of the matrix per iteration; two reads of both
+// Times a Sinkhorn iteration, and a step (value and gradient) of KLOT, InfoNCE and CKA, for affinities [n, n]
+// of random unit vectors, on the CPU and on the first CUDA device if there is one. The time of an iteration
+// is the difference of two solves, so that one-time costs cancel. Reported with each time, at the median of
+// the samples:
+//   GB_per_s     minimum traffic per second: one read of the matrix per iteration; two reads of both
 //                matrices and one write for InfoNCE and CKA
-//   percent      of the rate at which the device moved a matrix as large, measured just before: a read
-//                on the CPU, a copy (read and written bytes together) on CUDA
-//   ns_per_entry of the matrix and of an iteration
-// at the median of the samples; the column Time is their mean. What does not fit into memory is skipped with
-// a message.
+//   percent      of the device's bandwidth for a matrix of that size, measured just before: a read on
+//                the CPU, a copy (bytes read plus written) on CUDA
+//   ns_per_entry per matrix entry and iteration
+// The column Time is the mean. Sizes that do not fit into memory are skipped with a message.
 //
 //   build/release/bench/klot_bench --benchmark_filter='sinkhorn/cpu/n:(1024|4096)/batch:1'
 #include <benchmark/benchmark.h>
@@ -31,7 +31,7 @@ namespace {
 
 using namespace sotalign;
 
-// Cosines of clustered vectors, as trained embeddings have: a common part for rows and columns, and noise.
+// Cosines of clustered vectors, as trained embeddings have: a part common to rows and columns, and noise.
 Matrix<float> cosines(Context& context, int64_t rows, int64_t cols, unsigned seed) {
   constexpr int64_t kDim = 64;
   std::mt19937 engine(seed);
@@ -47,7 +47,7 @@ Matrix<float> cosines(Context& context, int64_t rows, int64_t cols, unsigned see
     }
     return x;
   };
-  // The common part is of the length that the noise has.
+  // The common part and the noise have the same length.
   std::vector<float> common = unit_rows(cols, nullptr);
   for (float& value : common) value *= std::sqrt(static_cast<float>(kDim));
   const std::vector<float> x = unit_rows(rows, &common), y = unit_rows(cols, &common);
@@ -65,7 +65,7 @@ double seconds_of(Context& context, Run&& run) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// Several accumulators, so that the loop waits for memory and not for the last addition.
+// Several accumulators, so that the loop is bound by memory rather than by the latency of additions.
 float sum_of(const float* data, int64_t count, [[maybe_unused]] int threads) {
   constexpr int64_t kLanes = 32;
   float total = 0;
@@ -81,14 +81,14 @@ float sum_of(const float* data, int64_t count, [[maybe_unused]] int threads) {
   return total;
 }
 
-// Bytes a second, the median of several.
+// Median bandwidth in bytes per second.
 double bandwidth(Context& context, const Matrix<float>& matrix) {
   constexpr int kSamples = 11;
   const bool cpu = context.device().kind == DeviceKind::kCpu;
   const double bytes = static_cast<double>(matrix.size()) * sizeof(float);
   Matrix<float> copy;
   if (!cpu) copy = Matrix<float>(context, matrix.rows(), matrix.cols(), "copy");
-  // Copies of small matrices end before the next is launched; a few at a time hide that.
+  // Copies of small matrices end before the next one is launched; queueing a few at a time hides that.
   const int at_once = cpu ? 1 : 8;
   std::vector<double> seconds;
   for (int sample = 0; sample < kSamples; ++sample)
@@ -104,7 +104,8 @@ double bandwidth(Context& context, const Matrix<float>& matrix) {
   return (cpu ? 1.0 : 2.0) * at_once * bytes / seconds[kSamples / 2];
 }
 
-// Samples measure(), which takes so many Sinkhorn iterations on so many entries and must move so many bytes.
+// Samples measure(), whose run has this many Sinkhorn iterations and entries and moves at least this many
+// bytes.
 template <class Measure>
 void report(benchmark::State& state, double bandwidth, double bytes, double iterations, double entries,
             Measure&& measure) {
@@ -126,7 +127,7 @@ void report(benchmark::State& state, double bandwidth, double bytes, double iter
   state.counters["ns_per_entry"] = 1e9 * median / (iterations * entries);
 }
 
-// A CPU hands out more memory than it has, and ends the process when it is used. CUDA says so.
+// A CPU hands out more memory than it has and kills the process on use; CUDA reports an error.
 void require_memory(const Context& context, double bytes) {
   if (context.device().kind != DeviceKind::kCpu) return;
   std::ifstream info("/proc/meminfo");
@@ -139,7 +140,7 @@ void require_memory(const Context& context, double bytes) {
 }
 
 void sinkhorn(benchmark::State& state, Device device, SinkhornOptions options) {
-  // More than the iterations that end a ladder, so that the difference has none of these.
+  // More than the iterations that end a ladder, so that they cancel in the difference.
   constexpr int64_t kLow = 30, kHigh = 70;
   const int64_t n = state.range(0), batch = state.range(1);
   const double entries = static_cast<double>(batch * n) * static_cast<double>(n);
@@ -152,7 +153,7 @@ void sinkhorn(benchmark::State& state, Device device, SinkhornOptions options) {
     return Sinkhorn(context, n, n, std::vector<SinkhornOptions>(static_cast<size_t>(batch), options));
   };
   Sinkhorn low = solver(kLow), high = solver(kHigh);
-  low.solve(k), high.solve(k);  // what is allocated once
+  low.solve(k), high.solve(k);  // one-time allocations
   context.synchronize();
   const double entry_bytes = options.storage == SinkhornStorage::kLadder ? 2 : 4;
   report(state, most, entries * entry_bytes, 1.0, entries, [&] {
@@ -164,9 +165,9 @@ void sinkhorn(benchmark::State& state, Device device, SinkhornOptions options) {
 
 enum class Batch { kRagged, kPadded };
 
-// An iteration of a batch of problems of many shapes, [n / 8, n / 8] to [n, n]: as they are, or as one batch
-// of the largest shape in which rows and columns beyond a problem's own weigh nothing. Entries are those that
-// the problems have, in both.
+// An iteration of a batch of problems with shapes from [n / 8, n / 8] to [n, n]: ragged, or padded to the
+// largest shape with zero weights for the additional rows and columns. Entries count only the problems' own,
+// in both cases.
 void several_shapes(benchmark::State& state, Device device, SinkhornOptions options, Batch kind) {
   constexpr int64_t kLow = 30, kHigh = 70;
   const int64_t n = state.range(0), batch = state.range(1);
@@ -211,7 +212,7 @@ void several_shapes(benchmark::State& state, Device device, SinkhornOptions opti
       s.solve(k);
   };
   Sinkhorn low = solver(kLow), high = solver(kHigh);
-  solve(low), solve(high);  // what is allocated once
+  solve(low), solve(high);  // one-time allocations
   context.synchronize();
   const double entry_bytes = options.storage == SinkhornStorage::kLadder ? 2 : 4;
   report(state, most, entries * entry_bytes, 1.0, entries, [&] {
@@ -233,7 +234,7 @@ void klot(benchmark::State& state, Device device, KlotOptions options) {
   Klot divergence(context, n, n, options);
   divergence.run(student, teacher, gradient);
   context.synchronize();
-  // One read for each iteration; the pass for the gradient reads both matrices and writes one.
+  // One read per iteration; the gradient pass reads both matrices and writes one.
   const double iterations = 2.0 * static_cast<double>(options.iterations);
   report(state, most, (iterations + 3.0) * entries * sizeof(float), iterations, entries,
          [&] { return seconds_of(context, [&] { divergence.run(student, teacher, gradient); }); });
@@ -254,7 +255,7 @@ void divergence(benchmark::State& state, Device device, DivergenceKind kind) {
          [&] { return seconds_of(context, [&] { divergence.run(student, teacher, gradient); }); });
 }
 
-// A benchmark that says itself how long it took.
+// A benchmark that reports its own time.
 template <class Function>
 benchmark::internal::Benchmark* add(const std::string& name, int64_t samples, Function function) {
   const auto guarded = [function](benchmark::State& state) {
@@ -286,7 +287,7 @@ void register_benchmarks(const Device& device) {
   for (int64_t n = 256; n <= 32768; n *= 2) sizes.push_back(n);
   if (!cpu) sizes.push_back(22000);  // the paper's batch
   for (const int64_t n : sizes) {
-    const int64_t samples = cpu && n > 4096 ? 5 : 30;  // these take seconds each
+    const int64_t samples = cpu && n > 4096 ? 5 : 30;  // large sizes take seconds per sample
     for (const DivergenceKind kind : {DivergenceKind::kInfoNce, DivergenceKind::kCka})
       add(to_string(kind) + where, samples, [=](auto& state) { divergence(state, device, kind); })
           ->ArgNames({"n"})

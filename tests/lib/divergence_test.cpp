@@ -1,5 +1,5 @@
-// InfoNCE and CKA, and the interface that they share with KLOT: golden vectors (made in float64), double
-// loops and finite differences, on every device.
+// InfoNCE and CKA, and the interface that they share with KLOT: golden vectors (computed in float64), loops
+// in double precision and finite differences, on every device.
 #include "sotalign/loss/divergence.h"
 
 #include <gtest/gtest.h>
@@ -62,7 +62,7 @@ TEST_P(DivergenceTest, GoldenVectors) {
     if (!name.starts_with("infonce_") && !name.starts_with("cka_")) continue;
     SCOPED_TRACE(name);
     ++cases;
-    // CKA's cases are of the same affinities.
+    // CKA's cases use the same affinities.
     const std::string affinities = folder + "infonce_" + name.back();
     const int64_t n = entry["n"];
     const DivergenceOptions options{.kind = parse_divergence_kind(name.substr(0, name.find('_'))),
@@ -96,13 +96,13 @@ TEST_P(DivergenceTest, ShapesAgreeWithTheOracle) {
       const auto [value, gradient] = run(kind, k, t, n, m);
       const DivergenceOracle expected = oracle(kind, k, t, n, m);
       EXPECT_WITHIN(std::abs(value - expected.value), 1e-6 * std::max(1.0, expected.value));
-      // On 2 x 2 the gradient of CKA is zero: there is one doubly centred matrix, up to a factor.
+      // For 2 x 2 the gradient of CKA is zero: all doubly centred matrices are multiples of one.
       EXPECT_WITHIN(relative_l1(gradient, expected.gradient, n * m == 4 ? 1.0 : 0.0), 2e-6);
     }
   }
 }
 
-// One row has nothing but its softmax along it; CKA has nothing at all (see Degenerate).
+// A single row has only its row softmax; CKA is degenerate (see DegenerateMatricesAgreeWithNone).
 TEST_P(DivergenceTest, SingleRowsAndColumns) {
   for (const auto& [n, m] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {1, 40}, {300, 1}}) {
     SCOPED_TRACE(std::to_string(n) + " x " + std::to_string(m));
@@ -142,7 +142,7 @@ TEST_P(DivergenceTest, HostileDataAgreesWithTheOracle) {
   std::vector<float> outlier = noise, signs = noise, same(noise.size(), 0.25f), far = noise;
   outlier[77] = 1000.0f;
   for (float& x : signs) x = x < 0 ? -1.0f : 1.0f;
-  for (float& x : far) x = 64.0f + x / 64;  // little variation on top of a lot
+  for (float& x : far) x = 64.0f + x / 64;  // small variation on a large offset
   for (const auto& [name, k] : {std::pair{"outlier", outlier}, std::pair{"signs", signs},
                                 std::pair{"constant", same}, std::pair{"far", far}}) {
     for (const bool as_student : {true, false}) {
@@ -153,7 +153,7 @@ TEST_P(DivergenceTest, HostileDataAgreesWithTheOracle) {
                                         .infonce = {.epsilon_student = epsilon, .epsilon_teacher = epsilon}};
         const auto [value, gradient] = run(options, s, t, n, m);
         const DivergenceOracle expected = infonce_oracle(s, t, n, m, epsilon, epsilon);
-        // 1 / epsilon is a float, and multiplies numbers as large as the value.
+        // 1 / epsilon is a float and multiplies numbers as large as the value.
         EXPECT_WITHIN(std::abs(value - expected.value), 2e-7 * std::max(1.0, expected.value));
         EXPECT_WITHIN(relative_l1(gradient, expected.gradient, 0.1 / epsilon), 2e-5);
       }
@@ -166,7 +166,7 @@ TEST_P(DivergenceTest, HostileDataAgreesWithTheOracle) {
   }
 }
 
-// Nothing is left after centring: the value is 1 and the gradient 0, not NaN.
+// Centring leaves nothing: the value is 1 and the gradient 0, not NaN.
 TEST_P(DivergenceTest, DegenerateMatricesAgreeWithNone) {
   const auto expect_none = [&](const std::vector<float>& k, int64_t n, int64_t m) {
     const auto other = random_uniform(n * m, 8);
@@ -189,8 +189,8 @@ TEST_P(DivergenceTest, DegenerateMatricesAgreeWithNone) {
   expect_none(rows, 33, 47);
 }
 
-// Flat is what is so beside the entries themselves, wherever the first of them lies: here it is far from
-// most.
+// Flatness is relative to the entries themselves, although sums are shifted by the first entry, which here is
+// far from most others.
 TEST_P(DivergenceTest, LittleStructureBesideALargeRowIsSeen) {
   const int64_t n = 33, m = 47;
   const auto noise = random_uniform(n * m, 14, -0.05f, 0.05f);
@@ -200,7 +200,7 @@ TEST_P(DivergenceTest, LittleStructureBesideALargeRowIsSeen) {
   EXPECT_WITHIN(run(DivergenceKind::kCka, noise, k, n, m).value, 0.1);
 }
 
-// What CKA does not see, and what it sees.
+// CKA ignores positive scaling and row and column offsets, but not the sign.
 TEST_P(DivergenceTest, CkaIsBlindToScaleRowsAndColumns) {
   const int64_t n = 30, m = 50;
   const auto k = random_uniform(n * m, 11), a = random_uniform(n, 12), b = random_uniform(m, 13);
@@ -235,7 +235,7 @@ TEST_P(DivergenceTest, NanIsSeen) {
 }
 
 TEST_P(DivergenceTest, GradientMayOverwriteEitherAffinityAndIsScaled) {
-  const int64_t n = 33, m = 72;  // rows of whole vectors, and then not
+  const int64_t n = 33, m = 72;  // rows of whole vectors, then not
   for (const int64_t cols : {m, m - 1})
     for (const DivergenceKind kind : kAll) {
       SCOPED_TRACE(to_string(kind) + " " + std::to_string(cols));
@@ -249,7 +249,7 @@ TEST_P(DivergenceTest, GradientMayOverwriteEitherAffinityAndIsScaled) {
       for (const bool over_teacher : {false, true}) {
         Matrix<float> dk(context, k.data(), n, cols), dt(context, t.data(), n, cols);
         Divergence divergence(context, n, cols, options);
-        divergence.run(dk, dt, MatrixF(), 3.0);  // the value alone
+        divergence.run(dk, dt, MatrixF(), 3.0);  // value only
         EXPECT_EQ(divergence.result().value, value);
         divergence.run(dk, dt, over_teacher ? dt : dk, 3.0);
         EXPECT_EQ((over_teacher ? dt : dk).download(), expected);

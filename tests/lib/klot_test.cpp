@@ -1,4 +1,5 @@
-// KLOT against golden vectors (made with the authors' code in float64), finite differences and double loops.
+// KLOT against golden vectors (computed with the authors' code in float64), finite differences and loops in
+// double precision.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -38,8 +39,8 @@ class KlotTest : public testing::DeviceTest {
 };
 SOTALIGN_ON_EVERY_DEVICE(KlotTest);
 
-// Strips of a few rows, of which the last has fewer, would need matrices too large for a test:
-// StreamedKlotTest has them. This is about what rounding to 16 bits costs.
+// Small strips with a shorter last one would need matrices too large for this test: StreamedKlotTest covers
+// them. This test is about the cost of rounding to 16 bits.
 TEST_P(KlotTest, FixedPointIsWithinOnePerMilleOfGoldenVectors) {
   for (const auto& [name, epsilon, epsilon_teacher, iterations] :
        {std::tuple{"klot_0", 0.05, 0.01, 100}, {"klot_1", 0.05, 0.01, 100}}) {
@@ -59,12 +60,12 @@ TEST_P(KlotTest, FixedPointIsWithinOnePerMilleOfGoldenVectors) {
     klot.run(student, teacher, gradient);
     EXPECT_WITHIN(relative_l1(gradient.download(), testing::read_golden(path + ".grad.npy").values), 1e-3);
     const double value = klot.result().value;
-    klot.run(student, teacher, {});  // the value alone
+    klot.run(student, teacher, {});  // value only
     EXPECT_EQ(klot.result().value, value);
   }
 }
 
-// The small cases are in the repository. The whole set is read where it is at hand.
+// The small cases are in the repository. The whole set is used if available.
 TEST_P(KlotTest, GoldenVectors) {
   std::string folder = SOTALIGN_SHARED_DATA "/golden/";
   if (!std::filesystem::exists(folder)) folder = SOTALIGN_TEST_DATA "/golden/";
@@ -93,7 +94,7 @@ TEST_P(KlotTest, GoldenVectors) {
     EXPECT_WITHIN(relative_l1(gradient, testing::read_golden(folder + name + ".grad.npy").values,
                               0.1 / options.epsilon_student),
                   5e-5);
-    // The manifest gives the mean over the rows; ours is the sum.
+    // The manifest's error is the mean over rows; ours is the sum.
     EXPECT_WITHIN(std::abs(result.student.row_error - double(entry["marginal_error_student"]) * double(n)),
                   2e-6);
     EXPECT_WITHIN(std::abs(result.teacher.row_error - double(entry["marginal_error_teacher"]) * double(n)),
@@ -137,7 +138,7 @@ TEST_P(KlotTest, ShapesAgreeWithTheOracle) {
   }
 }
 
-// The gradient is exact at convergence, with the student's epsilon.
+// The gradient is exact when the student's potentials have converged.
 TEST_P(KlotTest, GradientAgreesWithFiniteDifferences) {
   const int64_t n = 9, m = 7;
   auto k = random_uniform(n * m, 1);
@@ -235,15 +236,15 @@ TEST_P(KlotTest, ZeroWeightsLeaveTheirRowsAndColumnsAlone) {
       }
 }
 
-// The last pass alone, from potentials that have not converged, with a stride of its own for each matrix.
+// The last pass alone, from potentials that have not converged, with a different stride for each matrix.
 TEST_P(KlotTest, GradientsAgreeWithTheOracleForAnyPotentials) {
   constexpr float kGuard = 77.0f;
   for (const auto& [n, m] : std::vector<std::pair<int64_t, int64_t>>{
            {1, 1}, {2, 1}, {1, 2}, {31, 33}, {33, 31}, {32, 256}, {7, 257}, {127, 515}, {17000, 2}}) {
     SCOPED_TRACE(std::to_string(n) + " x " + std::to_string(m));
     const auto k = random_uniform(n * m, 30 + n), t = random_uniform(n * m, 40 + m);
-    EntropicOracle student(k, n, m, 0.0625), teacher(t, n, m, 0.03125);  // exact, and so are their inverses
-    // 0 weights leave u or v at -inf.
+    EntropicOracle student(k, n, m, 0.0625), teacher(t, n, m, 0.03125);  // exact, as are the inverses
+    // Zero weights leave u or v at -inf.
     for (EntropicOracle* o : {&student, &teacher}) {
       if (n > 2) o->a[n / 2] = 0;
       if (m > 2) o->b[m - 1] = 0;
@@ -314,7 +315,7 @@ TEST_P(KlotTest, GradientsAgreeWithTheOracleForAnyPotentials) {
     const double expected_value = klot_value(student, teacher);
     EXPECT_WITHIN(std::abs(found_value - expected_value), 1e-6 * std::max(1.0, std::abs(expected_value)));
 
-    // The value alone, and again: nothing is written but the value, which is the same to the bit.
+    // Value only: writes nothing but the value, with the same bits.
     args.gradient = nullptr;
     value.upload(std::vector<double>{-1.0}.data());
     klot_gradient(context.queue(), args);
@@ -340,7 +341,7 @@ TEST_P(KlotTest, RejectsWhatDoesNotFit) {
   EXPECT_THROW(fixed.encode(context, right, 1), InvalidArgument);
 }
 
-// K, K* and one density: the gradient takes the place of K, and the problems take turns.
+// K, K* and one density: the gradient overwrites K, and student and teacher are solved one after the other.
 TEST(KlotMemory, PeaksAtThreeMatrices) {
   const int64_t n = 1100;
   Context context;

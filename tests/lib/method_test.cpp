@@ -1,5 +1,5 @@
-// Every training method against an independent loss: double loops over a tiny problem, whose finite
-// differences with respect to each parameter are the gradients of a step.
+// Every training method against an independent loss: loops in double precision over a tiny problem. Their
+// finite differences with respect to each parameter must equal the gradients of a step.
 #include "sotalign/train/method.h"
 
 #include <gtest/gtest.h>
@@ -43,8 +43,8 @@ struct Data {
   }
 };
 
-/// Batches smaller than the data, so that rows are picked, a rate at which steps differ, and an optimizer
-/// that looks at more than the signs of gradients.
+/// Batches smaller than the data, so that rows are sampled; a learning rate at which steps differ; an
+/// optimizer that uses more than the signs of gradients.
 TrainOptions options_of(Method method) {
   return {.method = method,
           .teacher = {.ridge = 0.1, .dim = 2},
@@ -83,7 +83,7 @@ struct Modality {
 
 using Parameters = std::map<std::string, std::vector<double>>;
 
-/// What a step of a method minimises.
+/// The objective that a step of a method minimizes.
 class Oracle {
  public:
   struct Loss {
@@ -204,7 +204,7 @@ class MethodTest : public testing::DeviceTest {
     return parameters;
   }
 
-  /// Gradients of the last step, and those of the oracle by finite differences.
+  /// Compares the last step's gradients with the oracle's finite differences.
   static void expect_gradients(const Trainer& trainer, const Oracle& oracle, Parameters parameters,
                                int64_t step) {
     for (auto& [name, values] : parameters) {
@@ -223,7 +223,7 @@ class MethodTest : public testing::DeviceTest {
     }
   }
 
-  /// Parameters after all steps.
+  /// Returns the parameters after all steps.
   Parameters trained(const TrainOptions& options) {
     Trainer trainer(context, data.view(), options);
     while (!trainer.finished()) trainer.train_step();
@@ -459,8 +459,8 @@ TEST_P(PickNeighboursTest, PicksFromTheRowOfTheQuery) {
   }
 }
 
-/// Ranks are equally frequent along steps and along queries, and neither those of neighbouring steps nor of
-/// neighbouring queries or keys depend on each other.
+/// Ranks are uniform along steps and along queries, and those of neighbouring steps, queries or keys are
+/// independent.
 TEST(PickNeighbours, ChoicesAreUniformAndIndependent) {
   const int64_t k = 5, n = 60;
   const auto rank = [&](uint64_t key, int64_t step, int64_t query) {
@@ -480,7 +480,7 @@ TEST(PickNeighbours, ChoicesAreUniformAndIndependent) {
   const double expected = double(n * n) / double(k * k);
   for (size_t i = 0; i < 4; ++i) {
     for (const double count : counts[i]) chi_squares[i] += (count - expected) * (count - expected) / expected;
-    // 24 degrees of freedom; above 60 once in 2e4 times. Symmetric pairs in the last case count double.
+    // 24 degrees of freedom; exceeds 60 once in 20,000 trials. Symmetric pairs in the last case count double.
     EXPECT_WITHIN(chi_squares[i], i == 3 ? 120.0 : 60.0) << i;
   }
 }

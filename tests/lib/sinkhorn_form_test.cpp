@@ -1,4 +1,4 @@
-// The forms of the solver and its options: they change the work, not the answer.
+// The solver's forms and options: they change the work, not the answer.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -17,7 +17,8 @@ using testing::EntropicOracle;
 using testing::random_uniform;
 using testing::relative_l1;
 
-// Cosines with a true pair on the diagonal, as trained embeddings have them: Sinkhorn is slow on these.
+// Cosines with the true pairs on the diagonal, as trained embeddings have them: Sinkhorn converges slowly on
+// these.
 std::vector<float> paired_affinity(int64_t n, unsigned seed) {
   std::vector<float> k = random_uniform(n * n, seed);
   for (float& x : k) x *= 0.3f;
@@ -59,7 +60,7 @@ TEST_P(SinkhornFormTest, ScalingEqualsLogDomain) {
     }
 }
 
-// Factors far from 1 call for new densities; a start from elsewhere, for the log domain.
+// Factors far from 1 require new densities; a distant start requires the log domain.
 TEST_P(SinkhornFormTest, DensitiesAreMadeAnewWherePotentialsMoveFar) {
   const int64_t n = 40, m = 56;
   auto k = random_uniform(n * m, 5);
@@ -93,12 +94,12 @@ TEST_P(SinkhornFormTest, LadderIsAsGoodAsItsLastIterations) {
     const Solved s = solve(k, n, m, options);
     EXPECT_WITHIN(relative_l1(s.plan, EntropicOracle(k, n, m, epsilon).solve(100, false).plan()), 5e-5);
     EXPECT_EQ(s.result.iterations, 100);
-    // bfloat16 has been read: floats alone give other bits.
+    // bfloat16 was used: float alone gives other bits.
     SinkhornOptions floats = options;
     floats.storage = SinkhornStorage::kFloat;
     EXPECT_NE(s.plan, solve(k, n, m, floats).plan);
   }
-  // Fewer iterations than the fine ones: nothing is coarse.
+  // With fewer iterations than the fine ones, nothing is coarse.
   const SinkhornOptions few{.iterations = 12, .form = SinkhornForm::kScaling};
   SinkhornOptions few_ladder = few;
   few_ladder.storage = SinkhornStorage::kLadder;
@@ -128,7 +129,7 @@ TEST_P(SinkhornFormTest, OverRelaxationSavesIterationsAndKeepsTheAnswer) {
     EXPECT_EQ(a.result.status, SinkhornStatus::kConverged);
     EXPECT_EQ(b.result.status, SinkhornStatus::kConverged);
     EXPECT_LT(b.result.iterations * 3, a.result.iterations * 2) << a.result.iterations;
-    EXPECT_WITHIN(b.result.column_error, 1e-5);  // looks and the end follow a plain iteration
+    EXPECT_WITHIN(b.result.column_error, 1e-5);  // convergence checks and the end follow a plain iteration
     const std::vector<double> exact = EntropicOracle(k, n, n, 0.05).solve(3000, false).plan();
     EXPECT_WITHIN(relative_l1(b.plan, exact), 1e-3);
     EXPECT_WITHIN(relative_l1(b.plan, exact), 3 * relative_l1(a.plan, exact) + 1e-5);
@@ -144,7 +145,7 @@ TEST_P(SinkhornFormTest, EpsilonScalingReachesTheSamePlan) {
     const Solved s = solve(k, n, m, options);
     EXPECT_EQ(s.result.status, SinkhornStatus::kConverged);
     EXPECT_WITHIN(relative_l1(s.plan, EntropicOracle(k, n, m, 0.05).solve(1000, false).plan()), 2e-5);
-    // Where it goes on from: three stages with five iterations each, of which potentials are kept.
+    // Three stages of five iterations each; every stage starts from the previous one's potentials.
     options.iterations = 16;
     options.tolerance = 0;
     std::vector<double> v(m, 0.0);

@@ -1,6 +1,6 @@
-// Sinkhorn and KLOT on affinities, weights and tolerances at the edge of what numbers can hold: every form
-// gives the plan of a solve in double, or says why it cannot, and "converged" is what the reported errors
-// say.
+// Sinkhorn and KLOT on affinities, weights and tolerances at the limits of number types: every form gives the
+// plan of a solve in double precision, or says why it cannot, and converges exactly if the reported errors
+// say so.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -40,7 +40,7 @@ struct Solved {
 
 class SinkhornHostileTest : public testing::DeviceTest {
  protected:
-  /// The device may be an emulated one, on which many iterations take minutes.
+  /// On an emulated device many iterations take minutes.
   bool on_cuda() const { return GetParam().kind == DeviceKind::kCuda; }
 
   static SinkhornOptions options_of(Path path, const Problem& p, int64_t iterations, double tolerance) {
@@ -53,7 +53,7 @@ class SinkhornHostileTest : public testing::DeviceTest {
     return o;
   }
 
-  /// By one of the ways to solve a problem; in a batch the other problems are harmless.
+  /// Solves the problem in one of the ways; in a batch the other problems are harmless.
   Solved solve(Path path, const Problem& p, int64_t iterations, double tolerance = 0) {
     const SinkhornOptions o = options_of(path, p, iterations, tolerance);
     const Matrix<float> k(context, p.k.data(), p.n, p.m);
@@ -121,7 +121,7 @@ class SinkhornHostileTest : public testing::DeviceTest {
 };
 SOTALIGN_ON_EVERY_DEVICE(SinkhornHostileTest);
 
-// Tolerances around what single precision reaches: each stop is at another distance from the tolerance.
+// Tolerances around the precision of float: each solve stops at a different distance from its tolerance.
 TEST_P(SinkhornHostileTest, ConvergedIsWhatTheReportedErrorSays) {
   int converged = 0, others = 0;
   for (const Path path : kPaths)
@@ -145,7 +145,7 @@ TEST_P(SinkhornHostileTest, ConvergedIsWhatTheReportedErrorSays) {
   EXPECT_GT(others, on_cuda() ? 2 : 20);
 }
 
-// Slow problems end just below the tolerance. They shall converge, not stall.
+// Slow problems end just below the tolerance. They must converge, not stall.
 TEST_P(SinkhornHostileTest, SlowSolvesConverge) {
   const Problem p{random_uniform(20 * 20, 12), 20, 20, 0.005};
   for (const Path path : kPaths)
@@ -191,7 +191,7 @@ TEST_P(SinkhornHostileTest, AffinitiesBeyondSinglePrecisionAreRefused) {
         SCOPED_TRACE(::testing::Message() << name << " with " << k[3] << " and " << k[5 * m] << ", epsilon "
                                           << ' ' << epsilon << ' ' << static_cast<int>(path));
         const std::string message = refusal(path, {k, n, m, epsilon});
-        // CUDA may lose a column that is this far away before its potential grows; the error then says so.
+        // CUDA may lose a column that is this far away before its potential grows; the error then shows it.
         if (on_cuda() && message.empty() && k[3] == -1e9f) {
           const SinkhornResult r = solve(path, {k, n, m, epsilon}, 20, 1e-2).result;
           EXPECT_NE(r.status, SinkhornStatus::kConverged);
@@ -222,7 +222,7 @@ TEST_P(SinkhornHostileTest, RowsAndColumnsWithoutMassMayHoldAnything) {
   }
 }
 
-// Entries far below the others, for what may not be matched, are fine where each row and column has others.
+// Very low entries, which mark forbidden pairs, are fine if each row and column has others.
 TEST_P(SinkhornHostileTest, ForbiddenPairsGetNothing) {
   const int64_t n = 21, m = 21;
   Problem p{random_uniform(n * m, 15), n, m, 0.3};
@@ -274,7 +274,7 @@ TEST_P(SinkhornHostileTest, ShapesWeightsAndEpsilonsAtTheEdge) {
     }
 }
 
-// |K| / epsilon of a million to ten million is coarse, but what is returned has the errors that are reported.
+// At |K| / epsilon of 1e6 to 1e7 the plan is coarse, but its errors are those reported.
 TEST_P(SinkhornHostileTest, TheLargestAffinitiesStillGivePlans) {
   const int64_t n = 20, m = 15;
   for (const auto& [scale, epsilon] : {std::pair{1.0f, 1e-6}, std::pair{1e4f, 1e-3}, std::pair{1e4f, 0.05}})

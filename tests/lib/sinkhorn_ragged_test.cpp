@@ -1,4 +1,4 @@
-// Batches of problems that have shapes of their own, against double loops and against single solves.
+// Batches of problems with different shapes, against loops in double precision and single solves.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -23,14 +23,14 @@ using testing::Strided;
 
 using Affinities = std::vector<ConstMatrixF>;
 
-// Those of an emulated device are few and small: it takes its time.
+// The emulated device is slow, so it gets few and small problems.
 const std::vector<SinkhornShape> kAllShapes = {{1, 1},   {1, 7},   {33, 57}, {64, 31}, {127, 5},
                                                {2, 300}, {130, 1}, {31, 32}, {5, 513}, {200, 33}};
 const std::vector<SinkhornShape> kFewShapes = {{1, 1}, {1, 7}, {33, 57}, {9, 3}, {2, 70}};
 
 class SinkhornRaggedTest : public testing::DeviceTest {
  protected:
-  // Affinities of a stride each, with NaN around them.
+  // Affinities with different strides, surrounded by NaN.
   struct Problems {
     std::vector<SinkhornShape> shapes;
     std::vector<std::vector<float>> dense;
@@ -104,7 +104,7 @@ TEST_P(SinkhornRaggedTest, PlansAgreeWithTheOracle) {
         EntropicOracle oracle(problems.dense[b], rows, cols, options[b].epsilon);
         if (b % 3 == 0) oracle.a = weights(rows, 2), oracle.b = weights(cols, 3);
         oracle.solve(26, symmetrize == Symmetrize::kYes);
-        // Six of these iterations have a coarse density, and the fine ones have less to gain than they leave.
+        // Six of the 26 iterations use the coarse density; the fine ones do not remove all of its error.
         const double bound = way.storage == SinkhornStorage::kLadder ? 1e-4 : 5e-6;
         EXPECT_WITHIN(relative_l1(found[b], oracle.plan()), bound);
         EXPECT_WITHIN(std::abs(results[b].row_error - oracle.row_error()), bound);
@@ -117,7 +117,8 @@ TEST_P(SinkhornRaggedTest, PlansAgreeWithTheOracle) {
     }
 }
 
-// To the bit on the CPU; on CUDA where the widest problem's layout is also that of the others.
+// Bitwise on the CPU. On CUDA the widest problem determines the layout of all: a problem that would have
+// another layout alone differs by rounding.
 TEST_P(SinkhornRaggedTest, ProblemsAreWhatTheyAreAlone) {
   const Problems problems(context, kShapes, 20);
   for (const Way& way : kWays) {
@@ -158,7 +159,7 @@ TEST_P(SinkhornRaggedTest, ProblemsAreWhatTheyAreAlone) {
         EXPECT_EQ(results[b].iterations, result.iterations);
         EXPECT_WITHIN(std::abs(results[b].marginal_error - result.marginal_error), 2e-6);
       }
-      // One at a time, in the batch's potentials.
+      // Plans one at a time, from the batch's potentials.
       Strided<float> one(context, rows, cols, testing::layouts(cols)[b % 3]);
       solver.plan(int64_t(b), problems.affinities[b], MatrixF(one.data(), rows, cols, one.stride()));
       EXPECT_EQ(one.download(), found[b]);
@@ -185,7 +186,7 @@ TEST_P(SinkhornRaggedTest, WarmStartsAndRepetition) {
     EXPECT_EQ(context.allocations(), allocations);
     EXPECT_EQ(context.synchronizations(), waits);
     EXPECT_EQ(plans(solver, problems), first) << "repeatable to the bit";
-    // Affinities from elsewhere, and back.
+    // Other affinities, then the first ones again.
     solver.solve(others.affinities);
     EXPECT_NE(plans(solver, others), first);
     solver.solve(problems.affinities);
@@ -199,7 +200,7 @@ TEST_P(SinkhornRaggedTest, WarmStartsAndRepetition) {
   }
 }
 
-// The iterations' two reads on CUDA, and layouts that shapes of their own cannot have.
+// Widths that CUDA reads twice, and layouts not available to batches of several shapes.
 TEST_P(SinkhornRaggedTest, WideProblems) {
   for (const int64_t wide : {9000, 33000}) {
     if (!on_cpu() && wide == 9000) continue;
@@ -221,7 +222,7 @@ TEST_P(SinkhornRaggedTest, WideProblems) {
   }
 }
 
-// A long problem, a wide one and many small ones: padded, these would be 64 matrices of [600, 700].
+// A long problem, a wide one and many small ones: padded, they would be 64 matrices of [600, 700].
 TEST_P(SinkhornRaggedTest, MemoryIsThatOfTheEntriesThereAre) {
   std::vector<SinkhornShape> shapes(62, {6, 5});
   shapes.push_back({600, 16});
@@ -237,7 +238,8 @@ TEST_P(SinkhornRaggedTest, MemoryIsThatOfTheEntriesThereAre) {
     const int64_t before = own.bytes_in_use();
     Sinkhorn solver(own, shapes, SinkhornOptions{.iterations = 6, .form = way.form, .storage = way.storage});
     solver.solve(problems.affinities);
-    // Vectors of several kinds in double and float; a density, of lines of 16 entries, and chunks' sums.
+    // Vectors of several kinds in double and float; a density with rows padded to 16 entries; column sums of
+    // the chunks.
     EXPECT_WITHIN(own.peak_bytes() - before, 150 * vectors + 24 * entries + (1 << 20));
     EXPECT_WITHIN(own.peak_bytes() - before, int64_t{4} * 64 * 600 * 700 / 4);
   }

@@ -1,4 +1,4 @@
-// Sinkhorn: stopping, batches, weights, starts and hostile affinities, against double loops.
+// Sinkhorn: stopping, batches, weights, starts and hostile affinities, against loops in double precision.
 #include "sotalign/ot/sinkhorn.h"
 
 #include <gtest/gtest.h>
@@ -123,7 +123,8 @@ TEST_P(SinkhornTest, WarmStartReachesTheSamePlanSooner) {
   const SinkhornOptions options{.epsilon = 0.02, .iterations = 2000, .tolerance = 1e-5, .check_every = 1};
   Sinkhorn solver(context, n, n, options);
   const Solved cold = finish(solver, affinity);
-  // Any constant may be moved between the potentials: the start is the same, however far off it looks.
+  // Moving a constant between the potentials changes nothing: the start is equivalent, though its values look
+  // far off.
   std::vector<double> shifted = cold.v;
   for (double& value : shifted) value += 500;
   solver.set_start(0, shifted);
@@ -133,7 +134,7 @@ TEST_P(SinkhornTest, WarmStartReachesTheSamePlanSooner) {
   EXPECT_WITHIN(relative_l1(warm.plan, cold.plan), 5e-5);
 }
 
-// Starts for which the fused step cannot hold its bounds, so that the log-domain updates must take over.
+// Starts that exceed the bounds of the fused iteration, so that the log-domain updates must take over.
 TEST_P(SinkhornTest, WildStartsAreSafe) {
   const int64_t n = 64, m = 96;
   const auto k = random_uniform(n * m, 7);
@@ -177,7 +178,7 @@ TEST_P(SinkhornTest, WeightsAreMetAndZeroWeightsGiveZeroRows) {
   }
 }
 
-// Neither a start that comes before the weights nor one that comes after them.
+// Whether the start is set before or after the weights.
 TEST_P(SinkhornTest, StartsGiveColumnsWithoutMassNothing) {
   const int64_t n = 23, m = 19;
   const double minus_infinity = -std::numeric_limits<double>::infinity();
@@ -209,7 +210,7 @@ TEST_P(SinkhornTest, StartsGiveColumnsWithoutMassNothing) {
         for (int64_t i = 0; i < n; ++i) EXPECT_EQ(s.plan[i * m + 1], 0.0f);
         EXPECT_EQ(s.v[1], minus_infinity);
       }
-      // Other weights: all columns take part again, the other ones from where they were told to start.
+      // With other weights all columns take part again, from the start set for them.
       Sinkhorn fresh(context, n, m, options);
       std::vector<double> start = right;
       for (double& v : start) v = std::isinf(v) ? 0.0 : v;

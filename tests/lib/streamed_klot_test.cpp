@@ -1,5 +1,5 @@
-// Sinkhorn and KLOT of embeddings: against double loops, against the stored affinity, and what they take of
-// memory.
+// Sinkhorn and KLOT on embeddings: against loops in double precision, against stored affinities, and their
+// memory use.
 #include "sotalign/ot/streamed_klot.h"
 
 #include <gtest/gtest.h>
@@ -35,7 +35,7 @@ std::vector<float> unit_rows(int64_t n, int64_t d, uint64_t seed) {
   return x;
 }
 
-// What the tests call K, in double.
+// K = X Y' in double precision.
 std::vector<double> product(const std::vector<float>& x, const std::vector<float>& y, int64_t d) {
   const int64_t n = static_cast<int64_t>(x.size()) / d, m = static_cast<int64_t>(y.size()) / d;
   std::vector<double> k(n * m);
@@ -137,7 +137,7 @@ TEST_P(StreamedKlotTest, AgreesWithTheOracleInEveryMemory) {
   }
 }
 
-// Many strips of the heights that the tests of accuracy are about, at the regularisations of the paper.
+// Many strips of 50 rows, as in the accuracy tests, at the paper's epsilons.
 TEST_P(StreamedKlotTest, FixedPointIsGoodForOnePerMille) {
   for (const double epsilon : {0.05, 0.01}) {
     const Data data(130, 140, 40, 30);
@@ -150,7 +150,7 @@ TEST_P(StreamedKlotTest, FixedPointIsGoodForOnePerMille) {
   }
 }
 
-// As soon as the tolerance is met, no more strips are made.
+// After convergence no more strips are computed.
 TEST_P(StreamedKlotTest, StopsAtTheToleranceLikeTheStoredForm) {
   const Data data(90, 80);
   const KlotOptions options{.epsilon_student = 0.1,
@@ -200,7 +200,7 @@ TEST_P(StreamedKlotTest, RepeatsBitForBitAllocatesNothingAndScales) {
     EXPECT_EQ(context.allocations(), allocations);
     EXPECT_EQ(dx.download(), first_x);
     EXPECT_EQ(dy.download(), first_y);
-    klot.run(d.student(), d.teacher(), dx, dy, 4.0);  // a power of two is exact
+    klot.run(d.student(), d.teacher(), dx, dy, 4.0);  // exact, because 4 is a power of two
     std::vector<float> scaled = first_x;
     for (float& value : scaled) value *= 4;
     EXPECT_EQ(dx.download(), scaled);
@@ -230,7 +230,7 @@ TEST_P(StreamedKlotTest, WeightsOfZero) {
   }
 }
 
-// The bytes that are announced are those that are taken.
+// The announced memory matches the memory taken.
 TEST_P(StreamedKlotTest, TakesTheMemoryItAnnounces) {
   const Data data(300, 280, 3, 2);
   for (const KlotMemory memory : kMemories)
@@ -241,7 +241,7 @@ TEST_P(StreamedKlotTest, TakesTheMemoryItAnnounces) {
       Matrix<float> dx(fresh, 300, 3), dy(fresh, 280, 3);
       const int64_t before = fresh.bytes_in_use();
       StreamedKlot klot(fresh, 300, 280, {.iterations = 6}, memory, strip_rows);
-      // What the workspace takes first it keeps, in pieces of a mebibyte or more.
+      // The workspace keeps its first allocations, in chunks of at least one MiB.
       klot.run(d.student(), d.teacher(), dx, dy);
       const int64_t taken = fresh.bytes_in_use() - before,
                     announced = StreamedKlot::memory_bytes(fresh, 300, 280, memory, strip_rows);
@@ -299,7 +299,7 @@ TEST_P(StreamedKlotTest, SinkhornOfEmbeddings) {
   EXPECT_LE(Sinkhorn::memory_bytes(context, 100000, 100000), int64_t{400} << 20);
 }
 
-// What is not needed is not made: a wait for each iteration, and none after the last.
+// No strip is computed after convergence: one wait per iteration, and none after the last.
 TEST_P(StreamedKlotTest, NoIterationFollowsConvergence) {
   const Data data(40, 30);
   const OnDevice d(context, data);
@@ -312,8 +312,8 @@ TEST_P(StreamedKlotTest, NoIterationFollowsConvergence) {
   EXPECT_LT(waits, 50);
 }
 
-// A row whose only close column has hardly any weight: its sum falls below what the fused step trusts, and
-// the log-domain updates do the second iteration.
+// The only close column of one row has almost no weight: the row's sum falls below what the fused iteration
+// trusts, so the log-domain updates do the second iteration.
 TEST_P(StreamedKlotTest, LogDomainUpdatesTakeOverLater) {
   const int64_t n = 12, m = 10;
   std::vector<float> x, y;
@@ -335,7 +335,7 @@ TEST_P(StreamedKlotTest, LogDomainUpdatesTakeOverLater) {
   EXPECT_WITHIN(relative_l1(plan.download(), oracle.plan()), 2e-5);
 }
 
-// A start for which the fused step cannot hold its bounds: the log-domain updates take over.
+// The start exceeds the bounds of the fused iteration: the log-domain updates take over.
 TEST_P(StreamedKlotTest, WildStartsAreSafe) {
   const Data data(64, 96);
   const OnDevice d(context, data);

@@ -99,18 +99,19 @@ TEST_P(TrainerTest, LossFallsAndRetrievalImproves) {
   EXPECT_THROW(trainer.train_step(), InvalidArgument);
 }
 
-// The gradient of the whole step, through cosine, gathers and both terms: one Lion step of a tiny rate moves
-// the loss as the gradient says. The direction is the sign of the gradient, so the change is -rate * |g|_1.
+// Checks the gradient of the whole step, through cosines, gathers and both terms: one Lion step at a tiny
+// rate changes the loss as the gradient predicts. Lion moves along the sign of the gradient, so the change is
+// -rate * |g|_1.
 TEST_P(TrainerTest, StepFollowsTheGradientOfTheLoss) {
   for (const DivergenceKind kind : kDivergences) {
     SCOPED_TRACE(to_string(kind));
     TrainOptions o = options();
-    o.batch_unpaired = 1000;  // all rows in every step, so that the loss is one function
+    o.batch_unpaired = 1000;  // all rows in every step, so that the loss function stays the same
     o.optimizer = {.kind = OptimizerKind::kLion, .weight_decay = 0.0};
     o.schedule = {.kind = ScheduleKind::kConstant, .peak = 1e-5};
     o.divergence = kind;
-    o.klot_weight = kind == DivergenceKind::kCka ? 30.0 : 3.0;  // as much of the loss as SigLIP's
-    o.klot.iterations = 500;  // the gradient is that of the converged divergence
+    o.klot_weight = kind == DivergenceKind::kCka ? 30.0 : 3.0;  // comparable to SigLIP's share
+    o.klot.iterations = 500;  // the gradient assumes that the divergence has converged
     Trainer trainer(context, data(), o);
     trainer.train_step();
     const double before = trainer.metrics().loss;
@@ -125,14 +126,14 @@ TEST_P(TrainerTest, StepFollowsTheGradientOfTheLoss) {
   }
 }
 
-// Each divergence is what training reports and what its gradient brings down.
+// Training reports each divergence and reduces it.
 TEST_P(TrainerTest, EveryDivergenceRegularises) {
   for (const DivergenceKind kind : {DivergenceKind::kInfoNce, DivergenceKind::kCka}) {
     SCOPED_TRACE(to_string(kind));
     TrainOptions o = options();
     o.divergence = kind;
     o.batch_unpaired = 1000;  // all rows in every step
-    o.klot_weight = 300;      // hardly anything else counts
+    o.klot_weight = 300;      // dominates the loss
     o.schedule.kind = ScheduleKind::kConstant;
     o.schedule.peak = 1e-2;
     Trainer trainer(context, data(), o);
@@ -307,7 +308,7 @@ TEST_P(TrainerTest, ChoosesTheTeachersOpenNumbersOnce) {
   const std::string path = temporary("chosen");
   trainer.save_checkpoint(path);
 
-  // With the number in place of the search it is the same training.
+  // Given the chosen numbers instead of the search, it is the same training.
   TrainOptions given = o;
   given.teacher.dim = trainer.options().teacher.dim;
   Trainer resumed(context, d, given);
@@ -396,7 +397,7 @@ TEST_P(TrainerTest, SidesHaveLearningRatesOfTheirOwn) {
     const float scale = trainer.model().parameters.download("log_scale")[0];
     trainer.train_step();
     EXPECT_NEAR(std::abs(trainer.model().parameters.download("log_scale")[0] - scale), 3e-3, 1e-6);
-    // Lion moves everything by its learning rate.
+    // Lion moves every parameter by its learning rate.
     return std::pair{testing::max_difference(tensors("image_head"), images),
                      testing::max_difference(tensors("text_head"), texts)};
   };
@@ -409,7 +410,7 @@ TEST_P(TrainerTest, SidesHaveLearningRatesOfTheirOwn) {
 }
 
 TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
-  // All of these can be said before anything is computed.
+  // All of these are detected before anything is computed.
   const auto fails = [&](const TrainingData& d, const TrainOptions& o, const std::string& part) {
     const auto message = [&](auto&& call) -> std::string {
       try {
@@ -476,7 +477,7 @@ TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
   o.teacher.kind = TeacherKind::kContrastive;
   o.teacher.contrastive.steps = 0;
   fails(data(), o, "teacher steps");
-  // Not before the teacher is fitted.
+  // Detected only when the teacher is fitted.
   o = options();
   o.initialization = Initialization::kTeacher;
   check_training(context, data(), o);

@@ -1,5 +1,5 @@
-// sinkhorn, klot and divergence on affinities that single precision cannot hold at the given epsilon, as
-// their users see it: one line with the file and |K| / epsilon, and exit code 2.
+// sinkhorn, klot and divergence on affinities beyond single precision at the given epsilon, as users see it:
+// one line with the file and |K| / epsilon, and exit code 2.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,7 +20,7 @@ class AffinityProgram : public ::testing::Test {
     write_npy(files / name, ConstMatrixF(k.data(), kRows, kCols));
     return files / name;
   }
-  /// The usual affinity but for one row or column.
+  /// The usual affinity except for one column or row.
   std::vector<float> with_column(float value) const {
     std::vector<float> k = usual;
     for (int64_t i = 0; i < kRows; ++i) k[static_cast<size_t>(i * kCols + 4)] = value;

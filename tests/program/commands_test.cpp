@@ -1,4 +1,4 @@
-// The program as its users see it: golden results, training that is continued, options that all matter.
+// The program as users see it: golden results, continued training, and every option having an effect.
 #include <gtest/gtest.h>
 
 #include <signal.h>
@@ -34,7 +34,7 @@ std::vector<float> floats(const std::string& path) {
   return {matrix.data(), matrix.data() + matrix.rows() * matrix.cols()};
 }
 
-/// Not EXPECT_EQ, which would print them.
+/// Unlike EXPECT_EQ, does not print the files.
 #define EXPECT_SAME_FILES(a, b) \
   EXPECT_TRUE(read_file(a) == read_file(b)) << (a) << " and " << (b) << " differ"
 
@@ -83,7 +83,7 @@ TEST(Program, DivergencesMatchGoldenVectors) {
     const std::string name = golden.value("case", "");
     if (!name.starts_with("infonce_") && !name.starts_with("cka_")) continue;
     SCOPED_TRACE(name);
-    // CKA's cases are of the same affinities.
+    // CKA's cases use the same affinities.
     const std::string affinities = kGolden + "infonce_" + name.back(), gradient = directory / (name + ".npy");
     const std::string kind = name.substr(0, name.find('_'));
     std::vector<std::string> arguments = {"divergence",
@@ -211,7 +211,7 @@ TEST(Program, SinkhornWritesPlanAndPotentials) {
       from_potentials.push_back(std::exp(static_cast<double>(k[i * v.size() + j]) / 0.05 + u[i] + v[j]));
   EXPECT_WITHIN(relative_l1(from_potentials, plan), 2e-5);
 
-  // A start at the solution is noticed at the first look.
+  // A start at the solution passes the first convergence check.
   result = run_program({"sinkhorn", "--affinity", affinity, "--epsilon", "0.05", "--tolerance", "1e-4",
                         "--check-every", "1", "--start", potentials});
   ASSERT_EQ(result.exit_code, 0) << result.err;
@@ -265,7 +265,7 @@ TEST(Program, StopAndResumeGiveTheSameBits) {
   EXPECT_EQ(whole, parts);
   EXPECT_EQ(whole.size(), 6u + 4u);
 
-  // Lines behind the checkpoint are those of steps that will be done again.
+  // Lines after the checkpoint belong to steps that will be repeated.
   std::ofstream(files / "parts/metrics.jsonl", std::ios::app) << "{\"step\": 13}\n{\"step\": 1";
   ASSERT_EQ(run_program({"train", "--out", files / "parts", "--resume"}).exit_code, 0);
   EXPECT_EQ(lines_of(files / "parts/metrics.jsonl").size(), 10u);
@@ -373,7 +373,7 @@ TEST(Program, ChosenNumbersOfTheTeacherAreShownAndKept) {
       EXPECT_EQ(candidate["mean_r1"], best);
     }
 
-  // In training the configuration has the numbers, and teacher.json says that they were chosen.
+  // After training, config.json holds the chosen numbers, and teacher.json says that they were chosen.
   write_file(files / "c.json", R"({"ridge": "auto", "teacher_dim": "auto", "correlation_power": "auto"})");
   const std::vector<std::string> options = {"--config", files / "c.json", "--steps", "4"};
   const ProgramResult whole = files.train("whole", options);
@@ -393,7 +393,7 @@ TEST(Program, ChosenNumbersOfTheTeacherAreShownAndKept) {
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   for (const char* name : {"/model.safetensors", "/teacher.json"})
     EXPECT_SAME_FILES(files / "whole" + name, files / "parts" + name);
-  // Numbers that are given are not chosen.
+  // Given numbers are not searched for.
   ASSERT_EQ(files.train("given", {"--steps", "2"}).exit_code, 0);
   EXPECT_FALSE(std::ifstream(files / "given/teacher.json").good());
 }
@@ -456,7 +456,7 @@ TEST(Program, FlagsOverrideTheConfigurationAndBothMeanTheSame) {
 /// Silently ignored options are what users of such programs complain about most.
 TEST(Program, EveryTrainingOptionChangesTheResult) {
   const TrainingFiles files;
-  // In this setting every option has something to act on.
+  // In this setting every option has an effect.
   const std::vector<std::string> base = {
       "--steps",         "3",    "--batch-pairs",    "20",   "--batch-unpaired", "24",  "--hidden", "8",
       "--learning-rate", "0.01", "--tolerance",      "1e-4", "--ridge",          "0.1", "--dim",    "6",
@@ -502,7 +502,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
     arguments.insert(arguments.end(), more.begin(), more.end());
     const ProgramResult result = files.train(run, arguments);
     EXPECT_EQ(result.exit_code, 0) << run << ": " << result.err;
-    // The model file repeats the options: look at the numbers alone.
+    // The model file repeats the options, so compare only its numbers.
     std::string text;
     for (Json line : lines_of(files / (run + "/metrics.jsonl"))) {
       line.erase("seconds");
@@ -537,7 +537,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
   EXPECT_NE(outcome("teacher_start", {"--hidden", "", "--dim", "0"}),
             outcome("random_start", {"--hidden", "", "--dim", "0", "--initialization", "random"}));
 
-  // Of the methods other than SOTAlign, with what each of them is told.
+  // The methods other than SOTAlign, with their own options.
   for (const auto& [method, options] :
        std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>>{
            {"sail", {}},
@@ -561,7 +561,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
   }
   tested.insert("method");
 
-  // In one strip, what is streamed is what is stored, to the bit.
+  // With a single strip, streaming gives the same bits as storing.
   const auto memory = [&](const std::string& run) {
     return Json::parse(read_file(files / (run + "/config.json")))["klot_memory"].get<std::string>();
   };
@@ -573,7 +573,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
   EXPECT_EQ(memory("with--klot-memory"), "fixed16");
   tested.insert("klot_memory_mib");
 
-  // A new option has to join this test. These are about files and the machine:
+  // A new option must be added to this test. These options concern only files and the machine:
   const std::set<std::string> without_effect = {
       "pairs_images", "pairs_texts", "images",        "texts", "val_images",       "val_texts", "out",
       "device",       "threads",     "force_threads", "quiet", "checkpoint_every", "log_every"};
@@ -590,7 +590,7 @@ TEST(Program, ThreadsChangeRoundingAtMost) {
   };
   const double one = loss("1"), two = loss("2");
   EXPECT_WITHIN(std::abs(one - two), 1e-4 * one);
-  // Equal threads give equal bits.
+  // The same number of threads gives the same bits.
   ASSERT_EQ(files.train("again", {"--steps", "3", "--threads", "2"}).exit_code, 0);
   EXPECT_SAME_FILES(files / "again/model.safetensors", files / "run2/model.safetensors");
 }

@@ -12,7 +12,7 @@
 namespace sotalign {
 namespace {
 
-// The program on the device. An emulated one is there for those alone who ask for it.
+// Runs the program on the device. An emulated device exists only if SIMT_DEVICES asks for it.
 class CudaProgram : public ::testing::Test {
  protected:
   void SetUp() override {

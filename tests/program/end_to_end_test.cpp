@@ -1,5 +1,4 @@
-// What the project promises, on real embeddings: SOTAlign retrieves better than SAIL and than its own
-// teacher.
+// The project's claim, on real embeddings: SOTAlign retrieves better than SAIL and than its own teacher.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -16,7 +15,7 @@ using testing::run_program;
 using testing::TemporaryDirectory;
 
 struct Scores {
-  double teacher = 0, sail = 0, sotalign = 0;  // MeanR@1 in percent, mean of the seeds
+  double teacher = 0, sail = 0, sotalign = 0;  // MeanR@1 in percent, mean over seeds
 };
 
 Scores compare(const std::string& folder, const std::string& pairs, const std::string& seeds) {
@@ -48,7 +47,7 @@ TEST(EndToEnd, Flickr8kAlignsBetterWithUnpairedRows) {
   const std::string folder = SOTALIGN_SHARED_DATA "/data/flickr8k";
   if (!std::filesystem::exists(folder)) GTEST_SKIP() << "flickr8k may not be copied into the repository";
   const Scores scores = compare(folder, "500", "0,1,2,3,4,5");
-  // Measured: 2.8 over SAIL and 2.1 over the teacher; the standard error of six seeds is 0.6.
+  // Measured: 2.8 above SAIL and 2.1 above the teacher; the standard error over six seeds is 0.6.
   EXPECT_GE(scores.sotalign, scores.sail + 2.0);
   EXPECT_GE(scores.sotalign, scores.teacher + 1.0);
 }

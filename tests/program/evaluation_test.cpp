@@ -1,4 +1,4 @@
-// The commands zeroshot, similarity and shift as their users see them: results, files, and what they refuse.
+// The commands zeroshot, similarity and shift as users see them: results, files, and refused input.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -53,7 +53,7 @@ class EvaluationProgram : public ::testing::Test {
   }
 
   void SetUp() override {
-    // Four images, of which the last is nearest to a class that is not its own; class 7 has two prompts.
+    // Four images, the last one nearest to a wrong class; class 7 has two prompts.
     write_matrix("i.npy", 2, {1, 0, 0, 2, 1, 0.1f, 1, 0.1f});
     write_npy(path("l.npy"), std::vector<int64_t>{3, 7, 3, 7});
     write_matrix("p.npy", 2, {5, 0, -0.1f, 1, 0.1f, 1});
@@ -112,7 +112,7 @@ TEST_F(EvaluationProgram, ZeroShotOfAModelIsThatOfItsEmbeddings) {
     ours.insert(ours.end(), tail.begin(), tail.end());
     theirs.insert(theirs.end(), tail.begin(), tail.end());
     EXPECT_EQ(json(ours), json(theirs));
-    // Pairs are related, and the teacher knows how; heads do not after three steps.
+    // The teacher maps pairs close to each other; the heads do not after three steps.
     if (projection == "teacher") {
       EXPECT_GT(json(ours)["top1"], 2.0 / 7);
     }

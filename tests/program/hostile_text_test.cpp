@@ -1,5 +1,5 @@
-// Text, numbers and rows that were made to harm, through the program: one line that names file, key, row or
-// option; exit code 2; no crash, no wait, nothing left behind.
+// Hostile text, numbers and rows, through the program: one line that names file, key, row or option; exit
+// code 2; no crash, no hang, nothing left behind.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -157,7 +157,7 @@ TEST_F(HostileText, MetricsOfARunThatIsContinued) {
   ASSERT_EQ(mkfifo(path("run/metrics.jsonl").c_str(), 0600), 0);
   expect_refused({"train", "--out", path("run"), "--resume"}, {"metrics.jsonl", "pipe"});
   fs::remove(path("run/metrics.jsonl"));
-  // What a kill may leave.
+  // A partial line, as a kill may leave it.
   write_file(path("run/metrics.jsonl"), metrics + "{\"step\": 5, \"lo");
   const ProgramResult resumed = run_program({"train", "--out", path("run"), "--resume"});
   EXPECT_EQ(resumed.exit_code, 0) << resumed.err;
@@ -327,7 +327,7 @@ TEST_F(HostileText, RowsThatAreAllEqual) {
   expect_refused({"similarity", "--x", other, "--y", equal}, parts);
   expect_refused({"compare", "--images", other, "--texts", equal, "--pairs", "5", "--test", "5"}, parts);
   check(files.command("sweep", "refused", {"--vary", "klot_weight=1", "--pairs-texts", equal}), parts);
-  // Different as they are; equal once scaled to length 1. The mean of all rows is exactly 0.
+  // The rows differ, but are equal once scaled to length 1. The mean of all rows is exactly 0.
   std::vector<float> line(40 * 9), opposite(50 * 9);
   for (size_t i = 0; i < 40; ++i) line[i * 9] = i % 2 == 0 ? 1 : 2;
   for (size_t i = 0; i < 50; ++i) opposite[i * 9] = i == 0 ? -11 : -1;
@@ -338,8 +338,7 @@ TEST_F(HostileText, RowsThatAreAllEqual) {
 }
 
 TEST_F(HostileText, RowsWithoutADirectionInTheModel) {
-  // Row i + 20 lies opposite to row i as seen from a centre, which is thus the mean; the teacher maps it to
-  // 0.
+  // Rows i and i + 20 are opposite about a centre, which is therefore the mean; the teacher maps it to 0.
   std::vector<float> images(40 * 12), texts(40 * 9);
   for (size_t i = 0; i < 40; ++i) {
     const float sign = i < 20 ? 1.0f : -1.0f;

@@ -1,5 +1,5 @@
-// Bad input through the program: one line that says what, expected and found; exit code 2; nothing left
-// behind.
+// Bad input through the program: one line that says where, what was expected and what was found; exit code 2;
+// nothing left behind.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -22,7 +22,7 @@ class ProgramInput : public ::testing::Test {
  protected:
   std::string path(const std::string& name) const { return files / name; }
 
-  /// The command fails as it should, and its message has all `parts`.
+  /// Expects the command to fail cleanly, with a message that contains all `parts`.
   void expect_refused(const std::vector<std::string>& arguments, const std::vector<std::string>& parts) {
     const std::set<std::string> before = listing(files / "");
     const ProgramResult result = run_program(arguments);
@@ -50,7 +50,7 @@ class ProgramInput : public ::testing::Test {
     expect_refused(arguments, parts);
   }
 
-  /// For every place where embeddings or affinities are read.
+  /// The same for every command that reads embeddings or affinities.
   void expect_file_refused(const std::string& file, const std::vector<std::string>& parts) {
     std::vector<std::string> named = parts;
     named.push_back(path(file));
@@ -324,7 +324,7 @@ TEST_F(ProgramInput, Configuration) {
   refused(R"({"ridge": "automatic"})", {"ridge", "auto or a finite number", "automatic"});
   refused(R"({"ridge": null})", {"ridge", "auto or a finite number", "null"});
   refused(R"({"teacher_dim": 1.5})", {"teacher_dim", "auto or an integer", "1.5"});
-  refused(R"({"steps": "x"})", {"steps"});  // also where a flag overrides the key
+  refused(R"({"steps": "x"})", {"steps"});  // even if a flag overrides the key
   refused("[1, 2]", {"object", "array"});
   refused("{\n\"steps\": 3,\n}", {"line 3"});
   refused("", {"line 1"});

@@ -1,4 +1,4 @@
-// Signals, output that cannot be written, and threads that cannot be had: a run loses nothing.
+// Signals, unwritable output and unavailable threads: a run loses nothing.
 #include <gtest/gtest.h>
 #include <omp.h>
 #include <signal.h>
@@ -24,7 +24,7 @@ class InterruptionProgram : public ::testing::Test {
     const std::string metrics = read_file(path(run + "/metrics.jsonl"));
     return std::count(metrics.begin(), metrics.end(), '\n');
   }
-  /// A run of `steps` steps, started with these options and then continued, is that of one process.
+  /// Continues the run up to `steps` and compares it with a single uninterrupted process.
   void expect_whole(const std::string& run, int64_t steps, std::vector<std::string> options) const {
     const std::string count = std::to_string(steps);
     const ProgramResult resumed =
@@ -151,13 +151,13 @@ TEST_F(InterruptionProgram, AFullDiskLosesNoRun) {
   EXPECT_EQ(end.exit_code, 130);
   expect_line(end.err, {"the run is complete", "train --out short --resume"});
   EXPECT_TRUE(fs::exists(path("short/model.safetensors")));
-  // Commands without a run fail.
+  // Commands without a run to save fail.
   const ProgramResult eval =
       run_shell(files, "\"$S\" eval --images images.npy --texts images.npy >/dev/full");
   EXPECT_EQ(eval.exit_code, 2);
   expect_line(eval.err, {"No space left"});
 
-  // A limit on the size of files, in blocks of 512 bytes or 1 KiB: of the metrics first.
+  // A file size limit, in blocks of 512 bytes or 1 KiB, hits the metrics first.
   const ProgramResult limited =
       run_shell(files, "ulimit -f 60; \"$S\" train " + std::string(kTrainingOptions) +
                            "--steps 100000000 --log-every 1 --checkpoint-every 20 --quiet --out limited");
@@ -168,7 +168,7 @@ TEST_F(InterruptionProgram, AFullDiskLosesNoRun) {
                          "--quiet"})
                 .exit_code,
             0);
-  // And of the first file.
+  // A limit of 0 hits the first file.
   const ProgramResult none =
       run_shell(files, "ulimit -f 0; \"$S\" train " + kLongText + "--out x/y 2>/dev/full");
   EXPECT_EQ(none.exit_code, 2);

@@ -1,4 +1,4 @@
-// Too little address space (ulimit -v): every run ends soon, with its result or with one line and exit
+// Too little address space (ulimit -v): every run ends promptly, with its result or with one line and exit
 // code 2.
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ namespace {
 
 struct Ended {
   int exit_code;    ///< 124: still running after a minute
-  std::string err;  ///< what it said on standard error
+  std::string err;  ///< standard error
 };
 
 Ended run_within(int mib, const std::vector<std::string>& arguments) {
@@ -62,7 +62,7 @@ class MemoryLimitTest : public ::testing::Test {
   }
 };
 
-/// Without enough for OpenBLAS at load, for its threads, for a call of it, and with enough.
+/// Too little for OpenBLAS to load, for its threads, or for one of its calls; and enough.
 constexpr int kLimits[] = {72, 128, 200, 260, 300, 330, 380, 420, 480, 560, 700, 900, 1400};
 
 TEST_F(MemoryLimitTest, EveryRunEndsWithItsResultOrOneLine) {
@@ -77,7 +77,7 @@ TEST_F(MemoryLimitTest, EveryRunEndsWithItsResultOrOneLine) {
         continue;
       }
       ++refused;
-      // With less than its libraries take, the loader ends the program, and says so.
+      // If the libraries do not fit, the loader ends the program with a message.
       constexpr int kLoader = 127;
       if (result.exit_code == kLoader && result.err.find("loading shared libraries") != std::string::npos)
         continue;
@@ -92,7 +92,7 @@ TEST_F(MemoryLimitTest, EveryRunEndsWithItsResultOrOneLine) {
 }
 
 TEST_F(MemoryLimitTest, FewerThreadsOfOpenBlasNeedLess) {
-  // The libraries and a single buffer.
+  // Enough for the libraries and a single buffer.
   setenv("OMP_NUM_THREADS", "1", 1);
   const Ended result = run_within(240, {"info"});
   unsetenv("OMP_NUM_THREADS");

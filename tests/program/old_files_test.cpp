@@ -1,5 +1,5 @@
-// Runs and models of sotalign 0.1.0 are continued and read by this version, with a note that they carry no
-// checksums. tests/golden/run_0.1 holds what that version wrote.
+// This version reads models and continues runs of sotalign 0.1.0, with a note that they have no checksums.
+// tests/golden/run_0.1 holds files written by that version.
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -41,10 +41,10 @@ TEST_F(OldFiles, ARunIsContinuedToTheSameModel) {
   for (const std::string& name : expected.names()) {
     const std::vector<double> a = expected.read_double(name), b = found.read_double(name);
     ASSERT_EQ(a.size(), b.size());
-    // The files may come from another machine, whose sums are in another order.
+    // The files may come from another machine, which sums in another order.
     for (size_t i = 0; i < a.size(); ++i) EXPECT_WITHIN(std::abs(a[i] - b[i]), 1e-5 * (1 + std::abs(a[i])));
   }
-  // A whole file of metrics: the old lines and the new ones.
+  // The complete metrics: the old lines and the new ones.
   const std::string metrics = read_file(files / "run/metrics.jsonl");
   for (const char* step : {"{\"step\":1,", "{\"step\":3,", "{\"step\":4,", "{\"step\":6,"})
     EXPECT_CONTAINS(metrics, step);

@@ -1,4 +1,4 @@
-// Files that commands write: never one that they read, and as they were before in all but their bytes.
+// Output files: a command never overwrites its input, and changes only the content of existing files.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -22,7 +22,7 @@ class OutputFilesProgram : public ::testing::Test {
   }
   std::string path(const std::string& name) const { return files / name; }
 
-  /// Refused because `output` is the file of another flag, which keeps its bytes.
+  /// Expects a refusal because another flag names the file `output`, which must keep its content.
   void expect_same(const std::vector<std::string>& arguments, const std::string& output,
                    const std::string& other) const {
     const std::string before = read_file(path("val_images.npy"));
@@ -86,7 +86,7 @@ TEST_F(OutputFilesProgram, TwoOutputsInOneFile) {
   expect_same({"teacher", "--pairs-images", in, "--pairs-texts", path("val_texts.npy"), "--out", path("new"),
                "--json", path("here/new")},
               "--out", "--json");
-  // Two inputs may be one file, and standard output is none.
+  // Two inputs may be the same file, and standard output is not a file.
   EXPECT_EQ(run_program({"eval", "--images", in, "--texts", in, "--json", "-"}).exit_code, 0);
 }
 
@@ -118,7 +118,7 @@ TEST_F(OutputFilesProgram, ReplacedFilesKeepTheirMode) {
     EXPECT_EQ(read_file(path("r.json")).front(), '{');
     fs::remove(path("r.json"));
   }
-  // A link that a user names is followed, and a new file is as the umask wants it.
+  // Follows a link that the user names; a new file gets the mode that the umask allows.
   write_file(path("target.json"), "old");
   ASSERT_EQ(chmod(path("target.json").c_str(), 0600), 0);
   fs::create_symlink("target.json", path("link.json"));

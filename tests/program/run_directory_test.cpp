@@ -1,5 +1,5 @@
-// The directory of a run: one process at a time, a state to go on from after every kill, nothing of others
-// overwritten.
+// The output directory of a run: one process at a time, a state to continue from after every kill, no foreign
+// files overwritten.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
@@ -81,7 +81,7 @@ TEST_F(RunDirectoryProgram, OneProcessAtATime) {
 }
 
 TEST_F(RunDirectoryProgram, IsLockedBeforeDataIsRead) {
-  // The second process finds an empty directory, which it could use if the first did not hold it.
+  // The second process finds an empty directory, which it could use if the first did not hold the lock.
   ProgramResult other;
   const ProgramResult first =
       files.train("run", {"--teacher", "contrastive", "--teacher-steps", "100000000"}, [&](pid_t child) {
@@ -128,12 +128,12 @@ TEST_F(RunDirectoryProgram, TrainingGoesOnAfterAKillBeforeTheFirstCheckpoint) {
   only("config", {"config.json"});
   expect_refused(files.train("config", kSteps), {"config.json", "sotalign train --out", "--resume"});
   only("metrics", {"config.json", "metrics.jsonl"});
-  // In the step in which a checkpoint is due, the line of that step is there before it.
+  // When a checkpoint is due, the step's metrics line is written before it.
   std::string lines = read_file(path("whole/metrics.jsonl"));
   lines.resize(lines.find("{\"step\":6"));
   write_file(path("metrics/metrics.jsonl"), lines + "{\"st");
   for (const char* run : {"config", "metrics"}) {
-    // How often this process saves does not matter.
+    // This process may save at other intervals.
     const ProgramResult result = resume("train", run, {"--checkpoint-every", "1"});
     ASSERT_EQ(result.exit_code, 0) << result.err;
     EXPECT_CONTAINS(result.out, "no checkpoint was saved; starting at step 0");
@@ -245,7 +245,7 @@ TEST_F(RunDirectoryProgram, LinksInItAreNotFollowed) {
     fs::rename(path("aside"), file, ignored);
   }
   EXPECT_EQ(read_file(path("precious")), "keep");
-  // One that comes while the run goes on.
+  // The link appears during the run.
   const ProgramResult result = files.train(
       "planted", {"--steps", "100000000", "--validate-every", "0", "--log-every", "1"}, [&](pid_t child) {
         for (int ms = 0; ms < 60000 && read_file(path("planted/metrics.jsonl")).empty(); ++ms) usleep(1000);

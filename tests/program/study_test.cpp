@@ -1,4 +1,4 @@
-// The command study as its users see it: what it runs, selects, reports, continues and refuses.
+// The command study as users see it: what it runs, selects, reports, continues and refuses.
 #include <gtest/gtest.h>
 #include <signal.h>
 
@@ -19,7 +19,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-// No value of a grid is a default, so that every point is part of its run's setting.
+// No grid value is a default, so every point is part of its run's setting.
 constexpr const char* kPlan = R"json({
   "set": {"steps": 3},
   "methods": [
@@ -42,9 +42,9 @@ constexpr const char* kPlan = R"json({
   }
 })json";
 
-// By section: tuning and final runs of two seeds that no section before it has. At 20 pairs SAIL is run for
-// 10 pairs already, as twice as many; klot from the CCA teacher is SOTAlign; unpaired and shift share what
-// has none.
+// Tuning and final runs per section, for two seeds, without runs shared with earlier sections. The methods
+// section already runs SAIL with 20 pairs, as twice 10; klot with the CCA teacher is SOTAlign; unpaired and
+// shift share the runs without unpaired rows.
 const std::map<std::string, std::pair<int, int>> kRuns = {
     {"methods", {16, 16}}, {"teachers", {6, 10}}, {"unpaired", {2, 4}}, {"shift", {0, 8}}};
 
@@ -108,7 +108,7 @@ class StudyProgram : public ::testing::Test {
     for (const std::string& part : parts) EXPECT_CONTAINS(result.err, part);
     EXPECT_FALSE(std::filesystem::exists(path("refused")));
   }
-  /// The plan with one part of its text replaced.
+  /// Replaces one part of the plan's text.
   void expect_plan_refused(const std::string& from, const std::string& to,
                            const std::vector<std::string>& parts) const {
     std::string plan = kPlan;
@@ -121,7 +121,7 @@ class StudyProgram : public ::testing::Test {
   TrainingFiles files;
 };
 
-/// MeanR@1 of the runs with a point, one for each seed, in the order of the seeds.
+/// MeanR@1 of the runs with a point, one per seed, in seed order.
 std::vector<double> figures(const Json& study, const Json& cell, const Json& point, const std::string& role) {
   const bool none = cell["row"].get<std::string>().starts_with("none (");
   const Json unpaired = role == "final" ? cell["unpaired"] : none ? Json(0) : Json("all");
@@ -195,7 +195,7 @@ TEST_F(StudyProgram, RunsEverythingOnceAndSelectsOnValidationRows) {
       EXPECT_EQ(cell["selected"], selected);
       a_choice_mattered = a_choice_mattered || selected != cell["tuning"][0]["point"];
     }
-    if (cell["column"] == "none") continue;  // two teachers with one point, {}
+    if (cell["column"] == "none") continue;  // both teachers have a single point, {}
     EXPECT_EQ(cell["mean_r1"].get<std::vector<double>>(), figures(study, cell, cell["selected"], "final"));
   }
   EXPECT_TRUE(a_choice_mattered);

@@ -1,4 +1,4 @@
-// Plots: well-formed documents whose marks are where the numbers belong.
+// Plots: well-formed documents whose marks are in the right places.
 #include "apps/sotalign/plot/svg_plot.h"
 
 #include <gtest/gtest.h>
@@ -22,12 +22,12 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 struct Element {
-  std::string name, text;  // text up to its first child
+  std::string name, text;  // text up to the first child
   std::map<std::string, std::string> attributes;
   double number(const std::string& key) const { return std::stod(attributes.at(key)); }
 };
 
-/// References to the five characters that XML names, and no bare ones.
+/// Resolves XML's five named entities; rejects bare special characters.
 std::string unescape(const std::string& text) {
   const std::map<std::string, std::string> entities = {
       {"amp", "&"}, {"lt", "<"}, {"gt", ">"}, {"quot", "\""}, {"apos", "'"}};
@@ -45,7 +45,7 @@ std::string unescape(const std::string& text) {
   return result;
 }
 
-/// All elements of a document in order. Throws for one that is not well-formed; just enough of XML.
+/// All elements of a document in order. Throws if it is not well-formed; supports just enough of XML.
 std::vector<Element> parse(const std::string& xml) {
   std::vector<Element> elements;
   std::vector<size_t> open;
@@ -101,7 +101,7 @@ std::vector<Element> parse(const std::string& xml) {
   return elements;
 }
 
-/// Positions of circles, which the first series has as markers, without that of the legend.
+/// Centres of the circles, the markers of the first series, without the legend's circle.
 struct Point {
   double x, y;
 };
@@ -125,7 +125,7 @@ size_t count(const std::vector<Element>& elements, const std::string& name) {
   return n;
 }
 
-/// Their labels follow the gridlines, and those of y are aligned at their end.
+/// Tick labels follow the gridlines; those of y are end-aligned.
 std::map<double, double> y_ticks(const std::vector<Element>& elements) {
   std::map<double, double> ticks;
   for (size_t i = 1; i < elements.size(); ++i)
@@ -176,7 +176,7 @@ TEST(SvgPlot, LogarithmicAxisHasPowersOfTen) {
   ASSERT_EQ(x.size(), 5u);
   for (const double value : {1.0, 10.0, 100.0, 1000.0, 10000.0}) EXPECT_TRUE(x.contains(value)) << value;
   EXPECT_WITHIN(std::abs(x.at(10) - points[1].x), 0.011);
-  // A span without two powers of ten has other round numbers.
+  // A range without two powers of ten gets other round numbers.
   const auto near = x_ticks(parse(line_plot({.x_scale = PlotScale::kLog}, {{.x = {0.3, 0.9}, .y = {1, 2}}})));
   EXPECT_GE(near.size(), 3u);
 }
@@ -252,9 +252,9 @@ TEST(SvgPlot, LegendNamesSeriesAndEscapesThem) {
   const auto first = text(elements, "<a & \"b\"> 'c'  "), second = text(elements, "second");
   ASSERT_TRUE(first && second);
   EXPECT_LT(first->number("x"), second->number("x"));
-  EXPECT_EQ(circles(elements).size(), 3u);  // of the first series, one in the legend
+  EXPECT_EQ(circles(elements).size(), 3u);  // the first series' markers, including one in the legend
   EXPECT_EQ(count(elements, "polyline"), 2u);
-  EXPECT_EQ(svg.find("http", 60), std::string::npos);  // nothing is loaded from elsewhere
+  EXPECT_EQ(svg.find("http", 60), std::string::npos);  // no external resources
 }
 
 TEST(SvgPlot, LongLegendsTakeMoreRows) {

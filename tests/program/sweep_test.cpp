@@ -1,5 +1,5 @@
-// sotalign sweep as its users see it: which runs it makes, that they are those of train, what it keeps, and
-// that a sweep in parts is a sweep.
+// sotalign sweep as users see it: which runs it makes, that they equal those of train, what it keeps, and
+// that a sweep in parts equals a sweep in one go.
 #include <gtest/gtest.h>
 
 #include <signal.h>
@@ -35,7 +35,7 @@ class SweepProgram : public ::testing::Test {
     return result;
   }
 
-  /// Rows of sweep.csv, text by the column's name.
+  /// Rows of sweep.csv, as text by column name.
   std::vector<std::map<std::string, std::string>> csv(const std::string& out) const {
     std::istringstream file(read_file(path(out + "/sweep.csv")));
     std::vector<std::vector<std::string>> lines;
@@ -75,7 +75,7 @@ class SweepProgram : public ::testing::Test {
   const TrainingFiles files;
 };
 
-/// What does not depend on the time that it took.
+/// The parts that do not depend on running time.
 Json lasting(Json sweep) {
   for (Json& run : sweep["runs"]) EXPECT_EQ(run.erase("seconds"), 1u);
   return sweep;
@@ -132,7 +132,7 @@ TEST_F(SweepProgram, RunsAreThoseOfTrain) {
   const Json written = json("out/sweep.json");
   ASSERT_EQ(written["runs"].size(), 8u);
   EXPECT_EQ(csv("out")[2].at("hidden"), "[8,6]");
-  // One that was not selected.
+  // A run that was not selected.
   for (const Json& run : written["runs"]) {
     if (run["settings"]["hidden"].empty() || run["settings"] == written["selected"]) continue;
     options = base;
@@ -147,7 +147,7 @@ TEST_F(SweepProgram, RunsAreThoseOfTrain) {
     break;
   }
   ASSERT_TRUE(std::filesystem::exists(path("other")));
-  // The selected one, from its configuration.
+  // The selected run, from its configuration.
   const ProgramResult trained =
       run_program({"train", "--config", path("out/config.json"), "--out", path("selected")});
   ASSERT_EQ(trained.exit_code, 0) << trained.err;
@@ -178,7 +178,7 @@ TEST_F(SweepProgram, EqualsAreDecidedByOrder) {
   const Json written = json("out/sweep.json");
   EXPECT_EQ(written["runs"][0]["validation"], written["runs"][1]["validation"]);
   EXPECT_EQ(written["selected"]["klot_memory"], "auto");
-  EXPECT_EQ(json("out/config.json")["klot_memory"], "stored");  // what auto was
+  EXPECT_EQ(json("out/config.json")["klot_memory"], "stored");  // what auto resolved to
 }
 
 TEST_F(SweepProgram, StopAndResumeGiveTheSame) {
@@ -211,7 +211,7 @@ TEST_F(SweepProgram, StopAndResumeGiveTheSame) {
     for (auto& row : *rows) EXPECT_EQ(row.erase("seconds"), 1u);
   EXPECT_EQ(whole, parts);
 
-  // Nothing is left to do: what was found is shown again.
+  // Nothing is left to do: the result is shown again.
   const std::string before = read_file(path("parts/sweep.json"));
   result = run_program({"sweep", "--out", path("parts"), "--resume"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
@@ -288,17 +288,17 @@ TEST_F(SweepProgram, RandomDrawsAreInRangeAndReproducible) {
     batches.insert(settings["batch_pairs"].dump());
     optimizers.insert(settings["optimizer"]);
   }
-  EXPECT_TRUE(small >= 5 && small <= 19) << small;  // linear draws would have one in a hundred
+  EXPECT_TRUE(small >= 5 && small <= 19) << small;  // linear draws would give about one in a hundred
   EXPECT_TRUE(light >= 5 && light <= 19) << light;
   EXPECT_EQ(batches, (std::set<std::string>{"5", "6", "7"}));
   EXPECT_EQ(optimizers.size(), 2u);
   const std::string plot = read_file(path("out/sweep.svg"));
   EXPECT_CONTAINS(plot, ">optimizer lion</text>");
-  EXPECT_EQ(plot.find("<polyline"), plot.rfind("<polyline"));  // the teacher's
+  EXPECT_EQ(plot.find("<polyline"), plot.rfind("<polyline"));  // the teacher's line
   const Json fewer = draws("fewer", "4", "3"), others = draws("others", "4", "4");
   for (size_t i = 0; i < 4; ++i) EXPECT_EQ(fewer[i], all[i]);
   EXPECT_NE(fewer, others);
-  // Draws that repeat others are not trained again.
+  // Repeated draws are not trained again.
   const ProgramResult repeats = sweep("repeats", {"--random", "9", "--vary", "seed=1,2", "--steps", "1"});
   EXPECT_EQ(json("repeats/sweep.json")["runs"].size(), 2u);
   EXPECT_CONTAINS(repeats.out, "2 runs (7 of 9 draws repeat others)");
@@ -316,7 +316,7 @@ TEST_F(SweepProgram, RunsThatFailAreRecorded) {
   ASSERT_EQ(csv("out").size(), 2u);
   EXPECT_EQ(csv("out")[0].at("failure"), written["runs"][0]["failure"].get<std::string>());
   EXPECT_EQ(csv("out")[0].at("mean_r1"), "");
-  // What shows only as the teacher is fitted, and nothing but failures.
+  // A failure that appears only when the teacher is fitted, and a sweep in which every run fails.
   const ProgramResult none =
       files.command("sweep", "none", {"--vary", "dim=3,4", "--initialization", "teacher", "--steps", "2"});
   EXPECT_EQ(none.exit_code, 2);

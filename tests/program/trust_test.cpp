@@ -1,5 +1,5 @@
-// What the program reads is what it was given, and what it writes is finite: damage, other data and files
-// that change during a run are told in one line.
+// The program reads what it was given and writes finite values: it reports damage, other data and files that
+// change during a run, in one line.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -27,7 +27,7 @@ class TrustProgram : public ::testing::Test {
   ProgramResult resume(const std::string& command, const std::string& run) {
     return run_program({command, "--out", path(run), "--resume"});
   }
-  /// The file with the rows of the other one, in another order.
+  /// Reverses the order of the file's rows.
   void reverse_rows(const std::string& name) {
     const HostMatrix rows = read_npy_matrix(path(name));
     std::vector<float> reversed;
@@ -98,7 +98,7 @@ TEST_F(TrustProgram, DamagedMetricsAndResultsAreFound) {
 
 TEST_F(TrustProgram, EmbeddedRowsAreFinite) {
   ASSERT_EQ(files.train("run", {"--steps", "1"}).exit_code, 0);
-  // Weights that are finite, whose products are not, in a file of the first format.
+  // Finite weights with products that are not, in a file of the first format.
   const SafetensorsFile model = SafetensorsFile::open(path("run/model.safetensors"));
   std::vector<std::vector<float>> kept;
   SafetensorsWriter writer;
@@ -119,8 +119,8 @@ TEST_F(TrustProgram, EmbeddedRowsAreFinite) {
   EXPECT_FALSE(std::filesystem::exists(path("out.npy")));
 }
 
-/// A study reads rows of its mapped files at the beginning of each of its runs. After the first one the file
-/// shrinks to nothing, or is written to in place.
+/// A study reads its mapped files at the start of each run. After the first run the file is truncated, or
+/// overwritten in place.
 TEST_F(TrustProgram, FilesThatChangeDuringAStudy) {
   write_file(path("plan.json"),
              R"({"set": {"steps": 2000}, "methods": [{"name": "SAIL", "set": {"method": "sail"}}],
@@ -159,7 +159,7 @@ TEST_F(TrustProgram, FilesThatChangeDuringAStudy) {
                         std::this_thread::sleep_for(std::chrono::milliseconds(5));
                       if (shorten)
                         std::filesystem::resize_file(images, 0);
-                      else  // without truncating it first
+                      else  // without truncation
                         std::fstream(images, std::ios::in | std::ios::out | std::ios::binary) << kept;
                     });
     expect_refused(result, {images, shorten ? "shortened" : "changed while it was in use"});
