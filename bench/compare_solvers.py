@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """Times Sinkhorn iterations and KLOT against other libraries, in one run on one machine.
 
-Everyone gets the same affinity matrices of float32, the same epsilon and the same number of threads, and takes
-turns with us (ours, peer, ours, peer, ...), so that a busy moment hits both. The time of an iteration is the
-difference of two solves with different numbers of iterations: what a solve does once cancels. A KLOT step
-(value and gradient, 100 + 100 iterations) is timed whole. Reading files and compiling are not timed. Plans and
-gradients must agree with ours, or the run fails.
+All solvers get the same float32 affinity matrices, the same epsilon and the same number of threads. Each peer takes
+turns with us (ours, peer, ours, peer, ...), so that a busy moment affects both. The time of an iteration is the
+difference of two solves with different numbers of iterations, so that one-time costs cancel. A KLOT step (value and
+gradient, 100 + 100 iterations) is timed as a whole. Times exclude reading files and compiling. The run fails if a
+plan or gradient disagrees with ours.
 
   python3 -m venv .venv && .venv/bin/pip install torch numpy pot geomloss ott-jax
   .venv/bin/python bench/compare_solvers.py --sizes 1024 2048 4096 --out bench/results/solvers_cpu.json
 
-Only torch and numpy must be there; peers that are not installed are left out.
+Requires torch and numpy; skips peers that are not installed.
 """
 import argparse
 import datetime
@@ -28,13 +28,13 @@ import time
 import warnings
 
 DISTRIBUTIONS = ["torch", "numpy", "POT", "geomloss", "ott-jax", "jax"]
-# Relative L1 distance of a plan or gradient from ours.
+# Largest relative L1 distance of a plan or gradient from ours.
 TOLERANCE = 1e-3
-# Peers that take other steps towards the same plan are only near it after as many iterations.
+# Peers with another iteration scheme are only close to the plan after the same number of iterations.
 TOLERANCES = {"geomloss": 0.1}
 KLOT_ITERATIONS = 100
 EPSILON_TEACHER = 0.01
-# Solves in one process of ours, of which the median counts: the first also touches its memory for the first time.
+# Solves per process of ours; the median counts, because the first one also faults in its memory.
 OURS_REPEAT = 5
 
 
@@ -42,17 +42,17 @@ def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1024, 2048, 4096])
     parser.add_argument("--iterations", type=int, nargs=2, default=[20, 120], metavar=("LOW", "HIGH"), help="ours")
-    # Multiples of the 10 iterations after which POT and OTT look at errors, so that they look as often as they do.
+    # Multiples of 10, the interval of convergence checks in POT and OTT, so that their checks are included in proportion.
     parser.add_argument("--peer-iterations", type=int, nargs=2, default=[10, 30], metavar=("LOW", "HIGH"))
-    parser.add_argument("--repeats", type=int, default=5, help="turns of each side")
+    parser.add_argument("--repeats", type=int, default=5, help="turns per side")
     parser.add_argument("--epsilon", type=float, default=0.05)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), metavar="PEER",
-                        help=f"of {', '.join(PEERS)}; default: all")
-    parser.add_argument("--sinkhorn-form", nargs="+", default=[None], help="handed to ours; the first is the measure of all")
+                        help=f"any of {', '.join(PEERS)}; default: all")
+    parser.add_argument("--sinkhorn-form", nargs="+", default=[None], help="passed to ours; peers are compared with the first")
     parser.add_argument("--sinkhorn-storage", nargs="+", default=[None], help="likewise")
-    parser.add_argument("--klot-sizes", type=int, nargs="*", help="default: those of --sizes; none: no KLOT")
+    parser.add_argument("--klot-sizes", type=int, nargs="*", help="default: those of --sizes; empty: no KLOT")
     parser.add_argument("--program", default="build/release/apps/sotalign/sotalign")
     parser.add_argument("--out", help="write the figures as JSON")
     arguments = parser.parse_args()
@@ -62,9 +62,9 @@ def parse_arguments():
     return arguments
 
 
-# Peers. Each takes K [n, m] (numpy), epsilon and a device, and returns solve(iterations) -> result, which ends
-# when the result is there, and plan(result) -> numpy [n, m]. Our row update comes first. Where a peer begins with
-# the columns it gets the transposed problem: then all do the same iterations.
+# Peers. Each takes K [n, m] (numpy), epsilon and a device, and returns solve(iterations) -> result, which returns once
+# the result is complete, and plan(result) -> numpy [n, m]. We update rows first. A peer that starts with the columns
+# gets the transposed problem, so that all perform the same iterations.
 
 def torch_ready(result):
     import torch
@@ -96,14 +96,14 @@ def pot(k, epsilon, device, method):
     import numpy
     import ot
     import torch
-    # Costs >= 0: adding a constant leaves the plan as it is and keeps exp(-cost / epsilon) below 1.
+    # Costs >= 0: adding a constant does not change the plan and keeps exp(-cost / epsilon) at most 1.
     cost = 1 - numpy.ascontiguousarray(k.T)
     a, b = (numpy.full(size, 1 / size, numpy.float32) for size in cost.shape)
-    # The backend that is faster for the method: numpy takes one thread where it is not a BLAS that works.
+    # The faster backend for the method: numpy uses one thread outside of BLAS.
     if method != "sinkhorn" or device != "cpu":
         cost, a, b = (torch.from_numpy(x).to(device) for x in (cost, a, b))
-    # Scalings restart at 1/n here, so that those of a plan with rows of 1/n are near n: from the default
-    # tau = 1000 on, each iteration would absorb, and the plan returned would lack what the last one absorbed.
+    # Scalings restart at 1/n here, so those of a plan with row sums 1/n are near n. If that exceeds tau (1000 by
+    # default), every iteration absorbs, and the returned plan lacks what the last one absorbed.
     options = {"tau": 1e3 * max(k.shape)} if method == "sinkhorn_stabilized" else {}
 
     def solve(iterations):
@@ -113,7 +113,7 @@ def pot(k, epsilon, device, method):
 
 
 def geomloss(k, epsilon, device):
-    """Each iteration updates both potentials from the last ones, halfway, at an epsilon that shrinks."""
+    """Each iteration moves both potentials halfway, from the previous ones, with decreasing epsilon."""
     import geomloss.ot
     import torch
     cost = 1 - torch.from_numpy(k).to(device)
@@ -130,7 +130,7 @@ def ott(k, epsilon, device, lse_mode):
     from ott.geometry.geometry import Geometry
     from ott.solvers import linear
     if device != "cpu" and jax.default_backend() != "gpu":
-        raise ImportError("this jax has no GPU")
+        raise ImportError("this jax has no GPU support")
     cost = jax.numpy.asarray(1 - numpy.ascontiguousarray(k.T))
 
     @functools.partial(jax.jit, static_argnums=1)
@@ -207,18 +207,18 @@ def summary(values):
 
 
 def distance(ours, theirs):
-    """Relative L1; not a number if either is not."""
+    """Relative L1; NaN if either has a NaN."""
     import numpy
     return float(numpy.abs(ours - theirs).sum(dtype=numpy.float64) / numpy.abs(ours).sum(dtype=numpy.float64))
 
 
 def check(name, n, error):
     if not error <= TOLERANCES.get(name, TOLERANCE):
-        sys.exit(f"n = {n}: {name} computes something else: relative L1 distance {error:g} from ours")
+        sys.exit(f"n = {n}: {name} disagrees: relative L1 distance {error:g} from ours")
 
 
 def take_turns(repeats, ours, theirs):
-    """Times of both, and of the peer what ours take."""
+    """Returns our times, and a summary of both for the peer."""
     pairs = [(ours(), theirs()) for _ in range(repeats)]
     first, second = (list(times) for times in zip(*pairs))
     return first, {"seconds": summary(second), "ours_seconds": summary(first),
@@ -227,7 +227,7 @@ def take_turns(repeats, ours, theirs):
 
 
 def compare_iterations(n, arguments, variants, folder):
-    """What an iteration takes, for each solver; all times in seconds."""
+    """Time of an iteration for each solver, in seconds."""
     import numpy
     import torch
     k = cosines(n, 1)
@@ -257,7 +257,7 @@ def compare_iterations(n, arguments, variants, folder):
         add(variant.name, lambda: time_ours(variant), distance(reference, numpy.load(plan_file)))
     for name in arguments.peers:
         solve, plan = PEERS[name](k, arguments.epsilon, arguments.device)
-        for iterations in arguments.peer_iterations:  # what is compiled or allocated once
+        for iterations in arguments.peer_iterations:  # one-time compilation and allocation
             result = solve(iterations)
         error = distance(reference, plan(result))
         del result
@@ -273,7 +273,7 @@ def compare_iterations(n, arguments, variants, folder):
 
 
 def compare_klot(n, arguments, ours, folder):
-    """A KLOT step, value and gradient."""
+    """Time of a KLOT step: value and gradient."""
     import numpy
     import torch
     paths = [os.path.join(folder, name) for name in ("student.npy", "teacher.npy", "gradient.npy")]
@@ -314,7 +314,7 @@ def show(n, name, result, error):
 
 
 def installed(peers, device):
-    """Those that can be run, and why the others cannot."""
+    """Returns the peers that can run, and why the others cannot."""
     import numpy
     usable, skipped = [], {}
     for name in peers:
@@ -349,7 +349,7 @@ def processor(device):
 def main():
     arguments = parse_arguments()
     warnings.filterwarnings("ignore", category=FutureWarning)
-    # Libraries read these when they are loaded. Whoever starts threads of its own is kept to as many cores.
+    # Libraries read these when loaded. The affinity limits libraries that start their own threads.
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = str(arguments.threads)
     if arguments.device == "cpu":
@@ -358,7 +358,7 @@ def main():
     torch.set_num_threads(arguments.threads)
     torch.set_grad_enabled(False)
     choices = itertools.product(arguments.sinkhorn_form, arguments.sinkhorn_storage)
-    # The log domain stores no matrix of its own.
+    # The log domain stores no density.
     variants = [Ours(arguments, *choice) for choice in choices if choice != ("log_domain", "ladder")]
     arguments.peers, skipped = installed(arguments.peers, arguments.device)
     found = versions()
@@ -376,9 +376,9 @@ def main():
     }
     print(", ".join(f"{name} {version}" for name, version in found.items()))
     if report["load_average"][0] > 1:
-        print("others are using this machine (load average {:.1f}): these times are no measurement".format(
+        print("others are using this machine (load average {:.1f}): do not rely on these times".format(
             *report["load_average"]))
-    print(f"{'n':>6}  {'solver':22} {'its time':>13} {'ours':>13} {'ratio':>8}   distance from ours")
+    print(f"{'n':>6}  {'solver':22} {'theirs':>13} {'ours':>13} {'ratio':>8}   distance from ours")
     for n in arguments.sizes:
         with tempfile.TemporaryDirectory() as folder:
             report["sinkhorn"].append(compare_iterations(n, arguments, variants, folder))

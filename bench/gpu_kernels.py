@@ -1,13 +1,13 @@
-"""The kernels of Sinkhorn and KLOT on CUDA: launch geometry, traffic and work, as the files in kernels/cuda/ have
-them, and which of them a solve launches. For bench/predict_gpu.py.
+"""The CUDA kernels of Sinkhorn and KLOT: launch geometry, traffic and work, following the files in kernels/cuda/,
+and the launches of a solve. For bench/predict_gpu.py.
 """
 import collections
 
 ITERATIONS = 100
 
-# A kernel's launch for an n x m problem, batch 1. `moved`: bytes between memory and the device. `in_flight`: bytes
-# that a thread has on their way at a time. `entries`: of the matrix, each with so many exponentials and other
-# instructions. `trips`: the longest chain of dependent reads.
+# A kernel's launch for an n x m problem, batch 1. `moved`: bytes of memory traffic. `in_flight`: bytes in flight per
+# thread. `entries`: matrix entries, each with `exponentials` and other `instructions`. `trips`: length of the longest
+# chain of dependent reads.
 Launch = collections.namedtuple("Launch", "file kernel threads blocks dynamic moved in_flight entries exponentials "
                                           "instructions trips")
 
@@ -19,7 +19,7 @@ def launch(file, kernel, threads, blocks, moved=0.0, dynamic=0, in_flight=32, en
 
 
 def idle(launches):
-    """The same kernels, whose blocks find nothing to do and return."""
+    """The same kernels when their blocks have nothing to do and return at once."""
     return [row._replace(moved=0.0, entries=0, trips=1) for row in launches]
 
 
@@ -37,29 +37,29 @@ def chunk_count(rows, most):
 
 
 def tiles_of(rows, cols, per_thread=1):
-    """entropic.h: chunks and tiles across."""
+    """entropic.h: number of chunks, and of tiles across."""
     across = blocks_for(cols, 256 * per_thread)
     return chunk_count(rows, max(2112 // across, 64)), across
 
 
-# The rows: kernels/cuda/sinkhorn_iteration.cu.
+# Row layouts of kernels/cuda/sinkhorn_iteration.cu: threads, columns per thread, rows at a time.
 LAYOUTS = [(128, 1, 4), (128, 2, 4), (128, 4, 4), (256, 4, 4), (512, 4, 4), (512, 8, 2), (512, 16, 1), (512, 22, 1),
            (1024, 16, 1), (1024, 22, 1)]
 
 
 def layout_of(cols, own_shapes=False):
-    """Batches of several shapes take no layout of more than 512 threads."""
+    """Batches of several shapes use layouts of at most 512 threads."""
     return next((layout for layout in LAYOUTS
                  if cols <= layout[0] * layout[1] and (layout[0] <= 512 or not own_shapes)), None)
 
 
 def centre_trips(cols):
-    """centre_of(), entropic.h: 512 threads walk over a vector, four reads at a time."""
+    """centre_of(), entropic.h: 512 threads traverse a vector, four reads at a time."""
     return 2 + cols / 512 / 4
 
 
 def fused_iteration(n, m, own_shapes=False):
-    """`own_shapes`: the kernel for batches of several shapes, here of one problem."""
+    """`own_shapes`: the kernel for batches of several shapes, here with one problem."""
     file, matrix, layout = "sinkhorn_iteration.cu", 4.0 * n * m, layout_of(m, own_shapes)
     tiles = tiles_of(n, m)
     chunks = chunk_count(n, max(132 * 1024 // layout[0], 264)) if layout else tiles[0]
@@ -93,7 +93,7 @@ def log_domain_iteration(n, m):
     ]
 
 
-# kernels/cuda/scaling_layout.h: threads, packets, rows and rows ahead, by the bytes of an entry.
+# kernels/cuda/scaling_layout.h: threads, packets, rows and rows ahead, by bytes per entry.
 SCALING_LAYOUTS = {
     4: [(128, 1, 4, 4), (128, 2, 4, 4), (128, 4, 2, 2), (256, 4, 2, 2), (256, 8, 1, 1), (512, 8, 1, 1), (512, 12, 1, 1)],
     2: [(128, 1, 4, 4), (128, 2, 4, 4), (128, 4, 2, 2), (256, 4, 2, 2), (512, 4, 2, 2), (512, 6, 2, 2), (512, 8, 1, 1)],
@@ -101,13 +101,13 @@ SCALING_LAYOUTS = {
 
 
 def scaling_iteration(n, m, entry=4):
-    """kernels/cuda/sinkhorn_scaling.cu; `entry`: bytes of an entry of the density."""
+    """kernels/cuda/sinkhorn_scaling.cu; `entry`: bytes per entry of the density."""
     file, matrix = "sinkhorn_scaling.cu", float(entry) * n * m
     kind = {4: "float", 2: "unsigned short"}[entry]
     layout = next((x for x in SCALING_LAYOUTS[entry] if m <= 16 // entry * x[0] * x[1]), None)
     tiles = tiles_of(n, m)
     chunks = chunk_count(n, max(132 * 512 // layout[0], 264)) if layout else tiles[0]
-    # A row sum and a column sum for each entry, a share of packets and factors, bfloat16 unpacked for both sums.
+    # Per entry: a row sum, a column sum, a share of packets and factors, and unpacking bfloat16 for both sums.
     work = {"entries": n * m, "exponentials": 0, "instructions": {4: 3.5, 2: 5}[entry]}
     if layout:
         threads, packets, rows, ahead = layout
@@ -165,14 +165,14 @@ def klot_gradient(n, m):
     chunks, across = tiles_of(n, m)
     return [
         launch(file, "prepare_kernel", 512, blocks_for(max(n, m), 512), 72 * n + 56 * m, trips=2 * centre_trips(m)),
-        # Double precision has half as many units: two instructions for each of its eight.
+        # Double precision has half the throughput: each of its eight instructions counts twice.
         launch(file, "klot_kernel", 256, chunks * across, 12.0 * n * m, entries=n * m, exponentials=2, instructions=36),
         launch(file, "value_kernel", 1024, 1, 8.0 * chunks * across, trips=4),
     ]
 
 
-# Solves, as lib/src/ot/sinkhorn_solve.cpp queues them for KLOT, with symmetrisation; one density is enough for 100
-# iterations as a rule.
+# Solves as lib/src/ot/sinkhorn_solve.cpp queues them for KLOT, with symmetrization; one density usually lasts for 100
+# iterations.
 def finish(n, m):
     return log_domain_iteration(n, m)[:2] + marginals(n, m)
 
@@ -184,7 +184,7 @@ def fused_solve(n, m):
 
 def scaling_solve(n, m, ladder=False):
     """The first 32 iterations and then every fourth offer the log-domain updates and a new density (offers_recovery() in
-    kernels/sinkhorn_scaling.h). A ladder refines 20 from the end."""
+    kernels/sinkhorn_scaling.h). A ladder refines 20 iterations before the end."""
     refine_at = ITERATIONS - 20 if ladder else 0
     launches = log_domain_iteration(n, m) + absorb(n, m, 2 if ladder else 4)
     for iteration in range(1, ITERATIONS):
@@ -202,12 +202,12 @@ def ladder_solve(n, m):
 
 
 def klot_step(solve):
-    """lib/src/ot/klot.cpp: small problems are solved together."""
+    """lib/src/ot/klot.cpp solves small problems together."""
     return lambda n, m: (batched(solve(n, m), 2) if n * m <= 1 << 26 else 2 * solve(n, m)) + klot_gradient(n, m)
 
 
-# What is predicted: name, launches, and how often it moves a float32 matrix at the least. A new form of the solver is
-# a function of launches and a line here.
+# The predictions: name, launches, and the minimum traffic in float32 matrices. A new form of the solver needs a
+# function for its launches and a line here.
 LADDER_READS = (ITERATIONS - 20) / 2 + 20
 SOLVES = [("scaling form", scaling_solve, ITERATIONS), ("scaling form, ladder", ladder_solve, LADDER_READS),
           ("log domain", fused_solve, ITERATIONS)]
@@ -221,12 +221,12 @@ STEPS = [
     *((f"KLOT step, {ITERATIONS} + {ITERATIONS} iterations, {name}", klot_step(solve), 2 * reads + 3)
       for name, solve, reads in SOLVES),
 ]
-# Operations whose kernels are listed one by one.
+# Operations whose kernels are listed individually.
 KERNELS = [
     ("scaling", scaling_iteration), ("scaling, bfloat16", lambda n, m: scaling_iteration(n, m, 2)), ("fold", fold),
     ("absorb", absorb), ("absorb, bfloat16", lambda n, m: absorb(n, m, 2)), ("updates", log_domain_iteration),
     ("fused iteration", fused_iteration), ("fused, several shapes", lambda n, m: fused_iteration(n, m, True)), ("plan", plan), ("marginals", marginals), ("KLOT", klot_gradient),
 ]
-# Widths at which another kernel takes over, so that each row is met at one of them.
+# The last width of each layout, plus one beyond: together they use every kernel.
 WIDTHS = sorted({t * c for t, c, _ in LAYOUTS} |
                 {16 // entry * x[0] * x[1] for entry, layouts in SCALING_LAYOUTS.items() for x in layouts} | {32769})

@@ -2,14 +2,14 @@
 """Builds, tests, checks and measures on a machine with a GPU, and writes one results file.
 
     ./run gpu                                      everything, into bench/results/gpu_DEVICE.json
-    bench/gpu_report.py --steps build,test         some of it
+    bench/gpu_report.py --steps build,test         some of the steps
     bench/gpu_report.py --out FILE
 
 Steps: build (release preset, for the architectures of this machine's devices), test (every test that has a CUDA
-variant, beside its double-precision oracle), sanitize (compute-sanitizer: memcheck, racecheck, synccheck,
+variant, against its double-precision oracle), sanitize (compute-sanitizer: memcheck, racecheck, synccheck,
 initcheck on the small cases), bench (bench/klot_bench on the GPU). Each step's outcome goes into the
-file; the exit status is 0 if none failed. Needs nothing beyond the Python standard library; libraries in unusual
-places are found through CMAKE_PREFIX_PATH.
+file; the exit status is 0 if none failed. Needs only the Python standard library; set CMAKE_PREFIX_PATH for
+libraries in unusual places.
 """
 import argparse
 import datetime
@@ -25,7 +25,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "release"
 STEPS = ["build", "test", "sanitize", "bench"]
-# Long tests say nothing more under a tool that slows kernels down a hundredfold; decompositions run NVIDIA's kernels.
+# compute-sanitizer slows kernels down a hundredfold, and long tests would add nothing; decompositions run NVIDIA's kernels.
 SMALL = "*cuda*-*Trainer*:*Teacher*:*Golden*:*Eigh*:*Svd*:*EndToEnd*"
 
 
@@ -34,7 +34,7 @@ def output(*command):
 
 
 def run(command, log, **kwargs):
-    """Runs a command, keeps what it prints in `log` and returns status and seconds."""
+    """Runs a command, writes its output to `log`, and returns status and seconds."""
     print("$", " ".join(map(str, command)), flush=True)
     start = time.monotonic()
     with open(log, "w") as stream:
@@ -71,7 +71,7 @@ def test(logs):
     summary = json.loads(report.read_text())
     failed = [f"{suite['name']}.{case['name']}" for suite in summary["testsuites"] for case in suite["testsuite"]
               if case.get("failures")]
-    # No test at all is a failure, too: then no device was found.
+    # No test at all is a failure too: no device was found.
     return {"ok": status == 0 and summary["tests"] > 0, "tests": summary["tests"], "failed": failed, "seconds": seconds}
 
 

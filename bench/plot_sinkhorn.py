@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Draws what bench/compare_solvers.py has measured: time of a Sinkhorn iteration against n, and one read of the
-matrix, below which nothing that reads it can be.
+"""Plots the measurements of bench/compare_solvers.py: time of a Sinkhorn iteration against n, and one read of the
+matrix, the lower bound for any solver that reads it.
 
   .venv/bin/pip install matplotlib
   .venv/bin/python bench/plot_sinkhorn.py bench/results/solvers_cpu.json bench/results/solvers_cpu.svg
@@ -21,7 +21,7 @@ LABELS = {
 
 
 def curves(report):
-    """{label: [(n, milliseconds)]}, ours first. Differences lost in noise are not drawn."""
+    """{label: [(n, milliseconds)]}, ours first. Skips differences lost in noise."""
     found = {}
     for case in report["sinkhorn"]:
         times = {report["ours"]: case["ours"], **{peer["solver"]: peer["seconds"] for peer in case["solvers"]}}
@@ -39,12 +39,12 @@ def main():
     with open(arguments.json) as file:
         report = json.load(file)
 
-    # Text as text keeps the file small; no date and fixed names make equal figures equal files.
+    # Text elements keep the file small; no date and a fixed hash salt make the output reproducible.
     plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "sotalign", "font.size": 10,
                          "axes.spines.top": False, "axes.spines.right": False})
     figure, axes = plt.subplots(figsize=(7.2, 4.6), layout="constrained")
     markers = iter("osD^v<>pXP*h")
-    # Listed as they lie at the largest n.
+    # The legend lists curves in their order at the largest n.
     for label, points in sorted(curves(report).items(), key=lambda item: -item[1][-1][1]):
         ours = label.startswith("sotalign")
         axes.plot(*zip(*points), label=label, marker=next(markers), markersize=5, zorder=3 if ours else 2,

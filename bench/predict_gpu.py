@@ -3,13 +3,13 @@
 
     bench/predict_gpu.py [--library build/release/libsotalign.a] [--out bench/results/gpu_prediction.md]
 
-Registers, shared memory and spills are what `cuobjdump --dump-resource-usage` says of the library's machine code
-for compute capability 9.0; launch geometry and traffic are the formulas of bench/gpu_kernels.py. Each kernel of the
-files named in FILES must have a row there, and each row a kernel. The rest is a model (see ASSUMPTIONS): good for
-the question what limits a kernel, and to be compared with measurements.
+Registers, shared memory and spills come from `cuobjdump --dump-resource-usage` on the library's machine code for
+compute capability 9.0; launch geometry and traffic come from the formulas in bench/gpu_kernels.py. Each kernel in
+the files matching FILES must have a row there, and each row a kernel. The rest is a model (see ASSUMPTIONS): it shows
+what limits a kernel, and measurements can be compared with it.
 
-cuobjdump is looked for on the PATH; if it is not part of the CUDA installation, `pip install nvidia-cuda-cuobjdump`
-brings it, and --cuobjdump names it.
+Looks for cuobjdump on the PATH. If the CUDA installation lacks it, run `pip install nvidia-cuda-cuobjdump` and pass
+its path as --cuobjdump.
 """
 import argparse
 import collections
@@ -22,17 +22,17 @@ import sys
 from gpu_kernels import KERNELS, SCALING_LAYOUTS, STEPS, WIDTHS, blocks_for, scaling_iteration
 
 SIZES = [1024, 4096, 8192, 16384, 22000, 32768]
-LARGE = [8192, 16384, 22000, 32768]  # where a kernel that waits for memory should reach ENOUGH of the bandwidth
+LARGE = [8192, 16384, 22000, 32768]  # sizes at which a memory-bound kernel should reach ENOUGH of the bandwidth
 ENOUGH = 0.8
 FILES = re.compile(r"(sinkhorn|klot)_\w+\.cu")
 
-# One multiprocessor of an H200, and the device.
+# An H200: limits per multiprocessor, and the device.
 MULTIPROCESSORS, THREADS, BLOCKS, REGISTERS, SHARED = 132, 2048, 32, 65536, 228 * 1024
-RESERVED_SHARED = 1024  # of each block
+RESERVED_SHARED = 1024  # per block
 CLOCK = 1.755e9
-EXPONENTIALS, INSTRUCTIONS = 16, 128  # a clock and multiprocessor
+EXPONENTIALS, INSTRUCTIONS = 16, 128  # per clock and multiprocessor
 BANDWIDTH = 4.3e12  # measured for copies on this kind of device
-IN_FLIGHT = 48 * 1024  # bytes on their way to each multiprocessor that this bandwidth needs
+IN_FLIGHT = 48 * 1024  # bytes in flight per multiprocessor that this bandwidth needs
 GAP, ROUND_TRIP, SUBMIT = 1.5e-6, 0.6e-6, 2.5e-6
 
 ASSUMPTIONS = f"""\
@@ -65,16 +65,16 @@ def resources(library, cuobjdump):
             kernel = name.group(1) if name else ""
         elif "REG:" in line and architecture == "sm_90" and FILES.fullmatch(file):
             value = {name: int(number) for name, number in re.findall(r"(\w+):(\d+)", line)}
-            # For kernels with shared memory the reserved part is counted in.
+            # cuobjdump's figure includes the reserved part for kernels with shared memory.
             shared = max(0, value["SHARED"] - RESERVED_SHARED)
             found[file, kernel] = Resources(value["REG"], shared, value["LOCAL"] + value["STACK"])
     return found
 
 
 def blocks_per_multiprocessor(row, resource):
-    """How many are resident, and what allows no more."""
+    """Returns the number of resident blocks, and what limits it."""
     warps = row.threads // 32
-    # Registers are handed out to warps in units of 256.
+    # Registers are allocated to warps in units of 256.
     per_warp = blocks_for(resource.registers * 32, 256) * 256
     shared = blocks_for(resource.shared + row.dynamic + RESERVED_SHARED, 128) * 128
     limits = {"threads": THREADS // row.threads, "registers": REGISTERS // per_warp // warps,
@@ -84,14 +84,14 @@ def blocks_per_multiprocessor(row, resource):
 
 
 def on_their_way(row, resource):
-    """Bytes that a multiprocessor has on their way, and how many blocks are at work on the device."""
-    # The last multiprocessors may have nothing left to do.
+    """Bytes in flight per multiprocessor, and the number of active blocks on the device."""
+    # Some multiprocessors may be idle.
     used = min(row.blocks, MULTIPROCESSORS * blocks_per_multiprocessor(row, resource)[0])
     return blocks_for(used, MULTIPROCESSORS) * row.threads * row.in_flight, used
 
 
 def predict(row, resource):
-    """Seconds at the least and at the most."""
+    """Lower and upper bounds in seconds."""
     in_flight, used = on_their_way(row, resource)
     share = min(1.0, in_flight / IN_FLIGHT) * min(1.0, used / MULTIPROCESSORS)
     memory = row.moved / (BANDWIDTH * share)
@@ -138,7 +138,7 @@ def joined(values):
 
 
 def kernel_row(name, by_size, found):
-    """A kernel, and what it does at each size."""
+    """The table row of a kernel, with its figures at each size."""
     launches = list(by_size.values())
     resources_of = [found[row.file, row.kernel] for row in launches]
     resident, limit = blocks_per_multiprocessor(launches[0], resources_of[0])
@@ -153,14 +153,14 @@ def kernel_row(name, by_size, found):
 
 
 def kernel_parts(found):
-    """Tables of the kernels: the scaling form's rows in every layout, and everything at the large sizes."""
+    """Tables of the kernels: the scaling form's rows kernels in every layout, and all kernels at the large sizes."""
     head = ["kernel", "threads", "registers", "shared", "spilled", "a multiprocessor holds", "KB on their way", "n",
             "MB moved", "us at 4.3 TB/s", "us at 80 %", "us predicted"]
     layouts = []
     for entry, of_type in SCALING_LAYOUTS.items():
         widths = [16 // entry * threads * packets for threads, packets, _, _ in of_type]
         for width in widths + [max(LARGE) + 4]:
-            # The widest matrix of the layout, and those of the large sizes that use it.
+            # The large sizes that use the layout or, if there are none, its widest matrix.
             sizes = [n for n in LARGE if scaling_iteration(n, n, entry)[0].kernel == scaling_iteration(
                 width, width, entry)[0].kernel] or [width]
             for place in range(len(scaling_iteration(width, width, entry)) - 1):
@@ -173,7 +173,7 @@ def kernel_parts(found):
             for row in launches(n, n):
                 if row.file != "sinkhorn_scaling.cu" or row.kernel == "finish_kernel":  # its rows have a table
                     by_kernel.setdefault(row.kernel, {})[n] = row
-        # What bfloat16 does not change is there already.
+        # Skips kernels that bfloat16 does not change: they are listed already.
         others += [(f"{name}: `{kernel}`", by_size) for kernel, by_size in by_kernel.items()
                    if by_size not in [sizes for _, sizes in others]]
     return ["## Kernels", "Registers of a thread, bytes of shared memory of a block, spilled bytes, blocks resident on a "
@@ -188,8 +188,8 @@ def iteration_range(found, n, entry):
 
 
 def clusters(found):
-    """Whether blocks of a cluster that share rows would be faster, from the figures above."""
-    n, columns = 32768, 16384  # of a block in a cluster of two
+    """Estimates whether thread-block clusters that share rows would be faster."""
+    n, columns = 32768, 16384  # columns per block in a cluster of two
     row = 4 * columns / (BANDWIDTH / MULTIPROCESSORS)
     arithmetic = columns * 3.5 / INSTRUCTIONS / CLOCK
     exchange = 450 / CLOCK

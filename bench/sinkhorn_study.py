@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Accuracy and iterations of the solver on real affinities, each way of solving against NumPy in float64.
+"""Accuracy and iterations of the solver on real affinities: each way of solving against NumPy in float64.
 
-Trains on some pairs of a data set, then takes the student's and the teacher's cosines of rows not paired in
-training. Tables, as Markdown and JSON:
+Trains on some pairs of a data set, then computes the student's and the teacher's cosines on rows not paired in
+training. Writes tables as Markdown and JSON:
   accuracy   relative L1 error of the KLOT gradient after 100 + 100 iterations, for each form and storage
   stopping   iterations, time and error of the plan (L1, against the converged float64 plan) with a fixed number
-             of iterations and with a tolerance, over-relaxed or with epsilon scaling
-  times      the student's solve with 100 iterations and with a tolerance, in turns, so that a busy machine slows all
-             of them down alike; needs no float64 plans, so --rows may be large
+             of iterations, and with a tolerance: plain, over-relaxed or with epsilon scaling
+  times      the student's solve with 100 iterations and with a tolerance, in turns, so that a busy machine slows
+             all of them down equally; needs no float64 plans, so --rows may be large
 
   pip install numpy
   bench/sinkhorn_study.py --images data/emoji/images.npy --texts data/emoji/texts.npy --pairs 200
@@ -42,7 +42,7 @@ def lse(x, axis):
 
 
 def solve(k, epsilon, iterations, symmetrize=False):
-    """Sinkhorn in float64, in the log domain: the plan, of mass 1."""
+    """The plan, of mass 1, by Sinkhorn in the log domain in float64."""
     n, m = k.shape
     x, v = k / epsilon, np.zeros(m)
     for _ in range(iterations):
@@ -54,7 +54,7 @@ def solve(k, epsilon, iterations, symmetrize=False):
 
 
 def converged(k, epsilon, tolerance=1e-9, relaxation=1.6):
-    """The plan that Sinkhorn converges to, in float64: 20 iterations in the log domain, then over-relaxed scaling."""
+    """The converged plan in float64: 20 iterations in the log domain, then over-relaxed scaling."""
     plan = solve(k, epsilon, 20)
     n, m = plan.shape
     for _ in range(5000):
@@ -70,7 +70,7 @@ def converged(k, epsilon, tolerance=1e-9, relaxation=1.6):
 
 
 def affinities(args, folder):
-    """The student's and the teacher's cosines [rows, rows] of held-out rows, float32."""
+    """The student's and the teacher's cosines [rows, rows] on held-out rows, float32."""
     images, texts = np.load(args.images, mmap_mode="r"), np.load(args.texts, mmap_mode="r")
     texts = texts[:, 0] if texts.ndim == 3 else texts
     order = np.random.default_rng(args.seed).permutation(min(len(images), len(texts)))
@@ -165,10 +165,10 @@ def main():
     parser.add_argument("--images", required=True)
     parser.add_argument("--texts", required=True)
     parser.add_argument("--pairs", type=int, default=500)
-    parser.add_argument("--rows", type=int, default=800, help="held-out rows, the size of the affinities")
+    parser.add_argument("--rows", type=int, default=800, help="held-out rows: the size of the affinities")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--tolerance", type=float, default=1e-6)
-    parser.add_argument("--repeats", type=int, default=5, help="solves to time; 0: no times, for a busy machine")
+    parser.add_argument("--repeats", type=int, default=5, help="timed solves; 0: no times, for a busy machine")
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=["accuracy", "stopping"])
     parser.add_argument("--out", help="JSON file")
     args = parser.parse_args()

@@ -1,4 +1,4 @@
-"""POT's value for the two small sets of lib/sliced_wasserstein_test.cpp (`golden_set` there): pip install numpy pot."""
+"""Computes POT's values for the small sets of lib/sliced_wasserstein_test.cpp (`golden_set`): pip install numpy pot."""
 import numpy as np
 import ot
 
