@@ -36,13 +36,13 @@ IN_FLIGHT = 48 * 1024  # bytes in flight per multiprocessor that this bandwidth 
 GAP, ROUND_TRIP, SUBMIT = 1.5e-6, 0.6e-6, 2.5e-6
 
 ASSUMPTIONS = f"""\
-* Memory: {BANDWIDTH / 1e12} TB/s, which needs {IN_FLIGHT // 1024} KB on their way to each multiprocessor; with less, as much
-  less. Nothing is assumed to stay in the L2 cache but vectors; small matrices do, and will be faster than this.
-* Arithmetic: {EXPONENTIALS} exponentials and {INSTRUCTIONS} other instructions a clock and multiprocessor at {CLOCK / 1e9} GHz,
-  with the instructions per entry that bench/gpu_kernels.py says.
-* A kernel takes at the least its longest chain of dependent reads, {ROUND_TRIP * 1e6:.1f} us each, and {GAP * 1e6:.1f} us pass between
+* Memory: {BANDWIDTH / 1e12} TB/s, which needs {IN_FLIGHT // 1024} KB in flight per multiprocessor; with less, the bandwidth is
+  proportionally lower. Only vectors are assumed to stay in the L2 cache; small matrices do too, and will be faster.
+* Arithmetic: {EXPONENTIALS} exponentials and {INSTRUCTIONS} other instructions per clock and multiprocessor at {CLOCK / 1e9} GHz,
+  with the instructions per entry given in bench/gpu_kernels.py.
+* A kernel takes at least its longest chain of dependent reads, {ROUND_TRIP * 1e6:.1f} us each, and {GAP * 1e6:.1f} us pass between
   two kernels. "Low" lets memory and arithmetic overlap entirely, "high" not at all.
-* A launch costs the host {SUBMIT * 1e6:.1f} us where no graph is used: an iteration does not take less than its launches."""
+* A launch costs the host {SUBMIT * 1e6:.1f} us without a graph: an iteration takes at least as long as its launches."""
 
 
 Resources = collections.namedtuple("Resources", "registers shared spills")
@@ -120,7 +120,7 @@ def report(found, commit):
     parts = ["# Predicted, not measured", f"Sinkhorn and KLOT on an H200, predicted by bench/predict_gpu.py from the "
              f"machine code of commit {commit}. **No GPU was used; no figure here is a measurement.**", ASSUMPTIONS,
              "## Time", "Milliseconds for an n x n problem of float32. \"Moved\" is the traffic with memory, \"floor\" "
-             "the time of the matrix traffic that cannot be avoided."]
+             "the time of the unavoidable matrix traffic."]
     for name, launches, reads in STEPS:
         rows = []
         for n in SIZES:
@@ -154,7 +154,7 @@ def kernel_row(name, by_size, found):
 
 def kernel_parts(found):
     """Tables of the kernels: the scaling form's rows kernels in every layout, and all kernels at the large sizes."""
-    head = ["kernel", "threads", "registers", "shared", "spilled", "a multiprocessor holds", "KB on their way", "n",
+    head = ["kernel", "threads", "registers", "shared", "spilled", "resident blocks, limit", "KB in flight", "n",
             "MB moved", "us at 4.3 TB/s", "us at 80 %", "us predicted"]
     layouts = []
     for entry, of_type in SCALING_LAYOUTS.items():
@@ -176,10 +176,10 @@ def kernel_parts(found):
         # Skips kernels that bfloat16 does not change: they are listed already.
         others += [(f"{name}: `{kernel}`", by_size) for kernel, by_size in by_kernel.items()
                    if by_size not in [sizes for _, sizes in others]]
-    return ["## Kernels", "Registers of a thread, bytes of shared memory of a block, spilled bytes, blocks resident on a "
-            "multiprocessor and what allows no more, KB on their way to each multiprocessor; then, at each n, MB moved, "
-            "microseconds that these take at the bandwidth of copies, at 80 % of it, and as the model predicts.",
-            "### Rows of the scaling form, every layout", table(head, layouts),
+    return ["## Kernels", "Registers per thread, bytes of shared memory per block, spilled bytes, resident blocks per "
+            "multiprocessor and what limits them, KB in flight per multiprocessor; then, for each n, MB moved, and the "
+            "microseconds that they take at copy bandwidth, at 80 % of it, and according to the model.",
+            "### Rows kernels of the scaling form, every layout", table(head, layouts),
             "### The other kernels", table(head, [kernel_row(*other, found) for other in others])]
 
 
@@ -203,25 +203,25 @@ def clusters(found):
     return f"""\
 ## Would thread-block clusters pay?
 
-A cluster of blocks can share a row, each with its part of the columns, and exchange their sums through distributed
-shared memory. Not written, and not to be written before a device has been measured:
+A cluster of blocks can share a row, each with its part of the columns, and exchange sums through distributed
+shared memory. This is not implemented, and measurements on a device should come first:
 
-* **Up to 24,576 columns (float32) or 32,768 (bfloat16)** the rows kernel reads the density once already: a cluster moves
-  the same bytes. It would have smaller blocks, so that one adds while another waits: at most what lies between "high"
-  and the floor, {100 * (1 - worst[4]):.0f} % of an iteration in float32 and {100 * (1 - worst[2]):.0f} % in bfloat16 at {LARGE[1]} and {LARGE[2]}. Whether that is lost at all is
-  what the first measurement shows.
-* **Wider**, it would halve the traffic. At {n} in float32 an iteration takes {1e3 * low:.2f} ms at the least in two reads, {1e3 * one_read:.2f} ms in
-  one; a solve of 100 iterations {scaling:.0f} ms, {scaling - 99e3 * gain:.0f} ms. With the ladder only its 20 float32 iterations gain, {ladder:.0f} ms become
-  {ladder - 20e3 * gain:.0f} ms, and bfloat16 needs clusters above 32,768 alone.
-* **Cost of a row** in a cluster of two, {columns} columns in each block: {4 * columns // 1024} KB from memory take {1e6 * row:.1f} us of a multiprocessor's
-  share of the bandwidth, the arithmetic {1e6 * arithmetic:.2f} us. Each warp stores its sum, 4 bytes, once for each block (16 warps: 64 bytes
-  a row to the other one), and a barrier of the cluster takes the place of the block's: 450 clocks for store and barrier
-  (an assumption: two trips of some 200 clocks between multiprocessors) are {1e6 * exchange:.2f} us. The next row is on its way
-  meanwhile: up to {1e6 * (row - arithmetic):.1f} us of exchange and waiting stay hidden. In a cluster of four (65,536 columns) a block sends
+* **Up to 24,576 columns (float32) or 32,768 (bfloat16)** the rows kernel already reads the density only once: a cluster moves
+  the same bytes. Smaller blocks would let one add while another waits. That gains at most the difference of "high" and
+  the floor, {100 * (1 - worst[4]):.0f} % of an iteration in float32 and {100 * (1 - worst[2]):.0f} % in bfloat16 at {LARGE[1]} and {LARGE[2]}. The first measurement
+  will show whether any of it is lost.
+* **Wider**, it would halve the traffic. At {n} in float32 an iteration takes {1e3 * low:.2f} ms at least with two reads, {1e3 * one_read:.2f} ms with
+  one; a solve of 100 iterations {scaling:.0f} ms, {scaling - 99e3 * gain:.0f} ms. With the ladder only the 20 float32 iterations gain: {ladder:.0f} ms become
+  {ladder - 20e3 * gain:.0f} ms, and bfloat16 needs clusters only above 32,768 columns.
+* **Cost of a row** in a cluster of two, {columns} columns in each block: {4 * columns // 1024} KB from memory take {1e6 * row:.1f} us at a multiprocessor's
+  share of the bandwidth, the arithmetic {1e6 * arithmetic:.2f} us. Each warp stores its 4-byte sum once per block (16 warps: 64 bytes per
+  row to the other block), and a cluster barrier replaces the block barrier: 450 clocks for store and barrier
+  (assuming two trips of about 200 clocks between multiprocessors) are {1e6 * exchange:.2f} us. The next row is being loaded
+  meanwhile: up to {1e6 * (row - arithmetic):.1f} us of exchange and waiting are hidden. In a cluster of four (65,536 columns) a block sends
   64 bytes to each of three; groups of 18 multiprocessors then leave two idle.
 
-So: clusters for matrices above 24,576 columns once users have them, and below only if a device shows that the plain
-kernel misses {100 * ENOUGH:.0f} %."""
+Conclusion: use clusters above 24,576 columns once users have such matrices, and below only if a device shows that the
+plain kernel misses {100 * ENOUGH:.0f} %."""
 
 
 def confirm(found):
@@ -240,12 +240,12 @@ def confirm(found):
 
 On an H200, with the copy bandwidth measured in the same run in place of {BANDWIDTH / 1e12} TB/s:
 
-* the rows kernel alone, n >= 8192: its matrix at {100 * ENOUGH:.0f} % of the copy bandwidth or more, that is within the time "limit";
-* the whole iteration in the predicted range; what it misses {100 * ENOUGH:.0f} % by there is gaps between launches and `finish_kernel`;
-* registers, shared memory and resident blocks as in the tables (a profiler says them);
-* bfloat16 reaches {100 * ENOUGH:.0f} % only if its arithmetic overlaps with memory: the lower ends below are without;
-* with 32 KB on their way (density, plan) no more than {100 * 32 // (IN_FLIGHT // 1024)} % of the bandwidth, with 40 (column update, KLOT's gradient)
-  no more than {100 * 40 // (IN_FLIGHT // 1024)} %: if so, more rows at a time are the remedy. A solve runs each of them once or a few times.
+* the rows kernel alone, n >= 8192: reads its matrix at {100 * ENOUGH:.0f} % of the copy bandwidth or more, that is, within "limit";
+* the whole iteration in the predicted range; if it misses {100 * ENOUGH:.0f} % there, the cause is gaps between launches and `finish_kernel`;
+* registers, shared memory and resident blocks as in the tables (a profiler shows them);
+* bfloat16 reaches {100 * ENOUGH:.0f} % only if arithmetic overlaps with memory traffic: the lower bounds below assume no overlap;
+* with 32 KB in flight (density, plan) no more than {100 * 32 // (IN_FLIGHT // 1024)} % of the bandwidth, with 40 (column update, KLOT's gradient)
+  no more than {100 * 40 // (IN_FLIGHT // 1024)} %: if so, process more rows at a time. A solve runs each of them only a few times.
 
 """ + table(["density", "n", "limit, ms", "rows kernel, predicted", "iteration, predicted"], rows)
 
