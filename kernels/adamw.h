@@ -1,14 +1,14 @@
-// One step of AdamW (Loshchilov and Hutter 2019) on a flat parameter array, with the conventions of PyTorch.
+// One AdamW step (Loshchilov and Hutter 2019) on a flat parameter array, following PyTorch's conventions.
 #pragma once
 
 #include "kernels/queue.h"
 
 namespace sotalign::kernels {
 
-/// w <- w (1 - learning_rate decay), decay = weight_decay for the first decayed_count entries, then 0
+/// w <- w (1 - learning_rate decay); decay = weight_decay for the first decayed_count entries, 0 for the rest
 /// m <- beta1 m + (1 - beta1) g,  v <- beta2 v + (1 - beta2) g^2
 /// w <- w - learning_rate (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon)
-/// One pass.
+/// One pass over the four arrays.
 struct AdamW {
   float* weights = nullptr;          ///< [count]
   const float* gradients = nullptr;  ///< [count]

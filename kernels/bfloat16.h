@@ -1,4 +1,4 @@
-// bfloat16, the upper half of a float, as storage: arithmetic is done in float. For finite numbers only.
+// bfloat16 (the upper 16 bits of a float) as a storage type; arithmetic is in float. Finite values only.
 #pragma once
 
 #include <bit>
@@ -6,7 +6,7 @@
 
 namespace sotalign::kernels {
 
-/// To nearest, ties to even.
+/// Rounds to nearest, ties to even.
 constexpr uint16_t to_bfloat16(float value) {
   const uint32_t bits = std::bit_cast<uint32_t>(value);
   return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);

@@ -1,5 +1,5 @@
-// What follows the matrix product of a linear layer, and its backward pass. The gradient of the bias is
-// column_sum.h over the dx computed here.
+// Bias and activation of a linear layer, forward and backward. The gradient of the bias is the column sum
+// (column_sum.h) of the dx computed here.
 #pragma once
 
 #include "kernels/queue.h"
@@ -13,10 +13,10 @@ enum class Activation {
   kTanh,
 };
 
-/// The backward pass needs the x of the forward pass, not only its y: then y is a matrix of its own.
+/// True if the backward pass needs the forward pass's x rather than its y; y must then not overwrite x.
 constexpr bool backward_needs_input(Activation activation) { return activation == Activation::kGelu; }
 
-/// y_ij = activation(x_ij + bias_j). One pass over x. x and y may be the same memory. NaN stays NaN.
+/// y_ij = activation(x_ij + bias_j). One pass over x. In place (y = x) is allowed. NaN stays NaN.
 struct BiasActivation {
   Activation activation = Activation::kNone;
   const float* x = nullptr;  ///< [rows, cols]
@@ -28,10 +28,10 @@ struct BiasActivation {
 };
 SOTALIGN_DECLARE_OPERATION(bias_activation, BiasActivation)
 
-/// dx_ij = dy_ij activation'(x_ij + bias_j). One pass over dy and saved. dy and dx may be the same memory.
+/// dx_ij = dy_ij activation'(x_ij + bias_j). One pass over dy and saved. In place (dx = dy) is allowed.
 struct BiasActivationBackward {
   Activation activation = Activation::kNone;
-  const float* saved = nullptr;  ///< [rows, cols]: the x of the forward pass for kGelu, its y otherwise
+  const float* saved = nullptr;  ///< [rows, cols]: the forward pass's x for kGelu, its y otherwise
   int64_t saved_stride = 0;
   const float* bias = nullptr;  ///< [cols]
   const float* dy = nullptr;    ///< [rows, cols]

@@ -1,12 +1,11 @@
-// One row subtracted from all rows.
+// Subtracts one row, the mean, from every row of a matrix.
 #pragma once
 
 #include "kernels/queue.h"
 
 namespace sotalign::kernels {
 
-/// y_i = x_i - mean, computed in T, which is float or double. One pass. With T = float, x and y may be the
-/// same memory.
+/// y_i = x_i - mean, computed in T (float or double). One pass. With T = float, in place (y = x) is allowed.
 template <class T>
 struct CenterRows {
   const float* x = nullptr;  ///< [rows, cols]

@@ -1,4 +1,4 @@
-// Value and gradient of the CKA divergence of a student affinity K and a teacher affinity K*.
+// CKA divergence between a student affinity K and a teacher affinity K*: value and gradient.
 #pragma once
 
 #include <cstddef>
@@ -7,22 +7,23 @@
 
 namespace sotalign::kernels {
 
-/// With A = H K H and B = H K* H, where H takes off the mean (so that rows and columns of A sum to zero):
+/// With A = H K H and B = H K* H, where H subtracts the mean (rows and columns of A sum to zero):
 ///   value = 1 - <A, B> / (|A| |B|),   gradient = gradient_scale (<A, B> / |A|^2 A - B) / (|A| |B|)
-/// Two reads of K and K*: one for sums and products, from which means and norms follow, and one for the
-/// gradient. Neither A nor B is stored. Everything is summed in double, entries taken relative to the first
-/// one of their matrix, so that a large common part costs no digits.
+/// Reads K and K* twice: once for sums and products, which give the means and norms, and once for the
+/// gradient. Stores neither A nor B. All sums are in double, over entries minus the first entry of their
+/// matrix, so a large common offset costs no digits.
 ///
-/// A matrix whose A is no more than rounding its entries may leave, |A|^2 <= kCkaDegenerate |K|^2, has no
-/// structure to compare (constant, or rows + columns, or a single row or column): the value is then 1, as
-/// for unrelated matrices, and the gradient 0. A NaN makes the value NaN.
+/// A matrix is degenerate if |A|^2 <= kCkaDegenerate |K|^2: A is no larger than the rounding of K's entries.
+/// Constant matrices, row term plus column term (k_ij = r_i + c_j), and single rows or columns are
+/// degenerate: they have no structure to compare. The value is then 1, as for unrelated matrices, and the
+/// gradient 0. A NaN makes the value NaN.
 struct Cka {
   const float* student = nullptr;  ///< K [rows, cols]
   int64_t student_stride = 0;
   const float* teacher = nullptr;  ///< K* [rows, cols]
   int64_t teacher_stride = 0;
   int64_t rows = 0, cols = 0;
-  float* gradient = nullptr;  ///< [rows, cols], or null; may be the student's or the teacher's affinity
+  float* gradient = nullptr;  ///< [rows, cols] or null; may overwrite either affinity
   int64_t gradient_stride = 0;
   float gradient_scale = 1.0f;  ///< multiplies the gradient, not the value
   double* value = nullptr;      ///< [1]

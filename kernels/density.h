@@ -1,4 +1,4 @@
-// How the density of the scaling form (sinkhorn_scaling.h) is stored.
+// Storage of the density exp(K_ij / epsilon + u_i - log a_i + v_j) of the scaling form (sinkhorn_scaling.h).
 #pragma once
 
 #include <cstdint>
@@ -9,14 +9,14 @@ enum class DensityType { kFloat, kBfloat16 };
 
 constexpr int64_t density_entry_bytes(DensityType type) { return type == DensityType::kFloat ? 4 : 2; }
 
-/// Entries from one row to the next: rows begin on cache lines and end in zeros, so that loops need no tails.
-/// Rows a multiple of 4 KiB apart would compete for the same places in a first-level cache.
+/// Row stride in entries. Rows start on a cache line and are padded with zeros, so loops need no tail.
+/// Strides that are multiples of 4 KiB are avoided, since all rows would then compete for the same L1 sets.
 constexpr int64_t density_stride(int64_t cols, DensityType type) {
   const int64_t line = 64 / density_entry_bytes(type), lines = (cols + line - 1) / line;
   return (lines % 64 == 0 ? lines + 1 : lines) * line;
 }
 
-/// Bytes of the densities of a batch, whichever type each has at a time.
+/// Bytes of a batch's densities stored as `type`. Room for float also holds bfloat16.
 constexpr int64_t density_bytes(int64_t batch, int64_t rows, int64_t cols, DensityType type) {
   return batch * rows * density_stride(cols, type) * density_entry_bytes(type);
 }

@@ -1,6 +1,6 @@
-// What the CPU and the CUDA implementations of the Sinkhorn and KLOT operations have in common: where
-// exponents are cut off, which sums are to be trusted, how rows are split into chunks, and how scratch memory
-// is carved. Both backends take the same decisions from these.
+// Shared by the CPU and CUDA implementations of the Sinkhorn and KLOT operations: limits of exponents, which
+// sums to trust, the convergence decision, the split of rows into chunks, and the carving of scratch memory.
+// Both backends decide alike because they share this code.
 #pragma once
 
 #include <cstddef>
@@ -10,37 +10,40 @@
 
 namespace sotalign::kernels {
 
-/// Exponents are clamped to this range. exp of the lower end is still a normal number; plans are exactly zero
-/// below it. exp of the upper end is still finite.
+/// Exponents are clamped to this range: exp of the lower limit is still a normal float, exp of the upper
+/// limit is still finite. Plan entries below the lower limit are exactly zero.
 inline constexpr float kLowestExponent = -86.0f, kHighestExponent = 88.0f;
 
-/// The sums of the fused iteration are 1 at convergence. Entries below e^-86 are lost and float overflows
-/// beyond e^88; between these bounds what is lost is below 1e-20 of a sum. A NaN is not to be trusted.
+/// The sums of the fused iteration are 1 at convergence. Entries below e^-86 are lost, and float overflows
+/// beyond e^88; a sum within these bounds has lost less than 1e-20 of itself. A NaN is not trustworthy.
 constexpr bool trustworthy(double sum) { return sum >= 1e-12 && sum <= 1e12; }
 
-/// A weight as the scaling form holds it: 0 means none, so that a weight below what float holds is not 0.
+/// A weight as the scaling form stores it. 0 means no mass, so positive weights below float's range are
+/// raised to kLeast.
 constexpr float mass_of(double weight) {
   constexpr double kLeast = 1.2e-38;
   return static_cast<float>(weight > 0 && weight < kLeast ? kLeast : weight);
 }
 
-/// Factors of the scaling form beyond these bounds call for a new density.
+/// True if a scaling factor has moved so far that the problem needs a new density.
 constexpr bool drifted(float factor) { return !(factor >= 4.5e-5f && factor <= 2.2e4f); }  // e^-10, e^10
 
-/// Every backend takes the decisions of an iteration here, from the row error of the state at entry and from
-/// whether all its sums can be trusted (`rows_bad`: those of the row update, which make the error, cannot).
-/// True: the new potentials are to be committed.
+/// Result of one iteration, from which conclude() decides on every backend: the row error of the state at
+/// entry, and whether any sum is not trustworthy. With `rows_bad` the row error is not either, as it is
+/// computed from the row sums.
 struct Iteration {
   double row_error = 0;
   bool rows_bad = false, columns_bad = false;
-  double tolerance = -1.0;  ///< negative: no look at the error
+  double tolerance = -1.0;  ///< negative: no convergence check
 };
-/// So many looks in a row without a new least error end a solve: at the limit of its precision the error goes
-/// up and down, however slowly it fell before.
+/// A solve stops after this many convergence checks in a row without a new least error. At the limit of
+/// precision the error goes up and down, however slowly it fell before.
 inline constexpr int kPatience = 6;
-/// A coarse density is as good as its plan is far from the true one: more than this is left to the fine one.
+/// A bfloat16 density is good enough while the marginal error exceeds this; tighter tolerances need a float
+/// density.
 inline constexpr double kCoarseTolerance = 1e-4;
 
+/// Convergence decision after an iteration. Returns true if the new potentials are to be committed.
 constexpr bool conclude(SinkhornState& state, const Iteration& it) {
   state.row_error = it.row_error;
   if (it.tolerance >= 0 && !it.rows_bad) {
@@ -66,14 +69,14 @@ constexpr bool conclude(SinkhornState& state, const Iteration& it) {
   return !state.use_log_domain;
 }
 
-/// Whether sinkhorn_fold and sinkhorn_absorb have something to do for a problem; `refine`: coarse ones are to
-/// become fine, asked or not. Only sinkhorn_absorb changes what this depends on, after both have read it.
+/// True if sinkhorn_fold and sinkhorn_absorb have work for a problem. `refine` converts coarse densities to
+/// float, requested or not. Only sinkhorn_absorb changes the fields read here, after both have read them.
 constexpr bool wants_density(const SinkhornState& state, bool refine) {
   return state.active && (state.absorb || state.use_log_domain || state.coarse > (refine ? 0 : 1));
 }
 constexpr bool stays_coarse(const SinkhornState& state, bool refine) { return state.coarse == 1 && !refine; }
 
-/// The rows of K that an operation finds in `affinity`.
+/// The rows of K that `affinity` holds in this call.
 struct Strip {
   int64_t begin, rows;
   bool first, last;
@@ -86,7 +89,7 @@ constexpr Strip strip_of(const EntropicBatch& p) {
   return {p.strip_begin, left < height ? left : height, p.strip_begin == 0, left <= height};
 }
 
-/// What belongs to a problem of a batch of one shape or of several.
+/// Shape, stride and data of problem b, for a common shape or a ragged batch.
 constexpr int64_t rows_of(const EntropicBatch& p, int64_t b) {
   return p.layouts == nullptr ? p.rows : p.layouts[b].rows;
 }
@@ -99,7 +102,7 @@ constexpr int64_t row_stride_of(const EntropicBatch& p, int64_t b) {
 constexpr const float* affinity_of(const EntropicBatch& p, int64_t b) {
   return p.layouts == nullptr ? p.affinity + b * p.problem_stride : p.layouts[b].affinity;
 }
-/// Bytes from the first density of a batch; `stride_bytes` from one to the next where shapes are one.
+/// Byte offset of problem b's density; with a common shape, densities are `stride_bytes` apart.
 constexpr int64_t density_offset(const EntropicBatch& p, int64_t b, int64_t stride_bytes) {
   return p.layouts == nullptr ? b * stride_bytes : p.layouts[b].density_bytes;
 }
@@ -107,9 +110,9 @@ constexpr Strip strip_of(const EntropicBatch& p, int64_t b) {
   return p.layouts == nullptr ? strip_of(p) : Strip{0, p.layouts[b].rows, true, true};
 }
 
-/// Chunks of rows are numbered through a batch, in which problems of one shape have `uniform` each.
+/// Chunks of rows are numbered through the batch. With a common shape, each problem has `uniform` chunks.
 struct Chunk {
-  int64_t problem, index, count;  ///< which one of how many of the problem's
+  int64_t problem, index, count;  ///< chunk `index` of the problem's `count`
 };
 constexpr int64_t total_chunks(const EntropicBatch& p, int64_t uniform) {
   return p.chunks > 0 ? p.chunks : p.batch * uniform;
@@ -125,7 +128,7 @@ constexpr Chunk chunk_of(const EntropicBatch& p, int64_t number, int64_t uniform
   const int64_t b = p.chunk_problems[number];
   return {b, number - p.layouts[b].first_chunk, p.layouts[b].chunks};
 }
-/// What chunks leave for each other, `width` numbers each: how many in all, and where a problem's begin.
+/// Partial results, `width` numbers per chunk: how many in total, and where those of problem b begin.
 constexpr int64_t total_partials(const EntropicBatch& p, int64_t uniform, int64_t width) {
   return p.chunks > 0 ? p.partials : p.batch * uniform * width;
 }
@@ -133,10 +136,11 @@ constexpr int64_t partials_of(const EntropicBatch& p, int64_t b, int64_t uniform
   return p.layouts == nullptr ? b * uniform * width : p.layouts[b].partials;
 }
 
-/// The first row of chunk `index` of `chunks`; the chunks differ by one row at most.
+/// First row of chunk `index`; the sizes of chunks differ by at most one row.
 constexpr int64_t chunk_begin(int64_t rows, int64_t chunks, int64_t index) { return rows * index / chunks; }
 
-/// Lays arrays out one after the other, each on a cache line of its own. With a null base it measures.
+/// Carves arrays out of a block of memory, each on a cache line of its own. With a null base it only
+/// measures.
 class Carver {
  public:
   explicit Carver(void* base = nullptr) : base_(static_cast<char*>(base)) {}

@@ -1,5 +1,5 @@
-// Matrices in 16-bit fixed point, each row in its own range: x_ij = centre_i + step_i q_ij, q in
-// [-32767, 32767]. An entry is off by half a step at most, that is by 1 / 131068 of what its row spans.
+// Matrices in 16-bit fixed point, each row with its own range: x_ij = centre_i + step_i q_ij, |q_ij| <=
+// 32767. The error of an entry is at most half a step, 1 / 131068 of its row's range.
 #pragma once
 
 #include "kernels/queue.h"
@@ -13,7 +13,7 @@ struct EncodeFixedPoint {
   int64_t x_stride = 0;
   int16_t* q = nullptr;  ///< [rows, cols]
   int64_t q_stride = 0;
-  float *centre = nullptr, *step = nullptr;  ///< [rows], written; step 0 where all entries of a row are equal
+  float *centre = nullptr, *step = nullptr;  ///< [rows], output; step is 0 if all entries of a row are equal
   int64_t rows = 0, cols = 0;
 };
 SOTALIGN_DECLARE_OPERATION(encode_fixed_point, EncodeFixedPoint)

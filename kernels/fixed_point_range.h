@@ -1,4 +1,4 @@
-// How both backends turn the ends of a row into its fixed-point range, and an entry into a number of it.
+// Shared by both backends: the fixed-point range of a row, from its extremes, and the encoding of an entry.
 #pragma once
 
 #include <cstdint>
@@ -9,18 +9,18 @@ namespace sotalign::kernels {
 
 struct FixedPointRange {
   float centre, step;
-  float steps_per_unit;  ///< 0 where the step is
+  float steps_per_unit;  ///< 0 if step is 0
 };
 
-/// Halves are added, so that the ends may be as far apart as floats are. A row that spans next to nothing has
-/// equal entries: the inverse of its step would be infinite.
+/// Works with halves, since highest - lowest may overflow. A row with a half range of at most 1e-30 counts as
+/// constant, since the inverse of its step could overflow.
 constexpr FixedPointRange fixed_point_range(float lowest, float highest) {
   const float half = highest / 2 - lowest / 2, centre = lowest / 2 + highest / 2;
   if (!(half > 1e-30f)) return {centre, 0.0f, 0.0f};
   return {centre, half / kFixedPointLimit, kFixedPointLimit / half};
 }
 
-/// To nearest. What rounding the centre has taken beyond the range is put on its ends.
+/// Rounds to nearest and clamps, since rounding the centre can push the extremes out of range.
 constexpr int16_t to_fixed_point(float x, const FixedPointRange& range) {
   float y = (x - range.centre) * range.steps_per_unit;
   y = y < kFixedPointLimit ? y : kFixedPointLimit;

@@ -1,4 +1,4 @@
-// C = alpha op(A) op(B) + beta C, row-major, by the backend's BLAS (CBLAS, cuBLAS).
+// C = alpha op(A) op(B) + beta C, row-major, by CBLAS on the CPU and cuBLAS on CUDA.
 #pragma once
 
 #include "kernels/queue.h"
@@ -7,17 +7,16 @@ namespace sotalign::kernels {
 
 enum class Transpose { kNo, kYes };
 
-/// How the products of float matrices are formed where the device has faster units than those of float32.
-/// Sums are float32 in any case. The CPU knows kFp32 alone and takes the others for it.
+/// Precision of float products on devices with faster units than float32. Sums are always float32. The CPU
+/// treats every mode as kFp32.
 enum class GemmMath {
   kFp32,
-  kTf32,  ///< factors rounded to 11 significant bits
-  kBf16,  ///< factors rounded to 8 significant bits
+  kTf32,  ///< operands rounded to 11 significant bits
+  kBf16,  ///< operands rounded to 8 significant bits
 };
 
-/// op(A) is [m, k], op(B) is [k, n], C is [m, n]; strides are those of the matrices as stored.
-/// C aliases neither A nor B. With beta = 0, C need not be initialised.
-/// T is float or double.
+/// op(A) is [m, k], op(B) is [k, n], C is [m, n]; strides are those of the matrices as stored. C must not
+/// alias A or B. With beta = 0, C need not be initialised. T is float or double.
 template <class T>
 struct Gemm {
   Transpose transpose_a = Transpose::kNo;

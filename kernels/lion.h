@@ -1,4 +1,4 @@
-// One step of Lion (Chen et al. 2023) on a flat parameter array.
+// One Lion step (Chen et al. 2023) on a flat parameter array.
 #pragma once
 
 #include "kernels/queue.h"
@@ -6,8 +6,9 @@
 namespace sotalign::kernels {
 
 /// c = beta1 m + (1 - beta1) g
-/// w <- w - learning_rate (sign(c) + decay w), decay = weight_decay for the first decayed_count entries, then
-/// 0 m <- beta2 m + (1 - beta2) g sign(0) = 0 and sign(NaN) = NaN. One pass.
+/// w <- w - learning_rate (sign(c) + decay w), sign(0) = 0, sign(NaN) = NaN
+/// m <- beta2 m + (1 - beta2) g
+/// decay = weight_decay for the first decayed_count entries, 0 for the rest. One pass over the three arrays.
 struct Lion {
   float* weights = nullptr;          ///< [count]
   const float* gradients = nullptr;  ///< [count]

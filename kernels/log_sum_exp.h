@@ -1,5 +1,4 @@
-// Logarithms of sums of exponentials of a matrix, along its rows and its columns at the same time: what the
-// two softmaxes of InfoNCE are divided by.
+// Log-sum-exp of a matrix along its rows and columns, in one read: the normalisers of InfoNCE's softmaxes.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +7,9 @@
 
 namespace sotalign::kernels {
 
-/// With x_ij = c k_ij:  row_i = log sum_j exp(x_ij),  column_j = log sum_i exp(x_ij).
-/// One read of K and two exponentials per entry (and some more, for the columns). Maxima are subtracted, so
-/// that any finite x is safe. Results are double, as they reach hundreds at small epsilon.
+/// With x_ij = c k_ij:  row_i = log sum_j exp(x_ij),  column_j = log sum_i exp(x_ij). Two exponentials per
+/// entry, plus a few to rescale the column sums. Maxima are subtracted, so any finite x is safe. Results are
+/// double because they reach hundreds at small epsilon.
 struct LogSumExp {
   const float* k = nullptr;  ///< [rows, cols], at least 1 x 1
   int64_t stride = 0;

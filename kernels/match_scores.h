@@ -1,14 +1,14 @@
-// The score of each query's best match: what retrieval ranks are measured against.
+// Score of each query's best match: the reference for retrieval ranks.
 #pragma once
 
 #include "kernels/queue.h"
 
 namespace sotalign::kernels {
 
-/// best_i = max over the gallery rows l in the group of query i of <queries_i, gallery_l>.
-/// The members of group c are members[offsets[c]] ... members[offsets[c + 1] - 1], so the lists take
-/// gallery-many entries however large the groups are. Inner products are summed in double. NaN is smaller
-/// than any number; best_i is NaN if there is nothing else.
+/// best_i = max over the gallery rows l in the group of query i of <queries_i, gallery_l>. The members of
+/// group c are members[offsets[c]] ... members[offsets[c + 1] - 1]: the lists need one entry per gallery row,
+/// however large the groups are. Inner products are summed in double. NaN ranks below every number; best_i is
+/// NaN if the group has no other score.
 struct MatchScores {
   const float* queries = nullptr;  ///< [rows, cols]
   int64_t queries_stride = 0;

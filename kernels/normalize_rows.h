@@ -1,4 +1,4 @@
-// Rows scaled to unit length, and the backward pass of that: the two ends of a cosine.
+// Scales rows to unit length, forward and backward, for cosine similarities.
 #pragma once
 
 #include <limits>
@@ -7,11 +7,11 @@
 
 namespace sotalign::kernels {
 
-/// Shorter rows have no direction: the inverse of their length need not be a float.
+/// Shorter rows count as zero: the inverse of their length could overflow float.
 inline constexpr double kShortestRow = std::numeric_limits<float>::min();
 
-/// y_i = x_i / |x_i|, norm_i = |x_i|. Rows shorter than kShortestRow give a row of zeros and norm 0.
-/// One pass over x. x and y may be the same memory.
+/// y_i = x_i / |x_i|, norm_i = |x_i|. Rows shorter than kShortestRow give zeros and norm 0. One pass over x.
+/// In place (y = x) is allowed.
 struct NormalizeRows {
   const float* x = nullptr;  ///< [rows, cols]
   int64_t x_stride = 0;
@@ -22,12 +22,11 @@ struct NormalizeRows {
 };
 SOTALIGN_DECLARE_OPERATION(normalize_rows, NormalizeRows)
 
-/// dx_i = (dy_i - y_i <y_i, dy_i>) / norm_i, and 0 where norm_i = 0.
-/// dy and dx may be the same memory.
+/// dx_i = (dy_i - y_i <y_i, dy_i>) / norm_i, and 0 where norm_i = 0. In place (dx = dy) is allowed.
 struct NormalizeRowsBackward {
   const float* y = nullptr;  ///< [rows, cols], the forward output
   int64_t y_stride = 0;
-  const float* norms = nullptr;  ///< [rows], of the forward pass
+  const float* norms = nullptr;  ///< [rows], from the forward pass
   const float* dy = nullptr;     ///< [rows, cols]
   int64_t dy_stride = 0;
   float* dx = nullptr;  ///< [rows, cols]

@@ -1,13 +1,13 @@
-// Fixes the sign that an eigen- or singular vector leaves open.
+// Fixes the sign of eigenvectors and singular vectors, which their decomposition leaves open.
 #pragma once
 
 #include "kernels/queue.h"
 
 namespace sotalign::kernels {
 
-/// Row i of `rows` and column i of `columns` are multiplied by -1 if the row's component of largest magnitude
-/// is negative. Components within 1e-6 of that magnitude count as equal and the first of them decides, so
-/// that rounding does not choose between 0.7071 and -0.7071. In place, one pass over each matrix.
+/// Negates row i of `rows` and column i of `columns` if the row's component of largest magnitude is negative.
+/// Components within 1e-6 of that magnitude tie, and the first of them decides, so rounding does not choose
+/// between 0.7071 and -0.7071. In place, one pass over each matrix.
 struct OrientVectors {
   double* rows = nullptr;  ///< [count, row_size]
   int64_t rows_stride = 0;
@@ -15,7 +15,7 @@ struct OrientVectors {
   double* columns = nullptr;  ///< [column_size, count], or null
   int64_t columns_stride = 0;
   int64_t column_size = 0;
-  double* signs = nullptr;  ///< [count], receives 1 or -1
+  double* signs = nullptr;  ///< [count], output: 1 or -1
 };
 SOTALIGN_DECLARE_OPERATION(orient_vectors, OrientVectors)
 

@@ -1,5 +1,5 @@
-// A random one of each query's neighbours, in every step another one. The choice is a function of (key, step,
-// query), so there is no state and the order of evaluation does not matter.
+// Picks a random neighbour for each query, drawn again in every step. The choice is a pure function of (key,
+// step, query): there is no state, and the order of evaluation does not matter.
 #pragma once
 
 #include "kernels/queue.h"
@@ -7,16 +7,16 @@
 
 namespace sotalign::kernels {
 
-/// picked_i = neighbours[query_i, r_i], where r_i in [0, k) is neighbour_rank(...) of query_i. The caller
-/// vouches for the queries.
+/// picked_i = neighbours[query_i, r_i], where r_i in [0, k) is neighbour_rank(args, query_i). Queries are not
+/// checked.
 struct PickNeighbours {
   const int64_t* neighbours = nullptr;  ///< [any, k]
   int64_t k = 0;                        ///< at least 1
-  const int64_t* queries = nullptr;     ///< [count], rows of `neighbours`, repetitions allowed
-  int64_t* picked = nullptr;            ///< [count]; not the memory of the queries
+  const int64_t* queries = nullptr;     ///< [count], rows of `neighbours`; may repeat
+  int64_t* picked = nullptr;            ///< [count]; must not overlap `queries`
   int64_t count = 0;
   int64_t step = 0;  ///< from 0
-  uint64_t key = 0;  ///< chooses the sequence
+  uint64_t key = 0;  ///< selects the random sequence
 };
 SOTALIGN_DECLARE_OPERATION(pick_neighbours, PickNeighbours)
 

@@ -1,5 +1,5 @@
-// Into how many chunks the Sinkhorn operations split the rows of a problem in a batch whose problems have
-// shapes of their own, and how much memory the chunks need for what they leave. Depends on backend and shape.
+// How many chunks the Sinkhorn operations split one problem of a ragged batch into, and the memory for the
+// chunks' partial results. Depends only on backend and shape.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@ struct ProblemSize {
 };
 struct ProblemChunks {
   int64_t chunks = 0;
-  int64_t partials = 0;  ///< floats, a multiple of 16; the most that an operation takes
+  int64_t partials = 0;  ///< floats, a multiple of 16; the largest need of any operation
 };
 SOTALIGN_DECLARE_FUNCTION(ProblemChunks, problem_chunks, ProblemSize)
 

@@ -1,11 +1,11 @@
-// Where an operation runs, and the one place where a call is sent to a backend.
+// Where an operation runs, and the dispatch of a call to a backend.
 //
-// Every header in kernels/ declares an argument struct and uses SOTALIGN_DECLARE_OPERATION. The macro names
-// the implementation of each backend, `cpu::op` (kernels/cpu/op.cpp) and `cuda::op`
-// (kernels/cuda/op.cu), and defines `op(queue, args)`, which is what lib/ calls. Operations know pointers,
-// sizes, strides and a queue: they allocate nothing, read no configuration and leave argument checking to
-// lib/. An operation that needs scratch memory says how many bytes through `op_scratch(queue, args)`, which
-// looks at sizes only: the pointers of args may still be null.
+// The header of every operation declares an argument struct and uses SOTALIGN_DECLARE_OPERATION. The macro
+// declares the implementation of each backend, `cpu::op` (kernels/cpu/op.cpp) and `cuda::op`
+// (kernels/cuda/op.cu), and defines `op(queue, args)`, which lib/ calls. Operations take pointers, sizes,
+// strides and a queue: they allocate nothing, read no configuration and leave argument checks to lib/. An
+// operation that needs scratch memory reports the bytes through `op_scratch(queue, args)`, which reads only
+// sizes: the pointers of args may still be null.
 #pragma once
 
 #include <cstddef>
@@ -15,17 +15,17 @@ namespace sotalign::kernels {
 
 enum class Backend { kCpu, kCuda };
 
-/// Work is issued in order to a queue. A plain value, cheap to copy.
+/// Operations on one queue run in order. A plain value, cheap to copy.
 struct Queue {
   Backend backend = Backend::kCpu;
   int threads = 1;  ///< CPU: OpenMP threads an operation may use. Results do not depend on it.
-  // The rest is for CUDA.
-  int device = 0;            ///< the number of the device
-  int multiprocessors = 1;   ///< how many it has; results do not depend on it
+  // CUDA only:
+  int device = 0;            ///< ordinal of the device
+  int multiprocessors = 1;   ///< SMs of the device; results do not depend on it
   void* stream = nullptr;    ///< cudaStream_t
   void* blas = nullptr;      ///< cublasHandle_t that issues to `stream`
   void* solver = nullptr;    ///< cusolverDnHandle_t that issues to `stream`
-  bool synchronous = false;  ///< debugging: wait after each launch, so that an error names its kernel
+  bool synchronous = false;  ///< for debugging: wait after each launch, so errors name their kernel
 };
 
 }  // namespace sotalign::kernels

@@ -1,5 +1,5 @@
-// How many wrong answers score at least as high as the best right one, for the rows and the columns of a tile
-// of a score matrix at once.
+// Counts the wrong answers that score at least as high as the best right one, for the rows and the columns of
+// a tile of a score matrix at once.
 #pragma once
 
 #include "kernels/queue.h"
@@ -8,7 +8,7 @@ namespace sotalign::kernels {
 
 /// row_counts_i += #{j : row_groups_i != col_groups_j and not (S_ij < row_best_i - margin)}
 /// col_counts_j += #{i : row_groups_i != col_groups_j and not (S_ij < col_best_j - margin)}
-/// Hence a NaN, in a score or in a best score, counts against the model. One pass over S.
+/// A NaN, in a score or in a best score, therefore counts against the model. One pass over S.
 struct RetrievalRank {
   const float* scores = nullptr;  ///< S [rows, cols]
   int64_t scores_stride = 0;

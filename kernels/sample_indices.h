@@ -1,5 +1,5 @@
-// The rows of a training batch, drawn epoch by epoch without replacement. Every index is a function of its
-// place in the sequence, so there is no state and the order of evaluation does not matter.
+// Row indices of a training batch, drawn without replacement within each epoch. Each index is a pure function
+// of its position in the sequence: there is no state, and the order of evaluation does not matter.
 #pragma once
 
 #include "kernels/queue.h"
@@ -7,15 +7,15 @@
 
 namespace sotalign::kernels {
 
-/// Entry i has place p = step * count + i in an endless sequence, in which epoch e = p / n is a random
-/// permutation of [0, n) and indices_i = permutation_e(p mod n). With count = n, a batch is all rows in the
-/// order 0..n-1: their order would change nothing but the speed of reading them.
+/// Entry i has position p = step * count + i in an endless sequence, in which epoch e = floor(p / n) is a
+/// random permutation of [0, n): indices_i = permutation_e(p mod n). With count = n a batch is all rows in
+/// order 0..n-1, since shuffling would change nothing but the speed of reading them.
 struct SampleIndices {
   int64_t* indices = nullptr;  ///< [count]
-  int64_t count = 0;           ///< the batch, 1..population
+  int64_t count = 0;           ///< batch size, 1..population
   int64_t population = 0;      ///< n
   int64_t step = 0;            ///< from 0
-  uint64_t key = 0;            ///< chooses the sequence
+  uint64_t key = 0;            ///< selects the random sequence
 };
 SOTALIGN_DECLARE_OPERATION(sample_indices, SampleIndices)
 

@@ -1,11 +1,12 @@
-// A matrix between two diagonal ones, and conversion from double.
+// Scales rows and columns of a double matrix, and converts the result to T.
 #pragma once
 
 #include "kernels/queue.h"
 
 namespace sotalign::kernels {
 
-/// y_ij = r_i x_ij c_j; a null factor is 1. x and y may be the same memory. T is float or double.
+/// y_ij = r_i x_ij c_j; a null factor is 1. T is float or double. With T = double, in place (y = x) is
+/// allowed.
 template <class T>
 struct ScaleMatrix {
   const double* x = nullptr;  ///< [rows, cols]

@@ -1,4 +1,4 @@
-// SigLIP: the sigmoid loss of a cosine matrix whose diagonal holds the pairs, with its gradients.
+// SigLIP: the sigmoid loss of a cosine matrix with the pairs on its diagonal, with its gradients.
 #pragma once
 
 #include "kernels/queue.h"
@@ -9,8 +9,8 @@ namespace sotalign::kernels {
 ///   value = -(1/pairs) sum_ij log sigmoid(z_ij x_ij)
 ///   grad_k_ij      = weight d value / d K_ij  = weight/pairs t (sigmoid(x_ij) - [z_ij = 1])
 ///   grad_log_scale = weight d value / d log_scale,  grad_bias = weight d value / d bias
-/// One pass over K. Sums are carried in double, row by row, and those of the rows added in a fixed order. A
-/// NaN in K or in the parameters makes the value NaN. grad_k and k may be the same memory.
+/// One pass over K. Sums are in double, row by row, and the rows are added in a fixed order. A NaN in K or in
+/// the parameters makes the value NaN. In place (grad_k = k) is allowed.
 struct Siglip {
   const float* k = nullptr;  ///< [rows, cols]
   int64_t k_stride = 0;
@@ -19,7 +19,7 @@ struct Siglip {
   const float* log_scale = nullptr;  ///< [1]
   const float* bias = nullptr;       ///< [1]
   float weight = 1.0f;               ///< multiplies the gradients, not the value
-  bool add_grad_parameters = false;  ///< grad_log_scale and grad_bias are added to what is there
+  bool add_grad_parameters = false;  ///< add to *grad_log_scale and *grad_bias
   float* grad_k = nullptr;           ///< [rows, cols]
   int64_t grad_stride = 0;
   double* value = nullptr;          ///< [1]

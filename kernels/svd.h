@@ -1,12 +1,12 @@
-// Thin singular value decomposition in float64, by the backend's LAPACK (LAPACKE, cuSOLVER).
+// Thin singular value decomposition in float64, by LAPACKE on the CPU and cuSOLVER on CUDA.
 #pragma once
 
 #include "kernels/queue.h"
 
 namespace sotalign::kernels {
 
-/// A = U diag(values) Vt, k = min(m, n), singular values descending. Nothing aliases. LAPACKE takes further
-/// scratch memory itself.
+/// A = U diag(values) Vt, k = min(m, n), singular values descending. No arrays alias. LAPACKE allocates
+/// further scratch memory itself.
 struct Svd {
   double* a = nullptr;  ///< [m, n]; destroyed
   int64_t a_stride = 0;
@@ -16,7 +16,7 @@ struct Svd {
   double* values = nullptr;  ///< [k]
   double* vt = nullptr;      ///< [k, n]
   int64_t vt_stride = 0;
-  int32_t* info = nullptr;  ///< [1], LAPACK's: 0 success, < 0 an argument is bad (NaN), > 0 no convergence
+  int32_t* info = nullptr;  ///< [1], as in LAPACK: 0 success, < 0 bad argument (NaN), > 0 no convergence
   void* scratch = nullptr;  ///< svd_scratch() bytes
 };
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(svd, Svd)

@@ -1,13 +1,14 @@
-// The largest entries of each row of a matrix that arrives in tiles of columns.
+// The k largest entries of each row of a matrix that arrives in tiles of columns.
 #pragma once
 
 #include "kernels/queue.h"
 
 namespace sotalign::kernels {
 
-/// Merges a tile, columns [first_col, first_col + cols) of the whole matrix, into the k best entries found so
-/// far: descending, the smaller column index first among equal values. Tiles come in ascending order of
-/// columns; before the first one the lists hold -infinity and -1. NaN and -infinity are never taken.
+/// Merges a tile, columns [first_col, first_col + cols) of the whole matrix, into each row's k best entries
+/// so far, sorted by descending value and, among equals, ascending column. Tiles must arrive in ascending
+/// column order; before the first one the lists hold -infinity and -1. NaN and -infinity never enter the
+/// lists.
 struct TopK {
   const float* tile = nullptr;  ///< [rows, cols]
   int64_t tile_stride = 0;

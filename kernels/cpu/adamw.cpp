@@ -1,3 +1,4 @@
+// One pass: reads four arrays and writes three. Threads share the entries evenly.
 #include "kernels/adamw.h"
 
 #include <cmath>

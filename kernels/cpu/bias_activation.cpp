@@ -1,12 +1,12 @@
-// A thread owns whole rows; a row goes through Highway's widest vectors, its tail through single lanes of the
-// same code. erf and tanh from the C library take one element at a time, which for wide hidden layers costs
-// as much as the matrix product.
+// Bias and activation in one pass, forward and backward. Each thread owns whole rows: whole vectors of the
+// widest instruction set (Highway), then the tail one lane at a time through the same code. The C library's
+// scalar erf and tanh would cost as much as the matrix product for wide hidden layers.
 #include "kernels/bias_activation.h"
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/bias_activation.cpp"
 #include "hwy/foreach_target.h"
-// After foreach_target.h, which compiles this file once per instruction set.
+// Must follow foreach_target.h, which compiles this file once per instruction set.
 #include "hwy/contrib/math/math-inl.h"
 #include "hwy/highway.h"
 
@@ -15,7 +15,7 @@ namespace sotalign::kernels::cpu::HWY_NAMESPACE {
 
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// function(tag, j) for vectors that cover [0, count) once.
+/// Calls function(tag, j) for vectors that cover [0, count) exactly once.
 template <class Function>
 void for_each_vector(int64_t count, const Function& function) {
   const hn::ScalableTag<float> wide;
@@ -26,8 +26,8 @@ void for_each_vector(int64_t count, const Function& function) {
   for (; j < count; ++j) function(single, j);
 }
 
-/// The normal distribution function Phi(z) = erfc(-z / sqrt 2) / 2. erfc by the Chebyshev fit of Numerical
-/// Recipes, chapter 6.2: its error is relative (1.2e-7), so that gelu keeps its digits where Phi is small.
+/// Normal distribution function Phi(z) = erfc(-z / sqrt 2) / 2, with erfc by the Chebyshev fit of Numerical
+/// Recipes, chapter 6.2. The fit's error is relative (1.2e-7), so GELU keeps its digits where Phi is small.
 template <class D, class V = hn::Vec<D>>
 V normal_cdf(D d, V z) {
   const V x = hn::Mul(hn::Abs(z), hn::Set(d, 0.70710678118654752f));

@@ -1,5 +1,5 @@
-// What a call of BLAS or LAPACK needs around it. OpenBLAS (OpenMP build) takes its thread count from the
-// calling thread's OpenMP setting.
+// Set-up around BLAS and LAPACK calls. OpenBLAS (OpenMP build) takes its thread count from the calling
+// thread's OpenMP setting.
 #pragma once
 
 #include <omp.h>
@@ -8,18 +8,18 @@
 
 namespace sotalign::kernels::cpu {
 
-/// Makes sure that OpenBLAS can have its buffers for so many more calls at the same time, with so many
-/// threads; without them it hangs. Throws OutOfMemory. A parallel region
-/// from which BLAS is called prepares for that before it begins. In lib/src/core/blas_memory.cpp.
+/// Makes sure that OpenBLAS can map its buffers for `calls` more concurrent calls of `threads` threads each;
+/// without them it hangs. Throws OutOfMemory. Call it before a parallel region that calls BLAS. Defined in
+/// lib/src/core/blas_memory.cpp.
 void prepare_blas_calls(int threads, int calls);
 
-/// Around every call: prepares for it and counts it. `scratch_bytes` is what LAPACK takes from the heap
-/// before it calls BLAS in turn. Throws OutOfMemory.
+/// Bracket every call: prepare for it and count it. `scratch_bytes` is what LAPACK allocates on the heap
+/// before it calls BLAS. Throws OutOfMemory.
 void begin_blas_call(int threads, size_t scratch_bytes);
 void end_blas_call();
 
-/// Sets the thread count for a scope in which BLAS is called. The count belongs to the calling thread alone,
-/// so contexts do not disturb each other.
+/// Sets the thread count for a scope that calls BLAS. The count is local to the calling thread, so contexts
+/// do not disturb each other.
 class BlasThreads {
  public:
   explicit BlasThreads(int threads, size_t scratch_bytes = 0) : saved_(omp_get_max_threads()) {

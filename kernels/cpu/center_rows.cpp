@@ -1,3 +1,4 @@
+// One pass; each thread owns whole rows.
 #include "kernels/center_rows.h"
 
 namespace sotalign::kernels::cpu {
@@ -9,7 +10,7 @@ void center(const Queue& queue, const CenterRows<T>& args) {
   for (int64_t i = 0; i < args.rows; ++i) {
     const float* x = args.x + i * args.x_stride;
     T* y = args.y + i * args.y_stride;
-    // x and y are the same or disjoint, so a vector of x is read before its place in y is written.
+    // Safe in place: each vector of x is read before y overwrites it.
 #pragma omp simd
     for (int64_t j = 0; j < args.cols; ++j) y[j] = static_cast<T>(x[j]) - args.mean[j];
   }

@@ -1,6 +1,7 @@
-// First pass: a task is a chunk of rows, taken four at a time, with column sums of its own; the chunks' sums
-// meet in a fixed order. Second pass: a thread owns whole rows, in single precision, but relative to the mean
-// of all entries, so that a large common part costs no digits.
+// CKA divergence in two passes over both affinities. First pass: each task sums one chunk of rows, four rows
+// at a time, into its own column sums, all in double; the chunks are then added in a fixed order. Second pass
+// (gradient): each thread owns whole rows and computes in single precision, but relative to the mean of all
+// entries, so a large common offset costs no digits.
 #include "kernels/cka.h"
 
 #include <algorithm>
@@ -20,15 +21,15 @@ namespace sotalign::kernels::cpu {
 
 constexpr int kCkaRows = 4;
 
-/// Some rows of one affinity in the first pass.
+/// A group of rows of one affinity in the first pass.
 struct CkaSide {
   const float* k = nullptr;
   int64_t stride = 0;
-  double first = 0;           ///< taken off each entry
-  double* columns = nullptr;  ///< sums, added to
-  double* rows = nullptr;     ///< sums, set
+  double first = 0;           ///< subtracted from each entry
+  double* columns = nullptr;  ///< column sums, accumulated
+  double* rows = nullptr;     ///< row sums, overwritten
 };
-/// A row of one affinity in the second pass: factor ((k_j - mean) - row - column_j).
+/// A row of one affinity in the second pass, with gradient part factor ((k_j - mean) - row - column_j).
 struct CkaCentredRow {
   const float* k = nullptr;
   float mean = 0, row = 0, factor = 0;
@@ -103,7 +104,7 @@ void CkaAddRows(const CkaSide& student, const CkaSide& teacher, int64_t rows, Ck
   }
 }
 
-// The gradient may be either row, hence no HWY_RESTRICT.
+// The gradient may overwrite either row, hence no HWY_RESTRICT.
 void CkaGradientRow(const CkaCentredRow& student, const CkaCentredRow& teacher, float* gradient,
                     int64_t count) {
   const hn::ScalableTag<float> d;
@@ -140,15 +141,15 @@ HWY_EXPORT(CkaGradientRow);
 
 namespace {
 
-/// From the shape alone, so that results do not depend on the number of threads.
+/// Depends on the shape alone, so results do not depend on the number of threads.
 int64_t chunks_of(int64_t rows) { return std::clamp<int64_t>(rows / 64, 1, 64); }
 
-/// Sums of one affinity, then means, each less its first entry.
+/// Sums over entries minus the first entry, later means, of one affinity.
 struct Sums {
   double* rows;     // [rows]
   double* columns;  // [cols]
   double* chunks;   // [chunks, cols]
-  float* centred;   // [cols], means of columns less that of all entries
+  float* centred;   // [cols], column means minus the overall mean
 };
 struct Scratch {
   Sums student, teacher;
@@ -171,7 +172,7 @@ struct Totals {
   CkaProducts products;
   double x = 0, y = 0;
 };
-/// From sums to means, whose products are added up.
+/// Turns sums into means and adds up the products of the means.
 Totals to_means(double* x, double* y, int64_t count, int64_t summed) {
   Totals totals;
   for (int64_t i = 0; i < count; ++i) {
@@ -237,8 +238,8 @@ void cka(const Queue& queue, const Cka& args) {
   const CkaCoefficients c = conclude(sums, args);
   if (args.gradient == nullptr) return;
 
-  // x - mean(x) is k - (k_00 + mean(x)); of that sum, what single precision holds is taken off the entry and
-  // the rest off the row.
+  // x - mean(x) = k - (k_00 + mean(x)). The sum in brackets is split: its float value is subtracted from the
+  // entry, the rounding error from the row.
   const Rounded student = rounded(c.first_x + c.student_mean), teacher = rounded(c.first_y + c.teacher_mean);
   for (int64_t j = 0; j < cols; ++j) {
     s.student.centred[j] = static_cast<float>(s.student.columns[j] - c.student_mean);

@@ -1,5 +1,5 @@
-// A thread owns ranges of rows; their sums meet in fixed order at the end. Four rows are added at a time,
-// because with a row of doubles per range it is the sums, not x, that would be read and written most.
+// One pass. Each thread owns ranges of rows; a second loop adds the ranges in a fixed order. Rows are added
+// four at a time: one at a time, the double sums would cause more traffic than x itself.
 #include "kernels/column_mean.h"
 
 #include <algorithm>

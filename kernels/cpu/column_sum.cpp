@@ -1,5 +1,6 @@
-// A thread sums whole blocks of rows into the block's line of scratch, which stays in the first-level cache.
-// Four rows at a time: that line is then read and written a quarter as often.
+// One pass. Each thread sums whole blocks of rows into the block's row of scratch, which stays in L1; a
+// second loop adds the blocks in order. Adding four rows at a time reads and writes the scratch row a quarter
+// as often.
 #include "kernels/column_sum.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Divide and conquer, LAPACK's fastest routine when all eigenvectors are wanted.
+// dsyevd: divide and conquer, LAPACK's fastest routine for all eigenvectors.
 #include "kernels/eigh.h"
 
 #include <lapacke.h>
@@ -12,7 +12,7 @@ size_t eigh_scratch(const Queue&, const Eigh&) { return 0; }
 void eigh(const Queue& queue, const Eigh& args) {
   const size_t n = static_cast<size_t>(args.n);
   const BlasThreads threads(queue.threads, (2 * n * n + 10 * n) * sizeof(double));
-  // The upper triangle of the column-major reading is the lower one of ours.
+  // The upper triangle in column-major order is our lower one.
   *args.info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', 'U', static_cast<lapack_int>(args.n), args.a,
                               static_cast<lapack_int>(args.a_stride), args.values);
 }

@@ -1,5 +1,5 @@
-// exp of vectors of floats and loops over the columns of a row, for files that Highway compiles once per
-// instruction set.
+// Vectorised exp, and loops over the columns of a row, for files that Highway compiles once per instruction
+// set.
 #if defined(SOTALIGN_KERNELS_CPU_EXP_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef SOTALIGN_KERNELS_CPU_EXP_INL_H_
 #undef SOTALIGN_KERNELS_CPU_EXP_INL_H_
@@ -20,8 +20,8 @@ using V = hn::Vec<D>;
 constexpr float kLowest = kLowestExponent, kHighest = kHighestExponent;
 
 // exp(x) for x in [kLowest, kHighest], relative error below 2e-7. x = n log 2 + f, |f| <= log(2) / 2; a
-// minimax polynomial gives exp(f), and n is added to its exponent. Adding and taking away 1.5 2^23 rounds to
-// the nearest integer and leaves it in the low bits at the same time.
+// minimax polynomial gives exp(f), and n is added to its exponent bits. Adding 1.5 2^23 rounds to the nearest
+// integer and leaves it in the low bits; subtracting it again gives n as a float.
 HWY_INLINE V Exp(D d, V x) {
   const hn::RebindToSigned<D> di;
   const V magic = hn::Set(d, 12582912.0f);
@@ -37,7 +37,7 @@ HWY_INLINE V Exp(D d, V x) {
 }
 HWY_INLINE V Clamp(D d, V x) { return hn::Min(hn::Max(x, hn::Set(d, kLowest)), hn::Set(d, kHighest)); }
 
-// full(j) for every whole vector of the columns [begin, end), then tail(j, mask) for what is left of them.
+// Calls full(j) for every whole vector of the columns [begin, end), then tail(j, mask) for the remainder.
 template <class Full, class Tail>
 HWY_INLINE void ForColumns(int64_t begin, int64_t end, const Full& full, const Tail& tail) {
   const D d;

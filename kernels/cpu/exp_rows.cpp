@@ -16,10 +16,10 @@
 HWY_BEFORE_NAMESPACE();
 namespace sotalign::kernels::cpu::HWY_NAMESPACE {
 
-// A float lane sums at most this many columns divided by the lanes before it is added to a double.
+// Columns summed in float lanes before the partial sum is added to a double.
 constexpr int64_t kBlock = 2048;
-// Columns between the entry in work and the one asked for from memory: large matrices come from DRAM. Any
-// distance from 256 to 4096 served equally well.
+// Prefetch distance in columns: large matrices stream from DRAM. Distances from 256 to 4096 performed equally
+// well.
 constexpr int64_t kAhead = 1024;
 
 float MaxRow(const float* HWY_RESTRICT k, const float* HWY_RESTRICT v, float c, int64_t count) {
@@ -65,7 +65,7 @@ double ExpRow(const float* HWY_RESTRICT k, const float* HWY_RESTRICT v, float c,
   return total;
 }
 
-// p may be k, hence no HWY_RESTRICT.
+// p may overwrite k, hence no HWY_RESTRICT.
 double PlanRow(const float* k, const float* v, float c, float offset, float scale, float* p, int64_t count) {
   const D d;
   const V vc = hn::Set(d, c), shift = hn::Set(d, offset), factor = hn::Set(d, scale);
@@ -184,7 +184,7 @@ double KlotRowSum(const KlotRow& row, int64_t count) {
     const V q = PlanEntry(d, hn::Add(hn::MulAdd(tc, hn::LoadU(d, tk), toffset), hn::LoadU(d, tv)), tscale);
     float mass[kMaxLanes];
     hn::StoreU(q, d, mass);
-    // The logarithms reach hundreds and nearly cancel, so their difference is taken in double.
+    // The logarithms reach hundreds and nearly cancel, so their difference is computed in double.
     for (int64_t i = 0; i < lanes; i += wide_lanes) {
       const auto wide_k = hn::PromoteTo(wide, hn::LoadU(narrow, k + i));
       const auto wide_tk = hn::PromoteTo(wide, hn::LoadU(narrow, tk + i));
@@ -200,7 +200,7 @@ double KlotRowSum(const KlotRow& row, int64_t count) {
     if (row.gradient != nullptr) hn::StoreU(g, d, row.gradient + j);
   }
   if (j < count) {
-    // What is left, padded to a vector with columns that have no mass.
+    // The remainder, padded to a whole vector with columns without mass.
     float k[kMaxLanes] = {}, tk[kMaxLanes] = {}, v[kMaxLanes], tv[kMaxLanes], g[kMaxLanes];
     double v_difference[kMaxLanes] = {};
     std::fill(v, v + kMaxLanes, -std::numeric_limits<float>::infinity());

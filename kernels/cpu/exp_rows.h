@@ -1,26 +1,26 @@
-// The vectorised inner loops of the Sinkhorn and KLOT operations, one row of a matrix at a time. Highway
-// picks the instruction set (SSE2 ... AVX-512, NEON) at run time. Everything around them, blocking and
-// threads and what the numbers mean, is in the files of the operations.
+// Vectorised inner loops of the Sinkhorn and KLOT operations, one matrix row per call. Highway picks the
+// instruction set (SSE2 ... AVX-512, NEON) at run time. Blocking, threading and the meaning of the numbers
+// are in the files of the operations.
 //
-// Below, x_j = c k_j + offset + v_j, evaluated as fma(c, k_j, offset) + v_j: the product and the offset, both
-// large, nearly cancel inside the fused multiply-add, so that x is rounded at its own small magnitude.
+// Below, x_j = c k_j + offset + v_j, evaluated as fma(c, k_j, offset) + v_j: the large product and offset
+// nearly cancel inside the fused multiply-add, so x is rounded at its own, small magnitude.
 #pragma once
 
 #include <cstdint>
 
 namespace sotalign::kernels::cpu {
 
-/// max_j (c k_j + v_j); -inf when every v_j is.
+/// max_j (c k_j + v_j); -inf if every v_j is.
 float max_row(const float* k, const float* v, float c, int64_t count);
 
-/// e_j = exp(x_j), x_j clamped to [-86, 88] (so that a v_j of -inf gives 4e-38 rather than 0). Returns the
-/// sum, with double carried across blocks of 2048 columns. e may be null.
+/// e_j = exp(x_j) with x_j clamped to [-86, 88], so v_j = -inf gives 4e-38 rather than 0. Returns sum_j e_j,
+/// in float within blocks of 2048 columns and in double across them. e may be null.
 double exp_row(const float* k, const float* v, float c, float offset, float* e, int64_t count);
 
-/// log sum_j exp(c k_j + v_j), v_j numbers or -inf, not all of them.
+/// log sum_j exp(c k_j + v_j); some v_j may be -inf, but not all.
 double log_sum_exp_row(const float* k, const float* v, float c, int64_t count);
 
-/// p_j = scale exp(x_j), exactly 0 where x_j < -86. p may be k. Returns sum_j p_j.
+/// p_j = scale exp(x_j), exactly 0 where x_j < -86. p may overwrite k. Returns sum_j p_j.
 double plan_row(const float* k, const float* v, float c, float offset, float scale, float* p, int64_t count);
 
 /// sum_j += sum_r weight_r e_rj for `rows` (at most 4) rows of e.
@@ -47,8 +47,8 @@ struct KlotRow {
   float* gradient = nullptr;             ///< or null
   float gradient_scale = 0;
 };
-/// gradient_j = gradient_scale (P_j - P*_j), with P_j = scale exp(x_j); returns sum_j P*_j (log P*_j - log
-/// P_j).
+/// gradient_j = gradient_scale (P_j - P*_j), with P_j = scale exp(x_j).
+/// Returns sum_j P*_j (log P*_j - log P_j).
 double klot_row(const KlotRow& row, int64_t count);
 
 }  // namespace sotalign::kernels::cpu

@@ -1,5 +1,5 @@
-// A thread owns whole rows. Highway compiles the rows once per instruction set; decoding is part of every
-// sweep over an affinity, encoding is not, and is left to the compiler.
+// Each thread owns whole rows. Decoding is part of every sweep over an affinity, so Highway vectorises it;
+// encoding is not, and is left to the compiler.
 #include "kernels/fixed_point.h"
 
 #include <algorithm>

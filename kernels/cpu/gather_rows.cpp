@@ -1,3 +1,4 @@
+// One pass; each thread copies whole rows.
 #include "kernels/gather_rows.h"
 
 #include <algorithm>

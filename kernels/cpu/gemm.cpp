@@ -17,7 +17,7 @@ void call_blas(Function cblas_gemm, const Queue& queue, const Gemm<T>& args) {
   const auto op = [](Transpose t) { return t == Transpose::kYes ? CblasTrans : CblasNoTrans; };
   // lib/ has checked that sizes and strides fit BLAS's 32-bit integers.
   const auto size = [](int64_t n) { return static_cast<blasint>(n); };
-  // A matrix without columns (k = 0) has stride 0, which BLAS takes for a mistake.
+  // A matrix without columns (k = 0) has stride 0, which BLAS rejects.
   const auto stride = [](int64_t n) { return static_cast<blasint>(std::max(n, int64_t{1})); };
   cblas_gemm(CblasRowMajor, op(args.transpose_a), op(args.transpose_b), size(args.m), size(args.n),
              size(args.k), args.alpha, args.a, stride(args.a_stride), args.b, stride(args.b_stride),

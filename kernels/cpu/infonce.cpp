@@ -1,6 +1,7 @@
-// A thread owns whole rows of both affinities. An entry of a softmax is weight exp(c k - offset), `offset`
-// being what single precision holds of the logarithm of the sum; the weight is the rest of it, and half of 1
-// over the number of rows or of columns. The value is summed row by row in double.
+// InfoNCE divergence in one pass; each thread owns whole rows of both affinities. A softmax entry is exp(c k
+// - L), L the log-sum-exp of its row or column, computed as weight exp(c k - offset): `offset` is L rounded
+// to float, and `weight` is exp(offset - L) times 1 / (2 rows) or 1 / (2 cols), the factor of the entry's
+// divergence. The value is summed row by row in double.
 #include "kernels/infonce.h"
 
 #include <algorithm>
@@ -19,11 +20,11 @@
 #define SOTALIGN_KERNELS_CPU_INFONCE_TYPES_
 namespace sotalign::kernels::cpu {
 
-/// A logarithm of a sum as the row loop sees it.
+/// A log-sum-exp as the row loop uses it (see above).
 struct Normaliser {
   float offset = 0, weight = 0;
 };
-/// One affinity: its row in work and the normalisers of the columns.
+/// One affinity: its current row, and the normalisers of the columns.
 struct InfoNceSide {
   const float* k = nullptr;
   float c = 0;
@@ -32,7 +33,7 @@ struct InfoNceSide {
 };
 struct InfoNceRow {
   InfoNceSide student, teacher;
-  double row_difference = 0;  ///< log sum of the student less that of the teacher
+  double row_difference = 0;  ///< log-sum-exp of the student minus that of the teacher
   const double* column_differences = nullptr;
   float* gradient = nullptr;  ///< or null
   float gradient_scale = 0;
@@ -44,7 +45,7 @@ struct InfoNceRow {
 HWY_BEFORE_NAMESPACE();
 namespace sotalign::kernels::cpu::HWY_NAMESPACE {
 
-/// The softmaxes along the row and along the columns.
+/// Weighted softmax entries along the row and along the columns.
 struct Softmaxes {
   V row, column;
 };
@@ -77,7 +78,7 @@ double InfoNceRowSum(const InfoNceRow& row, int64_t count) {
     float along_row[kMaxLanes], along_column[kMaxLanes];
     hn::StoreU(keep(q.row), d, along_row);
     hn::StoreU(keep(q.column), d, along_column);
-    // The logarithms reach hundreds and nearly cancel, so their difference is taken in double.
+    // The logarithms reach hundreds and nearly cancel, so their difference is computed in double.
     for (int64_t i = 0; i < lanes; i += wide_lanes) {
       const auto log_ratio =
           hn::NegMulAdd(c, hn::PromoteTo(wide, hn::LoadU(narrow, k + i)),
@@ -97,7 +98,7 @@ double InfoNceRowSum(const InfoNceRow& row, int64_t count) {
     if (row.gradient != nullptr) hn::StoreU(g, d, row.gradient + j);
   }
   if (j < count) {
-    // What is left, padded to a vector with entries that count for nothing.
+    // The remainder, padded to a whole vector with entries that contribute nothing.
     const int64_t left = count - j;
     const auto mask = hn::FirstN(d, static_cast<size_t>(left));
     float k[kMaxLanes] = {}, offsets[kMaxLanes] = {}, weights[kMaxLanes] = {}, g[kMaxLanes];

@@ -1,8 +1,9 @@
-// A thread owns whole rows: the logarithms of both sums of exponentials, then the row's divergence while it
-// is in cache, with q kept aside and q g in place of the gradient, then the gradient.
+// Jensen-Shannon divergence of row softmaxes. Each thread owns whole rows. For each row: the log-sum-exp of
+// both matrices; then, with the row in cache, its divergence, which stores q in scratch and q g in the
+// gradient's memory; then the gradient.
 //
-// All that is needed of p and q follows from the difference of their logarithms. These reach hundreds and
-// nearly cancel, so it is taken in double.
+// Apart from the larger of p and q, every term depends only on log p - log q. Both logarithms reach hundreds
+// and nearly cancel, so the difference is computed in double.
 #include "kernels/jensen_shannon.h"
 
 #include <omp.h>
@@ -34,7 +35,7 @@ struct JensenShannonRow {
   float c = 0;
   double difference = 0;      ///< log p - log q = c (s0 - s) + difference
   float* gradient = nullptr;  ///< or null
-  float* kept = nullptr;      ///< [cols], scratch
+  float* kept = nullptr;      ///< [cols], scratch for q
   double gradient_scale = 0;
 };
 
@@ -44,7 +45,7 @@ struct JensenShannonRow {
 HWY_BEFORE_NAMESPACE();
 namespace sotalign::kernels::cpu::HWY_NAMESPACE {
 
-/// c (s0 - s) + difference, in double in between.
+/// c (s0 - s) + difference, computed in double.
 HWY_INLINE V LogRatio(D d, const JensenShannonRow& row, V s, V s0) {
   const hn::ScalableTag<double> wide;
   const hn::Rebind<float, decltype(wide)> narrow;  // as many floats as doubles fit into a vector
@@ -63,16 +64,16 @@ HWY_INLINE V LogRatio(D d, const JensenShannonRow& row, V s, V s0) {
   return hn::LoadU(d, ratios);
 }
 
-/// Twice the divergence, for the greater of p and q divided by itself; g likewise twice.
+/// Twice an entry's divergence over max(p, q), and twice its g.
 struct Term {
   V divergence, g;
 };
 HWY_INLINE Term TermOf(D d, V log_ratio) {
   const V one = hn::Set(d, 1.0f), half = hn::Set(d, 0.5f), quarter = hn::Set(d, 0.25f);
-  // The smaller of p and q is e times the greater one, whose logarithm is -log_mean above that of m.
+  // min(p, q) = e max(p, q), and log max(p, q) - log m = -log_mean.
   const V a = hn::Abs(log_ratio), gap = hn::Neg(hn::Expm1(d, hn::Neg(a))), e = hn::Sub(one, gap);
   const V log_mean = hn::Log1p(d, hn::Neg(hn::Mul(half, gap)));
-  // Where they are close the sum of both parts would cancel: the first terms of its series, to 1e-8.
+  // Close p and q would make the two parts cancel: use the first terms of the series, accurate to 1e-8.
   const V square = hn::Mul(quarter, hn::Mul(a, a));
   const V cube = hn::Mul(hn::Mul(square, square), hn::Mul(square, hn::Set(d, 1.0f / 72.0f)));
   const V close = hn::Mul(hn::Sqrt(e), hn::Add(square, cube)),
@@ -86,12 +87,12 @@ double JensenShannonOfRow(const JensenShannonRow& row, int64_t count) {
   const V c = hn::Set(d, row.c), half = hn::Set(d, 0.5f);
   const V q_offset = hn::Set(d, row.q.offset), q_weight = hn::Set(d, row.q.weight),
           p_offset = hn::Set(d, row.p.offset), p_weight = hn::Set(d, row.p.weight);
-  // Short float sums before they go to double.
+  // Keeps float sums short before they are added to a double.
   const int64_t block = 32 * static_cast<int64_t>(hn::Lanes(d));
   double divergence = 0, mean_g = 0;
   for (int64_t begin = 0; begin < count; begin += block) {
     V divergences = hn::Zero(d), products = hn::Zero(d);
-    // keep() takes away what is not there; store() is for q and q g.
+    // keep() zeroes lanes past the end; store() takes q and q g.
     const auto entries = [&](V s, V s0, const auto& keep, const auto& store) {
       const V q = keep(PlanEntry(d, hn::MulSub(c, s, q_offset), q_weight)),
               p = keep(PlanEntry(d, hn::MulSub(c, s0, p_offset), p_weight));

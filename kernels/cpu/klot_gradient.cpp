@@ -1,4 +1,5 @@
-// A thread owns whole rows of both affinities. The value is summed row by row in double.
+// KLOT value and gradient in one pass. Each thread owns whole rows of both affinities; the value is summed
+// row by row in double.
 #include "kernels/klot_gradient.h"
 
 #include "kernels/cpu/exp_rows.h"
@@ -9,7 +10,7 @@ namespace sotalign::kernels::cpu {
 namespace {
 struct Scratch {
   float *v, *teacher_v;  // [cols]
-  double* shifts;        // [2], what was taken off v and teacher_v
+  double* shifts;        // [2], subtracted from v and teacher_v
   double* v_difference;  // [cols]
   double* row_values;    // [rows]
 };

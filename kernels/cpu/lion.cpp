@@ -1,3 +1,4 @@
+// One pass: reads three arrays and writes two. Threads share the entries evenly.
 #include "kernels/lion.h"
 
 namespace sotalign::kernels::cpu {
@@ -11,7 +12,7 @@ void lion(const Queue& queue, const Lion& args) {
     for (int64_t i = first; i < last; ++i) {
       const float g = args.gradients[i], m = args.momentum[i];
       const float c = beta1 * m + rest1 * g;
-      const float sign = c > 0 ? 1.0f : c < 0 ? -1.0f : c;  // c, so that a NaN stays one
+      const float sign = c > 0 ? 1.0f : c < 0 ? -1.0f : c;  // c itself, to keep a NaN
       args.weights[i] -= rate * (sign + decay * args.weights[i]);
       args.momentum[i] = beta2 * m + rest2 * g;
     }

@@ -1,6 +1,7 @@
-// A task is a chunk of rows, taken eight at a time, which are few enough to stay in cache: they are read from
-// memory once. Rows: the maximum, then the sum. Columns: each keeps a maximum and the sum relative to it,
-// which is brought to a new maximum once for eight rows. The chunks' sums meet in a fixed order at the end.
+// Log-sum-exp of rows and columns in one read of K from memory. Each task takes a chunk of rows, eight at a
+// time, few enough to stay in cache. Rows: the maximum, then the sum. Columns: each keeps a running maximum
+// and the sum relative to it, rescaled to a new maximum once per eight rows. The chunks are combined in a
+// fixed order at the end.
 #include "kernels/log_sum_exp.h"
 
 #include <algorithm>
@@ -19,8 +20,8 @@
 HWY_BEFORE_NAMESPACE();
 namespace sotalign::kernels::cpu::HWY_NAMESPACE {
 
-/// For `rows` rows of k: maxima_j becomes the greatest c k_ij so far, and sums_j, relative to it, includes
-/// theirs.
+/// Adds `rows` rows of k: maxima_j becomes the largest c k_ij so far, and sums_j the sum of exponentials
+/// relative to it.
 void AddRowsToColumns(const float* k, int64_t stride, int64_t rows, float c, float* maxima, float* sums,
                       int64_t count) {
   const D d;
@@ -29,7 +30,7 @@ void AddRowsToColumns(const float* k, int64_t stride, int64_t rows, float c, flo
     top = old;
     for (int64_t r = 0; r < rows; ++r) top = hn::Max(top, hn::Mul(scale, load(r)));
     sum = hn::Mul(sum, Exp(d, Clamp(d, hn::Sub(old, top))));
-    // The product and the maximum, both large, nearly cancel inside the fused multiply-add.
+    // The large product and maximum nearly cancel inside the fused multiply-add.
     for (int64_t r = 0; r < rows; ++r)
       sum = hn::Add(sum, Exp(d, Clamp(d, hn::MulAdd(scale, load(r), hn::Neg(top)))));
     return sum;
@@ -63,7 +64,7 @@ namespace {
 
 constexpr int64_t kAtOnce = 8;
 
-/// From the shape alone, so that results do not depend on the number of threads.
+/// Depends on the shape alone, so results do not depend on the number of threads.
 int64_t chunks_of(int64_t rows) { return std::clamp<int64_t>(rows / 64, 1, 64); }
 
 struct Scratch {

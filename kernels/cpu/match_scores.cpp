@@ -1,3 +1,4 @@
+// Each thread takes whole queries and walks through their groups.
 #include "kernels/match_scores.h"
 
 #include <cmath>

@@ -1,5 +1,5 @@
-// A thread owns whole rows. Lengths and inner products are summed in double: with a thousand columns a float
-// sum would cost two digits of the cosine.
+// Each thread owns whole rows. Lengths and inner products are summed in double: with a thousand columns a
+// float sum would cost two digits of the cosine.
 #include "kernels/normalize_rows.h"
 
 #include <cmath>

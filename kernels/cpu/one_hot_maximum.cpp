@@ -1,5 +1,5 @@
-// A thread owns whole rows. Blocks of columns without a new maximum, soon nearly all of them, are skipped
-// with one vectorised comparison.
+// Each thread owns whole rows. One vectorised comparison skips a block of columns without a new maximum, soon
+// nearly all of them.
 #include "kernels/one_hot_maximum.h"
 
 #include <algorithm>
@@ -18,9 +18,9 @@ int64_t first_maximum(const float* x, int64_t count) {
     const float best = x[place];
     int32_t candidates = 0;
 #pragma omp simd reduction(+ : candidates)
-    for (int64_t j = first; j < last; ++j) candidates += x[j] <= best ? 0 : 1;  // a NaN is one
+    for (int64_t j = first; j < last; ++j) candidates += x[j] <= best ? 0 : 1;  // a NaN counts
     if (candidates == 0) continue;
-    // Nothing is greater than a NaN, which therefore stays.
+    // Nothing compares greater than a NaN, so it stays.
     for (int64_t j = first; j < last; ++j)
       if (x[j] > x[place] || (std::isnan(x[j]) && !std::isnan(x[place]))) place = j;
   }

@@ -1,3 +1,5 @@
+// Two parallel loops: over the rows, to find and apply their signs, and over the rows of `columns`, to apply
+// them there.
 #include "kernels/orient_vectors.h"
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// Threads share the queries evenly.
 #include "kernels/pick_neighbours.h"
 
 namespace sotalign::kernels::cpu {

@@ -5,7 +5,7 @@
 
 namespace sotalign::kernels::cpu {
 
-// As alone, so that results are those that a problem has alone.
+// The same chunks as for a single problem, so batching does not change its result.
 ProblemChunks problem_chunks(const Queue&, const ProblemSize& size) {
   const int64_t chunks = chunk_count({.rows = size.rows, .cols = size.cols});
   return {chunks, chunks * density_stride(size.cols, DensityType::kFloat)};

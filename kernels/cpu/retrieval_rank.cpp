@@ -1,5 +1,5 @@
-// A thread owns a block of columns and goes through all rows with the columns' counters at hand; what it
-// finds for a row is added atomically, which is exact and thus independent of the order for integers.
+// One pass over S. Each thread owns a block of columns and walks down all rows with the columns' counters in
+// L1. It adds its row counts atomically; integer adds are exact, so their order does not matter.
 #include "kernels/retrieval_rank.h"
 
 #include <algorithm>
@@ -7,8 +7,7 @@
 namespace sotalign::kernels::cpu {
 
 namespace {
-constexpr int64_t kBlock =
-    1024;  // columns: scores, groups, thresholds and counters of a block fit the L1 cache
+constexpr int64_t kBlock = 1024;  // columns: scores, groups, thresholds and counters of a block fit in L1
 }
 
 void retrieval_rank(const Queue& queue, const RetrievalRank& args) {

@@ -1,4 +1,4 @@
-// A double as single precision holds it, and what that leaves.
+// Splits a double into a float and the rounding error.
 #pragma once
 
 namespace sotalign::kernels::cpu {
@@ -8,8 +8,8 @@ struct Rounded {
   double rest;  ///< x = value + rest
 };
 
-/// Not inlined: where two of these stand side by side, the vectoriser of GCC 12 takes the float back to the
-/// double that it came from, and the rest is 0.
+/// Not inlined: with two calls next to each other the vectoriser of GCC 12 drops the rounding to float, and
+/// the rest becomes 0.
 [[gnu::noinline]] inline Rounded rounded(double x) {
   const float value = static_cast<float>(x);
   return {value, x - static_cast<double>(value)};

@@ -1,3 +1,4 @@
+// Threads share the indices evenly.
 #include "kernels/sample_indices.h"
 
 namespace sotalign::kernels::cpu {

@@ -1,3 +1,4 @@
+// One pass; each thread owns whole rows.
 #include "kernels/scale_matrix.h"
 
 namespace sotalign::kernels::cpu {

@@ -16,7 +16,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using D = hn::ScalableTag<float>;
 using V = hn::Vec<D>;
 
-constexpr int64_t kBlock = 2048;  // columns that are summed in single precision
+constexpr int64_t kBlock = 2048;  // columns summed in single precision before double takes over
 
 HWY_INLINE V LoadEntries(D d, const float* HWY_RESTRICT p) { return hn::LoadU(d, p); }
 HWY_INLINE V LoadEntries(D d, const uint16_t* HWY_RESTRICT p) {
@@ -42,7 +42,7 @@ HWY_INLINE void SumsOf(const T* const* rows, const float* HWY_RESTRICT t, double
   }
 }
 
-// Into the second-level cache: a group is larger than the first.
+// Prefetches into L2: a group of rows does not fit in L1.
 template <class T>
 HWY_INLINE void AskFor(const T* p) {
   constexpr int kRead = 0, kSecondLevel = 2;
@@ -54,7 +54,7 @@ HWY_INLINE void AddToColumns(const T* const* rows, const float* weights, float* 
                              const T* const* next, int64_t count) {
   const D d;
   const int64_t lanes = static_cast<int64_t>(hn::Lanes(d));
-  constexpr int64_t kLine = 64 / sizeof(T);  // count is a multiple of the lines of either type
+  constexpr int64_t kLine = 64 / sizeof(T);  // entries of a cache line
   V w[kRows];
   for (int r = 0; r < kRows; ++r) w[r] = hn::Set(d, weights[r]);
   for (int64_t line = 0; line < count; line += kLine) {

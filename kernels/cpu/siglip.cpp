@@ -1,8 +1,8 @@
-// A thread owns whole rows. All entries of a row but the pair are negatives with loss softplus(x) and slope
-// sigmoid(x), both from e = exp(-|x|):
+// SigLIP in one pass; each thread owns whole rows. Every entry of a row except the pair is a negative with
+// loss softplus(x) and slope sigmoid(x), both from e = exp(-|x|):
 //   softplus(x) = max(x, 0) + log1p(e),   sigmoid(x) = 1/(1 + e) for x >= 0 and e/(1 + e) below.
-// The logarithm is taken once per lane and block of columns: prod(1 + e_j) - 1 is carried as
-// s <- s + e (1 + s), which loses nothing when every e is tiny, the usual case with a bias of -10.
+// One logarithm serves a lane for a block of columns: prod(1 + e_j) - 1 is accumulated as s <- s + e (1 + s),
+// which loses nothing when every e is tiny, the usual case with a bias of -10.
 #include "kernels/siglip.h"
 
 #include <algorithm>
@@ -21,17 +21,17 @@ namespace sotalign::kernels::cpu {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-// Vectors per block. At most 2^32 in prod(1 + e_j), and short float sums before they go to double.
+// Vectors per block: keeps prod(1 + e_j) within 2^32, and float sums short before they are added to a double.
 constexpr int64_t kBlockVectors = 32;
 
-/// Adds vectors of negatives to the sums of their lanes and returns their slopes.
+/// Adds a vector of negatives to the sums of its lanes and returns their slopes.
 template <class D, class V = hn::Vec<D>>
 HWY_INLINE V add_negatives(D d, V k, V x, V& excess, V& positive_part, V& slopes, V& slopes_k) {
   const V one = hn::Set(d, 1.0f);
   const auto below_zero = hn::Lt(x, hn::Zero(d));
   const V e = hn::Exp(d, hn::Neg(hn::Abs(x)));
   excess = hn::MulAdd(e, hn::Add(one, excess), excess);
-  // Not Max: on x86 that would drop a NaN.
+  // Not Max, which on x86 would drop a NaN.
   positive_part = hn::Add(positive_part, hn::IfThenZeroElse(below_zero, x));
   const V slope = hn::Div(hn::IfThenElse(below_zero, e, one), hn::Add(one, e));
   slopes = hn::Add(slopes, slope);
@@ -39,7 +39,7 @@ HWY_INLINE V add_negatives(D d, V k, V x, V& excess, V& positive_part, V& slopes
   return slope;
 }
 
-/// `count` adjacent negatives. sums: of the losses, the slopes, and the slopes times K.
+/// `count` adjacent negatives. Adds to sums: losses, slopes, and slopes times K.
 void siglip_negatives(const float* k, float* grad, int64_t count, float scale, float bias, float grad_scale,
                       double* sums) {
   const hn::ScalableTag<float> d;
@@ -60,7 +60,7 @@ void siglip_negatives(const float* k, float* grad, int64_t count, float scale, f
       HWY_ALIGN float tail[HWY_MAX_BYTES / sizeof(float)] = {};
       std::copy(k + j, k + last, tail);
       const V v_k = hn::Load(d, tail);
-      // Logits so low that the lanes behind the end add nothing.
+      // Lanes past the end get a logit so low that they add nothing.
       const V x = hn::IfThenElse(hn::FirstN(d, static_cast<size_t>(last - j)),
                                  hn::MulAdd(v_scale, v_k, v_bias), hn::Set(d, -1e30f));
       const V slope = add_negatives(d, v_k, x, excess, positive_part, slopes, slopes_k);

@@ -1,4 +1,5 @@
-// Folding is a loop over vectors; a thread makes whole rows of the density.
+// Folding is a serial loop over vectors. The density takes one read of K, one exponential per entry and one
+// write; each thread computes whole rows.
 #include "kernels/sinkhorn_absorb.h"
 
 #include <omp.h>
@@ -14,7 +15,7 @@ namespace sotalign::kernels::cpu {
 namespace {
 struct Scratch {
   float* v;     // [cols], centred
-  float* rows;  // [threads, cols], for coarse densities
+  float* rows;  // [threads, cols], float rows of coarse densities
 };
 Scratch carve(Carver& carver, const Queue& queue, const EntropicBatch& p) {
   Scratch s{};
@@ -74,7 +75,7 @@ void sinkhorn_absorb(const Queue& queue, const SinkhornAbsorb& args) {
       t[j] = static_cast<float>(std::exp(v[j] - rounded));
       v[j] = rounded;
     }
-    // Both copies: the zeros beyond the last column stay for good.
+    // Zeroes the padding of both copies; nothing else writes it.
     for (int copy = 0; copy < 2; ++copy)
       std::fill(args.column_scale + (2 * b + copy) * width + cols,
                 args.column_scale + (2 * b + copy + 1) * width, 0.0f);

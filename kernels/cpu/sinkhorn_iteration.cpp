@@ -1,7 +1,7 @@
-// A task is a chunk of rows of one problem (sinkhorn_common.h). It reads each row once, keeps the
-// exponentials of up to four rows in L2 and adds them to the chunk's column sums; a second loop adds the
-// chunks' sums column by column, in double, to those of the strips before. Nothing is committed until every
-// sum has been found trustworthy.
+// One Sinkhorn iteration in one read of K. Each task takes a chunk of rows of one problem
+// (sinkhorn_common.h): it reads each row once, keeps the exponentials of up to four rows in L2, and adds them
+// to the chunk's column sums. A second loop adds the chunks' sums column by column, in double, to those of
+// earlier strips. Nothing is committed until every sum has proved trustworthy.
 #include "kernels/sinkhorn_iteration.h"
 
 #include <omp.h>
@@ -46,8 +46,8 @@ double relaxed(double old, double plain, double relaxation) {
   return relaxation == 1.0 ? plain : old + relaxation * (plain - old);
 }
 
-// The strip's rows of chunk `number` of the batch: new u, the chunk's column sums and its share of the
-// marginal error.
+// Processes chunk `number` of the batch, its rows in this strip: new u, the chunk's column sums, and its
+// share of the marginal error.
 void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t number, float* exponentials) {
   const EntropicBatch& p = args.problems;
   const auto [b, chunk, chunks] = chunk_of(p, number, chunk_count(p));
@@ -78,7 +78,7 @@ void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t numb
       const double sum = exp_row(affinity + i * stride, v, c, offset, exponentials + filled * cols, cols);
       bad |= !trustworthy(sum);
       const double a = std::exp(log_ai);
-      // The row's mass under the potentials at entry, which are not quite `offset`.
+      // The row's mass under the potentials at entry, of which `offset` is the rounded value.
       error += a * std::abs(sum * std::exp(exponent - static_cast<double>(offset)) - 1.0);
       u_new = relaxed(u[i], static_cast<double>(offset) - shift + log_ai - std::log(sum), args.relaxation);
       weights[filled++] = static_cast<float>(

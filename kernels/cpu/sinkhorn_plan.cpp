@@ -1,5 +1,6 @@
-// Tasks are single rows for the plan, and chunks of rows (sinkhorn_common.h) for the marginals, whose column
-// sums are then added in fixed order, strip by strip.
+// Plan and marginal errors, one pass over K each. The plan takes a row per task. The marginals take a chunk
+// of rows per task (sinkhorn_common.h); the chunks' column sums are then added in a fixed order, strip by
+// strip.
 #include "kernels/sinkhorn_plan.h"
 
 #include <omp.h>
@@ -14,7 +15,7 @@ namespace {
 struct MarginalScratch {
   float* v;              // [cols]
   double* chunk_error;   // [chunks]
-  double* column;        // [cols], of this strip and those before
+  double* column;        // [cols], sums up to this strip
   float* chunk_columns;  // [chunks, cols]
   float* rows;           // [threads, cols]
 };
