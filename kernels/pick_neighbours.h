@@ -1,5 +1,5 @@
-// Picks a random neighbour for each query, drawn again in every step. The choice is a pure function of (key,
-// step, query): there is no state, and the order of evaluation does not matter.
+// Picks a random neighbour for each query, drawn again in every step. The choice is a pure function of key,
+// step and query: there is no state, and the order of evaluation does not matter.
 #pragma once
 
 #include "kernels/queue.h"

@@ -1,7 +1,7 @@
-// InfoNCE divergence in one pass; each thread owns whole rows of both affinities. A softmax entry is exp(c k
-// - L), L the log-sum-exp of its row or column, computed as weight exp(c k - offset): `offset` is L rounded
-// to float, and `weight` is exp(offset - L) times 1 / (2 rows) or 1 / (2 cols), the factor of the entry's
-// divergence. The value is summed row by row in double.
+// InfoNCE divergence in one pass; each thread owns whole rows of both affinities. The loop computes a softmax
+// entry as weight exp(c k - offset). `offset` is the log-sum-exp L of the row or column, rounded to float;
+// `weight` is exp(offset - L) / (2 rows) or exp(offset - L) / (2 cols), which includes the mean over rows or
+// columns. The value is summed row by row in double.
 #include "kernels/infonce.h"
 
 #include <algorithm>

@@ -1,7 +1,8 @@
-// A task is a chunk of rows of one problem (sinkhorn_common.h), taken in groups of rows: a group is
-// multiplied by the column factors, then, in cache and its row factors known, enters the chunk's column sums
-// while the next one is on its way. A second loop adds the chunks' sums, in double. The new factors go into
-// the copy that is not current, and become valid only if every sum was found trustworthy.
+// One Sinkhorn iteration in the scaling form, in one read of the density. Each task takes a chunk of rows of
+// one problem (sinkhorn_common.h), group by group: it multiplies the group by the column factors, which gives
+// the row factors, then adds the rows, still in cache, to the chunk's column sums while it prefetches the
+// next group. A second loop adds the chunks' sums in double. New factors go into the copy that is not current
+// and become valid only if every sum proves trustworthy.
 #include "kernels/sinkhorn_scaling.h"
 
 #include "kernels/cpu/scaling_rows.h"
@@ -12,17 +13,17 @@ namespace sotalign::kernels::cpu {
 namespace {
 
 constexpr int64_t kColumnBlock = 512;
-/// Entries of a batch below which the threads' meeting costs more than it saves.
+/// Batches with fewer entries run on one thread: a parallel region would cost more than it saves.
 constexpr int64_t kWorthThreads = int64_t{1} << 17;
-/// Two groups of rows stay in a core's second-level cache. The more rows, the less often column sums are read
-/// and written: 8 rows for 4 took 0.8 to 0.9 times as long at n = 2048 to 8192. At 1024, 4 rows stay in the
-/// first-level cache, and took 0.8 times as long as 8.
+/// Rows of a group; two groups stay in a core's L2. The more rows, the less traffic for the column sums: 8
+/// rows took 0.8 to 0.9 times as long as 4 at n = 2048 to 8192. At n = 1024, 4 rows stay in L1 and took 0.8
+/// times as long as 8.
 int rows_of_group(int64_t cols) {
   if (cols <= 1024) return 4;
   return cols <= 8192 ? 8 : cols <= 16384 ? 4 : cols <= 32768 ? 2 : 1;
 }
 
-// What a task leaves behind for the decision at the end.
+// Result of a task, for the convergence decision at the end.
 struct Part {
   double error = 0;
   bool bad = false, drifted = false;
@@ -35,15 +36,15 @@ struct Scratch {
 };
 struct Sizes {
   int64_t chunks, blocks;
-  int64_t width;   // of factors and column sums, with the zeros at their end
-  int64_t padded;  // columns in whole lines of floats
+  int64_t width;   // of factors and column sums, padding included
+  int64_t padded;  // columns rounded up to a cache line of floats
 };
 Sizes sizes_of(int64_t chunks, int64_t cols) {
   return {chunks, (cols + kColumnBlock - 1) / kColumnBlock, density_stride(cols, DensityType::kFloat),
           (cols + 15) / 16 * 16};
 }
 Sizes sizes_of(const EntropicBatch& p) { return sizes_of(chunk_count(p), p.cols); }
-// Of a problem. The factors of all are as far apart as those of the widest one.
+// Sizes of problem b. The factors of all problems are spaced by the width of the widest one.
 Sizes sizes_of(const EntropicBatch& p, int64_t b) {
   return sizes_of(chunks_of(p, b, chunk_count(p)), cols_of(p, b));
 }
@@ -61,13 +62,13 @@ Scratch carve(Carver& carver, const EntropicBatch& p) {
   return s;
 }
 
-// What the relaxed update makes of `factor`, whose plain update would be target / sum.
+// Relaxed update of `factor`; the plain update is target / sum.
 double updated(double factor, double target, double sum, double relaxation) {
   const double plain = target / sum;
   return relaxation == 1.0 ? plain : factor * std::pow(plain / factor, relaxation);
 }
 
-// `width` is that of factors.
+// `width` is the stride of the column factors.
 template <class T>
 Part process_chunk(const SinkhornScaling& args, int64_t width, int64_t b, int64_t chunk, float* columns) {
   const EntropicBatch& p = args.problems;

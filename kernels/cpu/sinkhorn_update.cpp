@@ -1,7 +1,6 @@
-// Log-domain half-iterations. Rows: a task is one row, read twice while in cache (maximum, then sum).
-// Columns: a task is a chunk of rows; one sweep for the column maxima and one for the sums, each followed by
-// a reduction of the chunks' results in fixed order. With each strip the sums so far are brought to the new
-// maxima.
+// Log-domain half-iterations. Rows: one row per task, read twice while in cache (maximum, then sum). Columns:
+// one chunk of rows per task; one sweep for the column maxima and one for the sums, each followed by a
+// reduction over the chunks in a fixed order. Each strip rescales the sums so far to the new maxima.
 #include "kernels/sinkhorn_update.h"
 
 #include <limits>
@@ -30,7 +29,7 @@ RowScratch carve_row(Carver& carver, const EntropicBatch& p) {
 
 struct ColumnScratch {
   RowPotential* rows;  // [strip height]
-  float* maxima;       // [cols], of this strip and those before
+  float* maxima;       // [cols], up to this strip
   double* sums;        // [cols], relative to them
   float* partial;      // [chunks, cols]: maxima, then sums
 };
@@ -95,13 +94,13 @@ void sinkhorn_column_update(const Queue& queue, const SinkhornColumnUpdate& args
                   stride = row_stride_of(p, b);
     const float c = p.inverse_epsilon[b];
     const float* affinity = affinity_of(p, b);
-    // The weight stays inside the exponent here: a row of weight 1e-40 may still be all that a column has.
+    // The row weight stays inside the exponent here: a row of weight 1e-40 may hold all the mass of a column.
     const int64_t first_row = b * p.rows + strip.begin;
     for (int64_t i = 0; i < strip.rows; ++i)
       s.rows[i] = std::isinf(p.log_a[first_row + i]) ? RowPotential{} : split(args.u[first_row + i], 0.0);
 
-    // Starts each chunk's partial results at `start`, then visit(row of K, its potential, partial) for its
-    // rows in the strip.
+    // Sets each chunk's partial results to `start`, then calls visit(row of K, its potential, partial) for
+    // its rows in the strip.
     const auto sweep = [&](float start, auto&& visit) {
 #pragma omp parallel for num_threads(queue.threads) schedule(dynamic)
       for (int64_t chunk = 0; chunk < chunks; ++chunk) {
@@ -124,7 +123,7 @@ void sinkhorn_column_update(const Queue& queue, const SinkhornColumnUpdate& args
       s.maxima[j] = maximum;
       if (strip.first)
         s.sums[j] = 0;
-      else if (before < maximum)  // equal ones may be -inf
+      else if (before < maximum)  // if equal, both may be -inf
         s.sums[j] *= std::exp(static_cast<double>(before) - static_cast<double>(maximum));
     }
     sweep(0.0f, [&](const float* k, const RowPotential& row, float* partial) {

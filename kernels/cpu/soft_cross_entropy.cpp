@@ -1,6 +1,6 @@
-// A thread owns whole rows: the logarithm of the row's sum of exponentials, then losses and gradients while
-// the row is in cache. With x = t k - `offset`, the offset being what single precision holds of that
-// logarithm and `rest` what that leaves, log q = x - rest.
+// Soft cross-entropy against row softmaxes. Each thread owns whole rows: the row's log-sum-exp, then losses
+// and gradients while the row is in cache. With x = t k - offset, where `offset` is the log-sum-exp rounded
+// to float and `rest` the rounding error, log q = x - rest.
 #include "kernels/soft_cross_entropy.h"
 
 #include <algorithm>
@@ -26,7 +26,7 @@ struct SoftCrossEntropyRow {
   float scale = 0, offset = 0, weight = 0;  ///< q = weight exp(scale k - offset)
   float grad_scale = 0;
 };
-/// Over a row: T x, T, and (q - T) k.
+/// Row sums of T x, T and (q - T) k.
 struct SoftCrossEntropySums {
   double exponents = 0, mass = 0, slopes = 0;
 };
@@ -41,12 +41,12 @@ SoftCrossEntropySums SoftCrossEntropyRowSums(const SoftCrossEntropyRow& row, int
   const D d;
   const V scale = hn::Set(d, row.scale), offset = hn::Set(d, row.offset), weight = hn::Set(d, row.weight),
           grad_scale = hn::Set(d, row.grad_scale);
-  // Short float sums before they go to double.
+  // Keeps float sums short before they are added to a double.
   const int64_t block = 32 * static_cast<int64_t>(hn::Lanes(d));
   SoftCrossEntropySums sums;
   for (int64_t begin = 0; begin < count; begin += block) {
     V exponents = hn::Zero(d), mass = hn::Zero(d), slopes = hn::Zero(d);
-    // Where nothing is there, k and T are 0, and so is what they add.
+    // Lanes past the end have k = T = 0 and add nothing.
     const auto gradient = [&](V k, V targets) {
       const V x = hn::MulSub(scale, k, offset);
       const V difference = hn::Sub(PlanEntry(d, x, weight), targets);
@@ -106,7 +106,7 @@ void soft_cross_entropy(const Queue& queue, const SoftCrossEntropy& args) {
   Carver carver(args.scratch);
   const Scratch s = carve(carver, args);
   std::fill_n(s.zeros, args.cols, 0.0f);
-  // In double, as all entries would share its error.
+  // In double, since every entry would share its error.
   const double exact_scale = std::exp(static_cast<double>(*args.log_scale)),
                grad_scale = args.weight * exact_scale / static_cast<double>(args.rows);
   const float scale = static_cast<float>(exact_scale);

@@ -1,5 +1,5 @@
-// A row-major [m, n] is A' column-major [n, m], and A' = V S U': LAPACK's left vectors, stored by columns,
-// are our Vt by rows, its right ones our U. So nothing is transposed.
+// dgesdd without any transposition: our row-major A [m, n] is A' [n, m] to LAPACK, and A' = V S U'. Its left
+// vectors, stored by columns, are our Vt by rows; its right vectors are our U.
 #include "kernels/svd.h"
 
 #include <lapacke.h>
@@ -13,7 +13,7 @@ namespace sotalign::kernels::cpu {
 size_t svd_scratch(const Queue&, const Svd&) { return 0; }
 
 void svd(const Queue& queue, const Svd& args) {
-  // Four squares of the smaller side, and blocks of up to 64 columns of both.
+  // Workspace: four squares of the smaller side, and blocks of up to 64 columns of both sides.
   const size_t m = static_cast<size_t>(args.m), n = static_cast<size_t>(args.n), least = std::min(m, n);
   const BlasThreads threads(queue.threads, (4 * least * least + 128 * (m + n)) * sizeof(double));
   const auto size = [](int64_t count) { return static_cast<lapack_int>(count); };

@@ -1,5 +1,5 @@
-// A thread owns whole rows. Blocks of columns without a candidate, soon nearly all of them, are skipped with
-// one vectorised comparison; candidates are inserted into the sorted list.
+// Each thread owns whole rows. One vectorised comparison skips a block of columns without a candidate, soon
+// nearly all of them; candidates are inserted into the sorted list.
 #include "kernels/top_k.h"
 
 #include <algorithm>

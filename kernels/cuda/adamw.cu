@@ -1,5 +1,6 @@
-// One pass: four arrays are read and three written, nothing else costs. A thread has four entries, a block
-// apart, all of which it loads before it stores one, as in lion.cu. Rounded as on the CPU.
+// One pass: reads four arrays and writes three, so the kernel is memory bound. Each thread updates four
+// entries, a block width apart, and issues all loads before its first store, as in lion.cu. Rounds as the CPU
+// does.
 #include "kernels/adamw.h"
 
 #include <cmath>

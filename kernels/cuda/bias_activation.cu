@@ -1,6 +1,7 @@
-// Element-wise (elementwise.h): x, or dy and what was saved, is read once and the result written once. Four
-// columns at a time where all rows begin at multiples of 16 bytes. The bias need not: it lies anywhere among
-// the parameters, and is read once for several rows. One kernel per activation, chosen on the host.
+// Bias and activation, element-wise (elementwise.h) in one pass: reads x, or dy and the saved matrix, once
+// and writes the result once. Uses 16-byte accesses of four columns if all rows are 16-byte aligned. The bias
+// need not be aligned: it may start anywhere among the parameters, and is read once for several rows. One
+// kernel per activation, chosen on the host.
 #include "kernels/bias_activation.h"
 
 #include <cmath>
@@ -14,13 +15,13 @@ namespace {
 
 constexpr int kWide = 4;
 
-/// The normal distribution function. Through erfc, not erf: its error is relative also where Phi is small.
+/// Normal distribution function, by erfc rather than erf: its error stays relative where Phi is small.
 __device__ __forceinline__ float normal_cdf(float z) { return 0.5f * erfcf(z * -0.70710678118654752f); }
 __device__ __forceinline__ float normal_density(float z) {
   return expf(z * z * -0.5f) * 0.39894228040143268f;
 }
 
-/// The value at z = x + bias.
+/// The activation at z = x + bias.
 template <Activation kActivation>
 __device__ __forceinline__ float activate(float z) {
   if constexpr (kActivation == Activation::kNone) return z;
@@ -29,7 +30,7 @@ __device__ __forceinline__ float activate(float z) {
   if constexpr (kActivation == Activation::kTanh) return tanhf(z);
 }
 
-/// dy times the derivative, from z = x + bias where the activation needs it and from y otherwise.
+/// dy times the derivative; `saved` is z = x + bias if the activation needs it, and y otherwise.
 template <Activation kActivation>
 __device__ __forceinline__ float chain(float dy, float saved) {
   if constexpr (kActivation == Activation::kNone) return dy;

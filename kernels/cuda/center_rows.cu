@@ -1,5 +1,5 @@
-// Element-wise (elementwise.h): x is read once and y written once, four columns at a time where all rows
-// begin at multiples of 16 bytes.
+// y_i = x_i - mean, element-wise (elementwise.h): reads x once and writes y once, four columns at a time if
+// all rows are 16-byte aligned.
 #include "kernels/center_rows.h"
 
 #include "kernels/cuda/elementwise.h"

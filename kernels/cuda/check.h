@@ -1,4 +1,4 @@
-// Status codes of the CUDA runtime turned into errors.
+// Turns status codes of the CUDA runtime into exceptions.
 #pragma once
 
 #include <cuda_runtime.h>

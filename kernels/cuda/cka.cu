@@ -1,10 +1,10 @@
-// Two reads of both affinities. The first leaves sums: a warp takes a chunk of rows of kColumns * 32 columns,
-// a lane kColumns of these, 32 apart. Column sums and the three sums of products stay in the lane's registers
-// down the chunk; a row's sum is put together by the warp. Every tile leaves a sum for each of its rows and
-// columns, which two small kernels add in a fixed order; a last one of a single block adds what is left and
-// draws the conclusion (cka_statistics.h). All of it is double: some ten operations for 8 bytes of memory
-// traffic. The second read makes the gradient, element by element (elementwise.h) and in single precision,
-// but relative to the mean of all entries, so that a large common part costs no digits.
+// CKA divergence in two reads of both affinities. First read: a warp takes a chunk of rows of kColumns * 32
+// columns, each lane kColumns of them, 32 apart. Lanes keep their column sums and the three sums of products
+// in registers down the chunk; the warp reduces each row's sum. Every tile writes a sum per row and column,
+// which two small kernels add in a fixed order; a single block then adds the rest and computes the value and
+// the gradient's coefficients (cka_statistics.h). All this is in double: about ten operations for 8 bytes of
+// memory traffic. Second read: the gradient, element-wise (elementwise.h) in single precision, but relative
+// to the mean of all entries, so a large common offset costs no digits.
 #include "kernels/cka.h"
 
 #include "kernels/cka_statistics.h"
@@ -16,18 +16,18 @@ namespace sotalign::kernels::cuda {
 
 namespace {
 
-constexpr int kWarps = 4;  // of a block; they have nothing in common
+constexpr int kWarps = 4;  // per block; they work independently
 constexpr int kColumns = 4, kRows = 2;
 constexpr int kWidth = kColumns * kWarpSize;
 constexpr int kTotalThreads = 1024;
 
-/// Of the student's and of the teacher's entries, less the first entry of each.
+/// A value of the student and of the teacher; entries are taken minus the first entry of their matrix.
 struct Pair {
   double x, y;
 };
 __device__ __forceinline__ Pair operator+(Pair a, Pair b) { return {a.x + b.x, a.y + b.y}; }
 
-/// At least 32 rows to a chunk; some 8000 warps are two waves on the largest devices.
+/// At least 32 rows per chunk; about 8000 warps are two waves on the largest devices.
 struct Layout {
   int64_t chunks, across;
 };
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) tiles_kernel(Cka args, Scra
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int64_t warp = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarpSize;
   const int64_t chunk = warp / layout.across, across = warp % layout.across;
-  if (chunk >= layout.chunks) return;  // the whole warp, and there is no barrier
+  if (chunk >= layout.chunks) return;  // the whole warp returns; there is no barrier
   const int64_t begin = chunk_begin(args.rows, layout.chunks, chunk),
                 end = chunk_begin(args.rows, layout.chunks, chunk + 1);
   const int64_t first = across * kWidth + lane;
@@ -85,7 +85,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) tiles_kernel(Cka args, Scra
       for (int n = 0; n < kColumns; ++n) {
         const int64_t j = first + n * kWarpSize;
         const bool there = i + r < end && j < args.cols;
-        // What is not there adds nothing.
+        // Out-of-range entries equal the first one, so they add nothing.
         k[r][n] = there ? args.student[(i + r) * args.student_stride + j] : first_k;
         teacher_k[r][n] = there ? args.teacher[(i + r) * args.teacher_stride + j] : first_teacher_k;
       }
@@ -117,7 +117,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) tiles_kernel(Cka args, Scra
 __global__ void __launch_bounds__(kWarps* kWarpSize) rows_kernel(Cka args, Scratch s, int64_t across) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarpSize;
-  if (i >= args.rows) return;  // the whole warp, and there is no barrier
+  if (i >= args.rows) return;  // the whole warp returns; there is no barrier
   Pair sum = {0, 0};
   for (int64_t t = lane; t < across; t += kWarpSize) sum = sum + s.row_sums[i * across + t];
   sum = {warp_sum(sum.x), warp_sum(sum.y)};
@@ -168,8 +168,8 @@ template <int kCount>
 struct Gradient {
   static constexpr int kVector = kCount;
   using Entries = Vector<float, kCount>;
-  /// What is taken off the entries of an affinity. Of its mean, single precision holds `mean`; the rest of it
-  /// belongs to the rows.
+  /// Subtracted from the entries of an affinity. `mean` is k_00 plus the mean of x, rounded to float;
+  /// row_shift, added to a row's mean of x, subtracts the mean of x and carries the rounding error.
   struct Side {
     float mean, factor;
     double row_shift;

@@ -1,5 +1,6 @@
-// A launch per matrix adds the sums of its kColumnMeanRanges ranges of rows to `sums`, with a block per range
-// and tile of 32 columns (column_tiles.h), and reads the matrix once. The last launch adds the ranges.
+// Mean row of stacked matrices in one pass. One launch per matrix adds the sums of its kColumnMeanRanges
+// ranges of rows to `sums`, with one block per range and tile of 32 columns (column_tiles.h). The last launch
+// adds the ranges.
 #include "kernels/column_mean.h"
 
 #include "kernels/cuda/column_tiles.h"

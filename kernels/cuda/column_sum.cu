@@ -1,5 +1,6 @@
-// Two steps, each with a block per tile of 32 columns (column_tiles.h): the first sums kColumnSumBlock rows
-// of x into a line of scratch and reads x once, the second sums the lines of scratch, a 64th of the bytes.
+// Column sums in two launches, with one tile of 32 columns per block (column_tiles.h). The first reads x once
+// and sums kColumnSumBlock rows into a row of scratch; the second sums the rows of scratch, a 64th of the
+// bytes.
 #include "kernels/column_sum.h"
 
 #include "kernels/cuda/column_tiles.h"

@@ -1,8 +1,8 @@
-// Sums down the columns of a matrix: what column_sum and column_mean share.
+// Sums down the columns of a matrix, shared by column_sum and column_mean.
 //
-// A block sums a range of rows in 32 adjacent columns: a lane of its warps owns a column, so that a row is
-// one line of memory per warp, and the warps take the rows in turn. The sums of the warps meet in shared
-// memory and are added in the order of the warps.
+// A block sums a range of rows in 32 adjacent columns. Each lane owns a column, so a warp's loads coalesce,
+// and the warps take the rows in turn. The warps' sums go through shared memory and are added in the order of
+// the warps.
 #pragma once
 
 #include "kernels/cuda/reduce.h"
@@ -14,9 +14,9 @@ inline constexpr int kColumnTile = kWarpSize;
 inline constexpr int kColumnWarps = 8;
 inline constexpr int kColumnThreads = kColumnTile * kColumnWarps;
 
-/// sum_i x_ij over the rows first ... last - 1, for the columns j = tile * kColumnTile + lane below cols. The
-/// threads of the first warp get the sum of their column, the others a part of it. One barrier; once per
-/// kernel, since nothing waits for the shared memory to be free again.
+/// sum_i x_ij over the rows first ... last - 1, for column j = tile * kColumnTile + lane; 0 if j >= cols. The
+/// threads of the first warp get the sum of their column, the others a part of it. One barrier. Call it once
+/// per kernel: no second barrier protects the shared memory from reuse.
 template <class T>
 __device__ __forceinline__ double sum_column(const T* x, int64_t stride, int64_t first, int64_t last,
                                              int64_t j, int64_t cols) {

@@ -1,4 +1,4 @@
-// How the kernels of the scaling form read a density (kernels/density.h): 16 bytes at a time.
+// Loads of a density (kernels/density.h) by the kernels of the scaling form, in packets of 16 bytes.
 #pragma once
 
 #include <type_traits>
@@ -9,11 +9,12 @@
 
 namespace sotalign::kernels::cuda {
 
+/// A 16-byte load.
 struct alignas(16) Packet {
   uint32_t words[4];
 };
 
-/// Adjacent entries in a packet. T is float, or uint16_t for bfloat16.
+/// Entries per packet. T is float, or uint16_t for bfloat16.
 template <class T>
 inline constexpr int kPacketEntries = 16 / static_cast<int>(sizeof(T));
 
@@ -29,8 +30,8 @@ __device__ __forceinline__ float entry_of(const Packet& packet, int index) {
   }
 }
 
-/// The factors of a packet's columns. They are read once for each group of rows, by every block of a
-/// problem, and stay in the first-level cache, which copy_async leaves alone.
+/// The column factors of a packet. Every block of a problem reads them once per group of rows; they stay in
+/// L1, which copy_async bypasses.
 template <class T>
 struct Factors {
   float values[kPacketEntries<T>];

@@ -24,7 +24,7 @@ size_t eigh_scratch(const Queue& queue, const Eigh& args) {
 
 void eigh(const Queue& queue, const Eigh& args) {
   check(cudaSetDevice(queue.device), "cudaSetDevice");
-  // The upper triangle of the column-major reading is the lower one of ours.
+  // The upper triangle in column-major order is our lower one.
   check(cusolver().dsyevd(solver_of(queue), CUSOLVER_EIG_MODE_VECTOR, CUBLAS_FILL_MODE_UPPER,
                           static_cast<int>(args.n), args.a, static_cast<int>(args.a_stride), args.values,
                           static_cast<double*>(args.scratch), work_size(queue, args), args.info),

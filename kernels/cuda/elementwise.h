@@ -1,10 +1,10 @@
-// Maps of single entries of a matrix: what bias_activation, center_rows and scale_matrix share.
+// Element-wise maps over a matrix, shared by bias_activation, center_rows, cka, fixed_point and scale_matrix.
 //
-// A block covers a tile of the matrix. `lanes` of its threads lie side by side along the columns, a power of
-// two, so that a narrow matrix fills the block with rows; each thread maps kVector adjacent columns of
-// kRowsPerThread rows. All loads of a thread come before its first store: input and output may be the same
-// memory, which keeps the compiler from moving them there, and one load at a time would leave the memory
-// idle. What depends on the column alone is loaded once for all rows.
+// A block covers a tile of the matrix. `lanes` of its threads, a power of two, lie along the columns, so a
+// narrow matrix still fills the block with rows. Each thread maps kVector adjacent columns of kRowsPerThread
+// rows and issues all loads before its first store: input and output may be the same memory, so the compiler
+// cannot hoist the loads, and one load at a time would leave memory idle. Data of a column is loaded once for
+// all rows.
 #pragma once
 
 #include "kernels/cuda/launch.h"
@@ -21,14 +21,14 @@ struct alignas(kCount * sizeof(T) < kVectorBytes ? kCount * sizeof(T) : kVectorB
   T values[kCount];
 };
 
-/// Whether all rows of a matrix begin where a Vector may be loaded from.
+/// True if all rows of a matrix are aligned for loads of a Vector.
 template <class T>
 bool rows_are_aligned(const T* data, int64_t stride) {
   return reinterpret_cast<uintptr_t>(data) % kVectorBytes == 0 &&
          stride * static_cast<int64_t>(sizeof(T)) % kVectorBytes == 0;
 }
 
-/// The first `count` entries at `data`, and zeros.
+/// The first `count` entries at `data`, padded with zeros.
 template <int kCount, class T>
 __device__ __forceinline__ Vector<T, kCount> load_entries(const T* data, int64_t count) {
   Vector<T, kCount> vector;
@@ -37,7 +37,7 @@ __device__ __forceinline__ Vector<T, kCount> load_entries(const T* data, int64_t
   return vector;
 }
 
-/// The same in one load where all are there; `data` is then aligned.
+/// The same as one vector load if `count` allows it; `data` must then be aligned.
 template <int kCount, class T>
 __device__ __forceinline__ Vector<T, kCount> load_vector(const T* data, int64_t count) {
   if (count >= kCount) return *reinterpret_cast<const Vector<T, kCount>*>(data);
@@ -56,11 +56,11 @@ __device__ __forceinline__ void store_vector(T* data, int64_t count, const Vecto
 }
 
 /// A Map has
-///   kVector               how many adjacent columns it maps at once
-///   column(j, count)      what it needs of the columns j ... j + count - 1
-///   load(i, j, count)     what it needs of row i in these columns
+///   kVector               number of adjacent columns it maps at once
+///   column(j, count)      loads data of the columns j ... j + count - 1
+///   load(i, j, count)     loads data of row i in these columns
 ///   store(i, j, count, loaded, column)
-/// where count < kVector only at the end of a row.
+/// count < kVector only at the end of a row.
 template <class Map>
 __global__ void __launch_bounds__(kElementThreads)
     elementwise_kernel(Map map, int64_t rows, int64_t cols, unsigned column_tiles, unsigned lanes) {

@@ -1,6 +1,6 @@
-// Encoding: a block takes a row, once for its ends and once more, from the cache, for its entries. Decoding
-// is element-wise (elementwise.h), eight columns (16 bytes of q) at a time where all rows begin at multiples
-// of 16 bytes: it is part of every sweep over an affinity, encoding is not.
+// Encoding: one block per row reads it once for its extremes and again, from cache, for its entries. Decoding
+// is part of every sweep over an affinity, so it is vectorised: element-wise (elementwise.h), eight columns
+// (16 bytes of q) at a time if all rows are 16-byte aligned.
 #include "kernels/fixed_point.h"
 
 #include "kernels/cuda/elementwise.h"

@@ -1,7 +1,6 @@
-// A power of two of neighbouring threads copies a row, so that a block copies several short rows or one long
-// one. Entries move four at a time if all rows start on 16 bytes, with the last few one by one. Each entry is
-// read and written once; x is not kept in the cache, since a batch does not come back to the rows it has
-// read.
+// y_i = x_{index_i}, one pass. A power of two of adjacent threads copies a row, so a block copies several
+// short rows or one long one. Rows move as float4 if all are 16-byte aligned, the last few entries one by
+// one. Loads are streaming (__ldcs), since a batch does not return to rows it has read.
 #include "kernels/gather_rows.h"
 
 #include "kernels/cuda/launch.h"
@@ -11,7 +10,7 @@ namespace sotalign::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kLoads = 4;  // of a thread, under way before its first store
+constexpr int kLoads = 4;  // per thread, in flight before its first store
 
 // Unit is float or float4.
 template <class Unit>
@@ -49,7 +48,7 @@ bool starts_on_16_bytes(const float* rows, int64_t stride) {
 template <class Unit>
 void gather(const Queue& queue, const GatherRows& args) {
   const int64_t units = args.cols / static_cast<int64_t>(sizeof(Unit) / sizeof(float));
-  // Neighbours within a warp first, so that what it reads at once is one piece; then loads of each thread.
+  // Up to a warp per row, so that its loads coalesce; more threads while each has more than kLoads loads.
   int threads_per_row = 1;
   while (threads_per_row < kThreads &&
          (threads_per_row < 32 ? threads_per_row < units : threads_per_row * kLoads < units))

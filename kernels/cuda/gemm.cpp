@@ -1,6 +1,6 @@
-// GEMM by cuBLAS, which stores matrices by columns: what it reads as A' is our A, so that C' = B' A' takes
-// the factors in the other order and no transposition of data. A sum without terms (k = 0) is not left to it:
-// its documentation does not say what becomes of C, and some versions have returned without touching it.
+// GEMM by cuBLAS, which is column-major and reads our A as A'. C' = B' A' only swaps the operands and
+// transposes no data. Empty sums (k = 0) are handled here: the documentation of cuBLAS does not define C for
+// them, and some versions have returned without touching it.
 #include "kernels/gemm.h"
 
 #include "kernels/cuda/check.h"

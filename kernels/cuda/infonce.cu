@@ -1,8 +1,9 @@
-// One pass over both affinities in tiles (entropic.h), a thread to a column; the gradient is written in the
-// same pass, each entry by the thread that has read it, so that it may take the place of either affinity. An
-// entry of a softmax is weight exp(c k - offset), `offset` being what single precision holds of the logarithm
-// of the sum; the weight is the rest of it, and half of 1 over the number of rows or of columns. A thread
-// adds its share of the value in double, as the logarithms reach hundreds and nearly cancel.
+// InfoNCE divergence in one pass over both affinities in tiles (entropic.h), one column per thread. The same
+// pass writes the gradient, each entry by the thread that read it, so the gradient may overwrite either
+// affinity. A softmax entry is computed as weight exp(c k - offset). `offset` is the log-sum-exp L of the row
+// or column, rounded to float; `weight` is exp(offset - L) / (2 rows) or exp(offset - L) / (2 cols), which
+// includes the mean over rows or columns. Threads sum the value in double, since the logarithms reach
+// hundreds and nearly cancel.
 #include "kernels/infonce.h"
 
 #include "kernels/cuda/entropic.h"
@@ -15,10 +16,10 @@ namespace {
 
 constexpr int kRowsAtOnce = 4;
 
-/// Of a row or of a column of both affinities.
+/// Normalisers of a row or column of both affinities.
 struct Normalisers {
   float offset, weight, teacher_offset, teacher_weight;
-  double difference;  // the student's logarithm of the sum less the teacher's
+  double difference;  // the student's log-sum-exp minus the teacher's
 };
 struct Scratch {
   Normalisers* rows;     // [rows]
@@ -39,12 +40,12 @@ __device__ __forceinline__ float rest_of(double log_sum, int64_t count) {
   return static_cast<float>(exp(offset - log_sum) / (2.0 * static_cast<double>(count)));
 }
 
-/// A thread per row and, behind them, per column, for both affinities in turn.
+/// A thread per row, then a thread per column, for both affinities.
 __global__ void __launch_bounds__(kPrepareThreads) prepare_kernel(InfoNce args, Scratch s) {
   const int64_t thread = static_cast<int64_t>(blockIdx.x) * kPrepareThreads + threadIdx.x;
   const bool of_row = thread < args.rows;
   const int64_t i = of_row ? thread : thread - args.rows, count = of_row ? args.rows : args.cols;
-  if (!of_row && i >= args.cols) return;  // there is no barrier
+  if (!of_row && i >= args.cols) return;  // no barrier follows
   Normalisers& normalisers = of_row ? s.rows[i] : s.columns[i];
   const double student = of_row ? args.student.row[i] : args.student.column[i],
                teacher = of_row ? args.teacher.row[i] : args.teacher.column[i];
@@ -75,7 +76,7 @@ __global__ void __launch_bounds__(kTileThreads) infonce_kernel(InfoNce args, Scr
     }
 #pragma unroll
     for (int r = 0; r < kRowsAtOnce; ++r) {
-      if (!inside || i + r >= tile.end) continue;  // no barrier is in here
+      if (!inside || i + r >= tile.end) continue;  // no barrier in this loop
       const Normalisers row = s.rows[i + r];
       const float p_row = plan_entry(fmaf(c, k[r], -row.offset), row.weight),
                   p_column = plan_entry(fmaf(c, k[r], -column.offset), column.weight),

@@ -1,4 +1,4 @@
-// Machine instructions without a name in CUDA C++, and what the emulator computes for them.
+// PTX instructions without a CUDA C++ intrinsic, and what the emulator computes for them.
 #pragma once
 
 #include "kernels/cuda/simt.h"
@@ -9,7 +9,8 @@
 
 namespace sotalign::kernels::cuda {
 
-/// 2^x with a relative error below 2^-22; results below 2^-126 become 0. exp2_approx(-inf) = 0, of NaN NaN.
+/// 2^x with a relative error below 2^-22; results below 2^-126 become 0. exp2_approx(-inf) = 0; NaN stays
+/// NaN.
 __device__ __forceinline__ float exp2_approx(float x) {
 #ifdef __CUDACC__
   float y;
@@ -21,7 +22,7 @@ __device__ __forceinline__ float exp2_approx(float x) {
 #endif
 }
 
-/// log2(x) with an error below 2^-21 of itself or of 1, whichever is larger. Far fewer registers than log2f.
+/// log2(x) with an error below 2^-21 max(1, |log2(x)|). Needs far fewer registers than log2f.
 __device__ __forceinline__ float log2_approx(float x) {
 #ifdef __CUDACC__
   float y;
@@ -32,8 +33,8 @@ __device__ __forceinline__ float log2_approx(float x) {
 #endif
 }
 
-/// Starts to copy 16 bytes from global to shared memory, past the registers and the first-level cache. Both
-/// addresses are multiples of 16.
+/// Starts an asynchronous 16-byte copy from global to shared memory that bypasses registers and L1. Both
+/// addresses must be 16-byte aligned.
 __device__ __forceinline__ void copy_async(void* shared, const void* global) {
 #ifdef __CUDACC__
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16;"
@@ -44,7 +45,7 @@ __device__ __forceinline__ void copy_async(void* shared, const void* global) {
   simt::copy_async(shared, global);
 #endif
 }
-/// Closes a group: the thread's copies since the last group, possibly none.
+/// Commits the thread's copies since the last commit, possibly none, as one group.
 __device__ __forceinline__ void copy_commit() {
 #ifdef __CUDACC__
   asm volatile("cp.async.commit_group;" : : : "memory");
@@ -52,8 +53,8 @@ __device__ __forceinline__ void copy_commit() {
   simt::copy_commit();
 #endif
 }
-/// Waits until all of the thread's groups but the last kPending have arrived, for this thread to read: others
-/// need a barrier besides.
+/// Waits until all of the thread's groups but the last kPending have arrived. They are then visible to this
+/// thread; other threads also need a barrier.
 template <int kPending>
 __device__ __forceinline__ void copy_wait() {
 #ifdef __CUDACC__
@@ -63,7 +64,7 @@ __device__ __forceinline__ void copy_wait() {
 #endif
 }
 
-/// The same value, of which the compiler knows nothing: what it has worked out from it, it works out anew.
+/// Hides a value from the compiler, which must then recompute what it derives from it instead of keeping it.
 __device__ __forceinline__ void make_opaque([[maybe_unused]] uint32_t& value) {
 #ifdef __CUDACC__
   asm volatile("" : "+r"(value));

@@ -1,9 +1,9 @@
-// A block per row: a pass for the logarithms of both sums of exponentials (row_sum.h), one for the row's
-// divergence, and one for its gradient, each entry of which is written by the thread that has read it. A
-// second kernel of one block adds the rows' divergences in a fixed order.
+// Jensen-Shannon divergence of row softmaxes, one block per row: a pass for the log-sum-exp of both matrices
+// (row_sum.h), one for the row's divergence, and one for its gradient, each entry of which is written by the
+// thread that read it. A second kernel of one block adds the rows' divergences in a fixed order.
 //
-// All that is needed of p and q follows from the difference of their logarithms. These reach hundreds and
-// nearly cancel, so it is taken in double.
+// Apart from the larger of p and q, every term depends only on log p - log q. Both logarithms reach hundreds
+// and nearly cancel, so the difference is computed in double.
 #include "kernels/jensen_shannon.h"
 
 #include "kernels/cuda/launch.h"
@@ -14,7 +14,7 @@ namespace sotalign::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kAtOnce = 4;  // loads of a thread from both matrices under way at the same time
+constexpr int kAtOnce = 4;  // loads per thread and matrix in flight at a time
 constexpr int kValueThreads = 512;
 
 double* carve(Carver& carver, const JensenShannon& args) { return carver.take<double>(args.rows); }
@@ -27,7 +27,7 @@ struct RowPair {
 };
 struct Term {
   float q, g;
-  float divergence;  // twice of the entry's part
+  float divergence;  // twice the entry's share
 };
 
 __device__ __forceinline__ Term term_of(const RowPair& row, float s, float s0) {
@@ -35,9 +35,9 @@ __device__ __forceinline__ Term term_of(const RowPair& row, float s, float s0) {
               p = plan_entry(fmaf(row.c, s0, row.p.offset), row.p.weight);
   const double apart = static_cast<double>(s0) - static_cast<double>(s);
   const float log_ratio = static_cast<float>(static_cast<double>(row.c) * apart + row.difference);
-  // The smaller of p and q is e times the greater one, whose logarithm is -log_mean above that of m.
+  // min(p, q) = e max(p, q), and log max(p, q) - log m = -log_mean.
   const float a = fabsf(log_ratio), gap = -expm1f(-a), e = 1.0f - gap, log_mean = log1pf(-0.5f * gap);
-  // Where they are close the sum of both parts would cancel: the first terms of its series, to 1e-8.
+  // Close p and q would make the two parts cancel: use the first terms of the series, accurate to 1e-8.
   const float square = 0.25f * a * a;
   const float divergence = a < 0.25f ? sqrtf(e) * fmaf(square * square, square * (1.0f / 72.0f), square)
                                      : -(1.0f + e) * log_mean - e * a;
@@ -53,7 +53,7 @@ __global__ void __launch_bounds__(kThreads) rows_kernel(JensenShannon args, doub
                log_sum0 = row_log_sum(s0, args.c, args.cols, scratch[0]);
   const RowPair row{args.c, split(-log_sum, 0.0), split(-log_sum0, 0.0), log_sum - log_sum0};
 
-  // visit(j, s_j, s0_j) for the thread's columns.
+  // Calls visit(j, s_j, s0_j) for the thread's columns.
   const auto for_each_entry = [&](auto visit) {
     for (int64_t first = threadIdx.x; first < args.cols; first += kThreads * kAtOnce) {
       float entries[kAtOnce], entries0[kAtOnce];
@@ -79,7 +79,7 @@ __global__ void __launch_bounds__(kThreads) rows_kernel(JensenShannon args, doub
   divergence = block_sum(divergence, scratch[0].sums);
   mean_g = block_sum(mean_g, scratch[0].sums);
   if (threadIdx.x == 0) row_values[i] = 0.5 * divergence;
-  if (args.gradient == nullptr) return;  // the whole block, and no barrier follows
+  if (args.gradient == nullptr) return;  // the whole block returns
   float* gradient = args.gradient + i * args.gradient_stride;
   const float mean = static_cast<float>(mean_g),
               scale = static_cast<float>(args.gradient_scale * args.weight * static_cast<double>(args.c));

@@ -1,7 +1,7 @@
-// One pass over both affinities in tiles (entropic.h), a thread to a column; the gradient is written in the
-// same pass, each entry by the thread that has read it, so that it may take the place of either affinity.
-// A thread adds its share of the value in double, as the logarithms reach hundreds and nearly cancel: that is
-// a few double operations per entry beside 12 bytes of memory traffic.
+// KLOT value and gradient in one pass over both affinities in tiles (entropic.h), one column per thread. The
+// same pass writes the gradient, each entry by the thread that read it, so the gradient may overwrite either
+// affinity. Threads sum the value in double, since the logarithms reach hundreds and nearly cancel: a few
+// double operations per entry against 12 bytes of memory traffic.
 #include "kernels/klot_gradient.h"
 
 #include "kernels/cuda/entropic.h"
@@ -22,7 +22,7 @@ struct Scratch {
   KlotRow* rows;         // [rows]
   float *v, *teacher_v;  // [cols], centred
   double* v_difference;  // [cols], v*_j - v_j, 0 in columns without mass
-  double* block_values;  // [chunks, tiles across], of this strip and those before
+  double* block_values;  // [chunks, tiles across], sums up to this strip
 };
 Scratch carve(Carver& carver, const EntropicBatch& p) {
   const Tiles tiles = tiles_of(p);

@@ -1,5 +1,5 @@
-// How kernels are launched: the only place that starts one, checks that it started and, where the queue asks
-// for it, waits for its end.
+// The only place that launches kernels. Checks the launch and, if the queue is synchronous, waits for the
+// kernel.
 #pragma once
 
 #include "kernels/cuda/check.h"
@@ -10,13 +10,13 @@ namespace sotalign::kernels::cuda {
 
 inline cudaStream_t stream_of(const Queue& queue) { return static_cast<cudaStream_t>(queue.stream); }
 
-/// How many blocks of `block` threads cover `count` items; 0 for none. The grid's x dimension holds 2^31 - 1.
+/// Number of blocks of `block` items that cover `count` items. A grid holds at most 2^31 - 1 blocks in x.
 inline unsigned blocks_for(int64_t count, int64_t block) {
   return static_cast<unsigned>((count + block - 1) / block);
 }
 
-/// Queues kernel(args...) over `grid` blocks of `block` threads with `shared` bytes of dynamic shared memory.
-/// An empty grid is nothing to do. `name` appears in errors.
+/// Launches kernel(args...) with `grid` blocks of `block` threads and `shared` bytes of dynamic shared
+/// memory. An empty grid launches nothing. `name` appears in errors.
 template <class... Parameters, class... Arguments>
 void launch(const Queue& queue, const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block,
             size_t shared, Arguments&&... arguments) {

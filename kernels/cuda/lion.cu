@@ -1,6 +1,6 @@
-// One pass: three arrays are read and two written, nothing else costs. A thread has four entries, a block
-// apart, all of which it loads before it stores one: enough bytes under way for the memory, without asking
-// for alignment. Rounded as on the CPU: a fused multiply-add could give c another sign.
+// One pass: reads three arrays and writes two, so the kernel is memory bound. Each thread updates four
+// entries, a block width apart, and issues all loads before its first store: enough bytes in flight without
+// requiring alignment. Rounds as the CPU does: a fused multiply-add could flip the sign of c.
 #include "kernels/lion.h"
 
 #include "kernels/cuda/launch.h"
@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kThreads) lion_kernel(Step step) {
     const int64_t i = first + e * kThreads;
     if (i >= step.count) continue;
     const float c = __fadd_rn(__fmul_rn(step.beta1, m[e]), __fmul_rn(step.rest1, g[e]));
-    const float sign = c > 0 ? 1.0f : c < 0 ? -1.0f : c;  // c, so that a NaN stays one
+    const float sign = c > 0 ? 1.0f : c < 0 ? -1.0f : c;  // c itself, to keep a NaN
     const float decay = i < step.decayed_count ? step.decay : 0.0f;
     step.weights[i] = __fadd_rn(w[e], -__fmul_rn(step.rate, __fadd_rn(sign, __fmul_rn(decay, w[e]))));
     step.momentum[i] = __fadd_rn(__fmul_rn(step.beta2, m[e]), __fmul_rn(step.rest2, g[e]));

@@ -1,12 +1,12 @@
-// ONE read of K for rows and columns. A warp takes a chunk of rows of kColumns * 32 columns, a lane kColumns
-// of these, 32 apart, and kRows rows at a time. A column's maximum and the sum relative to it stay in the
-// lane's registers down the chunk; a row's are put together by the warp, whose shuffles serve 256 entries.
-// Every tile leaves a maximum and a sum for each of its rows and columns, a 64th of the bytes of K for the
-// rows and, at 32 rows or more to a chunk, a 16th for the columns. Two more kernels bring those of a row, or
-// of a column, to their greatest maximum, in a fixed order.
+// Log-sum-exp of rows and columns in ONE read of K. A warp takes a chunk of rows of kColumns * 32 columns,
+// each lane kColumns of them, 32 apart, and kRows rows at a time. A column's maximum and the sum relative to
+// it stay in the lane's registers down the chunk; the warp reduces a row's, so one set of shuffles serves 256
+// entries. Every tile writes a maximum and a sum per row and column: for the rows a 128th of the bytes of K,
+// for the columns, at 32 or more rows per chunk, a 16th. Two more kernels rescale those of a row or column to
+// their largest maximum and add them, in a fixed order.
 //
-// A maximum is a reference alone and its rounding harmless: the exponents are taken relative to the rounded
-// one, with the large terms cancelling inside the fused multiply-add.
+// A maximum is only a reference, so its rounding is harmless: the exponents are taken relative to the rounded
+// maximum, and the large terms cancel inside the fused multiply-add.
 #include "kernels/log_sum_exp.h"
 
 #include "kernels/cuda/entropic.h"
@@ -16,11 +16,11 @@ namespace sotalign::kernels::cuda {
 
 namespace {
 
-constexpr int kWarps = 4;  // of a block; they have nothing in common
+constexpr int kWarps = 4;  // per block; they work independently
 constexpr int kColumns = 8, kRows = 4;
 constexpr int kWidth = kColumns * kWarpSize;
 
-/// At least 32 rows to a chunk; some 8000 warps are two waves on the largest devices.
+/// At least 32 rows per chunk; about 8000 warps are two waves on the largest devices.
 struct Layout {
   int64_t chunks, across;
 };
@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) tiles_kernel(LogSumExp args
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int64_t warp = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarpSize;
   const int64_t chunk = warp / layout.across, across = warp % layout.across;
-  if (chunk >= layout.chunks) return;  // the whole warp, and there is no barrier
+  if (chunk >= layout.chunks) return;  // the whole warp returns; there is no barrier
   const int64_t begin = chunk_begin(args.rows, layout.chunks, chunk),
                 end = chunk_begin(args.rows, layout.chunks, chunk + 1);
   const int64_t first = across * kWidth + lane;
@@ -67,7 +67,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) tiles_kernel(LogSumExp args
       for (int n = 0; n < kColumns; ++n)
         x[r][n] = i + r < end && first + n * kWarpSize < args.cols ? k[n * kWarpSize] : 0.0f;
     }
-    // What is not there must not raise a maximum, nor add to a sum.
+    // Out-of-range entries must neither raise a maximum nor add to a sum.
 #pragma unroll
     for (int n = 0; n < kColumns; ++n) {
       float top = maxima[n];
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(kWarps* kWarpSize) tiles_kernel(LogSumExp args
 __global__ void __launch_bounds__(kWarps* kWarpSize) rows_kernel(LogSumExp args, Scratch s, int64_t across) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int64_t i = static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarpSize;
-  if (i >= args.rows) return;  // the whole warp, and there is no barrier
+  if (i >= args.rows) return;  // the whole warp returns; there is no barrier
   const Partial* partial = s.rows + i * across;
   float maximum = kNoMaximum;
   for (int64_t t = lane; t < across; t += kWarpSize) maximum = fmaxf(maximum, partial[t].maximum);

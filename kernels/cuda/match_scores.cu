@@ -1,6 +1,7 @@
-// A warp has a query and goes through its group; its lanes share the columns of an inner product. The gallery
-// is read once in all if each row is the match of one query. Lane l adds columns l, l + 32, ... in order and
-// the lanes' sums meet in a tree, so a query's score does not depend on the other queries.
+// One warp per query; it walks through the query's group, and its lanes share the columns of each inner
+// product. If each gallery row matches one query, the gallery is read once in total. Lane l adds columns l, l
+// + 32, ... in order and the warp adds the lanes as a tree, so a query's score does not depend on other
+// queries.
 #include "kernels/match_scores.h"
 
 #include <limits>
@@ -17,7 +18,7 @@ constexpr int kThreads = 128, kWarps = kThreads / kWarpSize;
 __global__ void __launch_bounds__(kThreads) match_scores_kernel(MatchScores args) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const int64_t i = int64_t{blockIdx.x} * kWarps + static_cast<int>(threadIdx.x) / kWarpSize;
-  if (i >= args.rows) return;  // the whole warp, and there is no barrier for the block
+  if (i >= args.rows) return;  // the whole warp returns; there is no block-wide barrier
   const float* query = args.queries + i * args.queries_stride;
   const int32_t group = args.groups[i];
   const int64_t last = args.offsets[group + 1];

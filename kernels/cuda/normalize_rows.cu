@@ -1,7 +1,7 @@
-// A warp per row of up to 512 columns, a block per wider row. A thread owns every 32nd (256th) column and
-// keeps its entries in registers between the sum and the result, so that rows of up to 4096 columns are read
-// once; of wider ones the rest is read again, from the cache. Which mapping is taken depends on the width
-// alone: a row gives the same bits in every batch. Sums are carried in double.
+// One warp per row of up to 512 columns, one block per wider row. A thread owns every 32nd (256th) column and
+// keeps its entries in registers between the sum and the result, so rows of up to 4096 columns are read once;
+// the rest of a wider row is read again, from cache. The mapping depends on the width alone, so a row gives
+// the same bits in every batch. Sums are in double.
 #include "kernels/normalize_rows.h"
 
 #include <cmath>
@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kThreads = 256;
 
-/// How many threads share a row, and how many of its entries each keeps in registers.
+/// kRowThreads threads share a row; each keeps kKept of its entries in registers.
 template <int kRowThreads_, int kKept_>
 struct Mapping {
   static constexpr int kRowThreads = kRowThreads_, kKept = kKept_;
@@ -26,13 +26,13 @@ struct Mapping {
     return int64_t{blockIdx.x} * kRowsPerBlock + static_cast<int>(threadIdx.x) / kRowThreads;
   }
   static __device__ int lane() { return static_cast<int>(threadIdx.x) % kRowThreads; }
-  /// All threads of the row get the sum. Barriers only where the row has the whole block.
+  /// All threads of the row get the sum. Has barriers only if a whole block shares the row.
   static __device__ double sum(double value) {
     if constexpr (kRowThreads == kWarpSize) return warp_sum(value);
     SOTALIGN_SHARED(double, scratch, [kMaxWarps]);
     return block_sum(value, scratch);
   }
-  /// The thread's entries of a row that are kept; zeros behind its end.
+  /// Loads the entries that the thread keeps; zeros past the end of the row.
   static __device__ void load(const float* x, int64_t cols, float (&kept)[kKept]) {
 #pragma unroll
     for (int e = 0; e < kKept; ++e) {
@@ -49,7 +49,7 @@ __device__ __forceinline__ double product(float a, float b) {
 template <class M>
 __global__ void __launch_bounds__(kThreads) normalize_rows_kernel(NormalizeRows args) {
   const int64_t i = M::row();
-  if (i >= args.rows) return;  // a whole warp without a row, or none
+  if (i >= args.rows) return;  // whole warps return; blocks that use barriers have a row
   const float* x = args.x + i * args.x_stride;
   float* y = args.y + i * args.y_stride;
   constexpr int kRowThreads = M::kRowThreads, kKept = M::kKept;
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads) normalize_rows_kernel(NormalizeRows 
 template <class M>
 __global__ void __launch_bounds__(kThreads) normalize_rows_backward_kernel(NormalizeRowsBackward args) {
   const int64_t i = M::row();
-  if (i >= args.rows) return;  // a whole warp without a row, or none
+  if (i >= args.rows) return;  // whole warps return; blocks that use barriers have a row
   const float* y = args.y + i * args.y_stride;
   const float* dy = args.dy + i * args.dy_stride;
   float* dx = args.dx + i * args.dx_stride;
@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(kThreads) normalize_rows_backward_kernel(Norma
     dx[j] = (dy[j] - y[j] * inner) * scale;
 }
 
-/// launch_with(mapping) with the mapping for rows of this width.
+/// Calls launch_with(mapping) with the mapping for rows of this width.
 template <class Launch>
 void choose_mapping(int64_t cols, const Launch& launch_with) {
   if (cols <= 4 * kWarpSize) return launch_with(Mapping<kWarpSize, 4>{});

@@ -1,5 +1,6 @@
-// A block has a row. Each thread keeps the first greatest of its entries, kThreads apart; the block finds the
-// greatest of these and then the first place where it is.
+// One block per row, which reads it once and writes it once. Each thread keeps the first maximum of its
+// entries, kThreads apart; the block reduces these to the maximum and then to the first position where it
+// occurs.
 #include "kernels/one_hot_maximum.h"
 
 #include <cmath>
@@ -30,7 +31,7 @@ __global__ void __launch_bounds__(kThreads) one_hot_maximum_kernel(OneHotMaximum
 #pragma unroll 8
   for (int64_t j = threadIdx.x; j < args.cols; j += kThreads) {
     const float entry = x[j];
-    // Nothing is greater than a NaN, which therefore stays.
+    // Nothing compares greater than a NaN, so it stays.
     if (place == kNowhere || entry > best || (std::isnan(entry) && !std::isnan(best))) {
       best = entry;
       place = j;

@@ -1,6 +1,6 @@
-// A block per row. Its largest magnitude first; then every thread looks for its first component within 1e-6
-// of that, and the smallest place of the block decides. The row is read twice, the second time from the
-// cache, and written only where its sign changes. The columns are a scaled matrix (scale_matrix.h).
+// One block per row. It finds the largest magnitude; then each thread finds its first component within 1e-6
+// of it, and the first position in the block decides. The row is read twice, the second time from cache, and
+// written only if its sign changes. The columns are a scaled matrix (scale_matrix.h).
 #include "kernels/orient_vectors.h"
 
 #include <cmath>
@@ -25,12 +25,12 @@ __global__ void __launch_bounds__(kThreads) orient_vectors_kernel(OrientVectors 
   SOTALIGN_SHARED(int64_t, places, [kMaxWarps]);
   double* row = args.rows + int64_t{blockIdx.x} * args.rows_stride;
 
-  double largest = 0;  // passes over a NaN
+  double largest = 0;  // skips a NaN
   for (int64_t j = threadIdx.x; j < args.row_size; j += kThreads)
     if (fabs(row[j]) > largest) largest = fabs(row[j]);
   largest = block_reduce(largest, magnitudes, 0.0, Maximum{});
 
-  // The sign travels in the lowest bit: reading it from the row afterwards would race with the update.
+  // The lowest bit carries the sign: reading it from the row afterwards would race with the update.
   int64_t place = kNowhere;
   for (int64_t j = threadIdx.x; j < args.row_size && place == kNowhere; j += kThreads)
     if (fabs(row[j]) >= largest * (1 - 1e-6)) place = 2 * j + (row[j] < 0);

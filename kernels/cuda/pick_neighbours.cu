@@ -1,4 +1,4 @@
-// A thread makes a choice. Integers only: the same numbers as on the CPU.
+// One thread per query. Integer arithmetic only: the same neighbours as on the CPU.
 #include "kernels/pick_neighbours.h"
 
 #include "kernels/cuda/launch.h"

@@ -5,8 +5,8 @@
 
 namespace sotalign::kernels::cuda {
 
-// The same chunks for all operations. Two blocks a multiprocessor are enough where one problem is much of the
-// batch; where problems are many, blocks are many anyway.
+// All operations use the same chunks. kMost is two blocks for each of 132 multiprocessors: enough if one
+// problem is most of the batch, and a batch of many problems has many blocks anyway.
 ProblemChunks problem_chunks(const Queue&, const ProblemSize& size) {
   constexpr int64_t kMost = 264;
   const int64_t chunks = chunk_count(size.rows, kMost);

@@ -1,5 +1,5 @@
-// Reductions over the threads of a warp and of a block. The order of the operations is fixed, so results are
-// the same on every run. Blocks are one-dimensional and whole warps: blockDim.x is a multiple of 32.
+// Reductions over a warp and over a block. The order of the operations is fixed, so results repeat on every
+// run. Blocks are one-dimensional and consist of whole warps: blockDim.x is a multiple of 32.
 #pragma once
 
 #include "kernels/cuda/simt.h"
@@ -37,8 +37,8 @@ __device__ __forceinline__ T warp_sum(T value) {
   return warp_reduce(value, Plus{});
 }
 
-/// All threads of the block get the result. `scratch` is shared memory for kMaxWarps values; it may be used
-/// again at once. `identity` leaves a value unchanged under op. Two barriers.
+/// All threads of the block get the result. `scratch` is shared memory for kMaxWarps values, and may be
+/// reused at once. `identity` leaves a value unchanged under op. Two barriers.
 template <class T, class Op>
 __device__ __forceinline__ T block_reduce(T value, T* scratch, T identity, Op op) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize,

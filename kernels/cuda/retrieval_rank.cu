@@ -1,8 +1,8 @@
-// A block has a piece of S, kRows x kCols, and reads it once. A thread owns kOwned columns, a block's width
-// apart, and keeps their counters, thresholds and groups in registers; the rows' are in shared memory. What
-// a thread finds for kTogether rows travels through the warp as the bytes of one word. Counters leave the
-// block by atomic additions, one per row and one per column of the piece, 1/512 and 1/64 of the entries;
-// for integers these are exact, so their order does not matter.
+// One pass over S. A block takes a piece of kRows x kCols; a thread owns kOwned columns, a block width apart,
+// and keeps their counters, thresholds and groups in registers; those of the rows are in shared memory. A
+// thread's hits in kTogether rows are the bytes of one word, so one warp reduction serves all of them.
+// Counters leave the block by atomic adds, one per row and column of the piece: 1/512 and 1/64 of the
+// entries. Integer adds are exact, so their order does not matter.
 #include "kernels/retrieval_rank.h"
 
 #include "kernels/cuda/launch.h"
@@ -18,7 +18,7 @@ static_assert(kTogether == 4 && kOwned * kWarpSize < 256, "four bytes, each with
 static_assert(kRows <= kThreads && kRows % kTogether == 0);
 
 __device__ __forceinline__ void count_up(int64_t* counter, int more) {
-  // CUDA adds unsigned numbers only; modulo 2^64 that is the same.
+  // CUDA has no signed 64-bit atomicAdd; modulo 2^64 the unsigned one gives the same.
   if (more > 0) atomicAdd(reinterpret_cast<unsigned long long*>(counter), static_cast<unsigned>(more));
 }
 
@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(kThreads) retrieval_rank_kernel(RetrievalRank 
     groups[c] = inside[c] ? args.col_groups[j] : 0;
     counters[c] = 0;
   }
-  __syncthreads();  // what threads know of rows
+  __syncthreads();  // thresholds, groups and counters of the rows are set
 
   for (int r = 0; r < rows; r += kTogether) {
     float scores[kTogether][kOwned];
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads) retrieval_rank_kernel(RetrievalRank 
     if (lane < kTogether && r + lane < rows)
       atomicAdd(row_counters + r + lane, static_cast<int>(found >> 8 * lane & 255));
   }
-  __syncthreads();  // the counts of all warps
+  __syncthreads();  // all warps have added their counts
 
   if (thread < rows) count_up(args.row_counts + first_row + thread, row_counters[thread]);
 #pragma unroll

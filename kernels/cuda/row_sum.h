@@ -1,13 +1,13 @@
-// Sums of exponentials along a row, in one read and little more than one exponential per entry. Each thread
-// keeps a maximum of its own and the sum relative to it; it looks at several entries at a time and rescales
-// the sum once for these. The sums of several threads are then brought to their greatest maximum.
+// Sum of exponentials along a row, in one read and little more than one exponential per entry. Each thread
+// keeps its own maximum and the sum relative to it; it loads several entries at a time and rescales the sum
+// once for all of them. The threads' sums are then rescaled to their largest maximum and added.
 #pragma once
 
 #include "kernels/cuda/entropic.h"
 
 namespace sotalign::kernels::cuda {
 
-/// What a thread has added up of sum_j exp(x_j).
+/// A thread's part of sum_j exp(x_j).
 struct PartialSum {
   float maximum;
   double sum;  ///< of exp(x_j - maximum)
@@ -17,7 +17,7 @@ struct PartialSum {
   }
 };
 
-/// x_j = c k_j + potential(j) for j = first, first + step ... below count.
+/// Sum of exp(x_j), x_j = c k_j + potential(j), over j = first, first + step, ... below count.
 template <class Potential>
 __device__ __forceinline__ PartialSum sum_of_exponentials(const float* k, float c, int64_t first,
                                                           int64_t step, int64_t count, Potential potential) {
@@ -42,12 +42,12 @@ __device__ __forceinline__ PartialSum sum_of_exponentials(const float* k, float 
   return result;
 }
 
-/// What the threads of a block share for it.
+/// Shared memory of row_log_sum.
 struct RowSumScratch {
   float maxima[kMaxWarps];
   double sums[kMaxWarps];
 };
-/// log sum_j exp(c k_j) over a row, by a block; all threads get it.
+/// log sum_j exp(c k_j) over a row, by a whole block; all threads get the result.
 __device__ __forceinline__ double row_log_sum(const float* k, float c, int64_t count,
                                               RowSumScratch& scratch) {
   const PartialSum part =

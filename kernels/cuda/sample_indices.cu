@@ -1,4 +1,4 @@
-// A thread computes an index. Integers only: the same numbers as on the CPU.
+// One thread per index. Integer arithmetic only: the same indices as on the CPU.
 #include "kernels/sample_indices.h"
 
 #include "kernels/cuda/launch.h"

@@ -1,4 +1,4 @@
-// A thread has an entry.
+// One thread per entry.
 #include "kernels/cuda/scale_in_place.h"
 
 #include "kernels/cuda/launch.h"

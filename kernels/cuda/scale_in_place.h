@@ -1,4 +1,4 @@
-// C <- factor C: what is left of a GEMM without terms.
+// C <- factor C, the result of a GEMM with k = 0.
 #pragma once
 
 #include "kernels/queue.h"

@@ -1,5 +1,5 @@
-// Element-wise (elementwise.h): x is read once and y written once, two columns (16 bytes of x) at a time
-// where all rows begin at multiples of 16 bytes.
+// y_ij = r_i x_ij c_j, element-wise (elementwise.h): reads x once and writes y once, two columns (16 bytes of
+// x) at a time if all rows are 16-byte aligned.
 #include "kernels/scale_matrix.h"
 
 #include "kernels/cuda/elementwise.h"

@@ -1,5 +1,5 @@
-// How sinkhorn_scaling.cu maps threads to a density, from the shape of one problem alone: results depend
-// neither on the device nor on the size of the batch.
+// Mapping of threads to a density for sinkhorn_scaling.cu, from the shape of one problem alone: results
+// depend neither on the device nor on the batch size.
 #pragma once
 
 #include "kernels/cuda/density_entries.h"
@@ -7,15 +7,17 @@
 
 namespace sotalign::kernels::cuda {
 
-// How rows are processed for a number of columns: `packets` a thread, `rows` to a barrier, and how many of
-// these rows are `ahead` on their way. All are made for 128 registers a thread, that is for 512 threads on a
-// multiprocessor. A column takes a register for its sum and one (bfloat16: half of one) for each row; what
-// else there is leaves 80 to 96 for these. Within that:
+// Processing of rows by number of columns: `packets` per thread, `rows` per barrier, and the next `ahead`
+// rows in flight. Every layout fits 128 registers per thread, that is 512 threads per multiprocessor. A
+// column takes a register for its sum and one (bfloat16: half of one) per row; everything else leaves 80 to
+// 96 registers for these. Within that:
 //   * blocks are no larger than the columns need, so that several share a multiprocessor and one computes
-//     while another waits at its barrier;
-//   * several rows to a barrier, which also share one read of the column factors;
-//   * 64 KiB and more on their way for each multiprocessor, where rows are long enough (a H200 needs about
-//     40), but never more than 96 KiB for a block: every device has these, so that one mapping does for all.
+//   while
+//     another waits at its barrier;
+//   * narrow matrices take several rows per barrier, which also share one read of the column factors;
+//   * 64 KiB or more are in flight per multiprocessor where rows are long enough (an H200 needs about 40),
+//   but at
+//     most 96 KiB per block: every device has these, so one mapping serves all.
 struct Layout {
   int threads, packets, rows, ahead;
   constexpr size_t shared_bytes() const { return size_t{16} * threads * packets * ahead; }
@@ -44,7 +46,7 @@ struct Layouts<uint16_t> {
 };
 template <class T>
 inline constexpr int kWide = sizeof(Layouts<T>::kAll) /
-                             sizeof(Layout);  // the index that stands for two reads
+                             sizeof(Layout);  // index that stands for the two-read path
 
 template <class T>
 constexpr int layout_of(int64_t cols) {
@@ -55,8 +57,8 @@ constexpr int layout_of(int64_t cols) {
   return index;
 }
 
-// A multiprocessor holds 512 / threads blocks. One wave of blocks on the 132 multiprocessors of a H100 or
-// H200, or two where a block fills a multiprocessor by itself, so that one does not end long after the
+// A multiprocessor holds 512 / threads blocks. The chunks are one wave of blocks on the 132 multiprocessors
+// of an H100 or H200, or two waves if a block fills a multiprocessor, so that no block ends long after the
 // others.
 template <class T>
 constexpr int64_t scaling_chunks(const EntropicBatch& p) {

@@ -1,11 +1,11 @@
-// A block per row reads its logits once and writes their gradients once; a second kernel of one block adds
-// the rows' sums in a fixed order. All entries of a row but the pair are negatives with loss softplus(x) and
-// slope sigmoid(x), both from e = exp(-|x|):
+// SigLIP in one pass: one block per row reads its logits once and writes their gradients once; a second
+// kernel of one block adds the rows' sums in a fixed order. Every entry of a row except the pair is a
+// negative with loss softplus(x) and slope sigmoid(x), both from e = exp(-|x|):
 //   softplus(x) = max(x, 0) + log1p(e),   sigmoid(x) = 1/(1 + e) for x >= 0 and e/(1 + e) below.
-// The logarithm is taken once per kAtOnce entries: prod(1 + e_j) - 1 is carried as s <- s + e (1 + s), which
-// loses nothing when every e is tiny, the usual case with a bias of -10. Over as many entries the sums are
-// float, then double. The pair, often most of a row's loss, is left to one thread and computed in double, as
-// is exp(log_scale), whose error all logits would share.
+// One logarithm serves kAtOnce entries: prod(1 + e_j) - 1 is accumulated as s <- s + e (1 + s), which loses
+// nothing when every e is tiny, the usual case with a bias of -10. Sums over these entries are in float, then
+// in double. One thread computes the pair, often most of a row's loss, in double, and also exp(log_scale),
+// whose error all logits would share.
 #include "kernels/siglip.h"
 
 #include <cmath>
@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kThreads = 128;
 constexpr int kWarps = kThreads / kWarpSize;
-constexpr int kAtOnce = 8;  // loads of a thread under way at the same time
+constexpr int kAtOnce = 8;  // loads per thread in flight at a time
 constexpr int kTotalThreads = 512;
 
 __device__ __forceinline__ double grad_scale_of(const Siglip& args, double scale) {
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(kThreads) siglip_rows_kernel(Siglip args) {
   const int64_t pair = i < args.pairs ? i : -1;
   const float* k = args.k + i * args.k_stride;
   float* grad = args.grad_k + i * args.grad_stride;
-  double sums[3] = {};  // of the losses, the slopes, and the slopes times K
+  double sums[3] = {};  // losses, slopes, and slopes times K
 
   if (threadIdx.x == 0) {
     const double exact_scale = exp(static_cast<double>(*args.log_scale)), exact_bias = *args.bias;
@@ -66,7 +66,7 @@ __global__ void __launch_bounds__(kThreads) siglip_rows_kernel(Siglip args) {
     for (int e = 0; e < kAtOnce; ++e) {
       const int64_t j = first + e * kThreads;
       const bool negative = j < args.cols && j != pair;
-      // A logit so low that what is no negative adds nothing.
+      // The pair and out-of-range entries get a logit so low that they add nothing.
       const float x = negative ? fmaf(scale, entries[e], bias) : -1e30f;
       const float decay = expf(-fabsf(x));
       excess = fmaf(decay, 1.0f + excess, excess);

@@ -1,12 +1,12 @@
-// The header that a .cu file includes first. nvcc compiles kernels for the device; any other C++ compiler
-// compiles the same file against an emulator (tests/simt), which runs each CUDA thread as a fiber, so that
-// the kernels are executed by tests on machines without a GPU.
+// Included by every .cu file. nvcc compiles kernels for the device; any other C++ compiler compiles the same
+// file against an emulator (tests/simt), which runs each CUDA thread as a fiber, so tests execute the kernels
+// on machines without a GPU.
 //
-// For that, kernels keep to a subset of CUDA:
+// For the emulator, kernels keep to a subset of CUDA:
 //   * launches go through launch() of launch.h;
 //   * static shared memory is declared by SOTALIGN_SHARED, dynamic shared memory is simt::dynamic_shared;
-//   * warp operations name the full mask, and no thread returns before a barrier that others reach;
-//   * inline PTX lives in intrinsics.h alone, each function with an emulated twin.
+//   * warp operations use the full mask, and no thread returns before a barrier that others reach;
+//   * inline PTX is in intrinsics.h only, each function with an emulated twin.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -20,7 +20,7 @@
 
 namespace simt {
 
-/// The dynamic shared memory of the block, 16-byte aligned; its size is an argument of the launch.
+/// The block's dynamic shared memory, 16-byte aligned; its size is an argument of the launch.
 template <class T>
 __device__ __forceinline__ T* dynamic_shared() {
   extern __shared__ __align__(16) unsigned char sotalign_dynamic_shared[];

@@ -1,6 +1,6 @@
-// Folding takes a thread per factor. A density takes two launches: round the potentials to what the loop
-// needs, and walk over tiles (entropic.h), once. The decisions are taken in the first one and left in scratch
-// memory, so that the second one may clear the requests that they came from.
+// Folding takes one thread per factor. Absorbing takes two launches: round the potentials for the loop, then
+// compute the density in tiles (entropic.h), with one read of K. The first launch decides what each problem
+// needs and writes it to scratch memory, so the second may clear the requests in the states.
 #include "kernels/sinkhorn_absorb.h"
 
 #include "kernels/bfloat16.h"
@@ -18,7 +18,7 @@ enum class Wanted : int32_t { kNothing, kFloat, kBfloat16 };
 struct Scratch {
   Wanted* wanted;  // [batch]
   double* shift;   // [batch]
-  Row* rows;       // [batch, rows], the weight is what rounding the offset has left
+  Row* rows;       // [batch, rows]; weight: exp of the offset's rounding error
   float* v;        // [batch, cols], centred; -inf in columns without mass
 };
 Scratch carve(Carver& carver, const EntropicBatch& p) {
@@ -35,7 +35,7 @@ __global__ void __launch_bounds__(kFoldThreads)
   const EntropicBatch& p = args.problems;
   const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kFoldThreads + threadIdx.x;
   const SinkhornState& state = args.states[b];
-  if (!args.all && !wants_density(state, args.refine)) return;  // there is no barrier
+  if (!args.all && !wants_density(state, args.refine)) return;  // no barrier follows
   const auto fold = [](float& factor, double& potential) {
     potential += log(static_cast<double>(factor));
     factor = 1.0f;
@@ -77,12 +77,12 @@ __global__ void __launch_bounds__(kPrepareThreads)
     args.column_mass[at] = mass_of(exp(log_b));
     args.column_scale[copy * width + i] =
         std::isinf(rounded) ? 1.0f : static_cast<float>(exp(v - (static_cast<double>(rounded) + shift)));
-  } else if (i < width) {  // in both copies, where they stay
+  } else if (i < width) {  // zero padding of both copies; nothing else writes it
     args.column_scale[2 * b * width + i] = args.column_scale[(2 * b + 1) * width + i] = 0.0f;
   }
 }
 
-// Rows of the density, a column each thread; beyond the last one, zeros.
+// Writes rows of the density, one column per thread; zeros past the last column.
 template <class T>
 __device__ __forceinline__ void write_tile(const SinkhornAbsorb& args, const Scratch& s, const Tile& tile,
                                            DensityType type) {
@@ -120,7 +120,7 @@ __global__ void __launch_bounds__(kTileThreads) density_kernel(SinkhornAbsorb ar
   const Tile tile = tile_of_block(p, tiles);
   const int64_t b = tile.problem, j = tile.column;
   const Wanted wanted = s.wanted[b];
-  if (wanted == Wanted::kNothing) return;  // there is no barrier
+  if (wanted == Wanted::kNothing) return;  // no barrier follows
   if (tile.chunk == 0 && j < cols_of(p, b) && !std::isinf(s.v[b * p.cols + j]))
     args.v[b * p.cols + j] = static_cast<double>(s.v[b * p.cols + j]) + s.shift[b];
   if (tile.chunk == 0 && j == 0) {

@@ -1,18 +1,19 @@
-// One iteration is four launches: round the potentials to what the loops need; read K, for the row sums and
-// each chunk's column sums; turn the sums into new potentials; decide and commit. Nothing is committed until
-// every sum has been found trustworthy. What a problem does is read from its state on the device.
+// One Sinkhorn iteration in four launches: round the potentials for the loops; read K for the row sums and
+// each chunk's column sums; turn the sums into new potentials; take the convergence decision and commit.
+// Nothing is committed until every sum has proved trustworthy. The state on the device tells each kernel what
+// to do.
 //
 // Rows: a block owns a chunk of rows and ALL columns, a thread the columns t, t + kThreads, ... for the whole
-// kernel. It reads its entries of kRows rows, forms the exponentials in registers and their share of the row
-// sums. These cross threads at the one barrier for those rows; then a_i / r_i is known to every thread, and
-// the exponentials, still in registers, are added to the column sums, registers, too. So K is read once and
-// an entry's exponential is taken once; beside K there are the chunks' column sums to write and read, and the
-// column potentials to read, once per chunk. A row is summed in single precision, as a tree but for the few
-// columns of a thread; the new potential and the weight take the same r_i, so its rounding does not reach the
+// kernel. It loads its entries of kRows rows, computes their exponentials in registers, and sums its share of
+// each row. These sums cross the block at one barrier for the kRows rows; then every thread knows a_i / r_i
+// and adds its exponentials, still in registers, to its column sums, also in registers. So K is read once,
+// with one exponential per entry; the extra traffic is the chunks' column sums, written and read once, and
+// the column potentials, read once per chunk. Row sums are in float, added as a tree except for the few
+// columns of a thread; the new potential and the weight use the same r_i, so its rounding does not reach the
 // column sums.
 //
-// Matrices wider than registers hold take two reads and two exponentials: a warp sums each row, and then
-// tiles (entropic.h) sum the columns.
+// Matrices too wide for registers take two reads and two exponentials: a warp sums each row, then tiles
+// (entropic.h) sum the columns.
 #include "kernels/sinkhorn_iteration.h"
 
 #include "kernels/cuda/entropic.h"
@@ -23,23 +24,23 @@ namespace sotalign::kernels::cuda {
 namespace {
 
 constexpr int kCommitThreads = 256;
-/// The two-read path: a warp takes a row.
+/// Two-read path: one warp per row.
 constexpr int kRowWarps = 8;
 
-// How rows are processed for a number of columns. Every layout is made for 64 registers a thread, that is for
-// 1024 threads on a multiprocessor: two numbers per column in registers (the exponential and the column sum)
-// leave room for 22 columns a thread. Several rows to a barrier where columns are few, as a block then spends
-// its time waiting rather than reading. Blocks are no larger than needed, so that several share a
-// multiprocessor and one reads while another waits at its barrier.
+// Processing of rows by number of columns. Every layout fits 64 registers per thread, that is 1024 threads
+// per multiprocessor: two registers per column (the exponential and the column sum) leave room for 22 columns
+// per thread. Narrow matrices take several rows per barrier, since a block would otherwise spend its time
+// waiting rather than reading. Blocks are no larger than needed, so that several share a multiprocessor and
+// one reads while another waits at its barrier.
 struct Layout {
-  int threads, columns, rows;  // `columns` a thread, `rows` to a barrier
+  int threads, columns, rows;  // `columns` per thread, `rows` per barrier
 };
 constexpr Layout kLayouts[] = {{128, 1, 4}, {128, 2, 4},  {128, 4, 4},  {256, 4, 4},   {512, 4, 4},
                                {512, 8, 2}, {512, 16, 1}, {512, 22, 1}, {1024, 16, 1}, {1024, 22, 1}};
-constexpr int kWide = sizeof(kLayouts) / sizeof(Layout);  // the index that stands for two reads
+constexpr int kWide = sizeof(kLayouts) / sizeof(Layout);  // index that stands for the two-read path
 
-/// Strides and the like of a problem with a shape of its own take registers that 16 entries and more do not
-/// leave: then half as many threads share a multiprocessor, and a block of 1024 would be too many.
+/// Strides and pointers of a ragged batch take registers, which 16 or more entries per thread do not leave:
+/// half as many threads then share a multiprocessor, and a block of 1024 would not fit.
 constexpr bool fits_own_shapes(const Layout& layout) { return layout.threads <= 512; }
 constexpr int blocks_at_once(int threads, int entries, bool own_shapes) {
   return (own_shapes && entries >= 16 ? 512 : 1024) / threads;
@@ -54,9 +55,9 @@ constexpr int layout_of(const EntropicBatch& p) {
   return index;
 }
 
-// A multiprocessor holds 1024 / threads blocks. One wave of blocks on the 132 multiprocessors of a H100 or
-// H200, or two where a block fills a multiprocessor by itself, so that one does not end long after the
-// others. For n = 22,000 that is 83 rows a chunk: the chunks' column sums add 2 % to the traffic.
+// A multiprocessor holds 1024 / threads blocks. The chunks are one wave of blocks on the 132 multiprocessors
+// of an H100 or H200, or two waves if a block fills a multiprocessor, so that no block ends long after the
+// others. For n = 22,000 this gives 83 rows per chunk: the chunks' column sums add 2 % to the traffic.
 constexpr int64_t iteration_chunks(const EntropicBatch& p) {
   const int layout = layout_of(p);
   if (layout == kWide) return tiles_of(p).chunks;
@@ -70,8 +71,8 @@ struct Scratch {
   double* shift;                          // [batch]
   Row* rows;                              // [batch, rows], the weight is a_i
   float* v;                               // [batch, cols], centred
-  double* u;                              // [batch, rows], the row sums, then the new row potentials
-  double* new_v;                          // [batch, cols], the column sums, then the new column potentials
+  double* u;                              // [batch, rows], row sums, then new row potentials
+  double* new_v;                          // [batch, cols], column sums, then new column potentials
   double* block_error;                    // [batch, row blocks]
   float* chunk_columns;                   // [all chunks, cols]
 };
@@ -92,7 +93,7 @@ Scratch carve(Carver& carver, const EntropicBatch& p) {
   return s;
 }
 
-// `run` is the problem's `active` at entry, which the last kernel may change.
+// `run` keeps the problem's `active` flag at entry, which the last kernel may change.
 __global__ void __launch_bounds__(kPrepareThreads)
     prepare_kernel(SinkhornIteration args, Scratch s, int64_t blocks) {
   const EntropicBatch& p = args.problems;
@@ -112,8 +113,8 @@ __global__ void __launch_bounds__(kPrepareThreads)
   if (i < rows_of(p, b)) {
     const int64_t at = b * p.rows + i;
     const double log_a = p.log_a[at];
-    // A row without mass has a weight of 0, whatever its exponentials are. A relaxed weight keeps a part of
-    // what rounding the offset has left.
+    // A row without mass has weight 0, whatever its exponentials. A relaxed weight keeps part of the offset's
+    // rounding error.
     if (std::isinf(log_a)) {
       s.rows[at] = {0.0f, 0.0f};
     } else {
@@ -126,7 +127,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
   }
 }
 
-// The mass of a row over its sum, to the power of the relaxation.
+// The row's mass over its sum to the power of the relaxation.
 __device__ __forceinline__ float relaxed_weight(float weight, float sum, float relaxation) {
   if (relaxation == 1.0f) return weight / sum;
   return weight * exp2_approx(-relaxation * log2_approx(sum));
@@ -141,17 +142,18 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads, kColumns* k
   constexpr int kWarps = kThreads / kWarpSize;
   SOTALIGN_SHARED(float, sums, [2][kRows][kWarps]);
   EntropicBatch p = args.problems;
-  if constexpr (!kOwnShapes) p.layouts = nullptr;  // as it is: for the compiler
+  if constexpr (!kOwnShapes) p.layouts = nullptr;  // already null; lets the compiler drop the layout code
   const Chunk chunk = chunk_of(p, blockIdx.x, chunks);
   const int64_t b = chunk.problem, row_stride = row_stride_of(p, b);
   if (!s.run[b]) return;  // the whole block
   const int t = static_cast<int>(threadIdx.x), lane = t % kWarpSize, warp = t / kWarpSize;
   const int left =
-      static_cast<int>(cols_of(p, b)) - t;  // from the thread's first column; a layout's fit an int
+      static_cast<int>(cols_of(p, b)) - t;  // columns from the thread's first; those of a layout fit an int
   const float c = p.inverse_epsilon[b];
 
-  // What registers would not hold is in shared memory. A thread reads what it wrote itself, so no barrier is
-  // needed. Columns beyond the matrix get potentials of -inf, and their sums go nowhere.
+  // Registers would not hold the column potentials, so they are in shared memory. A thread reads only what it
+  // wrote itself, so no barrier is needed. Columns past the matrix get potentials of -inf, and their sums are
+  // not written.
   float* v = simt::dynamic_shared<float>() + t;
   float columns[kColumns];
 #pragma unroll
@@ -190,8 +192,8 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads, kColumns* k
       sum = warp_sum(sum);
       if (lane == 0) sums[buffer][r][warp] = sum;
     }
-    // One barrier is enough: who writes into this buffer again has passed the next one, and all have read by
-    // then.
+    // One barrier is enough: a thread writes this buffer again only after the next barrier, and by then all
+    // threads have read it.
     __syncthreads();
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -218,14 +220,14 @@ __global__ void __launch_bounds__(kThreads, blocks_at_once(kThreads, kColumns* k
     if (k * kThreads < left) partial[k * kThreads] = columns[k];
 }
 
-// Two reads, the first: a warp takes a row.
+// First read of the two-read path: one warp per row.
 __global__ void __launch_bounds__(kRowWarps* kWarpSize) wide_rows_kernel(SinkhornIteration args, Scratch s) {
-  constexpr int kAtOnce = 8;  // entries a lane has on their way
+  constexpr int kAtOnce = 8;  // entries a lane has in flight
   const EntropicBatch& p = args.problems;
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const WarpRows rows = rows_of_warp(p, kRowWarps);
   const int64_t b = rows.problem;
-  if (b >= p.batch || !s.run[b]) return;  // the whole warp, and there is no barrier
+  if (b >= p.batch || !s.run[b]) return;  // the whole warp returns; there is no barrier
   const int64_t cols = cols_of(p, b);
   const float c = p.inverse_epsilon[b];
   const float* v = s.v + b * p.cols;
@@ -255,7 +257,7 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize) wide_rows_kernel(Sinkhor
   }
 }
 
-// Two reads, the second: tiles.
+// Second read of the two-read path: tiles.
 __global__ void __launch_bounds__(kTileThreads)
     wide_columns_kernel(SinkhornIteration args, Scratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
@@ -279,9 +281,9 @@ __global__ void __launch_bounds__(kTileThreads)
   s.chunk_columns[partials_of(p, b, tiles.chunks, cols) + tile.chunk * cols + j] = column;
 }
 
-// The new potentials. The first blocks of a problem take rows, a thread each, and leave their shares of the
-// marginal error; the others add the column sums of the chunks (entropic.h) to those of the strips before.
-// Before the last strip there is nothing to do for rows, and row_blocks is 0.
+// Computes the new potentials. The first blocks of a problem take rows, one per thread, and write their
+// shares of the marginal error; the others add the chunks' column sums (entropic.h) to those of earlier
+// strips. Before the last strip the rows have nothing to do, and row_blocks is 0.
 __global__ void __launch_bounds__(kSumThreads)
     finish_kernel(SinkhornIteration args, Scratch s, int64_t chunks, int64_t row_blocks, int64_t blocks) {
   SOTALIGN_SHARED(double, errors, [kMaxWarps]);
@@ -300,7 +302,7 @@ __global__ void __launch_bounds__(kSumThreads)
       const double log_a = p.log_a[at], offset = static_cast<double>(s.rows[at].offset), sum = s.u[at];
       if (!trustworthy(sum)) atomicMax(&s.rows_bad[b], 1);
       s.u[at] = relaxed(args.u[at], offset - shift + log_a - log(sum), args.relaxation);
-      // The row's mass under the potentials at entry, which are not quite `offset`.
+      // The row's mass under the potentials at entry, of which `offset` is the rounded value.
       error = exp(log_a) * fabs(sum * exp(args.u[at] + shift - log_a - offset) - 1.0);
     }
     error = block_sum(error, errors);
@@ -328,7 +330,8 @@ __global__ void __launch_bounds__(kSumThreads)
   }
 }
 
-// A thread per potential. Each block decides for itself, from what the kernels before have left.
+// Commits, one thread per potential. Each block repeats the convergence decision, from the results of the
+// earlier kernels.
 __global__ void __launch_bounds__(kCommitThreads)
     commit_kernel(SinkhornIteration args, Scratch s, int64_t row_blocks, int64_t blocks) {
   SOTALIGN_SHARED(double, scratch, [kMaxWarps]);
@@ -353,7 +356,7 @@ __global__ void __launch_bounds__(kCommitThreads)
   if (i == 0) args.states[b] = state;
 }
 
-// Launches the layout that layout_of found; the comparison is with the index of each instantiation.
+// Launches the layout that layout_of() returns: compares its index with that of each instantiation.
 template <int kLayout = 0>
 void launch_rows(const Queue& queue, const SinkhornIteration& args, const Scratch& s, int64_t chunks) {
   if constexpr (kLayout < kWide) {

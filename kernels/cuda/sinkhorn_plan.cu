@@ -1,7 +1,7 @@
-// Both operations walk over tiles (entropic.h), once. For the plan a thread has one column. For the marginals
-// it has four, so that the row sums' way across the warp is shared by 128 entries; a warp's row sums are
-// written, [warps across, rows], and added like the chunks' column sums, in double and in fixed order. Rows
-// are complete with their strip, columns with the last one.
+// Plan and marginal errors, one pass over K in tiles (entropic.h) each. For the plan, a thread takes one
+// column. For the marginals it takes four, so one warp reduction of a row sum serves 128 entries; the warps
+// write their row sums, [warps across, rows], which are added like the chunks' column sums, in double and in
+// a fixed order. Row errors are complete with each strip, column errors with the last one.
 #include "kernels/sinkhorn_plan.h"
 
 #include "kernels/cuda/entropic.h"
@@ -12,7 +12,7 @@ namespace sotalign::kernels::cuda {
 namespace {
 
 constexpr int kFinalThreads = 1024;
-constexpr int kColumns = kMarginalColumns;  // of a thread, for the marginals
+constexpr int kColumns = kMarginalColumns;  // per thread, for the marginals
 constexpr int kRowsAtOnce = 4;
 
 struct Potentials {
@@ -26,12 +26,12 @@ Potentials carve_potentials(Carver& carver, const EntropicBatch& p) {
   return s;
 }
 
-// The errors of rows are added in blocks of 32 rows of a strip, those of columns in blocks of 32 columns.
+// Row errors are added in blocks of 32 rows of a strip, column errors in blocks of 32 columns.
 struct MarginalScratch {
   Potentials potentials;
   float* warp_rows;       // [batch, warps across, strip rows]
   float* chunk_columns;   // [all chunks, cols]
-  double* columns;        // [batch, cols], of this strip and those before
+  double* columns;        // [batch, cols], sums up to this strip
   double* row_errors;     // [batch, blocks of rows]
   double* column_errors;  // [batch, blocks of columns]
 };
@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(kTileThreads) plan_kernel(SinkhornPlan args, P
   const Tile tile = tile_of_block(p, tiles);
   const int64_t b = tile.problem, j = tile.column, stride = row_stride_of(p, b),
                 plan_stride = plan_stride_of(args, b);
-  if (j >= cols_of(p, b)) return;  // there is no barrier
+  if (j >= cols_of(p, b)) return;  // no barrier follows
   const float c = p.inverse_epsilon[b], v = s.v[b * p.cols + j];
   const float* affinity = affinity_of(p, b) + j;
   float* plan = plan_of(args, b) + j;
@@ -91,9 +91,10 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     marginals_kernel(SinkhornMarginals args, MarginalScratch s, Tiles tiles) {
   const EntropicBatch& p = args.problems;
   const Tile tile = tile_of_block(p, tiles, kColumns);
-  const int64_t b = tile.problem, cols = cols_of(p, b), left = cols - tile.column;  // from the first column
+  const int64_t b = tile.problem, cols = cols_of(p, b),
+                left = cols - tile.column;  // columns from the thread's first
   const int64_t strip_rows = strip_of(p, b).rows, stride = row_stride_of(p, b);
-  if (left + threadIdx.x <= 0) return;  // the whole block: the tile is beyond the problem's columns
+  if (left + threadIdx.x <= 0) return;  // the whole block: the tile is past the problem's columns
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const float c = p.inverse_epsilon[b];
   const float* affinity = affinity_of(p, b) + tile.column;
@@ -136,7 +137,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     if (k * kTileThreads < left) partial[k * kTileThreads] = columns[k];
 }
 
-// Sums over parts (entropic.h), and how far they are from the weights: one error for 32 rows.
+// Adds the warps' row sums (entropic.h) and compares them with the weights: one error per 32 rows.
 __global__ void __launch_bounds__(kSumThreads)
     row_errors_kernel(SinkhornMarginals args, MarginalScratch s, int64_t parts, int64_t blocks) {
   SOTALIGN_SHARED(double, shared, [kGroups][kWarpSize]);
@@ -146,13 +147,13 @@ __global__ void __launch_bounds__(kSumThreads)
   const int64_t own = p.layouts == nullptr ? parts : marginal_warps(p.layouts[b].cols);
   const double sum =
       sum_chunks(s.warp_rows + partials_of(p, b, parts, strip.rows), own, strip.rows, i, shared);
-  if (sum_group() != 0) return;  // whole warps, and no barrier follows
+  if (sum_group() != 0) return;  // whole warps return; no barrier follows
   const double* log_a = p.log_a + b * p.rows + strip.begin;
   const double error = warp_sum(i < strip.rows ? fabs(sum - exp(log_a[i])) : 0.0);
   if (sum_column() == 0) s.row_errors[blockIdx.x] = strip.first ? error : s.row_errors[blockIdx.x] + error;
 }
 
-// The same for 32 columns, with the last strip.
+// The same per 32 columns; the errors are complete with the last strip.
 __global__ void __launch_bounds__(kSumThreads)
     column_errors_kernel(SinkhornMarginals args, MarginalScratch s, int64_t chunks, int64_t blocks) {
   SOTALIGN_SHARED(double, shared, [kGroups][kWarpSize]);
@@ -162,14 +163,14 @@ __global__ void __launch_bounds__(kSumThreads)
   const int64_t j = blockIdx.x % blocks * kWarpSize + sum_column(), at = b * p.cols + j;
   double sum =
       sum_chunks(s.chunk_columns + partials_of(p, b, chunks, cols), chunks_of(p, b, chunks), cols, j, shared);
-  if (sum_group() != 0) return;  // whole warps, and no barrier follows
+  if (sum_group() != 0) return;  // whole warps return; no barrier follows
   if (j < cols && !strip.first) sum += s.columns[at];
   if (j < cols && !strip.last) s.columns[at] = sum;
   const double error = warp_sum(j < cols ? fabs(sum - exp(p.log_b[at])) : 0.0);
   if (sum_column() == 0) s.column_errors[blockIdx.x] = error;
 }
 
-// A block per problem.
+// Writes the total errors to the states, one block per problem.
 __global__ void __launch_bounds__(kFinalThreads)
     states_kernel(SinkhornState* states, MarginalScratch s, int64_t row_blocks, int64_t column_blocks) {
   SOTALIGN_SHARED(double, scratch, [kMaxWarps]);

@@ -1,19 +1,20 @@
-// Two launches. The first reads the density, for the row sums, the new row factors and each chunk's column
-// sums; the second adds the chunks' sums, and its last block decides. New factors go into the copy that is
-// not current, so that nothing is committed until every sum has been found trustworthy.
+// One Sinkhorn iteration in the scaling form, in two launches. The first reads the density for the row sums
+// and each chunk's column sums; the second adds the chunks' sums and computes the new factors, and its last
+// block takes the convergence decision. New factors go into the copy that is not current, so nothing is
+// committed until every sum has proved trustworthy.
 //
 // Rows: a block owns a chunk of rows and ALL columns, a thread the packets t, t + kThreads, ... of 16 bytes
-// for the whole kernel. It takes its packets of kRows rows into registers, multiplies them by the column
-// factors, and its share of the row sums crosses threads at the one barrier for those rows; then the row
-// factors are known to every thread, and the packets, still in registers, are added to the column sums,
-// registers, too. Meanwhile the next rows are on their way into shared memory: each thread copies the packets
-// that it will read itself, so that this needs no barrier, and refills a place as soon as it has read it. So
-// memory is busy while the block adds, waits at its barrier or writes. A row is summed in single precision,
-// as a tree but for the few columns of a thread; the new factor and the weight take the same sum, so its
-// rounding does not reach the column sums.
+// for the whole kernel. It loads its packets of kRows rows into registers and multiplies them by the column
+// factors; its share of the row sums crosses the block at one barrier for the kRows rows. Then every thread
+// knows the row factors and adds its packets, still in registers, to its column sums, also in registers.
+// Meanwhile the next rows are in flight to shared memory: each thread copies the packets that it will read
+// itself, which needs no barrier, and refills a slot as soon as it has read it. So memory stays busy while
+// the block adds, waits at its barrier or writes. Row sums are in float, added as a tree except for the few
+// columns of a thread; the new factor and the weight use the same sum, so its rounding does not reach the
+// column sums.
 //
-// Matrices wider than registers hold take two reads: a warp sums each row, and then tiles (entropic.h) sum
-// the columns.
+// Matrices too wide for registers take two reads: a warp sums each row, then tiles (entropic.h) sum the
+// columns.
 #include "kernels/sinkhorn_scaling.h"
 
 #include "kernels/cuda/density_entries.h"
@@ -25,12 +26,12 @@ namespace sotalign::kernels::cuda {
 
 namespace {
 
-/// The two-read path: a warp takes a row.
+/// Two-read path: one warp per row.
 constexpr int kRowWarps = 8;
 
-// What the blocks of the second launch tell the last of them.
+// Results of the second launch's blocks, for the last of them.
 struct Tally {
-  unsigned blocks;  // that have finished
+  unsigned blocks;  // finished blocks
   int32_t rows_bad, columns_bad, drifted;
 };
 struct Scratch {
@@ -39,13 +40,13 @@ struct Scratch {
   double* block_errors;  // [batch, row blocks]
   float* chunk_columns;  // [all chunks, width]
 };
-// What follows from the shape, or from the largest one.
+// Sizes from the common shape, or from the largest one.
 struct Sizes {
   int64_t chunks, row_blocks;
   int64_t width;   // of factors and column sums
-  int64_t stride;  // of a density's row, in entries
+  int64_t stride;  // of the density's rows, in entries
 };
-// Of one problem.
+// The same for one problem.
 __device__ __forceinline__ int64_t width_of(const EntropicBatch& p, const Sizes& n, int64_t b) {
   return p.layouts == nullptr ? n.width : density_stride(p.layouts[b].cols, DensityType::kFloat);
 }
@@ -68,13 +69,13 @@ Scratch carve(Carver& carver, const EntropicBatch& p, const Sizes& n) {
   return s;
 }
 
-// Only the very last block of an iteration changes what this depends on.
+// Only the last block of an iteration changes the fields read here.
 __device__ __forceinline__ bool wanted(const SinkhornScaling& args, int64_t b) {
   const SinkhornState& state = args.states[b];
   return state.active && !state.use_log_domain && (state.coarse == 0) == (args.type == DensityType::kFloat);
 }
 
-// The factors of a problem that are current, and the others.
+// Index of a problem's current copy of the factors, and of the other copy.
 __device__ __forceinline__ int64_t old_factors(const SinkhornScaling& args, int64_t b) {
   return 2 * b + args.states[b].current;
 }
@@ -87,14 +88,14 @@ __device__ __forceinline__ const T* density_of(const SinkhornScaling& args, int6
                                     density_offset(args.problems, b, args.density_stride_bytes));
 }
 
-// What the update makes of a factor; `sum` is that of the row, or of the column in units of its mass. A power
-// by way of logarithms needs few registers, and an error in it is no more than a slightly other relaxation.
+// The updated factor; `sum` is the row sum, or the column sum over the column's mass. exp2 and log2 take the
+// power with few registers, and an error in it amounts to a slightly different relaxation.
 template <class Real>
 __device__ __forceinline__ float updated(float factor, Real sum, double relaxation) {
   if (relaxation == 1.0) return static_cast<float>(1 / sum);
   return factor * exp2_approx(-static_cast<float>(relaxation) * log2f(factor * static_cast<float>(sum)));
 }
-// a_i s_i of a row. Both launches work s_i out, from the same sum to the same bit.
+// a_i s_i of a row. Both launches compute s_i, bit for bit the same, from the same sum.
 __device__ __forceinline__ float weight_of(float mass, float factor, float sum, double relaxation) {
   return mass > 0 ? mass * updated(factor, sum, relaxation) : 0.0f;
 }
@@ -103,7 +104,7 @@ template <class T, int kThreads, int kPackets, int kRows, int kAhead>
 __global__ void __launch_bounds__(kThreads, 512 / kThreads)
     rows_kernel(SinkhornScaling args, Scratch s, Sizes n) {
   constexpr int kWarps = kThreads / kWarpSize, kEntries = kPacketEntries<T>;
-  constexpr int kParts = 4 / kRows;  // of a thread's sum for a row, as additions that wait for each other
+  constexpr int kParts = 4 / kRows;  // partial sums per thread and row, to shorten chains of dependent adds
   static_assert(kRows * kWarps <= kWarpSize && kRows % kAhead == 0 && kParts >= 1);
   SOTALIGN_SHARED(float, sums, [2][kRows * kWarps]);
   const Chunk chunk = chunk_of(args.problems, blockIdx.x, n.chunks);
@@ -111,14 +112,14 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
   if (!wanted(args, b)) return;  // the whole block
   if (chunk.index == 0 && threadIdx.x == 0) s.tallies[b] = Tally{};
   const int t = static_cast<int>(threadIdx.x), lane = t % kWarpSize, warp = t / kWarpSize;
-  // Packets that the thread has: those of the columns, which zeros complete.
+  // The thread's packets; zeros complete the last packet of the columns.
   const int across = static_cast<int>((cols_of(args.problems, b) + kEntries - 1) / kEntries);
   const int packets = (across - t + kThreads - 1) / kThreads;
   const int64_t rows = rows_of(args.problems, b), stride = stride_of(args, n, b);
   const int64_t begin = chunk_begin(rows, chunk.count, chunk.index);
   const int count = static_cast<int>(chunk_begin(rows, chunk.count, chunk.index + 1) - begin);
 
-  // What is never copied is zero: packets beyond the columns, and rows that the chunk does not have.
+  // Slots that are never copied to are zero: packets past the columns, and rows past the chunk.
   Packet* stage = simt::dynamic_shared<Packet>() + t;
   const Packet* next = reinterpret_cast<const Packet*>(density_of<T>(args, b) + begin * stride) + t;
   const int64_t row_packets = stride / kEntries;
@@ -137,10 +138,11 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
   }
 
   float columns[kPackets][kEntries] = {};
-  // In the sum across warps a lane has the part of one warp for one row.
+  // In the sum across warps, a lane holds the part of one warp for one row.
   const int my_row = lane / kWarps;
   int64_t at = b * args.problems.rows + begin + my_row;
-  const int64_t factor_at = (old_factors(args, b) - b) * args.problems.rows;  // from there
+  const int64_t factor_at =
+      (old_factors(args, b) - b) * args.problems.rows;  // from `at` to the row's current factor
   const float4* factors = reinterpret_cast<const float4*>(args.column_scale + old_factors(args, b) * n.width);
   int buffer = 0;
   for (int left = count; left > 0; left -= kRows, at += kRows, buffer ^= 1) {
@@ -177,15 +179,15 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
       const float sum = warp_sum(parts[r][0]);
       if (lane == 0) sums[buffer][r * kWarps + warp] = sum;
     }
-    // One barrier is enough: who writes into this buffer again has passed the next one, and all have read by
-    // then.
+    // One barrier is enough: a thread writes this buffer again only after the next barrier, and by then all
+    // threads have read it.
     __syncthreads();
     float sum = lane < kRows * kWarps ? sums[buffer][lane] : 0.0f;
 #pragma unroll
     for (int offset = kWarps / 2; offset > 0; offset /= 2) sum += __shfl_xor_sync(kFullMask, sum, offset);
     if (warp == 0 && lane % kWarps == 0 && has_row) s.row_sums[at] = sum;
     const float weight = weight_of(mass, factor, sum, args.relaxation);
-    // Or the compiler would keep what it has unpacked, twice as many registers as there are.
+    // Otherwise the compiler would keep the unpacked entries, twice as many registers as there are.
     if constexpr (kEntries > 4) {
 #pragma unroll
       for (int r = 0; r < kRows; ++r)
@@ -216,15 +218,15 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
             make_float4(columns[k][i], columns[k][i + 1], columns[k][i + 2], columns[k][i + 3]);
 }
 
-// Two reads, the first: a warp takes a row.
+// First read of the two-read path: one warp per row.
 template <class T>
 __global__ void __launch_bounds__(kRowWarps* kWarpSize, 3)
     wide_rows_kernel(SinkhornScaling args, Scratch s, Sizes n) {
-  constexpr int kAtOnce = 4;  // packets a lane has on their way
+  constexpr int kAtOnce = 4;  // packets a lane has in flight
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const WarpRows rows = rows_of_warp(args.problems, kRowWarps);
   const int64_t b = rows.problem;
-  if (b >= args.problems.batch || !wanted(args, b)) return;  // the whole warp, and there is no barrier
+  if (b >= args.problems.batch || !wanted(args, b)) return;  // the whole warp returns; there is no barrier
   if (rows.begin == 0 && lane == 0) s.tallies[b] = Tally{};
   const int across =
       static_cast<int>((cols_of(args.problems, b) + kPacketEntries<T> - 1) / kPacketEntries<T>);
@@ -253,7 +255,7 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize, 3)
   }
 }
 
-// Two reads, the second: tiles.
+// Second read of the two-read path: tiles.
 template <class T>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     wide_columns_kernel(SinkhornScaling args, Scratch s, Sizes n, Tiles tiles) {
@@ -271,7 +273,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
     for (int r = 0; r < kTileRows; ++r) entries[r] = i + r < tile.end ? density[(i + r) * stride] : T{};
 #pragma unroll
     for (int r = 0; r < kTileRows; ++r) {
-      const int64_t row = i + r < tile.end ? i + r : i;  // whose entry is zero
+      const int64_t row = i + r < tile.end ? i + r : i;  // out of range: any row, since its entry is zero
       column =
           fmaf(weight_of(mass[row], factors[row], sums[row], args.relaxation), to_float(entries[r]), column);
     }
@@ -280,9 +282,9 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   s.chunk_columns[partials_of(args.problems, b, tiles.chunks, width) + tile.chunk * width + j] = column;
 }
 
-// The new factors. The first blocks of a problem take rows, a thread each, and leave their shares of the
-// marginal error; the others add the column sums of the chunks (entropic.h). Whichever block is the last to
-// finish decides; what it adds up then comes in a fixed order.
+// Computes the new factors. The first blocks of a problem take rows, one per thread, and write their shares
+// of the marginal error; the others add the chunks' column sums (entropic.h). Whichever block finishes last
+// takes the convergence decision; it adds the errors in a fixed order.
 __global__ void __launch_bounds__(kSumThreads)
     finish_kernel(SinkhornScaling args, Scratch s, Sizes n, int64_t blocks) {
   SOTALIGN_SHARED(double, errors, [kMaxWarps]);
@@ -344,7 +346,7 @@ __global__ void __launch_bounds__(kSumThreads)
   }
 }
 
-// Launches the layout that layout_of found; the comparison is with the index of each instantiation.
+// Launches the layout that layout_of() returns: compares its index with that of each instantiation.
 template <class T, int kLayout = 0>
 void launch_rows(const Queue& queue, const SinkhornScaling& args, const Scratch& s, const Sizes& n) {
   const EntropicBatch& p = args.problems;

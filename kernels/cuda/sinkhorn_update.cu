@@ -1,12 +1,11 @@
 // Log-domain half-iterations in ONE read of K and little more than one exponential per entry. Each thread
-// keeps a maximum of its own and the sum relative to it; it looks at eight entries at a time and rescales the
-// sum once for these. Maxima and sums of several threads are then brought to the greatest maximum.
-// A maximum is a reference alone and its rounding harmless: the exponents are taken relative to the rounded
-// one, with the large terms cancelling inside the fused multiply-add.
+// keeps its own maximum and the sum relative to it; it loads eight entries at a time and rescales the sum
+// once for all of them. The threads' sums are then rescaled to the largest maximum and added. A maximum is
+// only a reference, so its rounding is harmless: the exponents are taken relative to the rounded maximum, and
+// the large terms cancel inside the fused multiply-add.
 //
-// Rows: a warp takes a row (row_sum.h). Columns: tiles (entropic.h); what is left of their chunks, and of the
-// strips before, is combined by a second kernel. Problems that are not wanted cost a launch whose blocks
-// return at once.
+// Rows: one warp per row (row_sum.h). Columns: tiles (entropic.h); a second kernel combines their chunks and
+// earlier strips. A problem that needs no update costs blocks that return at once.
 #include "kernels/sinkhorn_update.h"
 
 #include "kernels/cuda/entropic.h"
@@ -37,7 +36,7 @@ RowScratch carve_rows(Carver& carver, const EntropicBatch& p) {
 struct ColumnScratch {
   Row* rows;             // [batch, rows]
   float *maxima, *sums;  // [all chunks, cols]
-  float* maximum;        // [batch, cols], of this strip and those before
+  float* maximum;        // [batch, cols], up to this strip
   double* sum;           // [batch, cols], relative to it
 };
 ColumnScratch carve_columns(Carver& carver, const EntropicBatch& p) {
@@ -62,7 +61,7 @@ __global__ void __launch_bounds__(kPrepareThreads)
   if (j < cols) s.v[first + j] = static_cast<float>(args.v[first + j] - shift);
 }
 
-// A warp's work on a row of problem b.
+// Updates row i of problem b, by one warp.
 __device__ __forceinline__ void update_row(const SinkhornRowUpdate& args, const RowScratch& s, int64_t b,
                                            int64_t i) {
   const EntropicBatch& p = args.problems;
@@ -88,13 +87,13 @@ __device__ __forceinline__ void update_row(const SinkhornRowUpdate& args, const 
 
 __global__ void __launch_bounds__(kRowWarps* kWarpSize) rows_kernel(SinkhornRowUpdate args, RowScratch s) {
   const WarpRows rows = rows_of_warp(args.problems, kRowWarps);
-  // The whole warp, and there is no barrier.
+  // The whole warp returns; there is no barrier.
   if (rows.problem >= args.problems.batch || !wanted(args.states, rows.problem)) return;
   for (int64_t i = rows.begin; i < rows.end; i += kRowWarps) update_row(args, s, rows.problem, i);
 }
 
-// The weight stays inside the exponent here: a row of weight 1e-40 may still be all that a column has. So a
-// row's `weight` is only what rounding u_i has left.
+// The row weight stays inside the exponent here: a row of weight 1e-40 may hold all the mass of a column. So
+// `weight` is only exp of the rounding error of u_i.
 __global__ void __launch_bounds__(kPrepareThreads)
     prepare_columns_kernel(SinkhornColumnUpdate args, ColumnScratch s, int64_t blocks) {
   const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kPrepareThreads + threadIdx.x;
@@ -109,7 +108,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   const EntropicBatch& p = args.problems;
   const Tile tile = tile_of_block(p, tiles);
   const int64_t b = tile.problem, j = tile.column, cols = cols_of(p, b), stride = row_stride_of(p, b);
-  if (!wanted(args.states, b) || j >= cols) return;  // there is no barrier
+  if (!wanted(args.states, b) || j >= cols) return;  // no barrier follows
   const float c = p.inverse_epsilon[b];
   const float* affinity = affinity_of(p, b) + tile.begin * stride + j;
   const Row* rows = s.rows + b * p.rows + strip_of(p).begin + tile.begin;
@@ -138,7 +137,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   s.sums[at] = static_cast<float>(sum);
 }
 
-// Sums over chunks (entropic.h) and the strips before, each relative to a maximum of its own.
+// Combines chunks (entropic.h) and earlier strips, each relative to its own maximum.
 __global__ void __launch_bounds__(kSumThreads)
     combine_kernel(SinkhornColumnUpdate args, ColumnScratch s, int64_t chunks, int64_t blocks) {
   SOTALIGN_SHARED(float, maxima, [kGroups][kWarpSize]);

@@ -1,8 +1,8 @@
-// A block per row: one pass for the logarithm of the row's sum of exponentials (row_sum.h), and one for the
-// losses and the gradients, each entry of which is written by the thread that has read it. A second kernel of
-// one block adds the rows' sums in a fixed order. With x = t k - `offset`, the offset being what single
-// precision holds of that logarithm and `rest` what that leaves, log q = x - rest. exp(log_scale) is taken in
-// double, as all entries would share its error.
+// Soft cross-entropy against row softmaxes, one block per row: a pass for the row's log-sum-exp (row_sum.h),
+// and one for losses and gradients, each gradient entry written by the thread that read it. A second kernel
+// of one block adds the rows' sums in a fixed order. With x = t k - offset, where `offset` is the log-sum-exp
+// rounded to float and `rest` the rounding error, log q = x - rest. exp(log_scale) is computed in double,
+// since every entry would share its error.
 #include "kernels/soft_cross_entropy.h"
 
 #include <cmath>
@@ -15,11 +15,11 @@ namespace sotalign::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr int kAtOnce = 4;  // loads of a thread from both matrices under way at the same time
+constexpr int kAtOnce = 4;  // loads per thread and matrix in flight at a time
 constexpr int kTotalThreads = 512;
 
 struct RowSums {
-  double loss, slope;  // of the loss, and of its derivative with respect to t
+  double loss, slope;  // the loss, and its derivative with respect to t
 };
 RowSums* carve(Carver& carver, const SoftCrossEntropy& args) { return carver.take<RowSums>(args.rows); }
 
@@ -58,7 +58,7 @@ __global__ void __launch_bounds__(kThreads) rows_kernel(SoftCrossEntropy args, R
 #pragma unroll
     for (int n = 0; n < kAtOnce; ++n) {
       const int64_t j = first + n * kThreads;
-      if (j >= args.cols) continue;  // no barrier is in here
+      if (j >= args.cols) continue;  // no barrier in this loop
       const float x = fmaf(scale, cosines[n], row.offset);
       const float difference = plan_entry(x, row.weight) - masses[n];
       losses = fmaf(masses[n], x, losses);

@@ -1,7 +1,6 @@
-// cusolverDnDgesvd, which wants at least as many rows as columns. A row-major [m, n] is A' column-major
-// [n, m]: with n >= m that is the case, and as for LAPACK (kernels/cpu/svd.cpp) the left vectors of A' by
-// columns are our Vt by rows and its right ones our U. With n < m, A itself is decomposed: A and both results
-// pass through a transposition.
+// cusolverDnDgesvd, which requires at least as many rows as columns. Our row-major A [m, n] is A' [n, m] to
+// cuSOLVER, so n >= m qualifies; as for LAPACK (kernels/cpu/svd.cpp), its left vectors by columns are our Vt
+// by rows and its right vectors our U. With n < m, A itself is decomposed: A and both results are transposed.
 #include "kernels/svd.h"
 
 #include <algorithm>
@@ -25,7 +24,7 @@ int work_size(const Queue& queue, const Svd& args) {
 void transpose(const Queue& queue, const double* x, int64_t x_stride, int64_t rows, int64_t cols, double* y,
                int64_t y_stride) {
   const double one = 1.0, zero = 0.0;
-  // Read by columns, y is [rows, cols] and x is [cols, rows].
+  // Column-major, y is [rows, cols] and x is [cols, rows].
   check(cublas().dgeam(blas_of(queue), CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(rows),
                        static_cast<int>(cols), &one, x, static_cast<int>(x_stride), &zero, y,
                        static_cast<int>(y_stride), y, static_cast<int>(y_stride)),
@@ -57,11 +56,11 @@ void svd(const Queue& queue, const Svd& args) {
               static_cast<double*>(args.scratch));
     return;
   }
-  // cuSOLVER's own memory comes first, since it has the alignment of scratch; matrices need none.
+  // cuSOLVER's workspace comes first, since scratch is aligned there; the matrices need no alignment.
   double* work = static_cast<double*>(args.scratch);
-  double* a = work + work_size(queue, args);  // A by columns, that is A' [n, m]
-  double* u = a + args.n * args.m;            // U by columns, U' [n, m]
-  double* vt = u + args.n * args.m;           // Vt by columns, V [n, n]
+  double* a = work + work_size(queue, args);  // A column-major, that is A' [n, m]
+  double* u = a + args.n * args.m;            // U column-major, U' [n, m]
+  double* vt = u + args.n * args.m;           // Vt column-major, V [n, n]
   transpose(queue, args.a, args.a_stride, args.m, args.n, a, args.m);
   decompose(queue, args, m, n, a, args.m, u, args.m, vt, args.n, work);
   transpose(queue, u, args.m, args.n, args.m, args.u, args.u_stride);

@@ -1,11 +1,11 @@
-// A warp has a row. It reads the tile once and sets aside entries above the k-th best value so far; soon
-// nearly all entries fail that one comparison. When its buffer of candidates is full, and at the end, it
-// sorts them and merges them into the row's list, which stays in global memory, so that any k is possible.
-// Until then the k-th best value is out of date, which lets too many entries through, never too few.
+// One warp per row. It reads the tile once and buffers entries above the k-th best value so far; soon nearly
+// all entries fail that one comparison. When the buffer of candidates is full, and at the end, the warp sorts
+// it and merges it into the row's list, which stays in global memory, so any k is possible. Between merges
+// the k-th best value is out of date, which admits too many entries, never too few.
 //
 // A merge moves each entry of the list down by the number of candidates above it, from the end of the list
-// backwards, 32 at a time: a move never overwrites an entry that has not been read yet. Candidates come from
-// later columns than the list does, hence stand behind equal entries of the list.
+// backwards, 32 at a time, so a move never overwrites an entry that has not been read yet. Candidates come
+// from later columns than the list, so they go behind equal entries.
 #include "kernels/top_k.h"
 
 #include <limits>
@@ -18,8 +18,8 @@ namespace sotalign::kernels::cuda {
 namespace {
 
 constexpr int kThreads = 128, kWarps = kThreads / kWarpSize;
-constexpr int kScan = 8 * kWarpSize;  // entries that are compared at once, for loads under way
-// The cost of sorting by counting grows with the square of this, the number of merges with its inverse.
+constexpr int kScan = 8 * kWarpSize;  // entries compared at once, to keep loads in flight
+// Ranking the candidates costs the square of this; the number of merges is inversely proportional to it.
 constexpr int kPerLane = 4, kCandidates = kPerLane * kWarpSize;
 
 struct Candidates {
@@ -27,7 +27,7 @@ struct Candidates {
   int64_t columns[kCandidates];
 };
 
-// How many of the `count` first values, which descend, are at least (kEqual) or above `value`.
+// How many leading entries of the descending values [count] are >= `value` (kEqual) or > `value`.
 template <bool kEqual, class Size>
 __device__ __forceinline__ Size leading(const float* values, Size count, float value) {
   Size low = 0, high = count;
@@ -42,11 +42,11 @@ __device__ __forceinline__ Size leading(const float* values, Size count, float v
 }
 
 // Merges the first `count` candidates, in ascending order of columns, into the list of k entries and returns
-// the k-th value. Afterwards the candidates may be overwritten.
+// the k-th value. The candidates may be overwritten afterwards.
 __device__ __forceinline__ float merge(Candidates& candidates, int count, float* values, int64_t* indices,
                                        int64_t k) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  __syncwarp();  // candidates of all lanes are there
+  __syncwarp();  // all lanes have written their candidates
   float value[kPerLane];
   int64_t column[kPerLane], place[kPerLane];
   int rank[kPerLane];
@@ -65,14 +65,14 @@ __device__ __forceinline__ float merge(Candidates& candidates, int count, float*
       rank[c] += other_value > value[c] || (earlier && other_value == value[c]) ? 1 : 0;
     }
   }
-  __syncwarp();  // read by all lanes, so now they can be sorted in place
+  __syncwarp();  // all lanes have read, so the candidates can be sorted in place
 #pragma unroll
   for (int c = 0; c < kPerLane; ++c) {
     if (c * kWarpSize + lane >= count) continue;
     candidates.values[rank[c]] = value[c];
     place[c] = rank[c] + leading<true>(values, k, value[c]);
   }
-  __syncwarp();  // sorted by all lanes
+  __syncwarp();  // all lanes have written the sorted candidates
   const int64_t unmoved = leading<true>(values, k, candidates.values[0]);
   for (int64_t last = k; last > unmoved; last -= kWarpSize) {
     const int64_t old_place = last - kWarpSize + lane;
@@ -84,7 +84,7 @@ __device__ __forceinline__ float merge(Candidates& candidates, int count, float*
       index = indices[old_place];
       new_place = old_place + leading<false>(candidates.values, count, moved);
     }
-    __syncwarp();  // all lanes have searched the list and read the 32 entries: their places are free
+    __syncwarp();  // all lanes have searched the list and read their entries, whose slots are now free
     if (new_place < k) {
       values[new_place] = moved;
       indices[new_place] = index;
@@ -105,7 +105,7 @@ __global__ void __launch_bounds__(kThreads) top_k_kernel(TopK args) {
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize,
             warp = static_cast<int>(threadIdx.x) / kWarpSize;
   const int64_t i = int64_t{blockIdx.x} * kWarps + warp;
-  if (i >= args.rows) return;  // the whole warp, and there is no barrier for the block
+  if (i >= args.rows) return;  // the whole warp returns; there is no block-wide barrier
   const float* row = args.tile + i * args.tile_stride;
   float* values = args.values + i * args.k;
   int64_t* indices = args.indices + i * args.k;
@@ -118,8 +118,7 @@ __global__ void __launch_bounds__(kThreads) top_k_kernel(TopK args) {
 #pragma unroll
     for (int s = 0; s < kScan; s += kWarpSize) {
       const int64_t j = start + s + lane;
-      any |=
-          j < args.cols && row[j] > worst;  // false for NaN and, since worst is at least that, for -infinity
+      any |= j < args.cols && row[j] > worst;  // false for NaN, and for -infinity as `worst` is at least that
     }
     if (!__any_sync(kFullMask, any)) continue;
     const int64_t end = start + kScan < args.cols ? start + kScan : args.cols;

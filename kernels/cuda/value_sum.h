@@ -1,4 +1,4 @@
-// The end of operations whose blocks leave their shares of a value: one block adds them in a fixed order.
+// Final sum of a value: each block wrote its share, and one block adds them in a fixed order.
 #pragma once
 
 #include "kernels/cuda/launch.h"
@@ -8,7 +8,7 @@ namespace sotalign::kernels::cuda {
 
 inline constexpr int kValueThreads = 1024;
 
-/// *value = sum of values [count]; a grid of one block of kValueThreads.
+/// *value = sum of values [count]. Launch with one block of kValueThreads.
 static __global__ void __launch_bounds__(kValueThreads)
     value_kernel(double* value, const double* values, int64_t count) {
   SOTALIGN_SHARED(double, scratch, [kMaxWarps]);

@@ -1,3 +1,4 @@
+// Loads cuBLAS and cuSOLVER with dlopen, by the major version of this build.
 #include "kernels/cuda/vendor.h"
 
 #include <dlfcn.h>
@@ -11,7 +12,7 @@ namespace {
 
 class Library {
  public:
-  /// `stem` is libcublas; `version` the major version that this build was compiled against.
+  /// `stem` is libcublas, for example; `version` is the major version this build was compiled against.
   Library(const std::string& stem, int version, const char* probe) {
     if (dlsym(RTLD_DEFAULT, probe) != nullptr) {
       handle_ = RTLD_DEFAULT;

@@ -1,6 +1,6 @@
-// cuBLAS and cuSOLVER, loaded when the first CUDA context asks for them: the program starts, and runs on the
-// CPU, on machines that do not have them, and pays neither the start-up time nor the memory where they are
-// not used. Functions that the process already has (linked by the application) are preferred.
+// cuBLAS and cuSOLVER, loaded when the first CUDA context needs them: the program starts, and runs on the
+// CPU, on machines without them, and pays neither start-up time nor memory where they are not used. Functions
+// that are already in the process (linked by the application) take precedence.
 #pragma once
 
 #include <cublas_v2.h>
@@ -18,7 +18,7 @@ struct Cublas {
   decltype(&cublasSetStream_v2) set_stream;
   decltype(&cublasGetVersion_v2) get_version;
   decltype(&cublasGetStatusName) status_name;
-  // The header overloads this name, so that it has no single type.
+  // The header overloads this name, so decltype cannot name its type.
   cublasStatus_t (*gemm_ex)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int m, int n, int k,
                             const void* alpha, const void* a, cudaDataType, int lda, const void* b,
                             cudaDataType, int ldb, const void* beta, void* c, cudaDataType, int ldc,
@@ -38,7 +38,7 @@ struct Cusolver {
   decltype(&cusolverDnDgesvd) dgesvd;
 };
 
-/// Loaded once; throws if the library or a function is not found, with the names that were tried.
+/// Loaded on first use; throws if the library or a function is missing, and names what was tried.
 const Cublas& cublas();
 const Cusolver& cusolver();
 
