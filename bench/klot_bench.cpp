@@ -149,13 +149,13 @@ void sinkhorn(benchmark::State& state, Device device, SinkhornOptions options) {
   const Matrix<float> k = cosines(context, batch * n, n, 1);
   const double most = bandwidth(context, k);
   const auto solver = [&](int64_t iterations) {
-    options.iterations = iterations;
+    options.solve.iterations = iterations;
     return Sinkhorn(context, n, n, std::vector<SinkhornOptions>(static_cast<size_t>(batch), options));
   };
   Sinkhorn low = solver(kLow), high = solver(kHigh);
   low.solve(k), high.solve(k);  // one-time allocations
   context.synchronize();
-  const double entry_bytes = options.storage == SinkhornStorage::kLadder ? 2 : 4;
+  const double entry_bytes = options.solve.storage == SinkhornStorage::kLadder ? 2 : 4;
   report(state, most, entries * entry_bytes, 1.0, entries, [&] {
     const double less = seconds_of(context, [&] { low.solve(k); });
     const double more = seconds_of(context, [&] { high.solve(k); });
@@ -196,7 +196,7 @@ void several_shapes(benchmark::State& state, Device device, SinkhornOptions opti
     return w;
   };
   const auto solver = [&](int64_t iterations) {
-    options.iterations = iterations;
+    options.solve.iterations = iterations;
     if (kind == Batch::kRagged) return Sinkhorn(context, shapes, options);
     Sinkhorn padded(context, n, n, std::vector<SinkhornOptions>(static_cast<size_t>(batch), options));
     for (int64_t b = 0; b < batch; ++b) {
@@ -214,7 +214,7 @@ void several_shapes(benchmark::State& state, Device device, SinkhornOptions opti
   Sinkhorn low = solver(kLow), high = solver(kHigh);
   solve(low), solve(high);  // one-time allocations
   context.synchronize();
-  const double entry_bytes = options.storage == SinkhornStorage::kLadder ? 2 : 4;
+  const double entry_bytes = options.solve.storage == SinkhornStorage::kLadder ? 2 : 4;
   report(state, most, entries * entry_bytes, 1.0, entries, [&] {
     const double less = seconds_of(context, [&] { solve(low); });
     const double more = seconds_of(context, [&] { solve(high); });
@@ -235,7 +235,7 @@ void klot(benchmark::State& state, Device device, KlotOptions options) {
   divergence.run(student, teacher, gradient);
   context.synchronize();
   // One read per iteration; the gradient pass reads both matrices and writes one.
-  const double iterations = 2.0 * static_cast<double>(options.iterations);
+  const double iterations = static_cast<double>(options.student.iterations + options.teacher.iterations);
   report(state, most, (iterations + 3.0) * entries * sizeof(float), iterations, entries,
          [&] { return seconds_of(context, [&] { divergence.run(student, teacher, gradient); }); });
 }
@@ -297,7 +297,9 @@ void register_benchmarks(const Device& device) {
       for (const int64_t batch : {1, 2, 8})
         if (batch == 1 || n <= 4096)
           add("sinkhorn" + name, samples,
-              [=](auto& state) { sinkhorn(state, device, {.form = way.form, .storage = way.storage}); })
+              [=](auto& state) {
+                sinkhorn(state, device, {.solve = {.form = way.form, .storage = way.storage}});
+              })
               ->ArgNames({"n", "batch"})
               ->Args({n, batch});
       if (n <= 2048)
@@ -305,12 +307,14 @@ void register_benchmarks(const Device& device) {
              {std::pair{"ragged", Batch::kRagged}, std::pair{"padded", Batch::kPadded}})
           add(batch_name + name, samples,
               [=, kind = kind](auto& state) {
-                several_shapes(state, device, {.form = way.form, .storage = way.storage}, kind);
+                several_shapes(state, device, {.solve = {.form = way.form, .storage = way.storage}}, kind);
               })
               ->ArgNames({"n", "batch"})
               ->Args({n, 32});
       add("klot" + name, samples,
-          [=](auto& state) { klot(state, device, {.form = way.form, .storage = way.storage}); })
+          [=](auto& state) {
+            klot(state, device, KlotOptions{}.with_both({.form = way.form, .storage = way.storage}));
+          })
           ->ArgNames({"n"})
           ->Args({n});
     }

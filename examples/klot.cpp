@@ -13,9 +13,9 @@ int main() {
   const sotalign::Matrix<float> k(context, student.data(), n, m), k_teacher(context, teacher.data(), n, m);
   sotalign::Matrix<float> gradient(context, n, m);
 
-  sotalign::Klot klot(
-      context, n, m,
-      {.epsilon_student = 0.05, .epsilon_teacher = 0.02, .iterations = 1000, .tolerance = 1e-6});
+  const sotalign::SolveOptions solve{.iterations = 1000, .tolerance = 1e-6};
+  sotalign::Klot klot(context, n, m,
+                      {.epsilon_student = 0.05, .epsilon_teacher = 0.02, .student = solve, .teacher = solve});
   klot.run(k, k_teacher, gradient);
 
   const sotalign::KlotResult result = klot.result();

@@ -56,7 +56,7 @@ TrainOptions short_run(const std::vector<int64_t>& hidden) {
           .batch_pairs = 30,
           .batch_unpaired = 37,
           .klot_weight = 3.0,
-          .klot = {.iterations = 25},
+          .klot = KlotOptions{}.with_both({.iterations = 25}),
           .seed = 5};
 }
 

@@ -240,7 +240,8 @@ TEST_P(DivergenceTest, GradientMayOverwriteEitherAffinityAndIsScaled) {
     for (const DivergenceKind kind : kAll) {
       SCOPED_TRACE(to_string(kind) + " " + std::to_string(cols));
       const auto k = random_uniform(n * cols, 4), t = random_uniform(n * cols, 5);
-      const DivergenceOptions options{.kind = kind, .klot = {.iterations = 2}, .infonce = kTemperatures};
+      const DivergenceOptions options{
+          .kind = kind, .klot = KlotOptions{}.with_both({.iterations = 2}), .infonce = kTemperatures};
       const auto [value, expected] = run(options, k, t, n, cols, 3.0);
       const auto [plain_value, plain] = run(options, k, t, n, cols);
       EXPECT_EQ(value, plain_value);
@@ -281,7 +282,8 @@ TEST_P(DivergenceTest, FurtherRunsAllocateNothingAndNeverWait) {
   const Matrix<float> dk(context, k.data(), 100, 90), dt(context, t.data(), 100, 90);
   Matrix<float> gradient(context, 100, 90);
   for (const DivergenceKind kind : kAll) {
-    Divergence divergence(context, 100, 90, {.kind = kind, .klot = {.iterations = 5}});
+    Divergence divergence(context, 100, 90,
+                          {.kind = kind, .klot = KlotOptions{}.with_both({.iterations = 5})});
     divergence.run(dk, dt, gradient);
     const int64_t allocations = context.allocations(), copies = context.host_copies(),
                   waits = context.synchronizations();
@@ -294,7 +296,7 @@ TEST_P(DivergenceTest, FurtherRunsAllocateNothingAndNeverWait) {
 
 TEST_P(DivergenceTest, KlotIsWhatItIsByItself) {
   const auto k = random_uniform(20 * 30, 8), t = random_uniform(20 * 30, 9);
-  const KlotOptions options{.epsilon_student = 0.2, .iterations = 7};
+  const KlotOptions options = KlotOptions{.epsilon_student = 0.2}.with_both({.iterations = 7});
   const Matrix<float> dk(context, k.data(), 20, 30), dt(context, t.data(), 20, 30);
   Matrix<float> expected(context, 20, 30), gradient(context, 20, 30);
   Klot klot(context, 20, 30, options);

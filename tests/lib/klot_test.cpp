@@ -56,7 +56,8 @@ TEST_P(KlotTest, FixedPointIsWithinOnePerMilleOfGoldenVectors) {
     teacher.encode(context, dt);
     Matrix<float> gradient(context, n, m);
     Klot klot(context, n, m,
-              {.epsilon_student = epsilon, .epsilon_teacher = epsilon_teacher, .iterations = iterations});
+              KlotOptions{.epsilon_student = epsilon, .epsilon_teacher = epsilon_teacher}.with_both(
+                  {.iterations = iterations}));
     klot.run(student, teacher, gradient);
     EXPECT_WITHIN(relative_l1(gradient.download(), testing::read_golden(path + ".grad.npy").values), 1e-3);
     const double value = klot.result().value;
@@ -77,10 +78,11 @@ TEST_P(KlotTest, GoldenVectors) {
     SCOPED_TRACE(name);
     ++cases;
     const int64_t n = entry["n"], m = entry["m"];
-    const KlotOptions options{.epsilon_student = entry["epsilon_student"],
-                              .epsilon_teacher = entry["epsilon_teacher"],
-                              .iterations = entry["iterations"],
-                              .symmetrize = entry["symmetrize"] ? Symmetrize::kYes : Symmetrize::kNo};
+    const KlotOptions options =
+        KlotOptions{.epsilon_student = entry["epsilon_student"],
+                    .epsilon_teacher = entry["epsilon_teacher"],
+                    .symmetrize = entry["symmetrize"] ? Symmetrize::kYes : Symmetrize::kNo}
+            .with_both({.iterations = entry["iterations"]});
     const std::vector<float> k = testing::read_golden(folder + name + ".k_student.npy").as_float();
     const std::vector<float> t = testing::read_golden(folder + name + ".k_teacher.npy").as_float();
     Matrix<float> dk(context, k.data(), n, m), dt(context, t.data(), n, m), dg(context, n, m);
@@ -125,7 +127,8 @@ TEST_P(KlotTest, ShapesAgreeWithTheOracle) {
                                                                      {300, 7}}) {
     SCOPED_TRACE(std::to_string(n) + " x " + std::to_string(m));
     const auto k = random_uniform(n * m, 10 + n), t = random_uniform(n * m, 20 + m);
-    const KlotOptions options{.epsilon_student = 0.07, .epsilon_teacher = 0.02, .iterations = 10};
+    const KlotOptions options =
+        KlotOptions{.epsilon_student = 0.07, .epsilon_teacher = 0.02}.with_both({.iterations = 10});
     const auto [result, gradient] = run(k, t, n, m, options);
     const EntropicOracle student = EntropicOracle(k, n, m, 0.07).solve(10, true);
     const EntropicOracle teacher = EntropicOracle(t, n, m, 0.02).solve(10, true);
@@ -138,12 +141,91 @@ TEST_P(KlotTest, ShapesAgreeWithTheOracle) {
   }
 }
 
+// Each side is solved exactly as a Sinkhorn with its options would, and value and gradient are those of the
+// plans that it stands for: exactly `iterations` iterations in double, or those of a converged solve.
+TEST_P(KlotTest, SidesMayDifferInEveryOption) {
+  struct Case {
+    const char* name;
+    SolveOptions student, teacher;
+    int64_t student_iterations, teacher_iterations;  // of the oracle
+  };
+  const int64_t kMany = 2000;
+  const Case cases[] = {
+      {"iterations", {.iterations = 3}, {.iterations = 17}, 3, 17},
+      {"form",
+       {.iterations = 9, .form = SinkhornForm::kLogDomain},
+       {.iterations = 9, .form = SinkhornForm::kScaling},
+       9,
+       9},
+      {"relaxation", {.iterations = 300, .relaxation = 1.4}, {.iterations = 200}, kMany, kMany},
+      {"tolerance",
+       {.iterations = 500, .tolerance = 1e-5, .check_every = 2},
+       {.iterations = 500, .tolerance = 3e-6, .check_every = 7},
+       kMany,
+       kMany},
+      {"storage",
+       {.iterations = 200, .storage = SinkhornStorage::kLadder},
+       {.iterations = 200},
+       kMany,
+       kMany},
+      {"epsilon scaling", {.iterations = 150}, {.iterations = 200, .epsilon_scaling = 8}, kMany, kMany},
+      {"everything",
+       {.iterations = 200, .tolerance = 1e-5, .check_every = 3, .form = SinkhornForm::kLogDomain},
+       {.iterations = 300, .relaxation = 1.3, .epsilon_scaling = 4, .storage = SinkhornStorage::kLadder},
+       kMany,
+       kMany}};
+  const int64_t n = 31, m = 29;
+  const auto k = random_uniform(n * m, 51), t = random_uniform(n * m, 52);
+  const Matrix<float> dk(context, k.data(), n, m), dt(context, t.data(), n, m);
+  Matrix<float> gradient(context, n, m), plan(context, n, m), expected_plan(context, n, m);
+  for (const Case& c : cases) {
+    SCOPED_TRACE(c.name);
+    const KlotOptions options{
+        .epsilon_student = 0.2, .epsilon_teacher = 0.1, .student = c.student, .teacher = c.teacher};
+    Klot klot(context, n, m, options);
+    klot.run(dk, dt, gradient);
+    const int64_t allocations = context.allocations();
+    klot.run(dk, dt, gradient);
+    EXPECT_EQ(context.allocations(), allocations);
+    const KlotResult result = klot.result();
+
+    for (const bool teacher : {false, true}) {
+      const int64_t problem = teacher ? 1 : 0;
+      const Matrix<float>& affinity = teacher ? dt : dk;
+      Sinkhorn side(context, n, m,
+                    SinkhornOptions{.epsilon = teacher ? 0.1 : 0.2,
+                                    .symmetrize = Symmetrize::kYes,
+                                    .solve = teacher ? c.teacher : c.student});
+      side.solve(affinity);
+      EXPECT_EQ(klot.solver().row_potentials(problem), side.row_potentials(0));
+      EXPECT_EQ(klot.solver().column_potentials(problem), side.column_potentials(0));
+      klot.solver().plan(problem, affinity, plan);
+      side.plan(affinity, expected_plan);
+      EXPECT_EQ(plan.download(), expected_plan.download());
+      const SinkhornResult found = teacher ? result.teacher : result.student, expected = side.results()[0];
+      EXPECT_EQ(found.iterations, expected.iterations);
+      EXPECT_EQ(found.row_error, expected.row_error);
+      EXPECT_EQ(found.column_error, expected.column_error);
+      EXPECT_EQ(found.status, expected.status);
+    }
+
+    const EntropicOracle student = EntropicOracle(k, n, m, 0.2).solve(c.student_iterations, true),
+                         teacher = EntropicOracle(t, n, m, 0.1).solve(c.teacher_iterations, true);
+    const std::vector<double> p = student.plan(), q = teacher.plan();
+    std::vector<double> expected(p.size());
+    for (size_t i = 0; i < p.size(); ++i) expected[i] = (p[i] - q[i]) / 0.2;
+    EXPECT_WITHIN(std::abs(result.value - klot_value(student, teacher)), 1e-4 * klot_value(student, teacher));
+    EXPECT_WITHIN(relative_l1(gradient.download(), expected), 1e-4);
+  }
+}
+
 // The gradient is exact when the student's potentials have converged.
 TEST_P(KlotTest, GradientAgreesWithFiniteDifferences) {
   const int64_t n = 9, m = 7;
   auto k = random_uniform(n * m, 1);
   const auto t = random_uniform(n * m, 2);
-  const KlotOptions options{.epsilon_student = 0.3, .epsilon_teacher = 0.1, .iterations = 300};
+  const KlotOptions options =
+      KlotOptions{.epsilon_student = 0.3, .epsilon_teacher = 0.1}.with_both({.iterations = 300});
   const std::vector<float> gradient = run(k, t, n, m, options).gradient;
   const EntropicOracle teacher = EntropicOracle(t, n, m, 0.1).solve(300, true);
   std::vector<double> expected(gradient.size());
@@ -169,7 +251,7 @@ TEST_P(KlotTest, EqualAffinitiesGiveZero) {
 
 TEST_P(KlotTest, GradientMayOverwriteEitherAffinityAndIsScaled) {
   const auto k = random_uniform(65 * 70, 4), t = random_uniform(65 * 70, 5);
-  const KlotOptions options{.iterations = 20};
+  const KlotOptions options = KlotOptions{}.with_both({.iterations = 20});
   const std::vector<float> expected = run(k, t, 65, 70, options, 3.0).gradient;
   const std::vector<float> plain = run(k, t, 65, 70, options).gradient;
   for (size_t i = 0; i < plain.size(); ++i)
@@ -184,7 +266,7 @@ TEST_P(KlotTest, GradientMayOverwriteEitherAffinityAndIsScaled) {
 
 TEST_P(KlotTest, RepeatsBitForBitWhateverTheThreads) {
   const auto k = random_uniform(300 * 130, 6), t = random_uniform(300 * 130, 7);
-  const KlotOptions options{.iterations = 8};
+  const KlotOptions options = KlotOptions{}.with_both({.iterations = 8});
   const Run first = run(k, t, 300, 130, options);
   for (const int threads : {1, 2, 3}) {
     Context other(GetParam(), threads);
@@ -202,7 +284,7 @@ TEST_P(KlotTest, FurtherRunsAllocateNothing) {
   const auto k = random_uniform(100 * 100, 8);
   const Matrix<float> dk(context, k.data(), 100, 100), dt(context, k.data(), 100, 100);
   Matrix<float> gradient(context, 100, 100);
-  Klot klot(context, 100, 100, {.iterations = 5});
+  Klot klot(context, 100, 100, KlotOptions{}.with_both({.iterations = 5}));
   klot.run(dk, dt, gradient);
   const int64_t before = context.allocations();
   klot.run(dk, dt, gradient);
@@ -330,6 +412,8 @@ TEST_P(KlotTest, RejectsWhatDoesNotFit) {
   EXPECT_THROW(Klot(context, 0, 3, {}), InvalidArgument);
   EXPECT_THROW(Klot(context, 3, 3, {.epsilon_student = 0}), InvalidArgument);
   EXPECT_THROW(Klot(context, 3, 3, {.epsilon_teacher = std::nan("")}), InvalidArgument);
+  EXPECT_THROW(Klot(context, 3, 3, {.student = {.iterations = 0}}), InvalidArgument);
+  EXPECT_THROW(Klot(context, 3, 3, {.teacher = {.relaxation = 2}}), InvalidArgument);
   Klot klot(context, 3, 3, {});
   Matrix<float> right(context, 3, 3), wrong(context, 3, 4);
   EXPECT_THROW(klot.run(right, wrong, right), InvalidArgument);
@@ -347,7 +431,7 @@ TEST(KlotMemory, PeaksAtThreeMatrices) {
   Context context;
   const auto values = random_uniform(n * n, 20);
   Matrix<float> student(context, values.data(), n, n), teacher(context, values.data(), n, n);
-  Klot klot(context, n, n, {.iterations = 8});
+  Klot klot(context, n, n, KlotOptions{}.with_both({.iterations = 8}));
   klot.run(student, teacher, student);
   EXPECT_EQ(klot.result().student.iterations, 8);
   EXPECT_LE(double(context.peak_bytes()), 3.5 * double(n * n) * sizeof(float));

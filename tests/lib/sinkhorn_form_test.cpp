@@ -49,9 +49,10 @@ TEST_P(SinkhornFormTest, ScalingEqualsLogDomain) {
       SCOPED_TRACE(fmt::format("{} x {}, epsilon {}", n, m, epsilon));
       auto k = random_uniform(n * m, 3);
       for (float& x : k) x *= 0.5f;
-      const SinkhornOptions log{.epsilon = epsilon, .iterations = 40, .form = SinkhornForm::kLogDomain};
+      const SinkhornOptions log{.epsilon = epsilon,
+                                .solve = {.iterations = 40, .form = SinkhornForm::kLogDomain}};
       SinkhornOptions scaling = log;
-      scaling.form = SinkhornForm::kScaling;
+      scaling.solve.form = SinkhornForm::kScaling;
       const Solved a = solve(k, n, m, log), b = solve(k, n, m, scaling);
       EXPECT_WITHIN(relative_l1(b.plan, std::vector<double>(a.plan.begin(), a.plan.end())),
                     epsilon < 0.005 ? 2e-5 : 5e-6);
@@ -71,7 +72,8 @@ TEST_P(SinkhornFormTest, DensitiesAreMadeAnewWherePotentialsMoveFar) {
   for (const double epsilon : {0.01, 0.001}) {
     std::vector<std::vector<float>> plans;
     for (const SinkhornForm form : {SinkhornForm::kScaling, SinkhornForm::kLogDomain}) {
-      Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = epsilon, .iterations = 80, .form = form});
+      Sinkhorn solver(context, n, m,
+                      SinkhornOptions{.epsilon = epsilon, .solve = {.iterations = 80, .form = form}});
       solver.set_start(0, start);
       solver.solve(affinity);
       Matrix<float> plan(context, n, m);
@@ -87,22 +89,21 @@ TEST_P(SinkhornFormTest, LadderIsAsGoodAsItsLastIterations) {
   const int64_t n = 90, m = 75;
   const auto k = random_uniform(n * m, 6);
   for (const double epsilon : {0.05, 0.01}) {
-    const SinkhornOptions options{.epsilon = epsilon,
-                                  .iterations = 100,
-                                  .form = SinkhornForm::kScaling,
-                                  .storage = SinkhornStorage::kLadder};
+    const SinkhornOptions options{
+        .epsilon = epsilon,
+        .solve = {.iterations = 100, .form = SinkhornForm::kScaling, .storage = SinkhornStorage::kLadder}};
     const Solved s = solve(k, n, m, options);
     EXPECT_WITHIN(relative_l1(s.plan, EntropicOracle(k, n, m, epsilon).solve(100, false).plan()), 5e-5);
     EXPECT_EQ(s.result.iterations, 100);
     // bfloat16 was used: float alone gives other bits.
     SinkhornOptions floats = options;
-    floats.storage = SinkhornStorage::kFloat;
+    floats.solve.storage = SinkhornStorage::kFloat;
     EXPECT_NE(s.plan, solve(k, n, m, floats).plan);
   }
   // With fewer iterations than the fine ones, nothing is coarse.
-  const SinkhornOptions few{.iterations = 12, .form = SinkhornForm::kScaling};
+  const SinkhornOptions few{.solve = {.iterations = 12, .form = SinkhornForm::kScaling}};
   SinkhornOptions few_ladder = few;
-  few_ladder.storage = SinkhornStorage::kLadder;
+  few_ladder.solve.storage = SinkhornStorage::kLadder;
   EXPECT_EQ(solve(k, n, m, few).plan, solve(k, n, m, few_ladder).plan);
 }
 
@@ -110,7 +111,7 @@ TEST_P(SinkhornFormTest, LadderMeetsTheTolerance) {
   const int64_t n = 80;
   const auto k = random_uniform(n * n, 7);
   const SinkhornOptions options{
-      .epsilon = 0.05, .iterations = 500, .tolerance = 1e-6, .storage = SinkhornStorage::kLadder};
+      .epsilon = 0.05, .solve = {.iterations = 500, .tolerance = 1e-6, .storage = SinkhornStorage::kLadder}};
   const Solved s = solve(k, n, n, options);
   EXPECT_EQ(s.result.status, SinkhornStatus::kConverged);
   EXPECT_WITHIN(s.result.marginal_error, 2e-6);
@@ -122,9 +123,9 @@ TEST_P(SinkhornFormTest, OverRelaxationSavesIterationsAndKeepsTheAnswer) {
   const int64_t n = 60;
   const auto k = paired_affinity(n, 8);
   for (const SinkhornForm form : {SinkhornForm::kScaling, SinkhornForm::kLogDomain}) {
-    SinkhornOptions plain{.epsilon = 0.05, .iterations = 3000, .tolerance = 1e-5, .form = form},
+    SinkhornOptions plain{.epsilon = 0.05, .solve = {.iterations = 3000, .tolerance = 1e-5, .form = form}},
         relaxed = plain;
-    relaxed.relaxation = 1.6;
+    relaxed.solve.relaxation = 1.6;
     const Solved a = solve(k, n, n, plain), b = solve(k, n, n, relaxed);
     EXPECT_EQ(a.result.status, SinkhornStatus::kConverged);
     EXPECT_EQ(b.result.status, SinkhornStatus::kConverged);
@@ -141,13 +142,14 @@ TEST_P(SinkhornFormTest, EpsilonScalingReachesTheSamePlan) {
   const auto k = random_uniform(n * m, 12);
   for (const SinkhornForm form : {SinkhornForm::kScaling, SinkhornForm::kLogDomain}) {
     SinkhornOptions options{
-        .epsilon = 0.05, .iterations = 1000, .tolerance = 1e-6, .epsilon_scaling = 8, .form = form};
+        .epsilon = 0.05,
+        .solve = {.iterations = 1000, .tolerance = 1e-6, .epsilon_scaling = 8, .form = form}};
     const Solved s = solve(k, n, m, options);
     EXPECT_EQ(s.result.status, SinkhornStatus::kConverged);
     EXPECT_WITHIN(relative_l1(s.plan, EntropicOracle(k, n, m, 0.05).solve(1000, false).plan()), 2e-5);
     // Three stages of five iterations each; every stage starts from the previous one's potentials.
-    options.iterations = 16;
-    options.tolerance = 0;
+    options.solve.iterations = 16;
+    options.solve.tolerance = 0;
     std::vector<double> v(m, 0.0);
     EntropicOracle oracle(k, n, m, 0.05);
     for (const double multiple : {8.0, 4.0, 2.0, 1.0}) {
@@ -168,7 +170,8 @@ TEST_P(SinkhornFormTest, AnErrorThatNoLongerFallsEndsTheSolve) {
   const auto k = random_uniform(n * m, 9);
   for (const SinkhornForm form : {SinkhornForm::kScaling, SinkhornForm::kLogDomain}) {
     const Solved s = solve(
-        k, n, m, {.epsilon = 0.1, .iterations = 2000, .tolerance = 1e-12, .check_every = 2, .form = form});
+        k, n, m,
+        {.epsilon = 0.1, .solve = {.iterations = 2000, .tolerance = 1e-12, .check_every = 2, .form = form}});
     EXPECT_EQ(s.result.status, SinkhornStatus::kStalled);
     EXPECT_LT(s.result.iterations, 300);
     EXPECT_WITHIN(s.result.marginal_error, 5e-6);
@@ -186,23 +189,17 @@ TEST_P(SinkhornFormTest, KlotPassesOptionsOn) {
     return gradient.download();
   };
   const std::vector<float> usual =
-      gradient_of({.epsilon_student = 0.2, .epsilon_teacher = 0.1, .iterations = 30});
-  EXPECT_EQ(usual, gradient_of({.epsilon_student = 0.2,
-                                .epsilon_teacher = 0.1,
-                                .iterations = 30,
-                                .form = SinkhornForm::kScaling}));
-  for (const KlotOptions& other :
-       {KlotOptions{.epsilon_student = 0.2,
-       .epsilon_teacher = 0.1,
-       .iterations = 30,
-       .form = SinkhornForm::kLogDomain},
-        KlotOptions{.epsilon_student = 0.2,
-        .epsilon_teacher = 0.1,
-        .iterations = 30,
-        .storage = SinkhornStorage::kLadder},
-        KlotOptions{.epsilon_student = 0.2, .epsilon_teacher = 0.1, .iterations = 30, .relaxation = 1.1},
-        KlotOptions{
-            .epsilon_student = 0.2, .epsilon_teacher = 0.1, .iterations = 30, .epsilon_scaling = 4}}) {
+      gradient_of(KlotOptions{.epsilon_student = 0.2, .epsilon_teacher = 0.1}.with_both({.iterations = 30}));
+  EXPECT_EQ(usual, gradient_of(KlotOptions{.epsilon_student = 0.2, .epsilon_teacher = 0.1}.with_both(
+                       {.iterations = 30, .form = SinkhornForm::kScaling})));
+  for (const KlotOptions& other : {KlotOptions{.epsilon_student = 0.2, .epsilon_teacher = 0.1}.with_both(
+                                       {.iterations = 30, .form = SinkhornForm::kLogDomain}),
+                                   KlotOptions{.epsilon_student = 0.2, .epsilon_teacher = 0.1}.with_both(
+                                       {.iterations = 30, .storage = SinkhornStorage::kLadder}),
+                                   KlotOptions{.epsilon_student = 0.2, .epsilon_teacher = 0.1}.with_both(
+                                       {.iterations = 30, .relaxation = 1.1}),
+                                   KlotOptions{.epsilon_student = 0.2, .epsilon_teacher = 0.1}.with_both(
+                                       {.iterations = 30, .epsilon_scaling = 4})}) {
     const std::vector<float> gradient = gradient_of(other);
     EXPECT_NE(gradient, usual);
     EXPECT_WITHIN(relative_l1(gradient, std::vector<double>(usual.begin(), usual.end())), 1e-3);
@@ -214,21 +211,22 @@ TEST_P(SinkhornFormTest, TellsItsFormAndWhy) {
     return Sinkhorn(context, 8, cols, options).describe();
   };
   EXPECT_CONTAINS(line(8, {}), "scaling form (up to 100 iterations repay a density), float");
-  EXPECT_CONTAINS(line(8, {.form = SinkhornForm::kScaling}), "scaling form (chosen)");
-  EXPECT_CONTAINS(line(8, {.iterations = 5}), "log domain (so few iterations");
-  EXPECT_CONTAINS(line(8, {.form = SinkhornForm::kLogDomain}), "log domain (chosen)");
-  EXPECT_CONTAINS(line(8, {.storage = SinkhornStorage::kLadder}), "bfloat16, then float density");
+  EXPECT_CONTAINS(line(8, {.solve = {.form = SinkhornForm::kScaling}}), "scaling form (chosen)");
+  EXPECT_CONTAINS(line(8, {.solve = {.iterations = 5}}), "log domain (so few iterations");
+  EXPECT_CONTAINS(line(8, {.solve = {.form = SinkhornForm::kLogDomain}}), "log domain (chosen)");
+  EXPECT_CONTAINS(line(8, {.solve = {.storage = SinkhornStorage::kLadder}}), "bfloat16, then float density");
   EXPECT_CONTAINS(line(70000, {}),
                   context.device().kind == DeviceKind::kCpu ? "groups of 1 rows" : "two reads");
 }
 
 TEST_P(SinkhornFormTest, RejectsWhatItCannotDo) {
   for (const double relaxation : {0.0, -1.0, 2.0, std::nan("")})
-    EXPECT_THROW(Sinkhorn(context, 2, 2, SinkhornOptions{.relaxation = relaxation}), InvalidArgument);
-  EXPECT_THROW(
-      Sinkhorn(context, 2, 2,
-               SinkhornOptions{.form = SinkhornForm::kLogDomain, .storage = SinkhornStorage::kLadder}),
-      InvalidArgument);
+    EXPECT_THROW(Sinkhorn(context, 2, 2, SinkhornOptions{.solve = {.relaxation = relaxation}}),
+                 InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 2, 2,
+                        SinkhornOptions{.solve = {.form = SinkhornForm::kLogDomain,
+                                                  .storage = SinkhornStorage::kLadder}}),
+               InvalidArgument);
 }
 
 }  // namespace

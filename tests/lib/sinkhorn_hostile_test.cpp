@@ -44,12 +44,12 @@ class SinkhornHostileTest : public testing::DeviceTest {
   bool on_cuda() const { return GetParam().kind == DeviceKind::kCuda; }
 
   static SinkhornOptions options_of(Path path, const Problem& p, int64_t iterations, double tolerance) {
-    SinkhornOptions o{.epsilon = p.epsilon, .iterations = iterations, .tolerance = tolerance};
-    o.form =
+    SinkhornOptions o{.epsilon = p.epsilon, .solve = {.iterations = iterations, .tolerance = tolerance}};
+    o.solve.form =
         path == Path::kLogDomain || path == Path::kStrips ? SinkhornForm::kLogDomain : SinkhornForm::kScaling;
-    if (path == Path::kLadder) o.storage = SinkhornStorage::kLadder;
-    if (path == Path::kRelaxed) o.relaxation = 1.5;
-    if (path == Path::kScaledEpsilon) o.epsilon_scaling = 8;
+    if (path == Path::kLadder) o.solve.storage = SinkhornStorage::kLadder;
+    if (path == Path::kRelaxed) o.solve.relaxation = 1.5;
+    if (path == Path::kScaledEpsilon) o.solve.epsilon_scaling = 8;
     return o;
   }
 

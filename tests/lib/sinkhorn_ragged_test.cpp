@@ -87,10 +87,8 @@ TEST_P(SinkhornRaggedTest, PlansAgreeWithTheOracle) {
       std::vector<SinkhornOptions> options;
       for (size_t b = 0; b < kShapes.size(); ++b)
         options.push_back({.epsilon = b % 2 == 0 ? 0.05 : 0.2,
-                           .iterations = 26,
                            .symmetrize = symmetrize,
-                           .form = way.form,
-                           .storage = way.storage});
+                           .solve = {.iterations = 26, .form = way.form, .storage = way.storage}});
       Sinkhorn solver(context, kShapes, options);
       for (size_t b = 0; b < kShapes.size(); b += 3)
         solver.set_weights(int64_t(b), weights(kShapes[b].rows, 2), weights(kShapes[b].cols, 3));
@@ -124,13 +122,13 @@ TEST_P(SinkhornRaggedTest, ProblemsAreWhatTheyAreAlone) {
   for (const Way& way : kWays) {
     SCOPED_TRACE(fmt::format("form {}, storage {}", int(way.form), int(way.storage)));
     const SinkhornOptions options{.epsilon = 0.03,
-                                  .iterations = 80,
-                                  .tolerance = 1e-4,
                                   .symmetrize = Symmetrize::kYes,
-                                  .relaxation = 1.3,
-                                  .epsilon_scaling = 4,
-                                  .form = way.form,
-                                  .storage = way.storage};
+                                  .solve = {.iterations = 80,
+                                            .tolerance = 1e-4,
+                                            .relaxation = 1.3,
+                                            .epsilon_scaling = 4,
+                                            .form = way.form,
+                                            .storage = way.storage}};
     Sinkhorn solver(context, kShapes, options);
     solver.solve(problems.affinities);
     const auto found = plans(solver, problems);
@@ -172,11 +170,11 @@ TEST_P(SinkhornRaggedTest, WarmStartsAndRepetition) {
   const Problems problems(context, shapes, 40), others(context, shapes, 50);
   for (const Way& way : kWays) {
     const SinkhornOptions options{.epsilon = 0.1,
-                                  .iterations = 300,
-                                  .tolerance = 1e-5,
-                                  .check_every = 1,
-                                  .form = way.form,
-                                  .storage = way.storage};
+                                  .solve = {.iterations = 300,
+                                            .tolerance = 1e-5,
+                                            .check_every = 1,
+                                            .form = way.form,
+                                            .storage = way.storage}};
     Sinkhorn solver(context, shapes, options);
     solver.solve(problems.affinities);
     const auto cold = solver.results();
@@ -208,9 +206,9 @@ TEST_P(SinkhornRaggedTest, WideProblems) {
     const Problems problems(context, shapes, 60);
     for (const Way& way : kWays) {
       SCOPED_TRACE(fmt::format("{} columns, form {}", wide, int(way.form)));
-      Sinkhorn solver(
-          context, shapes,
-          SinkhornOptions{.epsilon = 0.3, .iterations = 3, .form = way.form, .storage = way.storage});
+      Sinkhorn solver(context, shapes,
+                      SinkhornOptions{.epsilon = 0.3,
+                                      .solve = {.iterations = 3, .form = way.form, .storage = way.storage}});
       solver.solve(problems.affinities);
       const auto found = plans(solver, problems);
       for (size_t b = 0; b < shapes.size(); ++b) {
@@ -236,7 +234,8 @@ TEST_P(SinkhornRaggedTest, MemoryIsThatOfTheEntriesThereAre) {
     Context own(GetParam());
     const Problems problems(own, shapes, 70);
     const int64_t before = own.bytes_in_use();
-    Sinkhorn solver(own, shapes, SinkhornOptions{.iterations = 6, .form = way.form, .storage = way.storage});
+    Sinkhorn solver(own, shapes,
+                    SinkhornOptions{.solve = {.iterations = 6, .form = way.form, .storage = way.storage}});
     solver.solve(problems.affinities);
     // Vectors of several kinds in double and float; a density with rows padded to 16 entries; column sums of
     // the chunks.

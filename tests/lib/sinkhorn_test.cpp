@@ -7,6 +7,7 @@
 #include "support/compare.h"
 #include "support/devices.h"
 #include "support/entropic_oracle.h"
+#include "support/temporary_directory.h"
 
 namespace sotalign {
 namespace {
@@ -41,7 +42,7 @@ TEST_P(SinkhornTest, PlansAgreeWithTheOracleAtEveryEpsilon) {
   const auto k = random_uniform(n * m, 1);
   for (const double epsilon : {1.0, 0.1, 0.05, 0.01, 0.005, 0.001}) {
     SCOPED_TRACE(epsilon);
-    const Solved s = solve(k, n, m, {.epsilon = epsilon, .iterations = 25});
+    const Solved s = solve(k, n, m, {.epsilon = epsilon, .solve = {.iterations = 25}});
     const EntropicOracle oracle = EntropicOracle(k, n, m, epsilon).solve(25, false);
     EXPECT_WITHIN(relative_l1(s.plan, oracle.plan()), epsilon < 0.005 ? 2e-5 : 5e-6);
     EXPECT_WITHIN(std::abs(s.result.row_error - oracle.row_error()), 5e-6);
@@ -63,8 +64,8 @@ TEST_P(SinkhornTest, ToleranceStopsAndIsMet) {
   const auto k = random_uniform(n * m, 2);
   int64_t before = 0;
   for (const double tolerance : {1e-1, 1e-2, 1e-3, 1e-4, 1e-5}) {
-    const Solved s =
-        solve(k, n, m, {.epsilon = 0.1, .iterations = 300, .tolerance = tolerance, .check_every = 1});
+    const Solved s = solve(
+        k, n, m, {.epsilon = 0.1, .solve = {.iterations = 300, .tolerance = tolerance, .check_every = 1}});
     EXPECT_EQ(s.result.status, SinkhornStatus::kConverged);
     EXPECT_WITHIN(s.result.marginal_error, tolerance * 1.01 + 1e-6);
     EXPECT_GE(s.result.iterations, before) << "a tighter tolerance took fewer iterations";
@@ -73,9 +74,9 @@ TEST_P(SinkhornTest, ToleranceStopsAndIsMet) {
   EXPECT_GT(before, 3);
   EXPECT_LT(before, 300);
   const Solved rare =
-      solve(k, n, m, {.epsilon = 0.1, .iterations = 300, .tolerance = 1e-5, .check_every = 50});
+      solve(k, n, m, {.epsilon = 0.1, .solve = {.iterations = 300, .tolerance = 1e-5, .check_every = 50}});
   EXPECT_EQ(rare.result.iterations, 50);
-  const Solved limited = solve(k, n, m, {.epsilon = 0.001, .iterations = 10, .tolerance = 1e-6});
+  const Solved limited = solve(k, n, m, {.epsilon = 0.001, .solve = {.iterations = 10, .tolerance = 1e-6}});
   EXPECT_EQ(limited.result.status, SinkhornStatus::kIterationLimit);
   EXPECT_EQ(limited.result.iterations, 10);
   EXPECT_GT(limited.result.marginal_error, 1e-6);
@@ -84,7 +85,8 @@ TEST_P(SinkhornTest, ToleranceStopsAndIsMet) {
 TEST_P(SinkhornTest, SymmetrizeAveragesTheRowPotentials) {
   const int64_t n = 30, m = 40;
   const auto k = random_uniform(n * m, 3);
-  const Solved s = solve(k, n, m, {.epsilon = 0.02, .iterations = 3, .symmetrize = Symmetrize::kYes});
+  const Solved s =
+      solve(k, n, m, {.epsilon = 0.02, .symmetrize = Symmetrize::kYes, .solve = {.iterations = 3}});
   EXPECT_WITHIN(relative_l1(s.plan, EntropicOracle(k, n, m, 0.02).solve(3, true).plan()), 5e-6);
   EXPECT_FALSE(relative_l1(s.plan, EntropicOracle(k, n, m, 0.02).solve(3, false).plan()) < 1e-3);
 }
@@ -96,7 +98,7 @@ TEST_P(SinkhornTest, BatchesAreBitwiseWhatSingleSolvesAre) {
   std::vector<SinkhornOptions> options;
   for (const double epsilon : epsilons)
     options.push_back(
-        {.epsilon = epsilon, .iterations = 60, .tolerance = 1e-4, .symmetrize = Symmetrize::kYes});
+        {.epsilon = epsilon, .symmetrize = Symmetrize::kYes, .solve = {.iterations = 60, .tolerance = 1e-4}});
   const Matrix<float> all(context, k.data(), 3 * n, m);
   Matrix<float> plans(context, 3 * n, m);
   Sinkhorn batch(context, n, m, options);
@@ -116,11 +118,51 @@ TEST_P(SinkhornTest, BatchesAreBitwiseWhatSingleSolvesAre) {
   }
 }
 
+TEST_P(SinkhornTest, ProblemsOfABatchMayDifferInEveryOption) {
+  const int64_t n = 40, m = 53;
+  const std::vector<SinkhornOptions> options = {
+      {.epsilon = 0.05, .solve = {.iterations = 30}},
+      {.epsilon = 0.1, .solve = {.iterations = 30}},
+      {.epsilon = 0.1, .symmetrize = Symmetrize::kYes, .solve = {.iterations = 30}},
+      {.epsilon = 0.05, .solve = {.iterations = 4, .form = SinkhornForm::kLogDomain}},
+      {.epsilon = 0.05, .solve = {.iterations = 45, .relaxation = 1.4, .epsilon_scaling = 8}},
+      {.epsilon = 0.2, .solve = {.iterations = 60, .tolerance = 1e-4, .check_every = 3}},
+      {.epsilon = 0.05, .solve = {.iterations = 40, .storage = SinkhornStorage::kLadder}}};
+  const int64_t problems = static_cast<int64_t>(options.size());
+  const auto k = random_uniform(problems * n * m, 17);
+  const Matrix<float> all(context, k.data(), problems * n, m);
+  Matrix<float> plans(context, problems * n, m);
+  Sinkhorn batch(context, n, m, options);
+  batch.solve(all);
+  const int64_t allocations = context.allocations();
+  batch.solve(all);
+  EXPECT_EQ(context.allocations(), allocations);
+  batch.plan(all, plans);
+  const std::vector<float> together = plans.download();
+  const std::vector<SinkhornResult> results = batch.results();
+  for (int64_t b = 0; b < problems; ++b) {
+    SCOPED_TRACE(b);
+    const std::vector<float> own(k.begin() + b * n * m, k.begin() + (b + 1) * n * m);
+    const Solved single = solve(own, n, m, options[b]);
+    EXPECT_EQ(single.plan,
+              std::vector<float>(together.begin() + b * n * m, together.begin() + (b + 1) * n * m));
+    EXPECT_EQ(single.u, batch.row_potentials(b));
+    EXPECT_EQ(single.v, batch.column_potentials(b));
+    EXPECT_EQ(single.result.iterations, results[b].iterations);
+    EXPECT_EQ(single.result.marginal_error, results[b].marginal_error);
+    EXPECT_EQ(single.result.status, results[b].status);
+  }
+  EXPECT_CONTAINS(batch.describe(), "problem 0: scaling form");
+  EXPECT_CONTAINS(batch.describe(), "; problem 3: log domain");
+  EXPECT_EQ(batch.describe().find("problem 1:"), std::string::npos) << "solved together with problem 0";
+}
+
 TEST_P(SinkhornTest, WarmStartReachesTheSamePlanSooner) {
   const int64_t n = 60;
   const auto k = random_uniform(n * n, 6);
   const Matrix<float> affinity(context, k.data(), n, n);
-  const SinkhornOptions options{.epsilon = 0.02, .iterations = 2000, .tolerance = 1e-5, .check_every = 1};
+  const SinkhornOptions options{.epsilon = 0.02,
+                                .solve = {.iterations = 2000, .tolerance = 1e-5, .check_every = 1}};
   Sinkhorn solver(context, n, n, options);
   const Solved cold = finish(solver, affinity);
   // Moving a constant between the potentials changes nothing: the start is equivalent, though its values look
@@ -139,7 +181,7 @@ TEST_P(SinkhornTest, WildStartsAreSafe) {
   const int64_t n = 64, m = 96;
   const auto k = random_uniform(n * m, 7);
   const Matrix<float> affinity(context, k.data(), n, m);
-  Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = 0.05, .iterations = 100});
+  Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = 0.05, .solve = {.iterations = 100}});
   const Solved cold = finish(solver, affinity);
   std::vector<double> start(m);
   for (int64_t j = 0; j < m; ++j) start[j] = j % 2 == 0 ? 5000.0 : -5000.0;
@@ -157,7 +199,7 @@ TEST_P(SinkhornTest, WeightsAreMetAndZeroWeightsGiveZeroRows) {
   for (const double epsilon : {0.5, 0.01, 0.001}) {
     SCOPED_TRACE(epsilon);
     const Matrix<float> affinity(context, k.data(), n, m);
-    Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = epsilon, .iterations = 30});
+    Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = epsilon, .solve = {.iterations = 30}});
     solver.set_weights(0, a, b);
     const Solved s = finish(solver, affinity);
     EntropicOracle oracle(k, n, m, epsilon);
@@ -192,7 +234,7 @@ TEST_P(SinkhornTest, StartsGiveColumnsWithoutMassNothing) {
   }
   for (const SinkhornForm form : {SinkhornForm::kScaling, SinkhornForm::kLogDomain})
     for (const int64_t iterations : {1, 3}) {
-      const SinkhornOptions options{.epsilon = 0.1, .iterations = iterations, .form = form};
+      const SinkhornOptions options{.epsilon = 0.1, .solve = {.iterations = iterations, .form = form}};
       Sinkhorn expected(context, n, m, options), before(context, n, m, options),
           after(context, n, m, options);
       expected.set_weights(0, {}, b);
@@ -226,7 +268,7 @@ TEST_P(SinkhornTest, ExtremeWeightsStayFinite) {
   std::vector<double> a(n, 1e-60);
   a[3] = 1.0;
   const Matrix<float> affinity(context, k.data(), n, m);
-  Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = 0.01, .iterations = 20});
+  Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = 0.01, .solve = {.iterations = 20}});
   solver.set_weights(0, a, {});
   const Solved s = finish(solver, affinity);
   for (const float p : s.plan) EXPECT_TRUE(std::isfinite(p));
@@ -248,7 +290,7 @@ TEST_P(SinkhornTest, HostileAffinities) {
   for (int64_t i = 0; i < n; ++i) hostile.back()[i * m + 11] = 1.0f;
   for (const std::vector<float>& k : hostile)
     for (const double epsilon : {0.05, 0.001}) {
-      const Solved s = solve(k, n, m, {.epsilon = epsilon, .iterations = 25});
+      const Solved s = solve(k, n, m, {.epsilon = epsilon, .solve = {.iterations = 25}});
       EXPECT_WITHIN(relative_l1(s.plan, EntropicOracle(k, n, m, epsilon).solve(25, false).plan()), 2e-5);
       EXPECT_WITHIN(s.result.column_error, 5e-6);
     }
@@ -273,8 +315,8 @@ TEST_P(SinkhornTest, PermutingTheProblemPermutesThePlan) {
   std::vector<float> reversed(k.size());
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < m; ++j) reversed[(n - 1 - i) * m + (m - 1 - j)] = k[i * m + j];
-  const Solved straight = solve(k, n, m, {.iterations = 30}),
-               mirrored = solve(reversed, n, m, {.iterations = 30});
+  const Solved straight = solve(k, n, m, {.solve = {.iterations = 30}}),
+               mirrored = solve(reversed, n, m, {.solve = {.iterations = 30}});
   std::vector<float> back(k.size());
   for (int64_t i = 0; i < n; ++i)
     for (int64_t j = 0; j < m; ++j) back[i * m + j] = mirrored.plan[(n - 1 - i) * m + (m - 1 - j)];
@@ -286,10 +328,12 @@ TEST_P(SinkhornTest, RejectsWhatItCannotDo) {
   EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.epsilon = 0.0}), InvalidArgument);
   EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.epsilon = std::nan("")}), InvalidArgument);
   EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.epsilon = 1e-40}), InvalidArgument);
-  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.iterations = 0}), InvalidArgument);
-  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.tolerance = -1.0}), InvalidArgument);
-  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.check_every = 0}), InvalidArgument);
-  EXPECT_THROW(Sinkhorn(context, 5, 5, {{.iterations = 5}, {.iterations = 6}}), InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.solve = {.iterations = 0}}), InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.solve = {.tolerance = -1.0}}), InvalidArgument);
+  EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.solve = {.check_every = 0}}), InvalidArgument);
+  EXPECT_THROW(
+      Sinkhorn(context, {{5, 5}, {5, 5}}, {{.solve = {.iterations = 5}}, {.solve = {.iterations = 6}}}),
+      InvalidArgument);
   Sinkhorn solver(context, 2, 3, SinkhornOptions{});
   EXPECT_THROW(solver.set_weights(0, {1.0}, {}), InvalidArgument);
   EXPECT_THROW(solver.set_weights(0, {0.0, 0.0}, {}), InvalidArgument);

@@ -96,10 +96,10 @@ class StreamedKlotTest : public testing::DeviceTest {
   static Expected expected(const Data& data, const KlotOptions& o) {
     const EntropicOracle student =
                              oracle_of(product(data.x, data.y, data.d), data.n, data.m, o.epsilon_student)
-                                 .solve(o.iterations, true),
+                                 .solve(o.student.iterations, true),
                          teacher = oracle_of(product(data.teacher_x, data.teacher_y, data.teacher_d), data.n,
                                              data.m, o.epsilon_teacher)
-                                       .solve(o.iterations, true);
+                                       .solve(o.teacher.iterations, true);
     const std::vector<double> p = student.plan(), q = teacher.plan();
     Expected e{klot_value(student, teacher), std::vector<double>(data.x.size()),
                std::vector<double>(data.y.size())};
@@ -120,7 +120,8 @@ TEST_P(StreamedKlotTest, AgreesWithTheOracleInEveryMemory) {
   for (const auto& [n, m] :
        std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {2, 1}, {1, 2}, {31, 33}, {33, 31}, {127, 65}}) {
     const Data data(n, m);
-    const KlotOptions options{.epsilon_student = 0.05, .epsilon_teacher = 0.01, .iterations = 6};
+    const KlotOptions options =
+        KlotOptions{.epsilon_student = 0.05, .epsilon_teacher = 0.01}.with_both({.iterations = 6});
     const Expected e = expected(data, options);
     const double floor = 0.1 / options.epsilon_student;
     for (const KlotMemory memory : kMemories)
@@ -137,11 +138,34 @@ TEST_P(StreamedKlotTest, AgreesWithTheOracleInEveryMemory) {
   }
 }
 
+TEST_P(StreamedKlotTest, SidesMayDifferInTheirSolves) {
+  const Data data(33, 31);
+  const KlotOptions options{
+      .epsilon_student = 0.05, .student = {.iterations = 4}, .teacher = {.iterations = 9}};
+  const Expected e = expected(data, options);
+  for (const KlotMemory memory : kMemories) {
+    SCOPED_TRACE(to_string(memory));
+    const Run found = run(data, options, memory, 10);
+    const double tolerance = memory == KlotMemory::kFixed16 ? 1e-3 : 3e-5;
+    EXPECT_WITHIN(relative_l1(found.dx, e.dx, 2), tolerance);
+    EXPECT_WITHIN(relative_l1(found.dy, e.dy, 2), tolerance);
+    EXPECT_WITHIN(std::abs(found.result.value - e.value), tolerance * std::max(0.1, e.value));
+    EXPECT_EQ(found.result.student.iterations, 4);
+    EXPECT_EQ(found.result.teacher.iterations, 9);
+  }
+  for (const bool teacher : {false, true}) {
+    KlotOptions stored_only;
+    (teacher ? stored_only.teacher : stored_only.student).form = SinkhornForm::kScaling;
+    EXPECT_THROW(StreamedKlot(context, 33, 31, stored_only), InvalidArgument);
+  }
+}
+
 // Many strips of 50 rows, as in the accuracy tests, at the paper's epsilons.
 TEST_P(StreamedKlotTest, FixedPointIsGoodForOnePerMille) {
   for (const double epsilon : {0.05, 0.01}) {
     const Data data(130, 140, 40, 30);
-    const KlotOptions options{.epsilon_student = epsilon, .epsilon_teacher = 0.01, .iterations = 30};
+    const KlotOptions options =
+        KlotOptions{.epsilon_student = epsilon, .epsilon_teacher = 0.01}.with_both({.iterations = 30});
     const Expected e = expected(data, options);
     const Run found = run(data, options, KlotMemory::kFixed16, 50);
     EXPECT_WITHIN(relative_l1(found.dx, e.dx), 1e-3);
@@ -153,11 +177,8 @@ TEST_P(StreamedKlotTest, FixedPointIsGoodForOnePerMille) {
 // After convergence no more strips are computed.
 TEST_P(StreamedKlotTest, StopsAtTheToleranceLikeTheStoredForm) {
   const Data data(90, 80);
-  const KlotOptions options{.epsilon_student = 0.1,
-                            .epsilon_teacher = 0.05,
-                            .iterations = 200,
-                            .tolerance = 1e-4,
-                            .check_every = 3};
+  const KlotOptions options = KlotOptions{.epsilon_student = 0.1, .epsilon_teacher = 0.05}.with_both(
+      {.iterations = 200, .tolerance = 1e-4, .check_every = 3});
   const Run stored = run(data, options, KlotMemory::kStored, 0);
   EXPECT_LT(stored.result.student.iterations, 100);
   for (const KlotMemory memory : {KlotMemory::kFixed16, KlotMemory::kStreamed}) {
@@ -173,7 +194,7 @@ TEST_P(StreamedKlotTest, StopsAtTheToleranceLikeTheStoredForm) {
 TEST_P(StreamedKlotTest, StoredIsWhatKlotAndProductsGive) {
   const Data data(70, 50);
   const OnDevice d(context, data);
-  const KlotOptions options{.iterations = 10};
+  const KlotOptions options = KlotOptions{}.with_both({.iterations = 10});
   const Run found = run(data, options, KlotMemory::kStored, 7);
   Matrix<float> k(context, 70, 50), t(context, 70, 50), dx(context, 70, 9), dy(context, 50, 9);
   gemm(context, Op::kNone, Op::kTranspose, 1.0f, d.x, d.y, 0.0f, k);
@@ -190,7 +211,7 @@ TEST_P(StreamedKlotTest, StoredIsWhatKlotAndProductsGive) {
 TEST_P(StreamedKlotTest, RepeatsBitForBitAllocatesNothingAndScales) {
   const Data data(75, 66);
   for (const KlotMemory memory : kMemories) {
-    StreamedKlot klot(context, 75, 66, {.iterations = 5}, memory, 16);
+    StreamedKlot klot(context, 75, 66, KlotOptions{}.with_both({.iterations = 5}), memory, 16);
     const OnDevice d(context, data);
     Matrix<float> dx(context, 75, 9), dy(context, 66, 9);
     klot.run(d.student(), d.teacher(), dx, dy);
@@ -205,7 +226,7 @@ TEST_P(StreamedKlotTest, RepeatsBitForBitAllocatesNothingAndScales) {
     for (float& value : scaled) value *= 4;
     EXPECT_EQ(dx.download(), scaled);
     Context other(GetParam(), 1);
-    StreamedKlot single(other, 75, 66, {.iterations = 5}, memory, 16);
+    StreamedKlot single(other, 75, 66, KlotOptions{}.with_both({.iterations = 5}), memory, 16);
     const OnDevice od(other, data);
     Matrix<float> ox(other, 75, 9), oy(other, 66, 9);
     single.run(od.student(), od.teacher(), ox, oy);
@@ -217,7 +238,7 @@ TEST_P(StreamedKlotTest, WeightsOfZero) {
   const Data data(40, 50);
   std::vector<double> a(40, 1.0), b(50, 1.0);
   a[0] = a[20] = a[39] = b[7] = 0;
-  const KlotOptions options{.iterations = 10};
+  const KlotOptions options = KlotOptions{}.with_both({.iterations = 10});
   std::vector<float> stored;
   for (const KlotMemory memory : kMemories) {
     StreamedKlot klot(context, 40, 50, options, memory, 13);
@@ -240,7 +261,7 @@ TEST_P(StreamedKlotTest, TakesTheMemoryItAnnounces) {
       const OnDevice d(fresh, data);
       Matrix<float> dx(fresh, 300, 3), dy(fresh, 280, 3);
       const int64_t before = fresh.bytes_in_use();
-      StreamedKlot klot(fresh, 300, 280, {.iterations = 6}, memory, strip_rows);
+      StreamedKlot klot(fresh, 300, 280, KlotOptions{}.with_both({.iterations = 6}), memory, strip_rows);
       // The workspace keeps its first allocations, in chunks of at least one MiB.
       klot.run(d.student(), d.teacher(), dx, dy);
       const int64_t taken = fresh.bytes_in_use() - before,
@@ -280,8 +301,8 @@ TEST_P(StreamedKlotTest, SinkhornOfEmbeddings) {
   const Data data(140, 90);
   const OnDevice d(context, data);
   for (const SinkhornOptions& options :
-       {SinkhornOptions{.epsilon = 0.02, .iterations = 9},
-        SinkhornOptions{.epsilon = 0.001, .iterations = 9, .symmetrize = Symmetrize::kYes}}) {
+       {SinkhornOptions{.epsilon = 0.02, .solve = {.iterations = 9}},
+        SinkhornOptions{.epsilon = 0.001, .symmetrize = Symmetrize::kYes, .solve = {.iterations = 9}}}) {
     Sinkhorn solver(context, 140, 90, options);
     solver.solve(d.student(), 33);
     const EntropicOracle oracle = oracle_of(product(data.x, data.y, data.d), 140, 90, options.epsilon)
@@ -303,8 +324,9 @@ TEST_P(StreamedKlotTest, SinkhornOfEmbeddings) {
 TEST_P(StreamedKlotTest, NoIterationFollowsConvergence) {
   const Data data(40, 30);
   const OnDevice d(context, data);
-  Sinkhorn solver(context, 40, 30,
-                  SinkhornOptions{.epsilon = 0.2, .iterations = 100, .tolerance = 1e-3, .check_every = 2});
+  Sinkhorn solver(
+      context, 40, 30,
+      SinkhornOptions{.epsilon = 0.2, .solve = {.iterations = 100, .tolerance = 1e-3, .check_every = 2}});
   const int64_t before = context.host_copies();
   solver.solve(d.student(), 16);
   const int64_t waits = context.host_copies() - before;
@@ -327,7 +349,7 @@ TEST_P(StreamedKlotTest, LogDomainUpdatesTakeOverLater) {
   for (const double weight : b) sum += weight;
   for (int64_t j = 0; j < m; ++j) oracle.b[j] = b[j] / sum;
   oracle.solve(3, false);
-  Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = 0.05, .iterations = 3});
+  Sinkhorn solver(context, n, m, SinkhornOptions{.epsilon = 0.05, .solve = {.iterations = 3}});
   solver.set_weights(0, {}, b);
   solver.solve(Embeddings{dx, dy}, 5);
   Matrix<float> plan(context, n, m);
@@ -341,8 +363,8 @@ TEST_P(StreamedKlotTest, WildStartsAreSafe) {
   const OnDevice d(context, data);
   std::vector<double> start(96);
   for (size_t j = 0; j < start.size(); ++j) start[j] = j % 2 == 0 ? 5000.0 : -5000.0;
-  Sinkhorn stored(context, 64, 96, SinkhornOptions{.epsilon = 0.05, .iterations = 60}),
-      streamed(context, 64, 96, SinkhornOptions{.epsilon = 0.05, .iterations = 60});
+  Sinkhorn stored(context, 64, 96, SinkhornOptions{.epsilon = 0.05, .solve = {.iterations = 60}}),
+      streamed(context, 64, 96, SinkhornOptions{.epsilon = 0.05, .solve = {.iterations = 60}});
   Matrix<float> plan(context, 64, 96), expected(context, 64, 96);
   gemm(context, Op::kNone, Op::kTranspose, 1.0f, d.x, d.y, 0.0f, expected);
   stored.set_start(0, start);
@@ -366,7 +388,7 @@ TEST_P(StreamedKlotTest, RejectsWhatDoesNotFit) {
     EXPECT_THROW(klot.run({x, y}, {x, y}, y, y), InvalidArgument);
   }
   Sinkhorn two(context, 5, 6, {{.epsilon = 0.1}, {.epsilon = 0.2}}),
-      one(context, 5, 6, SinkhornOptions{.iterations = 2});
+      one(context, 5, 6, SinkhornOptions{.solve = {.iterations = 2}});
   EXPECT_THROW(two.solve(Embeddings{x, y}), InvalidArgument);
   EXPECT_THROW(one.solve(Embeddings{x, narrow}), InvalidArgument);
   EXPECT_THROW(one.solve(Embeddings{x, y}, -3), InvalidArgument);

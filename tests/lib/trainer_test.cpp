@@ -110,8 +110,9 @@ TEST_P(TrainerTest, StepFollowsTheGradientOfTheLoss) {
     o.optimizer = {.kind = OptimizerKind::kLion, .weight_decay = 0.0};
     o.schedule = {.kind = ScheduleKind::kConstant, .peak = 1e-5};
     o.divergence = kind;
-    o.klot_weight = kind == DivergenceKind::kCka ? 30.0 : 3.0;  // comparable to SigLIP's share
-    o.klot.iterations = 500;  // the gradient assumes that the divergence has converged
+    o.klot_weight = kind == DivergenceKind::kCka ? 30.0 : 3.0;  // as much of the loss as SigLIP's
+    o.klot.student.iterations = o.klot.teacher.iterations =
+        500;  // the gradient is that of the converged divergence
     Trainer trainer(context, data(), o);
     trainer.train_step();
     const double before = trainer.metrics().loss;
@@ -190,9 +191,13 @@ TEST_P(TrainerTest, ResumeContinuesBitForBit) {
     resumed.restore_best();
     EXPECT_EQ(values(stopped), values(resumed));
 
-    o.steps = 13;
-    Trainer different(context, data(), o);
-    EXPECT_THROW(different.load_checkpoint(path), IoError);
+    TrainOptions other_steps = o, other_teacher = o;
+    other_steps.steps = 13;
+    other_teacher.klot.teacher.relaxation = 1.1;
+    for (const TrainOptions& other : {other_steps, other_teacher}) {
+      Trainer different(context, data(), other);
+      EXPECT_THROW(different.load_checkpoint(path), IoError);
+    }
     std::filesystem::remove(path);
   }
 }

@@ -257,7 +257,12 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
   const Json initial = value_of(target);
   const bool is_bool = initial.is_boolean();
   if (is_bool) help += initial.get<bool>() ? " (default true)" : " (default false)";
-  CLI::Option* option = app_.add_option(flag, setter(flag, target), help);
+  const auto set_and_call = [set = setter(flag, target), hooks = hooks_](const CLI::results_t& texts) {
+    const bool done = set(texts);
+    for (const std::function<void()>& hook : *hooks) hook();
+    return done;
+  };
+  CLI::Option* option = app_.add_option(flag, set_and_call, help);
   option->type_name(type_name(target, role))->group(section_);
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   if (is_bool) {
@@ -286,6 +291,7 @@ void OptionTable::set_unless_given(const Json& object, const std::string& where)
     set(key, value, where);
     if (entry.option->count() > 0) assign(kept, entry.target);  // a flag wins, but a mistake is still one
   }
+  call_hooks();
 }
 
 const OptionTable::Entry& OptionTable::find(const std::string& key, const std::string& where) const {
@@ -303,6 +309,7 @@ void OptionTable::set(const std::string& key, const Json& value, const std::stri
   if (!assign(value, entry.target))
     throw InvalidArgument(fmt::format("{}: {}: expected {}, found {} ({})", where, key,
                                       expectation(entry.target), shown(value), value.type_name()));
+  call_hooks();
 }
 
 void OptionTable::require_utf8() const {

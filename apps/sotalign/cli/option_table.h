@@ -85,6 +85,9 @@ class OptionTable {
   void section(std::string name) { section_ = std::move(name); }
   void add(const std::string& key, Target target, std::string help, Role role = Role::kTraining);
 
+  /// Calls `hook` whenever an option has been set, by a flag or by JSON.
+  void after_set(std::function<void()> hook) { hooks_->push_back(std::move(hook)); }
+
   /// Sets everything that the JSON object in the file names and no flag has set. Throws IoError and
   /// InvalidArgument that name file and key.
   void read_config(const std::string& path);
@@ -115,11 +118,17 @@ class OptionTable {
     CLI::Option* option;
   };
   const Entry& find(const std::string& key, const std::string& where) const;
+  void call_hooks() const {
+    for (const std::function<void()>& hook : *hooks_) hook();
+  }
 
   CLI::App& app_;
   std::string section_ = "Options";
   std::vector<Entry> entries_;
-  std::shared_ptr<FileOptions> files_ = std::make_shared<FileOptions>();  // tables end before the parsing
+  // Shared with the callbacks of `app_`, because tables end before the parsing.
+  std::shared_ptr<FileOptions> files_ = std::make_shared<FileOptions>();
+  using Hooks = std::vector<std::function<void()>>;
+  std::shared_ptr<Hooks> hooks_ = std::make_shared<Hooks>();
 };
 
 /// Sets the target to the last of a flag's texts. For flags that are no keys of a configuration: CLI11 by

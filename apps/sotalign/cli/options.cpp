@@ -54,7 +54,9 @@ void add_klot_options(OptionTable& table, KlotOptions& options) {
   table.add("epsilon_student", &options.epsilon_student,
             "Entropic regularisation of the student's plan; temperature of InfoNCE");
   table.add("epsilon_teacher", &options.epsilon_teacher, "The same of the teacher's");
-  add_solver_options(table, options);
+  // The flags are common to both sides.
+  add_solver_options(table, options.student, options.symmetrize);
+  table.after_set([&options] { options = options.with_both(options.student); });
 }
 
 void add_divergence_option(OptionTable& table, const std::string& key, DivergenceKind& kind) {

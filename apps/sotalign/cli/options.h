@@ -45,14 +45,13 @@ void add_method_options(OptionTable& table, TrainOptions& options);
 void add_train_options(OptionTable& table, TrainConfig& config);
 void add_projection_option(OptionTable& table, Projection& projection);
 
-/// How plans are computed: what SinkhornOptions and KlotOptions have in common.
-template <class Options>
-void add_solver_options(OptionTable& table, Options& options) {
+/// How plans are computed.
+inline void add_solver_options(OptionTable& table, SolveOptions& options, Symmetrize& symmetrize) {
   table.add("iterations", AtMost{&options.iterations, kMostIterations},
             "Sinkhorn iterations; with a tolerance, the most");
   table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
-  table.add("check_every", &options.check_every, "Iterations between two looks at that error");
-  table.add("symmetrize", &options.symmetrize, "Average the last potential with its next update");
+  table.add("check_every", &options.check_every, "Iterations between two checks of that error");
+  table.add("symmetrize", &symmetrize, "Average the last potential with its next update");
   table.add("relaxation", &options.relaxation,
             "Over-relaxation of the updates, in (0, 2); 1: plain Sinkhorn");
   table.add("epsilon_scaling", &options.epsilon_scaling,

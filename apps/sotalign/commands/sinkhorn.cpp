@@ -96,7 +96,7 @@ Action add_sinkhorn(CLI::App& app) {
             "Write the potentials u [n] and v [m] here, .safetensors float64", Role::kOutput);
   table.section("Optimal transport");
   table.add("epsilon", &options.epsilon, "Entropic regularisation");
-  add_solver_options(table, options);
+  add_solver_options(table, options.solve, options.symmetrize);
   add_machine_options(table, arguments->machine);
   add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };

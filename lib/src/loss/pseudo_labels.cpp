@@ -68,8 +68,8 @@ PseudoLabelTargets::PseudoLabelTargets(Context& context, int64_t rows, int64_t c
   if (options.kind == PseudoLabels::kOt)
     solver_.emplace(
         context, rows, cols,
-        SinkhornOptions{
-            .epsilon = options.epsilon, .iterations = options.iterations, .tolerance = options.tolerance});
+        SinkhornOptions{.epsilon = options.epsilon,
+                        .solve = {.iterations = options.iterations, .tolerance = options.tolerance}});
   else
     column_ = Buffer<double>(context, cols, "potentials");
 }

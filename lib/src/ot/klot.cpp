@@ -11,18 +11,6 @@
 namespace sotalign {
 
 namespace {
-SinkhornOptions solve_options(const KlotOptions& o, double epsilon) {
-  return {.epsilon = epsilon,
-          .iterations = o.iterations,
-          .tolerance = o.tolerance,
-          .check_every = o.check_every,
-          .symmetrize = o.symmetrize,
-          .relaxation = o.relaxation,
-          .epsilon_scaling = o.epsilon_scaling,
-          .form = o.form,
-          .storage = o.storage};
-}
-
 /// From one matrix to another one in the same memory, though not of one array.
 int64_t elements_apart(const float* from, const float* to) {
   return (reinterpret_cast<intptr_t>(to) - reinterpret_cast<intptr_t>(from)) /
@@ -33,9 +21,9 @@ int64_t elements_apart(const float* from, const float* to) {
 
 Klot::Klot(Context& context, int64_t rows, int64_t cols, const KlotOptions& options)
     : context_(&context),
-      solver_(
-          context, rows, cols,
-          {solve_options(options, options.epsilon_student), solve_options(options, options.epsilon_teacher)}),
+      solver_(context, rows, cols,
+              {{options.epsilon_student, options.symmetrize, options.student},
+               {options.epsilon_teacher, options.symmetrize, options.teacher}}),
       value_(context, 1) {}
 
 // Small problems leave a device idle, and what every launch and every meeting of threads costs is then paid
@@ -65,7 +53,8 @@ void Klot::run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, dou
   const int64_t rows = solver_.rows(), cols = solver_.cols();
   check(student.rows, student.cols, teacher.rows, teacher.cols, gradient);
   const int64_t apart = elements_apart(student.data, teacher.data);
-  if (solved_at_once(*context_, rows, cols) == 2 && student.stride == teacher.stride) {
+  const bool at_once = solver_.group_from(0).count == 2 && solved_at_once(*context_, rows, cols) == 2;
+  if (at_once && student.stride == teacher.stride) {
     solver_.solve(detail::StoredStrips(student, apart), {0, 2});
   } else {
     solver_.solve(detail::StoredStrips(student), {0, 1});

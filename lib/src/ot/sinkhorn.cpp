@@ -15,11 +15,7 @@ namespace sotalign {
 
 namespace {
 
-void validate(const SinkhornOptions& o) {
-  if (!(o.epsilon > 0) || !std::isfinite(o.epsilon))
-    throw InvalidArgument(fmt::format("epsilon: expected a number > 0, found {}", o.epsilon));
-  if (!std::isfinite(static_cast<float>(1.0 / o.epsilon)))
-    throw InvalidArgument(fmt::format("epsilon: 1 / epsilon leaves single precision, found {}", o.epsilon));
+void validate(const SolveOptions& o) {
   if (o.iterations < 1)
     throw InvalidArgument(fmt::format("iterations: expected >= 1, found {}", o.iterations));
   if (!(o.tolerance >= 0))
@@ -31,11 +27,23 @@ void validate(const SinkhornOptions& o) {
   if (!(o.epsilon_scaling >= 1) || !std::isfinite(o.epsilon_scaling))
     throw InvalidArgument(
         fmt::format("epsilon_scaling: expected a number >= 1, found {}", o.epsilon_scaling));
-  if (const int64_t descent = stage_count(o) * kStageIterations; o.iterations <= descent)
-    throw InvalidArgument(
-        fmt::format("iterations: epsilon scaling takes {}, expected more, found {}", descent, o.iterations));
+  if (o.iterations <= descent(o))
+    throw InvalidArgument(fmt::format("iterations: epsilon scaling takes {}, expected more, found {}",
+                                      descent(o), o.iterations));
   if (o.form == SinkhornForm::kLogDomain && o.storage == SinkhornStorage::kLadder)
     throw InvalidArgument("storage: the log domain stores no matrix of its own, expected float");
+}
+
+void validate(const SinkhornOptions& o) {
+  if (!(o.epsilon > 0) || !std::isfinite(o.epsilon))
+    throw InvalidArgument(fmt::format("epsilon: expected a number > 0, found {}", o.epsilon));
+  if (!std::isfinite(static_cast<float>(1.0 / o.epsilon)))
+    throw InvalidArgument(fmt::format("epsilon: 1 / epsilon leaves single precision, found {}", o.epsilon));
+  validate(o.solve);
+}
+
+bool differ_in_epsilon_at_most(const SinkhornOptions& a, const SinkhornOptions& b) {
+  return a.symmetrize == b.symmetrize && a.solve == b.solve;
 }
 
 std::vector<double> log_weights(const char* name, const std::vector<double>& weights, int64_t size) {
@@ -77,10 +85,8 @@ Sinkhorn::Sinkhorn(Context& context, SinkhornShape largest, const std::vector<Si
   std::vector<float> inverse_epsilon;
   for (const SinkhornOptions& o : options) {
     validate(o);
-    SinkhornOptions like_first = o;
-    like_first.epsilon = options[0].epsilon;
-    if (like_first != options[0])
-      throw InvalidArgument("options: problems of one batch may differ in epsilon alone");
+    if (!shapes.empty() && !differ_in_epsilon_at_most(o, options[0]))
+      throw InvalidArgument("options: problems with shapes of their own may differ in epsilon only");
     inverse_epsilon.push_back(static_cast<float>(1.0 / o.epsilon));
   }
   if (!shapes.empty() && shapes.size() != options.size())
@@ -88,17 +94,22 @@ Sinkhorn::Sinkhorn(Context& context, SinkhornShape largest, const std::vector<Si
                                       shapes.size(), options.size()));
   if (!shapes.empty()) ragged_ = std::make_unique<Ragged>(context, shapes);
   inverse_epsilon_ = Buffer<float>(context, inverse_epsilon);
+  int64_t most_stages = 0;
+  for (const SinkhornOptions& o : options) most_stages = std::max(most_stages, stage_count(o.solve));
   std::vector<float> stages;
-  for (int64_t stage = 0; stage < stage_count(options[0]); ++stage) {
-    const double left = 1.0 - static_cast<double>(stage) / static_cast<double>(stage_count(options[0]));
-    for (const SinkhornOptions& o : options)
-      stages.push_back(static_cast<float>(1.0 / (o.epsilon * std::pow(o.epsilon_scaling, left))));
-  }
+  for (int64_t stage = 0; stage < most_stages; ++stage)
+    for (const SinkhornOptions& o : options) {
+      // A problem with fewer stages never reads the last ones.
+      const int64_t count = std::max<int64_t>(stage_count(o.solve), 1);
+      const double left = 1.0 - static_cast<double>(stage) / static_cast<double>(count);
+      stages.push_back(static_cast<float>(1.0 / (o.epsilon * std::pow(o.solve.epsilon_scaling, left))));
+    }
   if (!stages.empty()) stages_ = Buffer<float>(context, stages);
-  descent_ = stage_count(options[0]) * kStageIterations;
   // The first iteration is done in the log domain, whatever the start.
-  const std::vector<kernels::SinkhornState> fresh(
-      options.size(), {.iterations = descent_ + 1, .coarse = options[0].storage == SinkhornStorage::kLadder});
+  std::vector<kernels::SinkhornState> fresh;
+  for (const SinkhornOptions& o : options)
+    fresh.push_back(
+        {.iterations = descent(o.solve) + 1, .coarse = o.solve.storage == SinkhornStorage::kLadder});
   const size_t bytes = fresh.size() * sizeof(kernels::SinkhornState);
   states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
   fresh_states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
@@ -145,6 +156,13 @@ void Sinkhorn::set_start(int64_t problem, const std::vector<double>& v) {
     throw InvalidArgument(
         "column potentials: expected at least one finite value where the weight is not 0, found none");
   context_->copy_to_device(start_.data() + problem * cols_, start.data(), start.size() * sizeof(double));
+}
+
+Sinkhorn::Group Sinkhorn::group_from(int64_t first) const {
+  const SinkhornOptions* options = options_.data();
+  int64_t end = first + 1;
+  while (end < batch() && differ_in_epsilon_at_most(options[end], options[first])) ++end;
+  return {first, end - first};
 }
 
 void Sinkhorn::check_problem(int64_t problem) const {

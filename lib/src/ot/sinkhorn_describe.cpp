@@ -1,7 +1,9 @@
 // Which form a solve takes, and the line that says so.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "kernels/sinkhorn_scaling.h"
+#include "ot/epsilon_stages.h"
 #include "ot/sinkhorn_ragged.h"
 #include "sotalign/ot/sinkhorn.h"
 
@@ -29,10 +31,15 @@ std::string describe(const kernels::ScalingMapping& m) {
 
 }  // namespace
 
-bool Sinkhorn::scaling_form() const {
-  const SinkhornOptions& o = options_[0];
-  return o.form == SinkhornForm::kScaling ||
-         (o.form == SinkhornForm::kAuto && o.iterations - descent_ >= kWorthDensity);
+int64_t Sinkhorn::iterations(int64_t problem) const {
+  const SolveOptions& o = options_[static_cast<size_t>(problem)].solve;
+  return o.iterations - descent(o);
+}
+
+bool Sinkhorn::scaling_form(int64_t problem) const {
+  const SinkhornForm form = options_[static_cast<size_t>(problem)].solve.form;
+  return form == SinkhornForm::kScaling ||
+         (form == SinkhornForm::kAuto && iterations(problem) >= kWorthDensity);
 }
 
 int64_t Sinkhorn::density_bytes(int64_t rows, int64_t cols) {
@@ -44,19 +51,30 @@ int64_t Sinkhorn::density_bytes(Group group) const {
 }
 
 std::string Sinkhorn::describe() const {
-  const bool chosen = options_[0].form != SinkhornForm::kAuto;
-  if (!scaling_form())
+  const Group first = group_from(0);
+  if (first.count == batch()) return describe(first);
+  std::vector<std::string> lines;
+  for (Group group = first;; group = group_from(group.first + group.count)) {
+    lines.push_back(fmt::format("problem {}: {}", group.first, describe(group)));
+    if (group.first + group.count == batch()) return fmt::format("{}", fmt::join(lines, "; "));
+  }
+}
+
+std::string Sinkhorn::describe(Group group) const {
+  const SolveOptions& o = options_[static_cast<size_t>(group.first)].solve;
+  const bool chosen = o.form != SinkhornForm::kAuto;
+  if (!scaling_form(group.first))
     return fmt::format("log domain ({}): one read and one exponential per entry an iteration",
                        chosen ? "chosen" : "so few iterations do not repay a density");
-  const bool ladder = options_[0].storage == SinkhornStorage::kLadder;
+  const bool ladder = o.storage == SinkhornStorage::kLadder;
   const kernels::SinkhornScaling scaling{
-      .problems = problems(all(), {}, 0),
+      .problems = problems(group, {}, 0),
       .type = ladder ? kernels::DensityType::kBfloat16 : kernels::DensityType::kFloat};
-  return fmt::format(
-      "scaling form ({}), {} density in {:.1f} MiB: {}",
-      chosen ? "chosen" : fmt::format("up to {} iterations repay a density", options_[0].iterations),
-      ladder ? "bfloat16, then float" : "float", static_cast<double>(density_bytes(all())) / (1 << 20),
-      sotalign::describe(sinkhorn_scaling_mapping(context_->queue(), scaling)));
+  return fmt::format("scaling form ({}), {} density in {:.1f} MiB: {}",
+                     chosen ? "chosen" : fmt::format("up to {} iterations repay a density", o.iterations),
+                     ladder ? "bfloat16, then float" : "float",
+                     static_cast<double>(density_bytes(group)) / (1 << 20),
+                     sotalign::describe(sinkhorn_scaling_mapping(context_->queue(), scaling)));
 }
 
 }  // namespace sotalign

@@ -19,7 +19,7 @@ void Sinkhorn::check(const Embeddings& embeddings) const {
   check_uniform();
   if (batch() != 1)
     throw InvalidArgument(fmt::format("embeddings: expected a solver for one problem, found {}", batch()));
-  detail::check_form(options_[0].form, options_[0].storage);
+  detail::check_form(options_[0].solve);
   detail::check_embeddings("affinity", embeddings, rows_, cols_);
 }
 

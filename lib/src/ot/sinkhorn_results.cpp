@@ -89,7 +89,7 @@ std::vector<SinkhornResult> Sinkhorn::results(const std::vector<std::string>& na
                      .row_error = state.row_error,
                      .column_error = state.column_error,
                      .marginal_error = state.row_error + state.column_error};
-    const double tolerance = options_[0].tolerance;
+    const double tolerance = options_[static_cast<size_t>(problem)].solve.tolerance;
     // The error that ended the solve was that of its own sums. The plan's, which is reported, decides.
     if (tolerance > 0)
       r.status = r.marginal_error <= tolerance    ? SinkhornStatus::kConverged

@@ -53,21 +53,25 @@ class Sinkhorn::Solve {
         context_(solver.context_),
         strips_(strips),
         group_(group),
-        options_(solver.options_[0]),
+        options_(solver.options_[static_cast<size_t>(group.first)].solve),
+        symmetrize_(solver.options_[static_cast<size_t>(group.first)].symmetrize),
         states_(solver.states(group.first)),
         u_(solver.u_.data() + group.first * solver.rows_),
         v_(solver.v_.data() + group.first * solver.cols_),
         rows_(solver.rows_),
         cols_(solver.cols_),
-        iterations_(options_.iterations - solver.descent_) {}
+        iterations_(solver.iterations(group.first)) {}
 
   void run() {
     const size_t states = static_cast<size_t>(group_.count) * sizeof(kernels::SinkhornState);
-    context_->copy_on_device(states_, solver_.fresh_states_.data(), states);
+    context_->copy_on_device(
+        states_,
+        solver_.fresh_states_.data() + group_.first * static_cast<int64_t>(sizeof(kernels::SinkhornState)),
+        states);
     context_->copy_on_device(v_, solver_.start_.data() + group_.first * cols_,
                              static_cast<size_t>(group_.count * cols_) * sizeof(double));
     descend();
-    if (strips_.stored() && solver_.scaling_form())
+    if (strips_.stored() && solver_.scaling_form(group_.first))
       iterate_scaling();
     else
       iterate_log_domain();
@@ -94,7 +98,8 @@ class Sinkhorn::Solve {
   Context* context_;
   const detail::Strips& strips_;
   Group group_;
-  const SinkhornOptions& options_;  // but for epsilon, those of all problems
+  const SolveOptions& options_;  // common to the group
+  Symmetrize symmetrize_;
   kernels::SinkhornState* states_;  // [count]
   double *u_, *v_;                  // [count, rows], [count, cols]
   int64_t rows_, cols_;
@@ -104,14 +109,18 @@ class Sinkhorn::Solve {
 void Sinkhorn::solve(ConstMatrixF affinity) {
   check_uniform();
   check(affinity, batch());
-  solve(detail::StoredStrips(affinity.row_range(0, rows_), affinity.stride * rows_), all());
+  for (int64_t first = 0; first < batch();) {
+    const Group group = group_from(first);
+    solve(detail::StoredStrips(affinity.row_range(first * rows_, rows_), affinity.stride * rows_), group);
+    first += group.count;
+  }
 }
 
 void Sinkhorn::solve(const detail::Strips& strips, Group group) { Solve(*this, strips, group).run(); }
 
 // Epsilon scaling. The last update of a stage leaves potentials for the next one's epsilon.
 void Sinkhorn::Solve::descend() {
-  const int64_t stages = solver_.descent_ / kStageIterations;
+  const int64_t stages = stage_count(options_);
   if (stages == 0) return;
   const kernels::Queue& queue = context_->queue();
   kernels::SinkhornRowUpdate rows{.problems = problems({}, 0), .v = v_, .u = u_};
@@ -119,7 +128,7 @@ void Sinkhorn::Solve::descend() {
   Workspace workspace(*context_);
   rows.scratch = take_scratch(workspace, {sinkhorn_row_update_scratch(queue, rows)});
   columns.scratch = take_scratch(workspace, {sinkhorn_column_update_scratch(queue, columns)});
-  for (int64_t iteration = 0; iteration < solver_.descent_; ++iteration) {
+  for (int64_t iteration = 0; iteration < descent(options_); ++iteration) {
     columns.factor = (iteration + 1) % kStageIterations == 0
                          ? std::pow(options_.epsilon_scaling, 1.0 / static_cast<double>(stages))
                          : 1.0;
@@ -266,7 +275,7 @@ void Sinkhorn::Solve::finish() {
   marginals.scratch = take_scratch(workspace, {sinkhorn_marginals_scratch(queue, marginals)});
   strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
     rows.problems = marginals.problems = problems(strip, begin);
-    if (options_.symmetrize == Symmetrize::kYes) sinkhorn_row_update(queue, rows);
+    if (symmetrize_ == Symmetrize::kYes) sinkhorn_row_update(queue, rows);
     sinkhorn_marginals(queue, marginals);
   });
 }

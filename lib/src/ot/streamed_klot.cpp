@@ -39,7 +39,8 @@ StreamedKlot::StreamedKlot(Context& context, int64_t rows, int64_t cols, const K
       memory_(memory),
       height_(height_of(context, rows, cols, memory, strip_rows)),
       klot_(context, rows, cols, options) {
-  if (memory != KlotMemory::kStored) detail::check_form(options.form, options.storage);
+  if (memory != KlotMemory::kStored)
+    for (const SolveOptions& side : {options.student, options.teacher}) detail::check_form(side);
   if (memory == KlotMemory::kStored) {
     student_ = Matrix<float>(context, rows, cols, "student affinity");
     teacher_ = Matrix<float>(context, rows, cols, "teacher affinity");

@@ -50,11 +50,11 @@ void check_embeddings(const char* name, const Embeddings& e, int64_t rows, int64
                     cols, e.x.rows, e.x.cols, e.y.rows, e.y.cols));
 }
 
-void check_form(SinkhornForm form, SinkhornStorage storage) {
-  if (form == SinkhornForm::kScaling || storage == SinkhornStorage::kLadder)
+void check_form(const SolveOptions& options) {
+  if (options.form == SinkhornForm::kScaling || options.storage == SinkhornStorage::kLadder)
     throw InvalidArgument(fmt::format(
         "{}: affinities that are not stored in float32 are solved in the log domain, without a density",
-        form == SinkhornForm::kScaling ? "form scaling" : "storage ladder"));
+        options.form == SinkhornForm::kScaling ? "form scaling" : "storage ladder"));
 }
 
 }  // namespace sotalign::detail

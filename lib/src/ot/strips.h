@@ -9,7 +9,7 @@
 #include "sotalign/core/matrix_view.h"
 #include "sotalign/ot/embeddings.h"
 #include "sotalign/ot/fixed_point_matrix.h"
-#include "sotalign/ot/sinkhorn.h"
+#include "sotalign/ot/solve_options.h"
 
 namespace sotalign::detail {
 
@@ -89,7 +89,7 @@ enum class StripOrigin { kProduct, kFixedPoint };
 int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOrigin origin, int64_t asked);
 
 /// Throws InvalidArgument for what needs an affinity that is stored.
-void check_form(SinkhornForm form, SinkhornStorage storage);
+void check_form(const SolveOptions& options);
 
 /// Throws InvalidArgument unless x and y give an affinity [rows, cols].
 void check_embeddings(const char* name, const Embeddings& embeddings, int64_t rows, int64_t cols);

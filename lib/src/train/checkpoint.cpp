@@ -37,6 +37,15 @@ std::string method_numbers(const TrainOptions& o) {
                      o.sclip.weight, to_string(o.sclip.labels), o.sclip.epsilon);
 }
 
+// Empty if the teacher's plan is solved as the student's, so that checkpoints from before the two could
+// differ stay valid.
+std::string teacher_solve_numbers(const KlotOptions& o) {
+  const SolveOptions& t = o.teacher;
+  if (t == o.student) return "";
+  return fmt::format("; teacher's plan {} {} {} {} {} {} {}", t.iterations, t.tolerance, t.check_every,
+                     t.relaxation, t.epsilon_scaling, static_cast<int>(t.form), static_cast<int>(t.storage));
+}
+
 template <class T>
 T number(const std::string& path, const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
@@ -68,13 +77,15 @@ std::map<std::string, std::string> checksums_of(const TrainingData& data) {
 
 std::string Trainer::fingerprint() const {
   const TrainOptions& o = options_;
+  const SolveOptions& student = o.klot.student;
   return fmt::format(
       "data {}x{} {}x{} {} {} {} {:016x} {:016x}; teacher {} {} {} {} {} {} {}; heads {} {} [{}] {} {}; "
       "steps "
       "{} "
       "schedule "
       "{} {} {} {} {} {}; "
-      "optimizer {} {} {} {} {}; batch {} {}; {} {} {} {} {} {} {} {} {} {} {} {} {}; method {} {}; seed {}",
+      "optimizer {} {} {} {} {}; batch {} {}; {} {} {} {} {} {} {} {} {} {} {} {} {}; method {} {}; seed "
+      "{}{}",
       pair_images_.rows(), pair_images_.cols(), pair_texts_.rows(), pair_texts_.cols(), images_.rows(),
       texts_.rows(), validation_images_.rows(), hash(model_.image_preprocessing.mean),
       hash(model_.text_preprocessing.mean), to_string(o.teacher.kind), o.teacher.ridge.value(),
@@ -85,10 +96,11 @@ std::string Trainer::fingerprint() const {
       o.image_rate, o.text_rate, static_cast<int>(o.optimizer.kind), o.optimizer.beta1.value_or(-1),
       o.optimizer.beta2.value_or(-1), o.optimizer.epsilon, o.optimizer.weight_decay, o.batch_pairs,
       o.batch_unpaired, to_string(o.divergence), o.klot_weight, o.klot.epsilon_student,
-      o.klot.epsilon_teacher, o.klot.iterations, o.klot.tolerance, o.klot.check_every,
-      static_cast<int>(o.klot.symmetrize), o.klot.relaxation, o.klot.epsilon_scaling,
-      static_cast<int>(o.klot.form), static_cast<int>(o.klot.storage),
-      o.klot_memory ? to_string(*o.klot_memory) : "none", to_string(o.method), method_numbers(o), o.seed);
+      o.klot.epsilon_teacher, student.iterations, student.tolerance, student.check_every,
+      static_cast<int>(o.klot.symmetrize), student.relaxation, student.epsilon_scaling,
+      static_cast<int>(student.form), static_cast<int>(student.storage),
+      o.klot_memory ? to_string(*o.klot_memory) : "none", to_string(o.method), method_numbers(o), o.seed,
+      teacher_solve_numbers(o.klot));
 }
 
 void Trainer::save_checkpoint(const std::string& path, const std::map<std::string, std::string>& notes) {

@@ -17,14 +17,17 @@ namespace sotalign {
 struct KlotOptions {
   double epsilon_student = 0.05;
   double epsilon_teacher = 0.01;
-  int64_t iterations = 100;  ///< of each solve; with a tolerance, the most there may be
-  double tolerance = 0.0;    ///< on the L1 marginal error, see SinkhornOptions
-  int64_t check_every = 5;
-  Symmetrize symmetrize = Symmetrize::kYes;  ///< as the authors' code does
-  double relaxation = 1.0;                   ///< this and the following as in SinkhornOptions
-  double epsilon_scaling = 1.0;
-  SinkhornForm form = SinkhornForm::kAuto;
-  SinkhornStorage storage = SinkhornStorage::kFloat;
+  Symmetrize symmetrize = Symmetrize::kYes;  ///< of both sides, as in the authors' code
+  /// Sides whose options are equal are solved as one batch if they are small; others are solved in turn.
+  SolveOptions student = {}, teacher = {};
+
+  /// These options with `solve` for both sides.
+  KlotOptions with_both(const SolveOptions& solve) const {
+    KlotOptions options = *this;
+    options.student = options.teacher = solve;
+    return options;
+  }
+  bool operator==(const KlotOptions&) const = default;
 };
 
 struct KlotResult {

@@ -13,6 +13,7 @@
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
 #include "sotalign/ot/embeddings.h"
+#include "sotalign/ot/solve_options.h"
 
 namespace sotalign {
 
@@ -28,35 +29,10 @@ class Strips;
 /// other. As the column update came last, v is a fixed point of that and only u changes.
 enum class Symmetrize { kNo, kYes };
 
-/// How iterations are carried out; the potentials agree within rounding.
-///   scaling     a second matrix as large as the affinity holds exp(K_ij / epsilon + u_i + v_j) for the
-///               potentials of the first iteration. Further ones read it once and take no exponential. It is
-///               made anew where factors grow large.
-///   log domain  one read of the affinity and one exponential per entry, and no further matrix
-///   automatic   scaling, unless there are so few iterations that making the matrix does not pay
-enum class SinkhornForm { kAuto, kScaling, kLogDomain };
-
-/// What the scaling form stores: floats, or bfloat16 for all but the last iterations, which halves what these
-/// read and is corrected by the last ones (with a tolerance: those since the coarse solve converged).
-enum class SinkhornStorage { kFloat, kLadder };
-
 struct SinkhornOptions {
-  double epsilon = 0.05;     ///< > 0, in the units of K
-  int64_t iterations = 100;  ///< full iterations; with a tolerance, the most there may be
-  /// Stop when the L1 error of the row sums, sum_i |sum_j P_ij - a_i|, is below this by what rounding adds to
-  /// it (2e-6, or half of a smaller tolerance). 0: do all iterations.
-  double tolerance = 0.0;
-  int64_t check_every = 5;  ///< iterations between two looks at that error
+  double epsilon = 0.05;  ///< > 0, in the units of K
   Symmetrize symmetrize = Symmetrize::kNo;
-  /// Over-relaxation, in (0, 2): each update moves the potentials by this factor times the plain update. 1.3
-  /// to 1.7 converge in fewer iterations where plain Sinkhorn is slow (small epsilon). The first iteration
-  /// and those that precede a look at the error or the end are plain, so that column sums are exact then.
-  double relaxation = 1.0;
-  /// Above 1: epsilon scaling. The solve begins with this multiple of epsilon and halves it (about) every 5
-  /// iterations, in the log domain; they count as iterations. A start is taken for the largest epsilon.
-  double epsilon_scaling = 1.0;
-  SinkhornForm form = SinkhornForm::kAuto;
-  SinkhornStorage storage = SinkhornStorage::kFloat;
+  SolveOptions solve = {};
   bool operator==(const SinkhornOptions&) const = default;
 };
 
@@ -92,12 +68,14 @@ struct SinkhornShape {
 /// agree within rounding (and are the same on every run), and much narrower problems leave threads idle.
 class Sinkhorn {
  public:
-  /// One entry of `options` for each problem; they may differ in epsilon alone. Throws InvalidArgument.
+  /// One entry of `options` for each problem. Neighbours that differ in epsilon at most are solved as one
+  /// batch, others in turn. Throws InvalidArgument for options that are out of range.
   Sinkhorn(Context& context, int64_t rows, int64_t cols, const std::vector<SinkhornOptions>& options);
   Sinkhorn(Context& context, int64_t rows, int64_t cols, const SinkhornOptions& options)
       : Sinkhorn(context, rows, cols, std::vector<SinkhornOptions>{options}) {}
 
-  /// A shape for each problem, and one entry of `options` for each. Affinities are then given one by one.
+  /// A shape for each problem, and one entry of `options` for each, which differ in epsilon at most.
+  /// Affinities are then given one by one.
   Sinkhorn(Context& context, const std::vector<SinkhornShape>& shapes,
            const std::vector<SinkhornOptions>& options);
   Sinkhorn(Context& context, const std::vector<SinkhornShape>& shapes, const SinkhornOptions& options)
@@ -190,7 +168,12 @@ class Sinkhorn {
   bool ragged() const { return ragged_ != nullptr; }
   /// Of the densities of a group.
   int64_t density_bytes(Group group) const;
-  bool scaling_form() const;
+  bool scaling_form(int64_t problem) const;
+  /// Of the problem, without those of epsilon scaling.
+  int64_t iterations(int64_t problem) const;
+  /// The longest run of problems from `first` on that are solved as one batch.
+  Group group_from(int64_t first) const;
+  std::string describe(Group group) const;
   /// From problem `first` on.
   void plan(int64_t first, const kernels::EntropicBatch& problems, ConstMatrixF affinity, MatrixF plan);
   class Solve;  // in sinkhorn_solve.cpp
@@ -199,9 +182,8 @@ class Sinkhorn {
   Context* context_;
   int64_t rows_, cols_;
   std::vector<SinkhornOptions> options_;
-  int64_t descent_ = 0;            // iterations of epsilon scaling
   Buffer<float> inverse_epsilon_;  // [batch]
-  Buffer<float> stages_;           // [stages, batch], the same with larger epsilons
+  Buffer<float> stages_;           // [most stages of a problem, batch], the same with larger epsilons
   Buffer<double> log_a_, log_b_;   // [batch, rows], [batch, cols]
   Buffer<double> u_, v_;           // [batch, rows], [batch, cols]
   Buffer<double> start_;           // [batch, cols], the v of the next start

@@ -72,7 +72,10 @@ struct TrainOptions {
   /// are 22, 2.2 and 0.22.
   double klot_weight = 30.0;
   /// InfoNCE takes the epsilons, its temperatures, from here, too; CKA has no options.
-  KlotOptions klot = {.epsilon_student = 0.1, .epsilon_teacher = 0.02, .tolerance = 1e-3};
+  KlotOptions klot = {.epsilon_student = 0.1,
+                      .epsilon_teacher = 0.02,
+                      .student = {.tolerance = 1e-3},
+                      .teacher = {.tolerance = 1e-3}};
   /// How KLOT holds its affinities. None: the fastest way that fits into klot_memory_mib. The other
   /// divergences store theirs in 8 bytes a pair of rows, and an option that forbids this is refused.
   std::optional<KlotMemory> klot_memory = std::nullopt;
