@@ -43,7 +43,7 @@ inline constexpr int kPatience = 6;
 /// density.
 inline constexpr double kCoarseTolerance = 1e-4;
 
-/// Convergence decision after an iteration. Returns true if the new potentials are to be committed.
+/// Convergence decision after an iteration. Returns true if the caller must commit the new potentials.
 constexpr bool conclude(SinkhornState& state, const Iteration& it) {
   state.row_error = it.row_error;
   if (it.tolerance >= 0 && !it.rows_bad) {

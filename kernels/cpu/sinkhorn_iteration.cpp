@@ -78,7 +78,7 @@ void process_chunk(const SinkhornIteration& args, const Scratch& s, int64_t numb
       const double sum = exp_row(affinity + i * stride, v, c, offset, exponentials + filled * cols, cols);
       bad |= !trustworthy(sum);
       const double a = std::exp(log_ai);
-      // The row's mass under the potentials at entry, of which `offset` is the rounded value.
+      // The row's mass under the potentials at entry; `offset` is their rounded value.
       error += a * std::abs(sum * std::exp(exponent - static_cast<double>(offset)) - 1.0);
       u_new = relaxed(u[i], static_cast<double>(offset) - shift + log_ai - std::log(sum), args.relaxation);
       weights[filled++] = static_cast<float>(

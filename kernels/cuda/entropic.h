@@ -1,9 +1,8 @@
 // Shared by the CUDA files of the Sinkhorn and KLOT operations: potentials in the form that the
 // single-precision loops take, the exponential, and two mappings of threads to data:
 //   * tiles: a block takes a chunk of rows of kTileThreads columns; a thread owns one column (or a few,
-//   kTileThreads
-//     apart) and walks down the rows. Loads coalesce: a warp reads 32 adjacent entries of a row. Column data
-//     stays in registers; row data is precomputed and broadcast to all threads;
+//     kTileThreads apart) and walks down the rows. Loads coalesce: a warp reads 32 adjacent entries of a row.
+//     Column data stays in registers; row data is precomputed and broadcast to all threads;
 //   * sums over chunks: a block takes 32 columns, and 8 groups of 32 threads share the chunks.
 // The shape of one problem fixes the layout: results depend neither on the device nor on the batch size. In a
 // ragged batch, grids that walk down rows have a block (or a row of tiles as wide as the widest problem) for
@@ -140,7 +139,7 @@ constexpr unsigned warp_row_blocks(const EntropicBatch& p, int64_t warps) {
   return static_cast<unsigned>(p.chunks > 0 ? p.chunks : (p.batch * strip_of(p).rows + warps - 1) / warps);
 }
 
-/// The marginals' tiles (sinkhorn_plan.cu), each warp of which writes a sum per row.
+/// The marginals' tiles (sinkhorn_plan.cu); each of their warps writes a sum per row.
 inline constexpr int kMarginalColumns = 4;  ///< per thread
 inline constexpr int kMarginalWarps = kTileThreads / kWarpSize;
 constexpr int64_t marginal_warps(int64_t cols) {

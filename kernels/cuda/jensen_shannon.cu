@@ -1,6 +1,6 @@
 // Jensen-Shannon divergence of row softmaxes, one block per row: a pass for the log-sum-exp of both matrices
-// (row_sum.h), one for the row's divergence, and one for its gradient, each entry of which is written by the
-// thread that read it. A second kernel of one block adds the rows' divergences in a fixed order.
+// (row_sum.h), one for the row's divergence, and one for its gradient, each entry written by the thread that
+// read it. A second kernel of one block adds the rows' divergences in a fixed order.
 //
 // Apart from the larger of p and q, every term depends only on log p - log q. Both logarithms reach hundreds
 // and nearly cancel, so the difference is computed in double.

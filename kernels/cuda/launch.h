@@ -10,7 +10,8 @@ namespace sotalign::kernels::cuda {
 
 inline cudaStream_t stream_of(const Queue& queue) { return static_cast<cudaStream_t>(queue.stream); }
 
-/// Number of blocks of `block` items that cover `count` items. A grid holds at most 2^31 - 1 blocks in x.
+/// Number of blocks of `block` items that cover `count` items; 0 for none. A grid holds at most
+/// 2^31 - 1 blocks in x.
 inline unsigned blocks_for(int64_t count, int64_t block) {
   return static_cast<unsigned>((count + block - 1) / block);
 }

@@ -1,7 +1,7 @@
 // One warp per query; it walks through the query's group, and its lanes share the columns of each inner
-// product. If each gallery row matches one query, the gallery is read once in total. Lane l adds columns l, l
-// + 32, ... in order and the warp adds the lanes as a tree, so a query's score does not depend on other
-// queries.
+// product. If each gallery row matches one query, the gallery is read once in total. Lane l adds every
+// 32nd column from l on in order, and the warp adds the lanes as a tree, so a query's score does not depend
+// on other queries.
 #include "kernels/match_scores.h"
 
 #include <limits>

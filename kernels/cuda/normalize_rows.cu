@@ -49,7 +49,7 @@ __device__ __forceinline__ double product(float a, float b) {
 template <class M>
 __global__ void __launch_bounds__(kThreads) normalize_rows_kernel(NormalizeRows args) {
   const int64_t i = M::row();
-  if (i >= args.rows) return;  // whole warps return; blocks that use barriers have a row
+  if (i >= args.rows) return;  // the whole warp returns; a block per row never does
   const float* x = args.x + i * args.x_stride;
   float* y = args.y + i * args.y_stride;
   constexpr int kRowThreads = M::kRowThreads, kKept = M::kKept;
@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads) normalize_rows_kernel(NormalizeRows 
 template <class M>
 __global__ void __launch_bounds__(kThreads) normalize_rows_backward_kernel(NormalizeRowsBackward args) {
   const int64_t i = M::row();
-  if (i >= args.rows) return;  // whole warps return; blocks that use barriers have a row
+  if (i >= args.rows) return;  // the whole warp returns; a block per row never does
   const float* y = args.y + i * args.y_stride;
   const float* dy = args.dy + i * args.dy_stride;
   float* dx = args.dx + i * args.dx_stride;

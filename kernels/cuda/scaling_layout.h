@@ -12,12 +12,10 @@ namespace sotalign::kernels::cuda {
 // column takes a register for its sum and one (bfloat16: half of one) per row; everything else leaves 80 to
 // 96 registers for these. Within that:
 //   * blocks are no larger than the columns need, so that several share a multiprocessor and one computes
-//   while
-//     another waits at its barrier;
-//   * narrow matrices take several rows per barrier, which also share one read of the column factors;
+//     while another waits at its barrier;
+//   * several rows share a barrier, and with it one read of the column factors;
 //   * 64 KiB or more are in flight per multiprocessor where rows are long enough (an H200 needs about 40),
-//   but at
-//     most 96 KiB per block: every device has these, so one mapping serves all.
+//     but at most 96 KiB per block: every device has these, so one mapping serves all.
 struct Layout {
   int threads, packets, rows, ahead;
   constexpr size_t shared_bytes() const { return size_t{16} * threads * packets * ahead; }

@@ -302,7 +302,7 @@ __global__ void __launch_bounds__(kSumThreads)
       const double log_a = p.log_a[at], offset = static_cast<double>(s.rows[at].offset), sum = s.u[at];
       if (!trustworthy(sum)) atomicMax(&s.rows_bad[b], 1);
       s.u[at] = relaxed(args.u[at], offset - shift + log_a - log(sum), args.relaxation);
-      // The row's mass under the potentials at entry, of which `offset` is the rounded value.
+      // The row's mass under the potentials at entry; `offset` is their rounded value.
       error = exp(log_a) * fabs(sum * exp(args.u[at] + shift - log_a - offset) - 1.0);
     }
     error = block_sum(error, errors);

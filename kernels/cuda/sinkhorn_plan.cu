@@ -92,7 +92,7 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   const EntropicBatch& p = args.problems;
   const Tile tile = tile_of_block(p, tiles, kColumns);
   const int64_t b = tile.problem, cols = cols_of(p, b),
-                left = cols - tile.column;  // columns from the thread's first
+                left = cols - tile.column;  // from the first column
   const int64_t strip_rows = strip_of(p, b).rows, stride = row_stride_of(p, b);
   if (left + threadIdx.x <= 0) return;  // the whole block: the tile is past the problem's columns
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
