@@ -38,6 +38,7 @@ struct EntropicBatch {
   int64_t batch = 1, rows = 0, cols = 0;   ///< the common shape, or the largest sizes in the batch
   int64_t row_stride = 0;                  ///< elements from one row to the next
   int64_t problem_stride = 0;              ///< elements from one problem to the next
+  const float* second_affinity = nullptr;  ///< K of problem 1 of two; null: problem_stride decides
   const float* inverse_epsilon = nullptr;  ///< [batch], 1 / epsilon
   const double* log_a = nullptr;  ///< [batch, rows], log of the row weights; -inf where a weight is 0
   const double* log_b = nullptr;  ///< [batch, cols], log of the column weights

@@ -100,7 +100,8 @@ constexpr int64_t row_stride_of(const EntropicBatch& p, int64_t b) {
   return p.layouts == nullptr ? p.row_stride : p.layouts[b].row_stride;
 }
 constexpr const float* affinity_of(const EntropicBatch& p, int64_t b) {
-  return p.layouts == nullptr ? p.affinity + b * p.problem_stride : p.layouts[b].affinity;
+  if (p.layouts != nullptr) return p.layouts[b].affinity;
+  return b == 1 && p.second_affinity != nullptr ? p.second_affinity : p.affinity + b * p.problem_stride;
 }
 /// Byte offset of problem b's density; with a common shape, densities are `stride_bytes` apart.
 constexpr int64_t density_offset(const EntropicBatch& p, int64_t b, int64_t stride_bytes) {

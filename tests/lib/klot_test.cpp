@@ -39,7 +39,7 @@ class KlotTest : public testing::DeviceTest {
 };
 SOTALIGN_ON_EVERY_DEVICE(KlotTest);
 
-// Small strips with a shorter last one would need matrices too large for this test: StreamedKlotTest covers
+// Small strips with a shorter last one would need matrices too large for this test: EmbeddingKlotTest covers
 // them. This test is about the cost of rounding to 16 bits.
 TEST_P(KlotTest, FixedPointIsWithinOnePerMilleOfGoldenVectors) {
   for (const auto& [name, epsilon, epsilon_teacher, iterations] :

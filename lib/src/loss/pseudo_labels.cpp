@@ -10,6 +10,7 @@
 #include "kernels/sinkhorn_update.h"
 #include "kernels/soft_cross_entropy.h"
 #include "loss/check_affinities.h"
+#include "ot/sinkhorn_solver.h"
 #include "sotalign/core/error.h"
 #include "sotalign/linalg/gemm.h"
 
@@ -66,13 +67,18 @@ PseudoLabelTargets::PseudoLabelTargets(Context& context, int64_t rows, int64_t c
   log_mass_ = Buffer<double>(context, rows, "potentials");
   row_ = Buffer<double>(context, rows, "potentials");
   if (options.kind == PseudoLabels::kOt)
-    solver_.emplace(
+    solver_ = std::make_unique<detail::SinkhornSolver>(
         context, rows, cols,
-        SinkhornOptions{.epsilon = options.epsilon,
-                        .solve = {.iterations = options.iterations, .tolerance = options.tolerance}});
+        std::vector<SinkhornOptions>{
+            {.epsilon = options.epsilon,
+             .solve = {.iterations = options.iterations, .tolerance = options.tolerance}}});
   else
     column_ = Buffer<double>(context, cols, "potentials");
 }
+
+PseudoLabelTargets::~PseudoLabelTargets() = default;
+PseudoLabelTargets::PseudoLabelTargets(PseudoLabelTargets&&) noexcept = default;
+PseudoLabelTargets& PseudoLabelTargets::operator=(PseudoLabelTargets&&) noexcept = default;
 
 // Soft targets and rows of a plan are one thing: softmaxes of S / epsilon + v, with v = 0 or the plan's
 // column potentials. A row update from there makes the mass of each row 1.
@@ -92,7 +98,7 @@ void PseudoLabelTargets::run(ConstMatrixF unpaired, ConstMatrixF paired, MatrixF
     return;
   }
   if (solver_) solver_->solve(targets);
-  const double* v = solver_ ? solver_->v_.data() : column_.data();
+  const double* v = solver_ ? solver_->v(0) : column_.data();
   const kernels::EntropicBatch problem{.affinity = targets.data,
                                        .rows = rows_,
                                        .cols = cols_,

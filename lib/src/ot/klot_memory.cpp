@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "sotalign/ot/streamed_klot.h"
+#include "sotalign/ot/embedding_klot.h"
 
 namespace sotalign {
 
@@ -30,7 +30,7 @@ std::string to_string(KlotMemory memory) {
 }
 
 int64_t klot_memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory) {
-  return StreamedKlot::memory_bytes(context, rows, cols, memory);
+  return EmbeddingKlot::memory_bytes(context, rows, cols, memory);
 }
 
 KlotMemoryPlan plan_klot_memory(const Context& context, int64_t rows, int64_t cols, int64_t available) {

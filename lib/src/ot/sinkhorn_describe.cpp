@@ -4,10 +4,9 @@
 
 #include "kernels/sinkhorn_scaling.h"
 #include "ot/epsilon_stages.h"
-#include "ot/sinkhorn_ragged.h"
-#include "sotalign/ot/sinkhorn.h"
+#include "ot/sinkhorn_solver.h"
 
-namespace sotalign {
+namespace sotalign::detail {
 
 namespace {
 
@@ -31,26 +30,26 @@ std::string describe(const kernels::ScalingMapping& m) {
 
 }  // namespace
 
-int64_t Sinkhorn::iterations(int64_t problem) const {
-  const SolveOptions& o = options_[static_cast<size_t>(problem)].solve;
+int64_t SinkhornSolver::iterations(int64_t problem) const {
+  const SolveOptions& o = options(problem).solve;
   return o.iterations - descent(o);
 }
 
-bool Sinkhorn::scaling_form(int64_t problem) const {
-  const SinkhornForm form = options_[static_cast<size_t>(problem)].solve.form;
+bool SinkhornSolver::scaling_form(int64_t problem) const {
+  const SinkhornForm form = options(problem).solve.form;
   return form == SinkhornForm::kScaling ||
          (form == SinkhornForm::kAuto && iterations(problem) >= kWorthDensity);
 }
 
-int64_t Sinkhorn::density_bytes(int64_t rows, int64_t cols) {
+int64_t SinkhornSolver::density_bytes(int64_t rows, int64_t cols) {
   return kernels::density_bytes(1, rows, cols, kernels::DensityType::kFloat);
 }
 
-int64_t Sinkhorn::density_bytes(Group group) const {
+int64_t SinkhornSolver::density_bytes(Group group) const {
   return ragged() ? ragged_->density_bytes : group.count * density_bytes(rows_, cols_);
 }
 
-std::string Sinkhorn::describe() const {
+std::string SinkhornSolver::describe() const {
   const Group first = group_from(0);
   if (first.count == batch()) return describe(first);
   std::vector<std::string> lines;
@@ -60,21 +59,21 @@ std::string Sinkhorn::describe() const {
   }
 }
 
-std::string Sinkhorn::describe(Group group) const {
-  const SolveOptions& o = options_[static_cast<size_t>(group.first)].solve;
+std::string SinkhornSolver::describe(Group group) const {
+  const SolveOptions& o = options(group.first).solve;
   const bool chosen = o.form != SinkhornForm::kAuto;
   if (!scaling_form(group.first))
     return fmt::format("log domain ({}): one read and one exponential per entry an iteration",
                        chosen ? "chosen" : "so few iterations do not repay a density");
   const bool ladder = o.storage == SinkhornStorage::kLadder;
   const kernels::SinkhornScaling scaling{
-      .problems = problems(group, {}, 0),
+      .problems = problems(group),
       .type = ladder ? kernels::DensityType::kBfloat16 : kernels::DensityType::kFloat};
   return fmt::format("scaling form ({}), {} density in {:.1f} MiB: {}",
                      chosen ? "chosen" : fmt::format("up to {} iterations repay a density", o.iterations),
                      ladder ? "bfloat16, then float" : "float",
                      static_cast<double>(density_bytes(group)) / (1 << 20),
-                     sotalign::describe(sinkhorn_scaling_mapping(context_->queue(), scaling)));
+                     detail::describe(sinkhorn_scaling_mapping(context_->queue(), scaling)));
 }
 
-}  // namespace sotalign
+}  // namespace sotalign::detail

@@ -6,32 +6,28 @@
 #include "kernels/sinkhorn_iteration.h"
 #include "kernels/sinkhorn_plan.h"
 #include "kernels/sinkhorn_update.h"
-#include "ot/strips.h"
+#include "ot/sinkhorn_solver.h"
 #include "sotalign/core/error.h"
 #include "sotalign/linalg/gemm.h"
-#include "sotalign/ot/sinkhorn.h"
 
-namespace sotalign {
+namespace sotalign::detail {
 
-using detail::ProductStrips;
-
-void Sinkhorn::check(const Embeddings& embeddings) const {
+void SinkhornSolver::check(const Embeddings& embeddings) const {
   check_uniform();
   if (batch() != 1)
     throw InvalidArgument(fmt::format("embeddings: expected a solver for one problem, found {}", batch()));
-  detail::check_form(options_[0].solve);
-  detail::check_embeddings("affinity", embeddings, rows_, cols_);
+  check_form(options_[0].solve);
+  check_embeddings("affinity", embeddings, rows_, cols_);
 }
 
-void Sinkhorn::solve(const Embeddings& embeddings, int64_t strip_rows) {
+void SinkhornSolver::solve(const Embeddings& embeddings, int64_t strip_rows) {
   check(embeddings);
-  const int64_t height =
-      detail::strip_height(*context_, rows_, cols_, detail::StripOrigin::kProduct, strip_rows);
+  const int64_t height = strip_height(*context_, rows_, cols_, StripOrigin::kProduct, strip_rows);
   Workspace workspace(*context_);
   solve(ProductStrips(*context_, embeddings, height, workspace.take<float>(height * cols_)), all());
 }
 
-void Sinkhorn::plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan) {
+void SinkhornSolver::plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan) {
   check(embeddings);
   if (first_row < 0 || plan.rows < 0 || first_row + plan.rows > rows_ || plan.cols != cols_)
     throw InvalidArgument(
@@ -40,7 +36,7 @@ void Sinkhorn::plan(const Embeddings& embeddings, int64_t first_row, MatrixF pla
   if (plan.empty()) return;
   const Embeddings part{embeddings.x.row_range(first_row, plan.rows), embeddings.y};
   gemm(*context_, Op::kNone, Op::kTranspose, 1.0f, part.x, part.y, 0.0f, plan);
-  kernels::SinkhornPlan args{.problems = problems(all(), plan, 0, first_row, plan.rows),
+  kernels::SinkhornPlan args{.problems = problems(all(), plan, first_row, plan.rows),
                              .u = u_.data(),
                              .v = v_.data(),
                              .plan = plan.data};
@@ -50,11 +46,12 @@ void Sinkhorn::plan(const Embeddings& embeddings, int64_t first_row, MatrixF pla
   sinkhorn_plan(context_->queue(), args);
 }
 
-int64_t Sinkhorn::vector_bytes(int64_t rows, int64_t cols) {
+int64_t SinkhornSolver::vector_bytes(int64_t rows, int64_t cols) {
   return (2 * rows + 3 * cols) * static_cast<int64_t>(sizeof(double));
 }
 
-int64_t Sinkhorn::scratch_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows) {
+int64_t SinkhornSolver::scratch_bytes(const Context& context, int64_t rows, int64_t cols,
+                                      int64_t strip_rows) {
   const kernels::Queue& queue = context.queue();
   const kernels::EntropicBatch p{.rows = rows, .cols = cols, .strip_height = strip_rows};
   return static_cast<int64_t>(std::max({sinkhorn_iteration_scratch(queue, {.problems = p}),
@@ -63,10 +60,4 @@ int64_t Sinkhorn::scratch_bytes(const Context& context, int64_t rows, int64_t co
                               sinkhorn_row_update_scratch(queue, {.problems = p}));
 }
 
-int64_t Sinkhorn::memory_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows) {
-  const int64_t height = detail::strip_height(context, rows, cols, detail::StripOrigin::kProduct, strip_rows);
-  return scratch_bytes(context, rows, cols, height) + vector_bytes(rows, cols) +
-         height * cols * static_cast<int64_t>(sizeof(float));
-}
-
-}  // namespace sotalign
+}  // namespace sotalign::detail

@@ -1,15 +1,14 @@
 // Batches of problems that have shapes of their own, and affinities anywhere.
-#include "ot/sinkhorn_ragged.h"
+#include "ot/sinkhorn_solver.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "kernels/problem_chunks.h"
-#include "ot/strips.h"
 #include "sotalign/core/error.h"
 
-namespace sotalign {
+namespace sotalign::detail {
 
 namespace {
 SinkhornShape largest_of(const std::vector<SinkhornShape>& shapes) {
@@ -26,7 +25,7 @@ SinkhornShape largest_of(const std::vector<SinkhornShape>& shapes) {
 }
 }  // namespace
 
-Sinkhorn::Ragged::Ragged(Context& context, const std::vector<SinkhornShape>& of_problems)
+Ragged::Ragged(Context& context, const std::vector<SinkhornShape>& of_problems)
     : shapes(of_problems), plans(of_problems.size()) {
   std::vector<int32_t> owners;
   for (const auto [rows, cols] : shapes) {
@@ -38,7 +37,7 @@ Sinkhorn::Ragged::Ragged(Context& context, const std::vector<SinkhornShape>& of_
                        .chunks = own.chunks,
                        .first_chunk = chunks,
                        .partials = partials});
-    density_bytes += Sinkhorn::density_bytes(rows, cols);
+    density_bytes += SinkhornSolver::density_bytes(rows, cols);
     chunks += own.chunks;
     partials += own.partials;
   }
@@ -48,8 +47,7 @@ Sinkhorn::Ragged::Ragged(Context& context, const std::vector<SinkhornShape>& of_
   planned_to = Mirrored<kernels::PlanLayout>(context, plans);
 }
 
-void Sinkhorn::Ragged::place(const std::vector<ConstMatrixF>& affinities,
-                             Mirrored<kernels::ProblemLayout>& on_device) {
+void Ragged::place(const std::vector<ConstMatrixF>& affinities, Mirrored<kernels::ProblemLayout>& on_device) {
   for (size_t b = 0; b < layouts.size(); ++b) {
     layouts[b].affinity = affinities[b].data;
     layouts[b].row_stride = affinities[b].stride;
@@ -57,19 +55,19 @@ void Sinkhorn::Ragged::place(const std::vector<ConstMatrixF>& affinities,
   on_device.update(layouts);
 }
 
-void Sinkhorn::Ragged::apply(kernels::EntropicBatch& problems,
-                             const Mirrored<kernels::ProblemLayout>& on_device) const {
+void Ragged::apply(kernels::EntropicBatch& problems,
+                   const Mirrored<kernels::ProblemLayout>& on_device) const {
   problems.layouts = on_device.data();
   problems.chunk_problems = chunk_problems.data();
   problems.chunks = chunks;
   problems.partials = partials;
 }
 
-Sinkhorn::Sinkhorn(Context& context, const std::vector<SinkhornShape>& shapes,
-                   const std::vector<SinkhornOptions>& options)
-    : Sinkhorn(context, largest_of(shapes), shapes, options) {}
+SinkhornSolver::SinkhornSolver(Context& context, const std::vector<SinkhornShape>& shapes,
+                               const std::vector<SinkhornOptions>& options)
+    : SinkhornSolver(context, largest_of(shapes), shapes, options) {}
 
-void Sinkhorn::check(const char* name, const std::vector<ConstMatrixF>& matrices) const {
+void SinkhornSolver::check(const char* name, const std::vector<ConstMatrixF>& matrices) const {
   if (!ragged())
     throw InvalidArgument(fmt::format("{}: expected one matrix, as problems are of one shape, found {}", name,
                                       matrices.size()));
@@ -84,31 +82,31 @@ void Sinkhorn::check(const char* name, const std::vector<ConstMatrixF>& matrices
   }
 }
 
-void Sinkhorn::check_uniform() const {
+void SinkhornSolver::check_uniform() const {
   if (ragged())
     throw InvalidArgument(fmt::format(
         "affinity: expected one for each of {} problems, as they have shapes of their own, found one matrix",
         batch()));
 }
 
-SinkhornShape Sinkhorn::shape(int64_t problem) const {
+SinkhornShape SinkhornSolver::shape(int64_t problem) const {
   check_problem(problem);
   return ragged() ? ragged_->shapes[static_cast<size_t>(problem)] : SinkhornShape{rows_, cols_};
 }
 
-void Sinkhorn::solve(const std::vector<ConstMatrixF>& affinities) {
+void SinkhornSolver::solve(const std::vector<ConstMatrixF>& affinities) {
   check("affinity", affinities);
   ragged_->place(affinities, ragged_->solved);
-  solve(detail::StoredStrips({affinities[0].data, rows_, cols_, affinities[0].stride}), all());
+  solve(StoredStrips({affinities[0].data, rows_, cols_, affinities[0].stride}), all());
 }
 
-void Sinkhorn::plan(const std::vector<ConstMatrixF>& affinities, const std::vector<MatrixF>& plans) {
+void SinkhornSolver::plan(const std::vector<ConstMatrixF>& affinities, const std::vector<MatrixF>& plans) {
   check("affinity", affinities);
   check("plan", std::vector<ConstMatrixF>(plans.begin(), plans.end()));
   for (size_t b = 0; b < plans.size(); ++b) ragged_->plans[b] = {plans[b].data, plans[b].stride};
   ragged_->place(affinities, ragged_->planned);
   ragged_->planned_to.update(ragged_->plans);
-  kernels::SinkhornPlan args{.problems = problems(all(), {}, 0), .u = u_.data(), .v = v_.data()};
+  kernels::SinkhornPlan args{.problems = problems(all()), .u = u_.data(), .v = v_.data()};
   ragged_->apply(args.problems, ragged_->planned);
   args.plans = ragged_->planned_to.data();
   Workspace workspace(*context_);
@@ -117,4 +115,4 @@ void Sinkhorn::plan(const std::vector<ConstMatrixF>& affinities, const std::vect
   sinkhorn_plan(context_->queue(), args);
 }
 
-}  // namespace sotalign
+}  // namespace sotalign::detail

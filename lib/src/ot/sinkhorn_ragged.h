@@ -1,4 +1,4 @@
-// What a solver keeps of problems that have shapes of their own.
+// What a solver stores about problems that have shapes of their own.
 #pragma once
 
 #include <vector>
@@ -8,10 +8,10 @@
 #include "sotalign/core/buffer.h"
 #include "sotalign/ot/sinkhorn.h"
 
-namespace sotalign {
+namespace sotalign::detail {
 
-struct Sinkhorn::Ragged {
-  /// A copy on the device, made anew where the one on the host has changed.
+struct Ragged {
+  /// A table with a copy on the device. update() uploads it, and synchronizes, only if it changed.
   template <class T>
   class Mirrored {
    public:
@@ -44,4 +44,4 @@ struct Sinkhorn::Ragged {
   void apply(kernels::EntropicBatch& problems, const Mirrored<kernels::ProblemLayout>& on_device) const;
 };
 
-}  // namespace sotalign
+}  // namespace sotalign::detail

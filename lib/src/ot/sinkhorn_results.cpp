@@ -3,10 +3,10 @@
 
 #include <cmath>
 
-#include "ot/sinkhorn_ragged.h"
+#include "ot/sinkhorn_solver.h"
 #include "sotalign/core/error.h"
 
-namespace sotalign {
+namespace sotalign::detail {
 
 namespace {
 
@@ -40,41 +40,28 @@ double mean_of_finite(const std::vector<double>& values) {
 
 }  // namespace
 
-std::string to_string(SinkhornStatus status) {
-  switch (status) {
-    case SinkhornStatus::kFixed:
-      return "fixed";
-    case SinkhornStatus::kConverged:
-      return "converged";
-    case SinkhornStatus::kStalled:
-      return "stalled";
-    case SinkhornStatus::kIterationLimit:
-      return "iteration_limit";
-  }
-  return "";
-}
-
-std::vector<double> Sinkhorn::download(const Buffer<double>& values, int64_t first, int64_t count) const {
+std::vector<double> SinkhornSolver::download(const Buffer<double>& values, int64_t first,
+                                             int64_t count) const {
   std::vector<double> host(static_cast<size_t>(count));
   context_->copy_to_host(host.data(), values.data() + first, host.size() * sizeof(double));
   return host;
 }
 
-std::vector<double> Sinkhorn::row_potentials(int64_t problem) const {
+std::vector<double> SinkhornSolver::row_potentials(int64_t problem) const {
   return download(u_, problem * rows_, shape(problem).rows);
 }
 
-std::vector<double> Sinkhorn::column_potentials(int64_t problem) const {
+std::vector<double> SinkhornSolver::column_potentials(int64_t problem) const {
   return download(v_, problem * cols_, shape(problem).cols);
 }
 
-std::vector<SinkhornResult> Sinkhorn::results() const {
+std::vector<SinkhornResult> SinkhornSolver::results() const {
   std::vector<std::string> names(options_.size(), "affinity");
   for (size_t b = 0; b < names.size() && names.size() > 1; ++b) names[b] += fmt::format(" of problem {}", b);
   return results(names);
 }
 
-std::vector<SinkhornResult> Sinkhorn::results(const std::vector<std::string>& names) const {
+std::vector<SinkhornResult> SinkhornSolver::results(const std::vector<std::string>& names) const {
   std::vector<kernels::SinkhornState> states(options_.size());
   context_->copy_to_host(states.data(), states_.data(), static_cast<size_t>(states_.size()));
   std::vector<SinkhornResult> results;
@@ -89,7 +76,7 @@ std::vector<SinkhornResult> Sinkhorn::results(const std::vector<std::string>& na
                      .row_error = state.row_error,
                      .column_error = state.column_error,
                      .marginal_error = state.row_error + state.column_error};
-    const double tolerance = options_[static_cast<size_t>(problem)].solve.tolerance;
+    const double tolerance = options(problem).solve.tolerance;
     // The error that ended the solve was that of its own sums. The plan's, which is reported, decides.
     if (tolerance > 0)
       r.status = r.marginal_error <= tolerance    ? SinkhornStatus::kConverged
@@ -100,4 +87,4 @@ std::vector<SinkhornResult> Sinkhorn::results(const std::vector<std::string>& na
   return results;
 }
 
-}  // namespace sotalign
+}  // namespace sotalign::detail

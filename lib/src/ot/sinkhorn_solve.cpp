@@ -9,10 +9,9 @@
 #include "kernels/sinkhorn_scaling.h"
 #include "kernels/sinkhorn_update.h"
 #include "ot/epsilon_stages.h"
-#include "ot/strips.h"
-#include "sotalign/ot/sinkhorn.h"
+#include "ot/sinkhorn_solver.h"
 
-namespace sotalign {
+namespace sotalign::detail {
 
 namespace {
 
@@ -46,18 +45,18 @@ size_t scaling_scratch(const kernels::Queue& queue, const kernels::EntropicBatch
 }  // namespace
 
 // One solve of a group of problems: views of what the solver holds of them, and the parts of the solve.
-class Sinkhorn::Solve {
+class SinkhornSolver::Solve {
  public:
-  Solve(Sinkhorn& solver, const detail::Strips& strips, Group group)
+  Solve(SinkhornSolver& solver, const Strips& strips, Group group)
       : solver_(solver),
         context_(solver.context_),
         strips_(strips),
         group_(group),
-        options_(solver.options_[static_cast<size_t>(group.first)].solve),
-        symmetrize_(solver.options_[static_cast<size_t>(group.first)].symmetrize),
+        options_(solver.options(group.first).solve),
+        symmetrize_(solver.options(group.first).symmetrize),
         states_(solver.states(group.first)),
-        u_(solver.u_.data() + group.first * solver.rows_),
-        v_(solver.v_.data() + group.first * solver.cols_),
+        u_(solver.u(group.first)),
+        v_(solver.v(group.first)),
         rows_(solver.rows_),
         cols_(solver.cols_),
         iterations_(solver.iterations(group.first)) {}
@@ -80,7 +79,10 @@ class Sinkhorn::Solve {
 
  private:
   kernels::EntropicBatch problems(ConstMatrixF strip, int64_t begin) const {
-    return solver_.problems(group_, strip, strips_.problem_stride(), begin, strips_.height());
+    kernels::EntropicBatch problems = solver_.problems(group_, strip, begin, strips_.height());
+    problems.problem_stride = strips_.problem_stride();
+    problems.second_affinity = strips_.second();
+    return problems;
   }
   bool looks(int64_t iteration) const {
     return options_.tolerance > 0 && iteration > 0 && iteration % options_.check_every == 0;
@@ -94,9 +96,9 @@ class Sinkhorn::Solve {
   void iterate_scaling();
   void finish();
 
-  Sinkhorn& solver_;
+  SinkhornSolver& solver_;
   Context* context_;
-  const detail::Strips& strips_;
+  const Strips& strips_;
   Group group_;
   const SolveOptions& options_;  // common to the group
   Symmetrize symmetrize_;
@@ -106,20 +108,20 @@ class Sinkhorn::Solve {
   int64_t iterations_;  // without those of epsilon scaling
 };
 
-void Sinkhorn::solve(ConstMatrixF affinity) {
+void SinkhornSolver::solve(ConstMatrixF affinity) {
   check_uniform();
-  check(affinity, batch());
+  check(affinity);
   for (int64_t first = 0; first < batch();) {
     const Group group = group_from(first);
-    solve(detail::StoredStrips(affinity.row_range(first * rows_, rows_), affinity.stride * rows_), group);
+    solve(StoredStrips(affinity.row_range(first * rows_, rows_), affinity.stride * rows_), group);
     first += group.count;
   }
 }
 
-void Sinkhorn::solve(const detail::Strips& strips, Group group) { Solve(*this, strips, group).run(); }
+void SinkhornSolver::solve(const Strips& strips, Group group) { Solve(*this, strips, group).run(); }
 
 // Epsilon scaling. The last update of a stage leaves potentials for the next one's epsilon.
-void Sinkhorn::Solve::descend() {
+void SinkhornSolver::Solve::descend() {
   const int64_t stages = stage_count(options_);
   if (stages == 0) return;
   const kernels::Queue& queue = context_->queue();
@@ -144,7 +146,7 @@ void Sinkhorn::Solve::descend() {
 }
 
 // The fused step, or, where the state says so, the two log-domain updates, or nothing once it has converged.
-void Sinkhorn::Solve::iterate_log_domain() {
+void SinkhornSolver::Solve::iterate_log_domain() {
   const kernels::Queue& queue = context_->queue();
   const kernels::EntropicBatch whole = problems({}, 0);
   kernels::SinkhornIteration fused{.problems = whole, .states = states_, .u = u_, .v = v_};
@@ -182,7 +184,7 @@ void Sinkhorn::Solve::iterate_log_domain() {
 
 // The same, with the scaling form for the fused step. The updates and the making of densities are offered at
 // the iterations that are likely to ask for them; a problem that does at another one waits.
-void Sinkhorn::Solve::iterate_scaling() {
+void SinkhornSolver::Solve::iterate_scaling() {
   const kernels::EntropicBatch problems = this->problems(strips_.strip(0), 0);
   const kernels::Queue& queue = context_->queue();
   const bool ladder = options_.storage == SinkhornStorage::kLadder;
@@ -194,7 +196,7 @@ void Sinkhorn::Solve::iterate_scaling() {
   float* column_scale = workspace.take<float>(group_.count * 2 * width);
   float* row_mass = workspace.take<float>(group_.count * rows_);
   float* column_mass = workspace.take<float>(group_.count * cols_);
-  const int64_t density_bytes = Sinkhorn::density_bytes(rows_, cols_);
+  const int64_t density_bytes = SinkhornSolver::density_bytes(rows_, cols_);
   void* density = workspace.take<unsigned char>(solver_.density_bytes(group_));
   kernels::SinkhornRowUpdate rows{.problems = problems, .states = states_, .v = v_, .u = u_};
   kernels::SinkhornColumnUpdate columns{.problems = problems, .states = states_, .u = u_, .v = v_};
@@ -258,14 +260,14 @@ void Sinkhorn::Solve::iterate_scaling() {
   }
 }
 
-int64_t Sinkhorn::scaling_bytes(const Context& context, int64_t rows, int64_t cols, int64_t count) {
+int64_t SinkhornSolver::scaling_bytes(const Context& context, int64_t rows, int64_t cols, int64_t count) {
   const int64_t factors = 3 * rows + cols + 2 * kernels::density_stride(cols, kernels::DensityType::kFloat);
   return count * (density_bytes(rows, cols) + factors * static_cast<int64_t>(sizeof(float))) +
          static_cast<int64_t>(scaling_scratch(context.queue(), {.batch = count, .rows = rows, .cols = cols}));
 }
 
 // Symmetrisation and marginal errors.
-void Sinkhorn::Solve::finish() {
+void SinkhornSolver::Solve::finish() {
   const kernels::Queue& queue = context_->queue();
   const kernels::EntropicBatch whole = problems({}, 0);
   kernels::SinkhornRowUpdate rows{.problems = whole, .v = v_, .u = u_, .blend = 0.5};
@@ -280,4 +282,4 @@ void Sinkhorn::Solve::finish() {
   });
 }
 
-}  // namespace sotalign
+}  // namespace sotalign::detail

@@ -22,8 +22,10 @@ class Strips {
   int64_t height() const { return height_; }
   /// Whether strips cost nothing.
   virtual bool stored() const { return false; }
-  /// Elements from one problem's affinity to the next, where there are several.
+  /// Of a group of several problems: elements from one problem's affinity to the next, or the affinity of the
+  /// second of two that are in unrelated memory.
   virtual int64_t problem_stride() const { return 0; }
+  virtual const float* second() const { return nullptr; }
   /// Rows [begin, begin + rows of the strip), until the next call.
   virtual ConstMatrixF strip(int64_t begin) const = 0;
 
@@ -40,18 +42,23 @@ class Strips {
   int64_t rows_, height_;
 };
 
-/// The affinities of a group of problems are one strip, each as large as `affinity`, the first one.
+/// Affinities in memory, as one strip.
 class StoredStrips final : public Strips {
  public:
+  /// A group of one problem, or of several whose affinities are `problem_stride` elements apart.
   explicit StoredStrips(ConstMatrixF affinity, int64_t problem_stride = 0)
       : Strips(affinity.rows, affinity.rows), affinity_(affinity), problem_stride_(problem_stride) {}
+  /// A group of two problems. The affinities have one shape and stride.
+  StoredStrips(ConstMatrixF first, ConstMatrixF second) : StoredStrips(first) { second_ = second.data; }
   bool stored() const override { return true; }
   int64_t problem_stride() const override { return problem_stride_; }
+  const float* second() const override { return second_; }
   ConstMatrixF strip(int64_t) const override { return affinity_; }
 
  private:
   ConstMatrixF affinity_;
   int64_t problem_stride_;
+  const float* second_ = nullptr;
 };
 
 /// K = x y'.

@@ -87,7 +87,7 @@ class WithKlot : public Regularised {
   }
 
   KlotMemoryPlan plan_;
-  StreamedKlot klot_;
+  EmbeddingKlot klot_;
 };
 
 /// Of stored affinities; the gradient takes the place of the student's.

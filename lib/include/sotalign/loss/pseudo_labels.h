@@ -9,6 +9,7 @@
 //   soft_cross_entropy_of_cosines(context, k, t, log_scale, {}, {.grad_k = k, ...});
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -44,6 +45,9 @@ class PseudoLabelTargets {
  public:
   /// Throws InvalidArgument for an empty shape and for options that are out of range.
   PseudoLabelTargets(Context& context, int64_t rows, int64_t cols, const PseudoLabelOptions& options = {});
+  ~PseudoLabelTargets();
+  PseudoLabelTargets(PseudoLabelTargets&&) noexcept;
+  PseudoLabelTargets& operator=(PseudoLabelTargets&&) noexcept;
 
   /// Targets, rows of mass 1. Queued, not waited for. Throws InvalidArgument for shapes that do not fit.
   /// @param unpaired [rows, d] and @param paired [cols, d], unit rows of one modality, finite
@@ -58,10 +62,10 @@ class PseudoLabelTargets {
   Context* context_;
   int64_t rows_, cols_;
   PseudoLabelOptions options_;
-  std::optional<Sinkhorn> solver_;  // of kOt
-  Buffer<float> inverse_epsilon_;   // [1]
-  Buffer<double> log_mass_;         // [rows], log 1
-  Buffer<double> row_, column_;     // potentials, [rows] and [cols]
+  std::unique_ptr<detail::SinkhornSolver> solver_;  // of kOt
+  Buffer<float> inverse_epsilon_;                   // [1]
+  Buffer<double> log_mass_;                         // [rows], log 1
+  Buffer<double> row_, column_;                     // potentials, [rows] and [cols]
 };
 
 struct SoftCrossEntropyOptions {

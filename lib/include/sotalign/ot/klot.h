@@ -7,12 +7,17 @@
 // Plans have total mass 1. The paper's text lets rows sum to 1: its values and gradients are n times ours.
 #pragma once
 
-#include <functional>
+#include <memory>
+#include <vector>
 
 #include "sotalign/ot/fixed_point_matrix.h"
 #include "sotalign/ot/sinkhorn.h"
 
 namespace sotalign {
+
+namespace detail {
+class KlotSolver;
+}
 
 struct KlotOptions {
   double epsilon_student = 0.05;
@@ -35,45 +40,37 @@ struct KlotResult {
   SinkhornResult student, teacher;
 };
 
-/// Evaluates KLOT for affinities [rows, cols]. Sized once: further runs allocate nothing and copy nothing to
-/// the host. The context outlives it.
+/// KLOT of affinities [rows, cols]. The constructor allocates everything; runs after the first allocate
+/// nothing and copy nothing to the host. The context outlives it.
 class Klot {
  public:
+  /// Throws InvalidArgument for an empty shape and for options that are out of range.
   Klot(Context& context, int64_t rows, int64_t cols, const KlotOptions& options);
+  ~Klot();
+  Klot(Klot&&) noexcept;
+  Klot& operator=(Klot&&) noexcept;
 
-  /// Weights of the marginals, common to both problems; see Sinkhorn::set_weights.
+  /// Sets the marginals of both problems; see Sinkhorn::set_weights.
   void set_weights(const std::vector<double>& a, const std::vector<double>& b);
 
-  /// gradient = gradient_scale * dKLOT/dK, [rows, cols]; it may be the memory of `student` or of `teacher`,
-  /// and an empty view (data null) asks for the value alone. Queued, not waited for.
+  /// gradient = gradient_scale * dKLOT/dK, [rows, cols]. It may be the memory of `student` or of `teacher`.
+  /// With an empty view (data null) a run computes the value only. Queues its work and returns. Throws
+  /// InvalidArgument for shapes that do not fit.
   void run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double gradient_scale = 1.0);
 
-  /// The same for affinities in fixed point, decoded strip by strip. The solves are in the log domain, and
-  /// wait in every iteration, as strips that are not needed are not to be made.
+  /// The same for affinities in fixed point, which it decodes strip by strip and solves in the log domain.
+  /// Synchronizes in every iteration, so that it decodes no strip after convergence.
   void run(const FixedPointMatrix& student, const FixedPointMatrix& teacher, MatrixF gradient,
            double gradient_scale = 1.0);
 
-  /// Of the last run; waits for it.
+  /// The result of the last run; waits for it.
   KlotResult result() const;
 
   /// Problem 0 is the student's, problem 1 the teacher's.
-  Sinkhorn& solver() { return solver_; }
+  Sinkhorn& solver();
 
  private:
-  friend class StreamedKlot;
-  void check(int64_t student_rows, int64_t student_cols, int64_t teacher_rows, int64_t teacher_cols,
-             MatrixF gradient) const;
-  /// Problems whose affinities are stored are solved as a batch of two if they are small, else in turn.
-  static int64_t solved_at_once(const Context& context, int64_t rows, int64_t cols);
-  /// Value and gradient from the potentials of both solves. `memory(begin)` is where the strip from row
-  /// `begin` goes, and `use(gradient, begin)` is called when it is there.
-  void differentiate(const detail::Strips& student, const detail::Strips& teacher, double gradient_scale,
-                     const std::function<MatrixF(int64_t)>& memory,
-                     const std::function<void(MatrixF, int64_t)>& use);
-
-  Context* context_;
-  Sinkhorn solver_;
-  Buffer<double> value_;
+  std::unique_ptr<detail::KlotSolver> solver_;
 };
 
 }  // namespace sotalign

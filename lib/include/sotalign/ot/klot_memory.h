@@ -15,7 +15,7 @@ enum class KlotMemory {
 };
 std::string to_string(KlotMemory memory);
 
-/// What StreamedKlot takes of the context's memory for affinities [rows, cols], besides the embeddings and
+/// What EmbeddingKlot takes of the context's memory for affinities [rows, cols], besides the embeddings and
 /// their gradients.
 int64_t klot_memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory);
 

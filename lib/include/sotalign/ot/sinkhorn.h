@@ -17,12 +17,8 @@
 
 namespace sotalign {
 
-namespace kernels {
-struct EntropicBatch;
-struct SinkhornState;
-}  // namespace kernels
 namespace detail {
-class Strips;
+class SinkhornSolver;
 }
 
 /// After the last iteration, replace each potential by the mean of itself and of one further update from the
@@ -129,68 +125,16 @@ class Sinkhorn {
   /// mapped to the machine.
   std::string describe() const;
 
-  int64_t batch() const { return static_cast<int64_t>(options_.size()); }
-  int64_t rows() const { return rows_; }  ///< of the problems, or the most that one has
-  int64_t cols() const { return cols_; }
+  int64_t batch() const;
+  int64_t rows() const;  ///< of each problem; with shapes of their own, of the one with the most
+  int64_t cols() const;
   SinkhornShape shape(int64_t problem) const;
 
- private:
-  friend class Klot;
-  friend class PseudoLabelTargets;
-  friend class StreamedKlot;
-  Sinkhorn(Context& context, SinkhornShape largest, const std::vector<SinkhornShape>& shapes,
-           const std::vector<SinkhornOptions>& options);
-  void check_problem(int64_t problem) const;
-  void check(const char* name, const std::vector<ConstMatrixF>& matrices) const;
-  void check_uniform() const;
-  void check(ConstMatrixF affinity, int64_t problems) const;
-  void check(const Embeddings& embeddings) const;
-  std::vector<double> download(const Buffer<double>& values, int64_t first, int64_t count) const;
-  /// `names` of the affinities, for messages.
-  std::vector<SinkhornResult> results(const std::vector<std::string>& names) const;
-  static int64_t vector_bytes(int64_t rows, int64_t cols);
-  static int64_t scratch_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows);
-  static int64_t density_bytes(int64_t rows, int64_t cols);
-  /// What a solve of `count` problems in the scaling form takes.
-  static int64_t scaling_bytes(const Context& context, int64_t rows, int64_t cols, int64_t count);
-  /// Neighbouring problems of the batch, solved together.
-  struct Group {
-    int64_t first, count;
-  };
-  Group all() const { return {0, batch()}; }
-  /// From a strip of the affinity that begins at row `strip_begin`; strip_height 0: all of it. The affinities
-  /// of a group are `problem_stride` elements apart.
-  kernels::EntropicBatch problems(Group group, ConstMatrixF strip, int64_t problem_stride,
-                                  int64_t strip_begin = 0, int64_t strip_height = 0) const;
-  kernels::SinkhornState* states(int64_t problem = 0) const;
-  /// One problem of any batch.
-  kernels::EntropicBatch one_problem(int64_t problem, ConstMatrixF affinity) const;
-  bool ragged() const { return ragged_ != nullptr; }
-  /// Of the densities of a group.
-  int64_t density_bytes(Group group) const;
-  bool scaling_form(int64_t problem) const;
-  /// Of the problem, without those of epsilon scaling.
-  int64_t iterations(int64_t problem) const;
-  /// The longest run of problems from `first` on that are solved as one batch.
-  Group group_from(int64_t first) const;
-  std::string describe(Group group) const;
-  /// From problem `first` on.
-  void plan(int64_t first, const kernels::EntropicBatch& problems, ConstMatrixF affinity, MatrixF plan);
-  class Solve;  // in sinkhorn_solve.cpp
-  void solve(const detail::Strips& strips, Group group);
+  /// For the library itself, whose other parts hold on to the solver that they pass.
+  explicit Sinkhorn(std::unique_ptr<detail::SinkhornSolver> solver);
 
-  Context* context_;
-  int64_t rows_, cols_;
-  std::vector<SinkhornOptions> options_;
-  Buffer<float> inverse_epsilon_;  // [batch]
-  Buffer<float> stages_;           // [most stages of a problem, batch], the same with larger epsilons
-  Buffer<double> log_a_, log_b_;   // [batch, rows], [batch, cols]
-  Buffer<double> u_, v_;           // [batch, rows], [batch, cols]
-  Buffer<double> start_;           // [batch, cols], the v of the next start
-  Buffer<unsigned char> states_,
-      fresh_states_;                // kernels::SinkhornState [batch], and what a solve starts with
-  struct Ragged;                    // in sinkhorn_ragged.h
-  std::unique_ptr<Ragged> ragged_;  // of problems with shapes of their own; null: all are [rows, cols]
+ private:
+  std::unique_ptr<detail::SinkhornSolver> solver_;
 };
 
 }  // namespace sotalign

@@ -15,7 +15,7 @@
 #include "sotalign/loss/divergence.h"
 #include "sotalign/optim/optimizer.h"
 #include "sotalign/optim/schedule.h"
-#include "sotalign/ot/streamed_klot.h"
+#include "sotalign/ot/embedding_klot.h"
 #include "sotalign/sampling/batch_sampler.h"
 #include "sotalign/teacher/search.h"
 #include "sotalign/train/method.h"
@@ -135,7 +135,7 @@ class Trainer {
   bool finished() const { return step_ >= options_.steps; }
 
   /// One step. Allocates only in the first step, and waits only if KLOT computes its affinities in strips
-  /// (see StreamedKlot).
+  /// (see EmbeddingKlot).
   void train_step();
   /// Metrics of the last step; waits for it.
   StepMetrics metrics() const;

@@ -1,6 +1,6 @@
 // Sinkhorn and KLOT on embeddings: against loops in double precision, against stored affinities, and their
 // memory use.
-#include "sotalign/ot/streamed_klot.h"
+#include "sotalign/ot/embedding_klot.h"
 
 #include <gtest/gtest.h>
 
@@ -50,7 +50,7 @@ EntropicOracle oracle_of(const std::vector<double>& k, int64_t n, int64_t m, dou
   return oracle;
 }
 
-class StreamedKlotTest : public testing::DeviceTest {
+class EmbeddingKlotTest : public testing::DeviceTest {
  protected:
   struct Data {
     int64_t n, m, d, teacher_d;
@@ -79,14 +79,14 @@ class StreamedKlotTest : public testing::DeviceTest {
     KlotResult result;
     std::vector<float> dx, dy;
   };
-  Run run(StreamedKlot& klot, const Data& data) {
+  Run run(EmbeddingKlot& klot, const Data& data) {
     const OnDevice d(context, data);
     Matrix<float> dx(context, data.n, data.d), dy(context, data.m, data.d);
     klot.run(d.student(), d.teacher(), dx, dy);
     return {klot.result(), dx.download(), dy.download()};
   }
   Run run(const Data& data, const KlotOptions& options, KlotMemory memory, int64_t strip_rows) {
-    StreamedKlot klot(context, data.n, data.m, options, memory, strip_rows);
+    EmbeddingKlot klot(context, data.n, data.m, options, memory, strip_rows);
     return run(klot, data);
   }
   struct Expected {
@@ -114,9 +114,9 @@ class StreamedKlotTest : public testing::DeviceTest {
     return e;
   }
 };
-SOTALIGN_ON_EVERY_DEVICE(StreamedKlotTest);
+SOTALIGN_ON_EVERY_DEVICE(EmbeddingKlotTest);
 
-TEST_P(StreamedKlotTest, AgreesWithTheOracleInEveryMemory) {
+TEST_P(EmbeddingKlotTest, AgreesWithTheOracleInEveryMemory) {
   for (const auto& [n, m] :
        std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {2, 1}, {1, 2}, {31, 33}, {33, 31}, {127, 65}}) {
     const Data data(n, m);
@@ -138,7 +138,7 @@ TEST_P(StreamedKlotTest, AgreesWithTheOracleInEveryMemory) {
   }
 }
 
-TEST_P(StreamedKlotTest, SidesMayDifferInTheirSolves) {
+TEST_P(EmbeddingKlotTest, SidesMayDifferInTheirSolves) {
   const Data data(33, 31);
   const KlotOptions options{
       .epsilon_student = 0.05, .student = {.iterations = 4}, .teacher = {.iterations = 9}};
@@ -156,12 +156,12 @@ TEST_P(StreamedKlotTest, SidesMayDifferInTheirSolves) {
   for (const bool teacher : {false, true}) {
     KlotOptions stored_only;
     (teacher ? stored_only.teacher : stored_only.student).form = SinkhornForm::kScaling;
-    EXPECT_THROW(StreamedKlot(context, 33, 31, stored_only), InvalidArgument);
+    EXPECT_THROW(EmbeddingKlot(context, 33, 31, stored_only), InvalidArgument);
   }
 }
 
 // Many strips of 50 rows, as in the accuracy tests, at the paper's epsilons.
-TEST_P(StreamedKlotTest, FixedPointIsGoodForOnePerMille) {
+TEST_P(EmbeddingKlotTest, FixedPointIsGoodForOnePerMille) {
   for (const double epsilon : {0.05, 0.01}) {
     const Data data(130, 140, 40, 30);
     const KlotOptions options =
@@ -175,7 +175,7 @@ TEST_P(StreamedKlotTest, FixedPointIsGoodForOnePerMille) {
 }
 
 // After convergence no more strips are computed.
-TEST_P(StreamedKlotTest, StopsAtTheToleranceLikeTheStoredForm) {
+TEST_P(EmbeddingKlotTest, StopsAtTheToleranceLikeTheStoredForm) {
   const Data data(90, 80);
   const KlotOptions options = KlotOptions{.epsilon_student = 0.1, .epsilon_teacher = 0.05}.with_both(
       {.iterations = 200, .tolerance = 1e-4, .check_every = 3});
@@ -191,7 +191,7 @@ TEST_P(StreamedKlotTest, StopsAtTheToleranceLikeTheStoredForm) {
   }
 }
 
-TEST_P(StreamedKlotTest, StoredIsWhatKlotAndProductsGive) {
+TEST_P(EmbeddingKlotTest, StoredIsWhatKlotAndProductsGive) {
   const Data data(70, 50);
   const OnDevice d(context, data);
   const KlotOptions options = KlotOptions{}.with_both({.iterations = 10});
@@ -208,10 +208,10 @@ TEST_P(StreamedKlotTest, StoredIsWhatKlotAndProductsGive) {
   EXPECT_EQ(found.result.value, klot.result().value);
 }
 
-TEST_P(StreamedKlotTest, RepeatsBitForBitAllocatesNothingAndScales) {
+TEST_P(EmbeddingKlotTest, RepeatsBitForBitAllocatesNothingAndScales) {
   const Data data(75, 66);
   for (const KlotMemory memory : kMemories) {
-    StreamedKlot klot(context, 75, 66, KlotOptions{}.with_both({.iterations = 5}), memory, 16);
+    EmbeddingKlot klot(context, 75, 66, KlotOptions{}.with_both({.iterations = 5}), memory, 16);
     const OnDevice d(context, data);
     Matrix<float> dx(context, 75, 9), dy(context, 66, 9);
     klot.run(d.student(), d.teacher(), dx, dy);
@@ -226,7 +226,7 @@ TEST_P(StreamedKlotTest, RepeatsBitForBitAllocatesNothingAndScales) {
     for (float& value : scaled) value *= 4;
     EXPECT_EQ(dx.download(), scaled);
     Context other(GetParam(), 1);
-    StreamedKlot single(other, 75, 66, KlotOptions{}.with_both({.iterations = 5}), memory, 16);
+    EmbeddingKlot single(other, 75, 66, KlotOptions{}.with_both({.iterations = 5}), memory, 16);
     const OnDevice od(other, data);
     Matrix<float> ox(other, 75, 9), oy(other, 66, 9);
     single.run(od.student(), od.teacher(), ox, oy);
@@ -234,14 +234,14 @@ TEST_P(StreamedKlotTest, RepeatsBitForBitAllocatesNothingAndScales) {
   }
 }
 
-TEST_P(StreamedKlotTest, WeightsOfZero) {
+TEST_P(EmbeddingKlotTest, WeightsOfZero) {
   const Data data(40, 50);
   std::vector<double> a(40, 1.0), b(50, 1.0);
   a[0] = a[20] = a[39] = b[7] = 0;
   const KlotOptions options = KlotOptions{}.with_both({.iterations = 10});
   std::vector<float> stored;
   for (const KlotMemory memory : kMemories) {
-    StreamedKlot klot(context, 40, 50, options, memory, 13);
+    EmbeddingKlot klot(context, 40, 50, options, memory, 13);
     klot.set_weights(a, b);
     const Run found = run(klot, data);
     if (memory == KlotMemory::kStored) stored = found.dx;
@@ -252,7 +252,7 @@ TEST_P(StreamedKlotTest, WeightsOfZero) {
 }
 
 // The announced memory matches the memory taken.
-TEST_P(StreamedKlotTest, TakesTheMemoryItAnnounces) {
+TEST_P(EmbeddingKlotTest, TakesTheMemoryItAnnounces) {
   const Data data(300, 280, 3, 2);
   for (const KlotMemory memory : kMemories)
     for (const int64_t strip_rows : {0, 20}) {
@@ -261,11 +261,11 @@ TEST_P(StreamedKlotTest, TakesTheMemoryItAnnounces) {
       const OnDevice d(fresh, data);
       Matrix<float> dx(fresh, 300, 3), dy(fresh, 280, 3);
       const int64_t before = fresh.bytes_in_use();
-      StreamedKlot klot(fresh, 300, 280, KlotOptions{}.with_both({.iterations = 6}), memory, strip_rows);
+      EmbeddingKlot klot(fresh, 300, 280, KlotOptions{}.with_both({.iterations = 6}), memory, strip_rows);
       // The workspace keeps its first allocations, in chunks of at least one MiB.
       klot.run(d.student(), d.teacher(), dx, dy);
       const int64_t taken = fresh.bytes_in_use() - before,
-                    announced = StreamedKlot::memory_bytes(fresh, 300, 280, memory, strip_rows);
+                    announced = EmbeddingKlot::memory_bytes(fresh, 300, 280, memory, strip_rows);
       EXPECT_LE(announced, taken + 4096);
       EXPECT_LE(taken, announced + (int64_t{2} << 20));
       if (strip_rows == 0) {
@@ -279,7 +279,7 @@ TEST_P(StreamedKlotTest, TakesTheMemoryItAnnounces) {
   EXPECT_LE(bytes(KlotMemory::kStreamed), int64_t{500} << 20);
 }
 
-TEST_P(StreamedKlotTest, PlansByMemory) {
+TEST_P(EmbeddingKlotTest, PlansByMemory) {
   const int64_t n = 20000;
   const auto bytes = [&](KlotMemory memory) { return klot_memory_bytes(context, n, n, memory); };
   const auto plan = [&](int64_t available) {
@@ -297,7 +297,7 @@ TEST_P(StreamedKlotTest, PlansByMemory) {
   EXPECT_CONTAINS(plan(int64_t{2} << 30).reason, "of 2.0 GiB, stored would be 4.5 GiB");
 }
 
-TEST_P(StreamedKlotTest, SinkhornOfEmbeddings) {
+TEST_P(EmbeddingKlotTest, SinkhornOfEmbeddings) {
   const Data data(140, 90);
   const OnDevice d(context, data);
   for (const SinkhornOptions& options :
@@ -321,7 +321,7 @@ TEST_P(StreamedKlotTest, SinkhornOfEmbeddings) {
 }
 
 // No strip is computed after convergence: one wait per iteration, and none after the last.
-TEST_P(StreamedKlotTest, NoIterationFollowsConvergence) {
+TEST_P(EmbeddingKlotTest, NoIterationFollowsConvergence) {
   const Data data(40, 30);
   const OnDevice d(context, data);
   Sinkhorn solver(
@@ -336,7 +336,7 @@ TEST_P(StreamedKlotTest, NoIterationFollowsConvergence) {
 
 // The only close column of one row has almost no weight: the row's sum falls below what the fused iteration
 // trusts, so the log-domain updates do the second iteration.
-TEST_P(StreamedKlotTest, LogDomainUpdatesTakeOverLater) {
+TEST_P(EmbeddingKlotTest, LogDomainUpdatesTakeOverLater) {
   const int64_t n = 12, m = 10;
   std::vector<float> x, y;
   for (int64_t i = 0; i < n; ++i) x.insert(x.end(), {i == 0 ? 1.0f : 0.1f, i == 0 ? 0.0f : 0.9f});
@@ -358,7 +358,7 @@ TEST_P(StreamedKlotTest, LogDomainUpdatesTakeOverLater) {
 }
 
 // The start exceeds the bounds of the fused iteration: the log-domain updates take over.
-TEST_P(StreamedKlotTest, WildStartsAreSafe) {
+TEST_P(EmbeddingKlotTest, WildStartsAreSafe) {
   const Data data(64, 96);
   const OnDevice d(context, data);
   std::vector<double> start(96);
@@ -377,11 +377,11 @@ TEST_P(StreamedKlotTest, WildStartsAreSafe) {
   EXPECT_EQ(streamed.results()[0].iterations, 60);
 }
 
-TEST_P(StreamedKlotTest, RejectsWhatDoesNotFit) {
+TEST_P(EmbeddingKlotTest, RejectsWhatDoesNotFit) {
   Matrix<float> x(context, 5, 3), y(context, 6, 3), narrow(context, 6, 2);
-  EXPECT_THROW(StreamedKlot(context, 5, 6, {}, KlotMemory::kStreamed, -1), InvalidArgument);
+  EXPECT_THROW(EmbeddingKlot(context, 5, 6, {}, KlotMemory::kStreamed, -1), InvalidArgument);
   for (const KlotMemory memory : kMemories) {
-    StreamedKlot klot(context, 5, 6, {}, memory);
+    EmbeddingKlot klot(context, 5, 6, {}, memory);
     EXPECT_THROW(klot.run({x, narrow}, {x, y}, x, y), InvalidArgument);
     EXPECT_THROW(klot.run({x, y}, {y, x}, x, y), InvalidArgument);
     EXPECT_THROW(klot.run({x, y}, {x, y}, x, narrow), InvalidArgument);
