@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs what the pages show: README.md and docs/*.md.
+"""Runs what the pages show: README.md, CONTRIBUTING.md and docs/*.md.
 
   tests/docs/check_pages.py --program build/release/apps/sotalign/sotalign --library build/release
 
@@ -80,7 +80,7 @@ class Checker:
     # --- blocks ------------------------------------------------------------------------------------------------
 
     def check_page(self, page):
-        directory = self.work / "pages" / page.stem
+        directory = self.work / "pages" / page.relative_to(ROOT).with_suffix("")
         directory.mkdir(parents=True)
         for name in pages_data.FILES:
             shutil.copy(self.work / "data" / name, directory / name)
@@ -231,10 +231,10 @@ def main():
     parser.add_argument("--require", action="append", default=[], metavar="MODULE",
                         help="fail, instead of skipping blocks, if this Python module cannot be imported")
     parser.add_argument("--keep", action="store_true", help="leave the temporary directory")
-    parser.add_argument("pages", nargs="*", type=Path, help="only these pages; default: README.md and docs/*.md")
+    parser.add_argument("pages", nargs="*", type=Path, help="only these pages; default: README.md, CONTRIBUTING.md and docs/*.md")
     arguments = parser.parse_args()
 
-    pages = [page.resolve() for page in arguments.pages] or [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [page.resolve() for page in arguments.pages] or [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
     work = Path(tempfile.mkdtemp(prefix="sotalign-pages-"))
     try:
         checker = Checker(arguments, work)
