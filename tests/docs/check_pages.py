@@ -166,12 +166,13 @@ class Checker:
             return
         project.mkdir()
         lines = ["cmake_minimum_required(VERSION 3.25)", "project(pages LANGUAGES CXX)", "find_package(sotalign REQUIRED)"]
-        targets = {}
+        targets, lengths = {}, {}
         for number, block in enumerate(blocks):
             target = f"page_{number}"
             (project / f"{target}.cpp").write_text(cpp_source(block))
             lines += [f"add_executable({target} {target}.cpp)", f"target_link_libraries({target} PRIVATE sotalign::sotalign)"]
             targets[block.where] = target
+            lengths[block.where] = block.text.count("\n") + 1
         (project / "CMakeLists.txt").write_text("\n".join(lines) + "\n")
         build = project / "build"
         # Not optimised: only what is compiled and computed counts, and the library brings its own speed.
@@ -186,8 +187,10 @@ class Checker:
             if executable.exists():
                 self.executables[where] = executable
             else:
-                page = where.split(":")[0]
-                errors = [line for line in output.splitlines() if line.startswith(page + ":") and "error:" in line]
+                page, first = where.split(":")
+                last = int(first) + lengths[where]
+                located = (re.match(rf"{re.escape(page)}:(\d+):.*error:", line) for line in output.splitlines())
+                errors = [m[0] + m.string[m.end():] for m in located if m and int(first) <= int(m[1]) <= last]
                 self.fail(where, "does not compile" + "".join(f"\n    {line}" for line in errors or output.splitlines()[-20:]))
 
     # --- flags ---------------------------------------------------------------------------------------------------
