@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace sotalign::kernels {
+namespace sotalign::detail {
 
 enum class Backend { kCpu, kCuda };
 
@@ -28,6 +28,12 @@ struct Queue {
   bool synchronous = false;  ///< for debugging: wait after each launch, so errors name their kernel
 };
 
+}  // namespace sotalign::detail
+
+namespace sotalign::kernels {
+// sotalign/core/context.h declares Queue, and no public header names this namespace.
+using detail::Backend;
+using detail::Queue;
 }  // namespace sotalign::kernels
 
 #ifdef SOTALIGN_WITH_CUDA

@@ -4,20 +4,20 @@
 
 #include <array>
 
-#include "io/text.h"
+#include "core/text.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign {
 
 namespace {
 [[noreturn]] void fail(std::string_view what, const std::string& size) {
-  throw InvalidArgument(fmt::format("{}: impossible size {}", io::printable(what), size));
+  throw InvalidArgument(fmt::format("{}: impossible size {}", detail::printable(what), size));
 }
 }  // namespace
 
 int64_t checked_product(std::string_view what, std::span<const int64_t> extents) {
   if (const std::optional<int64_t> product = try_product(extents)) return *product;
-  fail(what, io::shape_text({extents.begin(), extents.end()}));
+  fail(what, detail::shape_text({extents.begin(), extents.end()}));
 }
 
 int64_t checked_product(std::string_view what, int64_t a, int64_t b) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/runtime.h"
+#include "core/text.h"
 #include "kernels/queue.h"
 #include "sotalign/core/error.h"
 
@@ -16,6 +17,7 @@ namespace sotalign {
 namespace {
 constexpr size_t kAlignment = 64;
 constexpr size_t kSmallestChunk = size_t{1} << 20;
+
 constexpr size_t round_up(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
 }  // namespace
 
@@ -27,6 +29,7 @@ struct Context::Impl {
 
   Device device;
   std::unique_ptr<detail::Runtime> runtime;
+  MemoryResource* memory = nullptr;  // the caller's, or null
   int64_t allocations = 0;
   int64_t host_copies = 0;
   int64_t synchronizations = 0;
@@ -34,21 +37,58 @@ struct Context::Impl {
   int64_t peak_bytes = 0;
   std::unordered_map<void*, size_t> sizes;
 
-  // The workspace is a stack over `chunks`: a scope remembers the top, and its end returns to it.
+  CudaStream stream() const { return static_cast<CudaStream>(runtime->queue.stream); }
+  void* allocate_from_resource(size_t bytes, const char* purpose);
+  [[noreturn]] void fail(size_t bytes, const char* purpose, const std::string& reason) const;
+
+  // The workspace is a stack over `chunks`: a scope remembers the top, and its end goes back there.
   std::vector<Chunk> chunks;
   size_t top_chunk = 0;
   size_t top_offset = 0;
 };
 
-Context::Context(Device device, int threads) : impl_(std::make_unique<Impl>()) {
+MemoryResource::~MemoryResource() = default;
+
+void Context::Impl::fail(size_t bytes, const char* purpose, const std::string& reason) const {
+  const auto gib = [](auto count) { return static_cast<double>(count) / (1 << 30); };
+  throw OutOfMemory(fmt::format("out of memory on {}: {:.2f} GiB asked for as {}, {:.2f} GiB in use{}",
+                                to_string(device), gib(bytes), purpose, gib(bytes_in_use), reason));
+}
+
+void* Context::Impl::allocate_from_resource(size_t bytes, const char* purpose) {
+  void* pointer = nullptr;
+  runtime->select();
+  try {
+    pointer = memory->allocate(bytes, kAlignment, stream());
+  } catch (const std::exception& error) {
+    fail(bytes, purpose, fmt::format("; the memory resource: {}", detail::printable(error.what())));
+  } catch (...) {
+    fail(bytes, purpose, "; the memory resource threw an exception");
+  }
+  if (pointer == nullptr) fail(bytes, purpose, "; the memory resource returned null");
+  if (const auto address = reinterpret_cast<uintptr_t>(pointer); address % kAlignment != 0) {
+    memory->deallocate(pointer, bytes, kAlignment, stream());
+    throw InvalidArgument(
+        fmt::format("memory resource: expected memory aligned to {} bytes for {}, found address {:#x}",
+                    kAlignment, purpose, address));
+  }
+  return pointer;
+}
+
+Context::Context(Device device, int threads) : Context({.device = device, .threads = threads}) {}
+
+Context::Context(const ContextOptions& options) : impl_(std::make_unique<Impl>()) {
+  const auto& [device, threads, stream, memory] = options;
   if (threads < 0 || threads > 4096)
     throw InvalidArgument(fmt::format("threads: expected 0 (all cores) to 4096, found {}", threads));
   impl_->device = device;
+  impl_->memory = memory;
   if (device.kind == DeviceKind::kCpu) {
+    if (stream) throw InvalidArgument("stream: expected none with device cpu, found a CUDA stream");
     impl_->runtime = detail::make_cpu_runtime();
   } else {
 #ifdef SOTALIGN_WITH_CUDA
-    impl_->runtime = detail::make_cuda_runtime(device.index);
+    impl_->runtime = detail::make_cuda_runtime(device.index, stream);
 #else
     throw InvalidArgument(fmt::format("device: this build has no CUDA backend, found {}", to_string(device)));
 #endif
@@ -64,23 +104,29 @@ Context::Context(Context&&) noexcept = default;
 
 Device Context::device() const { return impl_->device; }
 int Context::threads() const { return impl_->runtime->queue.threads; }
-const kernels::Queue& Context::queue() const { return impl_->runtime->queue; }
+CudaStream Context::stream() const { return impl_->stream(); }
+const detail::Queue& Context::queue() const { return impl_->runtime->queue; }
 int64_t Context::allocations() const { return impl_->allocations; }
 int64_t Context::host_copies() const { return impl_->host_copies; }
 int64_t Context::synchronizations() const { return impl_->synchronizations; }
 int64_t Context::bytes_in_use() const { return impl_->bytes_in_use; }
 int64_t Context::peak_bytes() const { return impl_->peak_bytes; }
-int64_t Context::available_bytes() const { return impl_->runtime->free_bytes(); }
+int64_t Context::available_bytes() const {
+  return impl_->memory == nullptr ? impl_->runtime->free_bytes() : impl_->memory->available_bytes();
+}
 
 void* Context::allocate(size_t bytes, const char* purpose) {
   if (bytes == 0) return nullptr;
-  void* pointer = impl_->runtime->allocate(bytes);
-  if (pointer == nullptr) {
-    const auto gib = [](auto count) { return static_cast<double>(count) / (1 << 30); };
-    const int64_t free = impl_->runtime->free_bytes();
-    throw OutOfMemory(fmt::format("out of memory on {}: {:.2f} GiB asked for as {}, {:.2f} GiB in use{}",
-                                  to_string(impl_->device), gib(bytes), purpose, gib(impl_->bytes_in_use),
-                                  free < 0 ? "" : fmt::format(", {:.2f} GiB free", gib(free))));
+  void* pointer = nullptr;
+  if (impl_->memory != nullptr) {
+    pointer = impl_->allocate_from_resource(bytes, purpose);
+  } else {
+    pointer = impl_->runtime->allocate(bytes);
+    if (pointer == nullptr) {
+      const int64_t free = impl_->runtime->free_bytes();
+      impl_->fail(bytes, purpose,
+                  free < 0 ? "" : fmt::format(", {:.2f} GiB free", static_cast<double>(free) / (1 << 30)));
+    }
   }
   impl_->sizes.emplace(pointer, bytes);
   ++impl_->allocations;
@@ -92,9 +138,15 @@ void* Context::allocate(size_t bytes, const char* purpose) {
 void Context::deallocate(void* pointer) noexcept {
   const auto found = impl_->sizes.find(pointer);
   if (found == impl_->sizes.end()) return;
-  impl_->bytes_in_use -= static_cast<int64_t>(found->second);
+  const size_t bytes = found->second;
+  impl_->bytes_in_use -= static_cast<int64_t>(bytes);
   impl_->sizes.erase(found);
-  impl_->runtime->deallocate(pointer);
+  if (impl_->memory == nullptr) {
+    impl_->runtime->deallocate(pointer);
+  } else {
+    impl_->runtime->select();
+    impl_->memory->deallocate(pointer, bytes, kAlignment, impl_->stream());
+  }
 }
 
 void Context::copy_to_device(void* destination, const void* source, size_t bytes) {
@@ -124,8 +176,8 @@ Workspace::Workspace(Context& context)
 Workspace::~Workspace() {
   impl_->top_chunk = saved_chunk_;
   impl_->top_offset = saved_offset_;
-  // Once nothing is in use, several chunks become a single one that holds them all: from the next pass on
-  // there is one chunk and no allocation. If the merged chunk cannot be had, take_bytes will say so.
+  // When the outermost scope ends, several chunks become one of their total size, so that later passes
+  // allocate nothing. If that fails, take_bytes() allocates again and reports the failure.
   if (saved_chunk_ == 0 && saved_offset_ == 0 && impl_->chunks.size() > 1) {
     size_t total = 0;
     for (const Context::Impl::Chunk& chunk : impl_->chunks) {

@@ -15,13 +15,14 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 class CpuRuntime final : public Runtime {
  public:
+  void select() noexcept override {}
   void* allocate(size_t bytes) override {
-    // More than a process can address comes from negative or overflowing products.
+    // A process cannot address that much: the size is a mistake.
     if (bytes >= size_t{1} << 47) return nullptr;
     if (bytes < 2 * kHugePage)
       return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-    // A sweep over a matrix touches several rows at a time, and with pages of 4 KiB looks up one every 64
-    // lines. Where the system has no huge pages, or none left, the advice is not taken.
+    // A sweep over a matrix reads several rows at a time, and with pages of 4 KiB needs a new page every 64
+    // cache lines. A system without free huge pages ignores the advice.
     void* pointer = nullptr;
     if (posix_memalign(&pointer, kHugePage, bytes) != 0) return nullptr;
     madvise(pointer, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);

@@ -1,4 +1,4 @@
-// What the CUDA kernels call when a library reports a failure.
+// Turns failures that kernels/cuda reports into the exceptions of the library.
 #ifdef SOTALIGN_WITH_CUDA
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/vendor.h"

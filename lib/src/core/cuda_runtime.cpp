@@ -1,8 +1,9 @@
-// A CUDA device with a stream and library handles of the context's own.
+// A CUDA device, the context's own or adopted stream, and library handles that issue to it.
 #ifdef SOTALIGN_WITH_CUDA
 #include <cuda_runtime.h>
 
 #include <cstdlib>
+#include <optional>
 #include <string_view>
 
 #include "core/runtime.h"
@@ -19,8 +20,8 @@ using kernels::cuda::cusolver;
 
 class CudaRuntime final : public Runtime {
  public:
-  explicit CudaRuntime(int index) {
-    queue.backend = kernels::Backend::kCuda;
+  CudaRuntime(int index, std::optional<CudaStream> adopted) : owns_stream_(!adopted) {
+    queue.backend = Backend::kCuda;
     queue.device = index;
     const char* synchronous = std::getenv("SOTALIGN_SYNCHRONOUS");
     queue.synchronous = synchronous != nullptr && std::string_view(synchronous) == "1";
@@ -28,9 +29,10 @@ class CudaRuntime final : public Runtime {
       use();
       check(cudaDeviceGetAttribute(&queue.multiprocessors, cudaDevAttrMultiProcessorCount, index),
             "cudaDeviceGetAttribute");
-      // Not ordered against the legacy stream: another library's work there is none of ours.
-      cudaStream_t stream = nullptr;
-      check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+      cudaStream_t stream = adopted.value_or(nullptr);
+      // A non-blocking stream does not wait for what other libraries queue on the legacy stream.
+      if (owns_stream_)
+        check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
       queue.stream = stream;
       cublasHandle_t blas = nullptr;
       check(cublas().create(&blas), "cublasCreate");
@@ -49,12 +51,13 @@ class CudaRuntime final : public Runtime {
   CudaRuntime(const CudaRuntime&) = delete;
   CudaRuntime& operator=(const CudaRuntime&) = delete;
 
+  void select() noexcept override { cudaSetDevice(queue.device); }
   void* allocate(size_t bytes) override {
     use();
     void* pointer = nullptr;
     const cudaError_t code = cudaMalloc(&pointer, bytes);
     if (code == cudaErrorMemoryAllocation) {
-      cudaGetLastError();  // clears it: running out of memory is not the end of the context
+      cudaGetLastError();  // clears it: the context can still be used
       return nullptr;
     }
     check(code, "cudaMalloc");
@@ -100,13 +103,17 @@ class CudaRuntime final : public Runtime {
     cudaSetDevice(queue.device);
     if (queue.solver != nullptr) cusolver().destroy(kernels::cuda::solver_of(queue));
     if (queue.blas != nullptr) cublas().destroy(kernels::cuda::blas_of(queue));
-    if (queue.stream != nullptr) cudaStreamDestroy(stream());
+    if (owns_stream_ && queue.stream != nullptr) cudaStreamDestroy(stream());
   }
+
+  bool owns_stream_;
 };
 
 }  // namespace
 
-std::unique_ptr<Runtime> make_cuda_runtime(int index) { return std::make_unique<CudaRuntime>(index); }
+std::unique_ptr<Runtime> make_cuda_runtime(int index, std::optional<CudaStream> stream) {
+  return std::make_unique<CudaRuntime>(index, stream);
+}
 
 }  // namespace sotalign::detail
 #endif

@@ -1,9 +1,10 @@
-// What a Context needs of its device: memory, copies and a queue. One implementation for each backend.
+// What a Context needs from its device: memory, copies and a queue. Each backend implements it once.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "kernels/queue.h"
 #include "sotalign/core/context.h"
@@ -14,26 +15,30 @@ class Runtime {
  public:
   virtual ~Runtime() = default;
 
-  /// 64-byte aligned; null if there is not enough memory. bytes > 0.
+  /// Makes this device the thread's current one, for a caller's memory resource.
+  virtual void select() noexcept = 0;
+
+  /// `bytes` > 0, 64-byte aligned; null if there is not enough memory.
   virtual void* allocate(size_t bytes) = 0;
   virtual void deallocate(void* pointer) noexcept = 0;
-  /// Free memory of the device; -1 where that is not known.
+  /// Free memory of the device; -1 if not known.
   virtual int64_t free_bytes() const = 0;
 
-  /// Wait until the host may use both sides.
+  /// Both wait for the copy.
   virtual void copy_to_device(void* destination, const void* source, size_t bytes) = 0;
   virtual void copy_to_host(void* destination, const void* source, size_t bytes) = 0;
-  /// Queued.
+  /// Both queue their work and return.
   virtual void copy_on_device(void* destination, const void* source, size_t bytes) = 0;
   virtual void fill_zero(void* destination, size_t bytes) = 0;
   virtual void synchronize() = 0;
 
-  kernels::Queue queue;
+  Queue queue;
 };
 
 std::unique_ptr<Runtime> make_cpu_runtime();
 #ifdef SOTALIGN_WITH_CUDA
-std::unique_ptr<Runtime> make_cuda_runtime(int index);
+/// `stream` is the caller's; without it, the runtime creates its own.
+std::unique_ptr<Runtime> make_cuda_runtime(int index, std::optional<CudaStream> stream);
 #endif
 
 }  // namespace sotalign::detail

@@ -1,4 +1,4 @@
-// Owners of device memory.
+// Owners of memory of a context.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 #include "sotalign/core/context.h"
 #include "sotalign/core/matrix_view.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
-/// `size` elements in the memory of a context, zero-filled. Move-only; the context outlives it. Throws
+/// `size` elements in the memory of a context, filled with zeros. Move-only; the context outlives it. Throws
 /// InvalidArgument for a size that no memory can hold, and OutOfMemory; both name `purpose`.
 template <class T>
 class Buffer {
@@ -22,6 +22,7 @@ class Buffer {
     data_ = static_cast<T*>(context.allocate(bytes, purpose));
     if (bytes > 0) context.fill_zero(data_, bytes);
   }
+  /// Copies `values` from the host.
   Buffer(Context& context, const std::vector<T>& values, const char* purpose = "buffer")
       : Buffer(context, static_cast<int64_t>(values.size()), purpose) {
     upload(values.data());
@@ -40,7 +41,7 @@ class Buffer {
   const T* data() const { return data_; }
   int64_t size() const { return size_; }
 
-  /// From / to `size()` elements on the host.
+  /// Copies size() elements from the host, or to it. Both wait.
   void upload(const T* host) {
     if (size_ > 0) context_->copy_to_device(data_, host, static_cast<size_t>(size_) * sizeof(T));
   }
@@ -66,7 +67,7 @@ class Buffer {
   int64_t size_ = 0;
 };
 
-/// A dense row-major matrix [rows, cols] in the memory of a context, zero-filled. Move-only.
+/// A row-major matrix [rows, cols] without gaps, in the memory of a context, filled with zeros. Move-only.
 template <class T>
 class Matrix {
  public:
@@ -88,6 +89,7 @@ class Matrix {
   MatrixView<const T> view() const { return {data(), rows_, cols_}; }
   operator MatrixView<T>() { return view(); }
   operator MatrixView<const T>() const { return view(); }
+  /// Copies size() elements, row-major, from the host, or to it. Both wait.
   void upload(const T* host) { buffer_.upload(host); }
   std::vector<T> download() const { return buffer_.download(); }
 

@@ -1,5 +1,5 @@
-// Arithmetic on sizes that come from outside: files, options, arguments. A product that wraps around would
-// allocate a small array for a large shape.
+// Checked arithmetic on sizes from files, options and arguments. A product that wraps around would allocate a
+// small array for a large shape.
 #pragma once
 
 #include <cstdint>
@@ -7,10 +7,12 @@
 #include <span>
 #include <string_view>
 
-namespace sotalign {
+#include "sotalign/core/export.h"
 
-/// The product of `extents`, 1 for none of them; nothing if an extent is negative or a partial product
-/// exceeds 2^63 - 1.
+namespace SOTALIGN_API sotalign {
+
+/// The product of `extents`, 1 if there are none. Empty if an extent is negative or a partial product exceeds
+/// 2^63 - 1.
 constexpr std::optional<int64_t> try_product(std::span<const int64_t> extents) {
   int64_t product = 1;
   for (const int64_t extent : extents)
@@ -18,8 +20,9 @@ constexpr std::optional<int64_t> try_product(std::span<const int64_t> extents) {
   return product;
 }
 
-/// The same, but throws InvalidArgument "WHAT: impossible size [EXTENTS]".
+/// The same product; throws InvalidArgument "WHAT: impossible size [EXTENTS]" instead of returning nothing.
 int64_t checked_product(std::string_view what, std::span<const int64_t> extents);
+/// a * b, with the same exception.
 int64_t checked_product(std::string_view what, int64_t a, int64_t b);
 /// a + b for a, b >= 0, with the same exception.
 int64_t checked_sum(std::string_view what, int64_t a, int64_t b);

@@ -1,51 +1,59 @@
-// Which devices there are, and what a CUDA device is like.
+// The devices of this machine, and what this build can use.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-namespace sotalign {
+#include "sotalign/core/export.h"
 
+namespace SOTALIGN_API sotalign {
+
+/// A backend.
 enum class DeviceKind { kCpu, kCuda };
 
+/// A device that a Context can run on.
 struct Device {
   DeviceKind kind = DeviceKind::kCpu;
   int index = 0;  ///< CUDA device number; 0 for the CPU
   bool operator==(const Device&) const = default;
 };
 
-/// "auto", "cpu", "cuda" (the first CUDA device) or "cuda:1". `auto` is the first usable CUDA device, else
-/// the CPU. Throws InvalidArgument for anything else and for a device this build or machine does not have.
+/// Reads "cpu", "cuda" (the first CUDA device), "cuda:1", or "auto" (the first usable CUDA device, else the
+/// CPU). Throws InvalidArgument for any other name, and for a device that this build or machine lacks.
 Device parse_device(const std::string& name);
+/// "cpu" or "cuda:0".
 std::string to_string(const Device& device);
 
+/// A CUDA device of this machine.
 struct CudaDevice {
-  int index = 0;
-  std::string name;
+  int index = 0;             ///< as in Device
+  std::string name;          ///< for example "NVIDIA H100"
   int major = 0, minor = 0;  ///< compute capability
   int multiprocessors = 0;
   int64_t bytes = 0;     ///< memory
   std::string unusable;  ///< why this build cannot use it; empty if it can
 };
 
+/// What this build and this machine offer for CUDA.
 struct CudaSupport {
   bool built = false;              ///< this build has the CUDA backend
   std::vector<int> architectures;  ///< compiled for, as 10 major + minor: 80, 90, 100
   int runtime_version = 0;         ///< 13000 for CUDA 13.0
-  int driver_version = 0;          ///< the newest the driver knows; 0 without a driver
+  int driver_version = 0;          ///< the newest CUDA version of the driver; 0 without a driver
   std::vector<CudaDevice> devices;
   std::string unusable;  ///< why no device can be used; empty if one can
 };
 
-/// Never throws: a machine without driver or device is an answer, too.
+/// Looks for CUDA devices. Never throws: without a driver or device, `unusable` says so.
 CudaSupport cuda_support();
 
+/// The CUDA libraries that a context loads.
 struct CudaLibraries {
-  std::string cublas, cusolver;  ///< versions, or why they cannot be loaded
+  std::string cublas, cusolver;  ///< version, or why it cannot be loaded
 };
 
-/// Loads cuBLAS and cuSOLVER if that has not happened yet (a matter of some hundred megabytes).
+/// Loads cuBLAS and cuSOLVER (several hundred megabytes) if no context has loaded them yet.
 CudaLibraries cuda_libraries();
 
 }  // namespace sotalign

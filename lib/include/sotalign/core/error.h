@@ -1,12 +1,15 @@
-// Errors. Every exception that leaves the library derives from sotalign::Error and its message is one line
-// that names the argument, file or row, what was expected and what was found.
+// Errors. Every exception that the library throws derives from sotalign::Error. Its message is one line that
+// names the argument, file or row, what was expected and what was found.
 #pragma once
 
 #include <stdexcept>
 #include <string>
 
-namespace sotalign {
+#include "sotalign/core/export.h"
 
+namespace SOTALIGN_API sotalign {
+
+/// The base of all exceptions of this library.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -18,25 +21,25 @@ class InvalidArgument : public Error {
   using Error::Error;
 };
 
-/// A file that cannot be read or written, or whose content is not what its format promises.
+/// A file that cannot be read or written, or that violates its format.
 class IoError : public Error {
  public:
   using Error::Error;
 };
 
-/// Memory that could not be had; the message gives the bytes asked for and the purpose.
+/// Memory ran out; the message gives the bytes asked for and their purpose.
 class OutOfMemory : public Error {
  public:
   using Error::Error;
 };
 
-/// A computation that left the finite numbers, or a decomposition that did not converge.
+/// A result that is not finite, or a decomposition that did not converge.
 class NumericalError : public Error {
  public:
   using Error::Error;
 };
 
-/// A call of a device library that failed for a reason other than memory.
+/// A failed call of a device library, for a reason other than memory.
 class DeviceError : public Error {
  public:
   DeviceError(const std::string& library, const std::string& call, int code, const std::string& name)
@@ -45,24 +48,27 @@ class DeviceError : public Error {
         name_(name),
         code_(code) {}
   const std::string& call() const { return call_; }  ///< the function, or the name of the kernel launched
-  const std::string& name() const { return name_; }  ///< of the code: cudaErrorInvalidValue
-  int code() const { return code_; }
+  const std::string& name() const { return name_; }  ///< the name of the code, as cudaErrorInvalidValue
+  int code() const { return code_; }                 ///< what the call returned
 
  private:
   std::string call_, name_;
   int code_;
 };
 
+/// A failed call of the CUDA runtime.
 class CudaError : public DeviceError {
  public:
   CudaError(const std::string& call, int code, const std::string& name)
       : DeviceError("CUDA", call, code, name) {}
 };
+/// A failed call of cuBLAS.
 class CublasError : public DeviceError {
  public:
   CublasError(const std::string& call, int code, const std::string& name)
       : DeviceError("cuBLAS", call, code, name) {}
 };
+/// A failed call of cuSOLVER.
 class CusolverError : public DeviceError {
  public:
   CusolverError(const std::string& call, int code, const std::string& name)

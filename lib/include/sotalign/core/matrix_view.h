@@ -1,13 +1,28 @@
-// Non-owning views of row-major matrices in the memory of a Context.
+// Views of row-major matrices. All functions of the library take and write matrices through views, and a view
+// does not care who owns the memory: a Matrix of this library, a vector, or a tensor of another framework.
 #pragma once
 
 #include <cstdint>
 #include <type_traits>
 
-namespace sotalign {
+#include "sotalign/core/export.h"
 
-/// [rows, cols], row-major; element (i, j) is data[i * stride + j], stride >= cols, in elements.
-/// An owner outlives its views. A view of T converts to a view of const T.
+namespace SOTALIGN_API sotalign {
+
+/// A matrix [rows, cols], row-major: element (i, j) is data[i * stride + j], with stride >= cols, in
+/// elements.
+///
+/// To pass memory of your own, fill in a view: MatrixView<float>(pointer, rows, cols, stride). The library
+/// neither copies nor keeps it, unless the function's documentation says so.
+///  - Location: memory that the context's device can access. For a CUDA context that is memory of its device
+///    (cudaMalloc, a pool, a framework's tensor) and not of the host; for a CPU context, host memory. Readers
+///    and Trainer data are host memory in either case and say so.
+///  - Alignment: that of T. No row needs more; rows that start at multiples of 64 bytes are faster.
+///  - Gaps: the stride - cols elements behind each row are neither read nor written.
+///  - Lifetime: the memory outlives the call on the CPU. On CUDA it outlives the work that the call queues on
+///    the context's stream; memory that is freed in the order of that stream needs no wait.
+///  - Aliasing: none, except where a function allows it.
+/// A view of T converts to a view of const T.
 template <class T>
 struct MatrixView {
   T* data = nullptr;
@@ -26,7 +41,9 @@ struct MatrixView {
   T* row(int64_t i) const { return data + i * stride; }
   int64_t size() const { return rows * cols; }
   bool empty() const { return rows == 0 || cols == 0; }
+  /// Whether the rows follow each other without gaps.
   bool contiguous() const { return stride == cols || rows <= 1; }
+  /// Rows first ... first + count - 1.
   MatrixView row_range(int64_t first, int64_t count) const { return {row(first), count, cols, stride}; }
 };
 

@@ -1,23 +1,27 @@
 // Random numbers as a function of (seed, stream, index): Philox4x32-10 (Salmon et al., "Parallel random
-// numbers: as easy as 1, 2, 3", SC 2011). There is no state to save or to share: any value can be had at any
-// time, in any order, by any thread, and a resumed run needs no more than its step. Integer code without
-// library types, so that a device compiler accepts it as it is.
+// numbers: as easy as 1, 2, 3", SC 2011). There is no state: any thread can compute any value in any order,
+// and a resumed run needs only its step number. Integer code without library types, so that device compilers
+// accept it, too.
 #pragma once
 
 #include <cstdint>
 #include <string_view>
 
-namespace sotalign {
+#include "sotalign/core/export.h"
 
+namespace SOTALIGN_API sotalign {
+
+/// The input of Philox, and its output.
 struct PhiloxCounter {
   uint32_t word[4];
   bool operator==(const PhiloxCounter&) const = default;
 };
+/// Selects one of 2^64 functions of the counter.
 struct PhiloxKey {
   uint32_t word[2];
 };
 
-/// The random block that belongs to a counter under a key.
+/// Four random words for a counter and a key.
 constexpr PhiloxCounter philox4x32(PhiloxCounter counter, PhiloxKey key) {
   uint32_t x0 = counter.word[0], x1 = counter.word[1], x2 = counter.word[2], x3 = counter.word[3];
   uint32_t k0 = key.word[0], k1 = key.word[1];
@@ -33,20 +37,21 @@ constexpr PhiloxCounter philox4x32(PhiloxCounter counter, PhiloxKey key) {
   return {{x0, x1, x2, x3}};
 }
 
-/// The stream that belongs to a name (64-bit FNV-1a), so that every consumer of random numbers, e.g.
-/// "sampler.images", has its own without a list of them all.
+/// The stream number of a name (64-bit FNV-1a). Each consumer of random numbers has a name of its own, such
+/// as "sampler.images"; no central list of numbers is needed.
 constexpr uint64_t stream_id(std::string_view name) {
   uint64_t hash = 0xCBF29CE484222325;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001B3;
   return hash;
 }
 
-/// One of 2^64 independent sequences under a seed. The 32-bit and the 64-bit values are made of the same
-/// words: a stream serves one or the other.
+/// One of 2^64 independent sequences for a seed. 32-bit and 64-bit values use the same words: draw only one
+/// kind from a stream.
 class RandomStream {
  public:
   constexpr RandomStream(uint64_t seed, uint64_t stream) : seed_(seed), stream_(stream) {}
 
+  /// Value number `index`, uniform over all 32-bit or 64-bit integers.
   constexpr uint32_t bits32(uint64_t index) const { return block(index / 4).word[index % 4]; }
   constexpr uint64_t bits64(uint64_t index) const {
     const PhiloxCounter words = block(index / 2);

@@ -1,6 +1,6 @@
-// Linear centred kernel alignment of two sets of embeddings of the same things (Kornblith, Norouzi, Lee and
-// Hinton, "Similarity of neural network representations revisited", ICML 2019): a measure of how similar two
-// sets are, for evaluation. Not the divergence between cross affinities that can be trained with.
+// Linear centred kernel alignment (CKA) of two sets of embeddings of the same things (Kornblith, Norouzi, Lee
+// and Hinton, "Similarity of neural network representations revisited", ICML 2019): a measure of similarity
+// for evaluation. Training uses another one, the CKA divergence between cross affinities in loss/cka.h.
 #pragma once
 
 #include <cstdint>
@@ -9,39 +9,42 @@
 
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
-/// How the same numbers are computed.
+/// Two ways to compute the same numbers.
 enum class CkaForm {
-  kAuto,      ///< whichever takes fewer operations
-  kFeatures,  ///< dx x dx, dy x dy and dx x dy covariances in memory; n (dx^2 + dy^2 + dx dy) operations
-  kGram,      ///< n x n kernel matrices in tiles, of which none is stored; n^2 (dx + dy) / 2 operations
+  kAuto,      ///< the one that takes fewer operations
+  kFeatures,  ///< stores covariances dx x dx, dy x dy, dx x dy; n (dx^2 + dy^2 + dx dy) operations
+  kGram,      ///< computes n x n kernel matrices tile by tile; n^2 (dx + dy) / 2 operations
 };
 
+/// The settings of linear_cka().
 struct LinearCkaOptions {
   CkaForm form = CkaForm::kAuto;
-  /// Rows that are centred and multiplied at a time.
+  /// Rows that are centred and multiplied together.
   int64_t tile = 1024;
-  /// How messages call the sets: for example their files.
+  /// Names of the sets in error messages, for example their files.
   std::string x_name = "linear_cka: x", y_name = "linear_cka: y";
 };
 
+/// The result of linear_cka().
 struct LinearCka {
-  /// <Kc, Lc> / (|Kc| |Lc|) in [0, 1], with Kc = Xc Xc', Lc = Yc Yc' and Xc, Yc the centred sets. Biased
-  /// upwards where there are not many more rows than dimensions: sets that have nothing to do with each other
-  /// tend to 1.
+  /// <Kc, Lc> / (|Kc| |Lc|) in [0, 1], with Kc = Xc Xc', Lc = Yc Yc' and the centred sets Xc and Yc. Biased
+  /// upwards unless there are many more rows than dimensions: then even unrelated sets tend to 1.
   double biased = 0;
-  /// The same with the unbiased estimate of HSIC (Song, Smola, Gretton, Bedo and Borgwardt, "Feature
-  /// selection via dependence maximization", JMLR 2012) in all three places: 0 on average for such sets, at
-  /// most 1. None for fewer than 4 rows and where the estimate for a set with itself is not positive.
+  /// The same ratio of unbiased estimates of HSIC (Song, Smola, Gretton, Bedo and Borgwardt, "Feature
+  /// selection via dependence maximization", JMLR 2012): at most 1, and 0 on average for unrelated sets. Not
+  /// set for fewer than 4 rows, or if the estimate of a set with itself is not positive.
   std::optional<double> unbiased;
 };
 
-/// In float64. Row i of x and row i of y describe the same thing; rows are taken as they are, not scaled to
-/// unit length. Invariant to rotations, shifts and scaling of either set.
-/// Throws InvalidArgument for shapes that do not fit, entries that are not finite, and a set whose rows are
-/// all equal.
-/// @param x [n, dx] @param y [n, dy]
+/// Computes the alignment in float64. Row i of x and row i of y describe the same thing; rows are not scaled
+/// to unit length. Invariant to rotations, shifts and scaling of either set. Throws InvalidArgument for
+/// shapes that do not match, for entries that are not finite, and for a set whose rows are all equal.
+/// @param context owns the memory of x and y
+/// @param x [n, dx]
+/// @param y [n, dy]
+/// @param options see there
 LinearCka linear_cka(Context& context, ConstMatrixF x, ConstMatrixF y, const LinearCkaOptions& options = {});
 
 }  // namespace sotalign

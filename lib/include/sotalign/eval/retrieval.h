@@ -1,11 +1,10 @@
-// Cross-modal retrieval: at which rank does an image find its text, and a text its image?
+// Cross-modal retrieval: the rank of an image's text among all texts, and of a text's image among all images.
 //
 // Scores are cosines. The rank of a query is 1 plus the number of wrong gallery rows that score at least as
-// high as its best right one; the other right ones (an image may have several captions) are left out. So ties
-// count against the model, and embeddings that have collapsed to a point get the worst rank, not the best. A
-// tie is a difference of at most kRetrievalMargin: the products of equal rows may differ in their last bits
-// when they come from different places of a matrix product. Scores that are NaN count against the model as
-// well.
+// high as the best right one; other right rows (an image may have several captions) do not count. Ties count
+// against the model, so embeddings that have collapsed to a point get the worst rank, not the best. Scores
+// that differ by at most kRetrievalMargin are ties, because a matrix product may round the products of equal
+// rows differently. NaN scores count against the model, too.
 #pragma once
 
 #include <cstdint>
@@ -13,17 +12,19 @@
 
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
+/// Scores that differ by no more are equal.
 inline constexpr float kRetrievalMargin = 1e-6f;
 
+/// The settings of retrieval().
 struct RetrievalOptions {
-  /// An image and a text belong together if their ids are equal. Both empty: row i belongs to row i.
-  /// Otherwise one id per row; every id must occur on both sides.
+  /// An image and a text match if their ids are equal. One id per row, and every id occurs on both sides. If
+  /// both are empty, row i matches row i.
   std::vector<int64_t> image_ids = {};
   std::vector<int64_t> text_ids = {};
-  /// Scores are computed in tiles of at most tile x tile. The result does not depend on it, but for a
-  /// score that lies within rounding (1e-7) of the margin.
+  /// Scores are computed in tiles of at most tile x tile. The result does not depend on the tile, except
+  /// where a score is within rounding (1e-7) of the margin.
   int64_t tile = 2048;
 };
 
@@ -33,27 +34,34 @@ struct RetrievalRanks {
   std::vector<int64_t> text_to_image;  ///< [texts]
 };
 
+/// How often the right answer is among the first.
 struct RecallAtK {
   double r1 = 0, r5 = 0, r10 = 0;  ///< fraction of the queries with a rank of at most 1, 5, 10
-  double median_rank = 0;          ///< for an even number of queries the mean of the two in the middle
+  double median_rank = 0;          ///< the mean of the middle two if the number of queries is even
   int64_t queries = 0;
 };
 
+/// Recall in both directions.
 struct RetrievalResult {
   RecallAtK image_to_text;
   RecallAtK text_to_image;
   double mean_r1 = 0;  ///< of the two directions
 };
 
-/// Rows need not have unit length; unit copies of both matrices and one tile of scores are what it needs in
-/// memory. Throws InvalidArgument for shapes and ids that do not fit, and names the first query without a
-/// match.
-/// @param images [n, d] @param texts [m, d]
+/// Computes the ranks. Rows need not have unit length. Needs memory for unit copies of both matrices and one
+/// tile of scores. Throws InvalidArgument for shapes and ids that do not match, and names the first query
+/// without a match.
+/// @param context owns the memory of both matrices
+/// @param images [n, d]
+/// @param texts [m, d]
+/// @param options see there
 RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatrixF texts,
                                const RetrievalOptions& options = {});
 
+/// Recall and median of ranks that count from 1. Throws InvalidArgument if there is none.
 RecallAtK summarize_ranks(const std::vector<int64_t>& ranks);
 
+/// retrieval_ranks(), summarized for both directions.
 RetrievalResult retrieval(Context& context, ConstMatrixF images, ConstMatrixF texts,
                           const RetrievalOptions& options = {});
 

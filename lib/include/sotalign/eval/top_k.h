@@ -6,24 +6,31 @@
 
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
+/// The settings of top_k().
 struct TopKOptions {
   /// Scores are computed in tiles of at most tile x tile.
   int64_t tile = 2048;
 };
 
+/// The neighbours of every query, on the host.
 struct TopKResult {
-  int64_t k = 0;
+  int64_t k = 0;                 ///< neighbours per query
   std::vector<int64_t> indices;  ///< [queries, k], rows of the gallery, best first
   std::vector<float> scores;     ///< [queries, k], their cosines, descending
 };
 
-/// For every query the k gallery rows of the highest cosine, the lower index first among equal scores. Rows
-/// need not have unit length. Scores are float32 products: those of equal gallery rows may differ in their
-/// last bits when they come from different places of a tile, and are then ordered accordingly. A NaN is no
-/// neighbour: if fewer than k numbers are left, the list ends with index -1 and score -infinity.
-/// @param queries [n, d] @param gallery [m, d] @param k 1 ... m
+/// Finds the k gallery rows of highest cosine for every query, the lower index first among equal scores. Rows
+/// need not have unit length. Scores are float32 products: a matrix product may round the scores of equal
+/// rows differently, and the order follows the rounded scores. NaN scores are skipped; if fewer than k others
+/// remain, the list ends with index -1 and score -infinity. Throws InvalidArgument for shapes or k out of
+/// range.
+/// @param context owns the memory of both matrices
+/// @param queries [n, d]
+/// @param gallery [m, d]
+/// @param k 1 ... m
+/// @param options see there
 TopKResult top_k(Context& context, ConstMatrixF queries, ConstMatrixF gallery, int64_t k,
                  const TopKOptions& options = {});
 

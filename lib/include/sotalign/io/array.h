@@ -1,4 +1,4 @@
-// Arrays as files hold them: element types, and the float32 matrix on the host that every reader ends in.
+// Element types of arrays in files, and the float32 host matrix that the readers return.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,13 @@
 
 #include "sotalign/core/matrix_view.h"
 
-namespace sotalign {
+namespace sotalign::io {
+class MappedFile;
+}
 
+namespace SOTALIGN_API sotalign {
+
+/// The type of the elements of an array in a file.
 enum class ElementType {
   kFloat16,
   kBfloat16,
@@ -23,25 +28,21 @@ enum class ElementType {
   kUint16,
   kUint32,
   kUint64,
-  kOther,  ///< complex numbers, structures, 8-bit floats, ...: known to exist, not read
+  kOther,  ///< complex numbers, structures, 8-bit floats, ...: recognized, but not read
 };
 
 /// "float16", "int64", ...
 const char* to_string(ElementType type);
-/// 0 for kOther.
+/// Bytes of one element; 0 for kOther.
 int64_t element_bytes(ElementType type);
 
-namespace io {
-class MappedFile;
-}
-
-/// An immutable row-major float32 matrix [rows, cols] in host memory, or in a memory-mapped file where the
-/// file holds exactly these bytes. Copies share the memory. If somebody shortens a mapped file, reading the
-/// matrix raises SIGBUS (see mapped_file_at()); if somebody overwrites it, the matrix changes.
+/// An immutable row-major float32 matrix [rows, cols] in host memory, or in a memory-mapped file that holds
+/// exactly these bytes. Copies share the memory. If another process shortens a mapped file, reading the
+/// matrix raises SIGBUS (see mapped_file_at()); if it overwrites the file, the matrix changes.
 class HostMatrix {
  public:
   HostMatrix() = default;
-  /// `file`: what `data` lies in, if it is a mapped file.
+  /// Shares `data`, [rows, cols]; `file` is the mapped file that contains it, if any.
   HostMatrix(std::shared_ptr<const float> data, int64_t rows, int64_t cols,
              std::shared_ptr<const io::MappedFile> file = nullptr)
       : data_(std::move(data)), file_(std::move(file)), rows_(rows), cols_(cols) {}
@@ -53,8 +54,8 @@ class HostMatrix {
   const float* data() const { return data_.get(); }
   ConstMatrixF view() const { return {data_.get(), rows_, cols_}; }
 
-  /// Throws IoError if the matrix lies in a mapped file that was written to since. To be called after the
-  /// values were read and before their result is used.
+  /// Throws IoError if the matrix is in a mapped file that was written to after it was mapped. Call this
+  /// after reading the values and before using what was computed from them.
   void require_unchanged() const;
 
  private:

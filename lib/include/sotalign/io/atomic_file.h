@@ -1,23 +1,25 @@
-// Writing a file so that its name never shows a partial one.
+// Writes files such that readers never see a partial one.
 #pragma once
 
 #include <cstddef>
 #include <cstdio>
 #include <string>
 
-namespace sotalign {
+#include "sotalign/core/export.h"
 
-/// Collects output in a temporary file beside the target; commit() makes it durable and puts it in place of
-/// the target in one step. Without commit() the target stays as it was and the temporary file is removed.
+namespace SOTALIGN_API sotalign {
+
+/// Collects output in a temporary file in the target's directory. commit() flushes it to disk and renames it
+/// to the target. Without commit() the target does not change and the temporary file is removed.
 ///
 ///   AtomicFile file("model.safetensors");
 ///   file.write(bytes.data(), bytes.size());
 ///   file.commit();
 ///
-/// Every failure throws IoError with the path and the system's reason. A symbolic link is followed: the file
-/// it points to is replaced. A file that is replaced keeps its permissions and, where this process may give
-/// files away, its owner and group. The temporary file, ".sotalign-PID-N.tmp", is locked (flock) while it is
-/// written, so that one without a writer can be told.
+/// Every failure throws IoError with the path and the system's reason. If the target is a symbolic link, the
+/// file that it points to is replaced. The new file gets the permissions of the old one and, where the system
+/// allows it, its owner and group. The temporary file, ".sotalign-PID-N.tmp", is locked (flock) while it is
+/// written, which distinguishes it from one that a killed process left.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -25,8 +27,9 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
+  /// Appends `bytes` bytes.
   void write(const void* data, size_t bytes);
-  /// At most once, and the last call.
+  /// Replaces the target. The last call, made at most once.
   void commit();
 
  private:

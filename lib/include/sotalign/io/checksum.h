@@ -1,4 +1,4 @@
-// Checksums that find damage to files. They do not protect against someone who changes a file on purpose.
+// Checksums that detect damaged files. They do not protect against deliberate changes.
 #pragma once
 
 #include <cstddef>
@@ -8,10 +8,10 @@
 
 #include "sotalign/core/matrix_view.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
-/// XXH3 with 64 bits (Collet, xxHash) of bytes that come in pieces; how they are cut does not matter. Runs at
-/// the speed of reading memory.
+/// The 64-bit XXH3 (Collet, xxHash) of a sequence of bytes, added in pieces of any size. As fast as reading
+/// memory.
 class Checksum {
  public:
   Checksum();
@@ -19,10 +19,11 @@ class Checksum {
   Checksum(const Checksum&) = delete;
   Checksum& operator=(const Checksum&) = delete;
 
+  /// Appends `size` bytes.
   void add(const void* bytes, size_t size);
-  /// The text with its length in front, so that "ab" and "c" differ from "a" and "bc".
+  /// Appends the length of `text`, then `text`: "ab" and "c" differ from "a" and "bc".
   void add_text(std::string_view text);
-  /// 16 hexadecimal digits, of all that was added so far.
+  /// 16 hexadecimal digits for everything added so far.
   std::string hex() const;
 
  private:
@@ -30,8 +31,9 @@ class Checksum {
   std::unique_ptr<State> state_;
 };
 
+/// The checksum of `bytes`, 16 hexadecimal digits.
 std::string checksum(std::string_view bytes);
-/// Covers the shape, and the rows in their order.
+/// The same for the shape of a host matrix and its rows, in order.
 std::string checksum(ConstMatrixF rows);
 
 }  // namespace sotalign

@@ -1,16 +1,16 @@
-// Embeddings from whatever file people keep them in.
+// Reads embeddings from .npy and safetensors files.
 #pragma once
 
 #include <string>
 
 #include "sotalign/io/array.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
-/// The matrix in a .npy file, or in a safetensors file: its only two-dimensional tensor, or the one that
-/// `path` names as "file.safetensors:NAME". Which format it is shows in the content, not in the file's name.
-/// Float types become float32; a value that is not finite, a matrix without rows or columns, and a malformed
-/// file throw IoError. The result may be a view of the file: see HostMatrix.
+/// Reads the matrix in a .npy file, or the only two-dimensional tensor of a safetensors file, or the tensor
+/// that `path` names as "file.safetensors:NAME". The content decides the format, not the file's name. Float
+/// types become float32. Throws IoError for values that are not finite, for a matrix without rows or columns,
+/// and for a malformed file. The result may be a view of the mapped file: see HostMatrix.
 HostMatrix read_matrix(const std::string& path);
 
 }  // namespace sotalign

@@ -1,11 +1,13 @@
-// Which file a faulting address belongs to. Reading a mapped file that somebody has shortened raises SIGBUS;
-// a program's handler can say which file it was.
+// Finds the file that a faulting address belongs to. Reading a mapped file that another process has shortened
+// raises SIGBUS; the program's signal handler can then name the file.
 #pragma once
 
-namespace sotalign {
+#include "sotalign/core/export.h"
 
-/// The path of the mapped file that `address` lies in, or null. Safe to call in a signal handler. Knows the
-/// first 64 files that are mapped at a time.
+namespace SOTALIGN_API sotalign {
+
+/// The path of the mapped file that contains `address`, or null. Safe to call in a signal handler. Finds at
+/// most 64 files that are mapped at the same time.
 const char* mapped_file_at(const void* address) noexcept;
 
 }  // namespace sotalign

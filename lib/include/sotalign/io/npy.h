@@ -1,5 +1,5 @@
-// NumPy's .npy files: format versions 1 to 3, little-endian, C and Fortran order. Nothing in a file is
-// trusted: a header that promises more than the file holds is an error, not an allocation.
+// NumPy's .npy files: format versions 1 to 3, little-endian, C and Fortran order. Files are not trusted: a
+// header that promises more data than the file holds is an error, not an allocation.
 #pragma once
 
 #include <cstdint>
@@ -9,8 +9,9 @@
 #include "sotalign/core/matrix_view.h"
 #include "sotalign/io/array.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
+/// What a .npy file declares about its array.
 struct NpyInfo {
   ElementType type = ElementType::kOther;
   std::string descr;  ///< the type as the file writes it, for example "<f4"
@@ -18,19 +19,19 @@ struct NpyInfo {
   bool fortran_order = false;
 };
 
-/// What the header says. Throws IoError if it is malformed or the file's size does not fit it.
+/// Reads the header. Throws IoError if it is malformed or does not match the size of the file.
 NpyInfo inspect_npy(const std::string& path);
 
-/// A float16, float32 or float64 array of two dimensions as a float32 matrix. C-order float32 is not copied.
-/// Throws IoError for another type or number of dimensions, no rows or columns, and values that are not
-/// finite in float32: the first one is named by row and column, counted from 0.
+/// Reads a two-dimensional float16, float32 or float64 array as a float32 matrix. C-order float32 is mapped,
+/// not copied. Throws IoError for another type or number of dimensions, for no rows or columns, and for
+/// values that are not finite in float32; the message names the first one by row and column, counted from 0.
 HostMatrix read_npy_matrix(const std::string& path);
 
-/// A one-dimensional array of an integer type: labels, group ids. Throws IoError for anything else, for an
-/// empty array and for values beyond int64.
+/// Reads a one-dimensional array of an integer type, such as labels or group ids. Throws IoError for any
+/// other array, for an empty one and for values beyond int64.
 std::vector<int64_t> read_npy_integers(const std::string& path);
 
-/// Written as C-order '<f4', '<f8', or one-dimensional '<i8', through AtomicFile. Throws IoError.
+/// Write a host matrix as C-order '<f4' or '<f8', or a vector as '<i8', through AtomicFile. Throw IoError.
 void write_npy(const std::string& path, ConstMatrixF matrix);
 void write_npy(const std::string& path, ConstMatrixD matrix);
 void write_npy(const std::string& path, const std::vector<int64_t>& values);

@@ -1,13 +1,16 @@
-// Vectors of real numbers, such as weights, from .npy files.
+// Reads vectors of real numbers, such as weights, from .npy files.
 #pragma once
 
 #include <string>
 #include <vector>
 
-namespace sotalign {
+#include "sotalign/core/export.h"
 
-/// A float16, float32 or float64 array of one dimension, or of two if one of them is 1. Throws IoError for
-/// anything else, for an empty array and for the first entry that is not finite.
+namespace SOTALIGN_API sotalign {
+
+/// Reads a float16, float32 or float64 array with one dimension, or with two of which one is 1. Throws
+/// IoError for any other array, for an empty one, and for entries that are not finite; the message names the
+/// first.
 std::vector<double> read_npy_vector(const std::string& path);
 
 }  // namespace sotalign

@@ -1,5 +1,5 @@
-// safetensors files: named tensors and a map of strings, as written by the Hugging Face library. Nothing in a
-// file is trusted: the header is checked in full when the file is opened.
+// safetensors files: named tensors and a map of strings, as the Hugging Face library writes them. Files are
+// not trusted: opening one checks its whole header.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 #include "sotalign/io/array.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 /// An open file. Copies share the mapping.
 class SafetensorsFile {
@@ -19,29 +19,31 @@ class SafetensorsFile {
   /// Throws IoError if the file cannot be read or its header breaks a rule of the format.
   static SafetensorsFile open(const std::string& path);
 
-  /// In the order of their data in the file.
+  /// The names of the tensors, in the order of their data in the file.
   const std::vector<std::string>& names() const;
   bool contains(const std::string& name) const;
-  /// The following throw InvalidArgument, which lists what there is, if the file has no tensor `name`.
+  /// The following functions throw InvalidArgument, which lists the tensors, if the file has no tensor
+  /// `name`.
   const std::vector<int64_t>& shape(const std::string& name) const;
   ElementType type(const std::string& name) const;
 
-  /// All elements in C order. Throw IoError unless the type is a float type (float16, bfloat16, float32,
-  /// float64), or int64. Values are not checked: a tensor may hold anything.
+  /// All elements in C order. read_float() and read_double() throw IoError unless the tensor's type is
+  /// float16, bfloat16, float32 or float64, read_int64() unless it is int64. Values are not checked.
   std::vector<float> read_float(const std::string& name) const;
   std::vector<double> read_double(const std::string& name) const;
   std::vector<int64_t> read_int64(const std::string& name) const;
-  /// A tensor of two dimensions, checked like a matrix from a .npy file: see read_npy_matrix.
+  /// A two-dimensional tensor, checked like a matrix in a .npy file: see read_npy_matrix().
   HostMatrix read_matrix(const std::string& name) const;
 
+  /// The file's map of strings.
   const std::map<std::string, std::string>& metadata() const;
 
   /// Whether the file carries checksums, see SafetensorsWriter::add_checksums().
   bool has_checksums() const;
-  /// Compares them with the whole file. Throws IoError that names the damaged part, or says that
+  /// Compares the checksums with the whole file. Throws IoError, which names the damaged part or says that
   /// the file has no checksums.
   void verify() const;
-  /// Throws IoError if the file was written to since open(): what was read from it may be anything.
+  /// Throws IoError if the file was written to after open(): values read from it may then be wrong.
   void require_unchanged() const;
 
  private:
@@ -50,9 +52,8 @@ class SafetensorsFile {
   std::shared_ptr<const Impl> impl_;
 };
 
-/// Collects tensors and writes them in one go. Equal input gives equal bytes. Tensors are written in the
-/// order in which they were added, except that wider types come first so that each one is aligned in the
-/// file.
+/// Collects tensors and writes them to a file. Equal input gives equal bytes. Wider types come first, which
+/// aligns every tensor in the file; among equally wide ones, the order of the calls decides.
 ///
 ///   SafetensorsWriter writer;
 ///   writer.add("weight", {rows, cols}, weight.data());
@@ -60,22 +61,24 @@ class SafetensorsFile {
 ///   writer.write("model.safetensors");
 class SafetensorsWriter {
  public:
-  /// `data` holds the elements of `shape` in C order and is read by write(), until when it must live.
-  /// Throws InvalidArgument for a name that is taken or reserved, for an impossible shape and for more
-  /// tensors than the reader takes (100,000).
+  /// Adds a tensor. `data`, on the host, holds the elements of `shape` in C order and must live until
+  /// write(), which reads it. Throws InvalidArgument for a name that is taken or reserved, for an impossible
+  /// shape and for more tensors than the reader accepts (100,000).
   void add(const std::string& name, std::vector<int64_t> shape, const float* data);
   void add(const std::string& name, std::vector<int64_t> shape, const double* data);
   void add(const std::string& name, std::vector<int64_t> shape, const int64_t* data);
-  /// Stored as float16 or bfloat16, rounded to nearest even; kFloat32 stores the values as they are.
+  /// Stores the values as float16 or bfloat16, rounded to nearest even, or with kFloat32 without a change.
   void add_as(ElementType stored, const std::string& name, std::vector<int64_t> shape, const float* data);
 
+  /// Sets an entry of the file's map of strings.
   void set_metadata(const std::string& key, const std::string& value);
 
-  /// write() adds the metadata "checksums": JSON with the XXH3-64 of each tensor's bytes and of all the rest
-  /// of the header. SafetensorsFile::verify() compares them.
+  /// Makes write() add the metadata entry "checksums": JSON with the XXH3-64 of each tensor's bytes and of
+  /// the rest of the header. SafetensorsFile::verify() compares them.
   void add_checksums() { checksums_ = true; }
 
-  /// Through AtomicFile. Throws IoError, and InvalidArgument for names or metadata that are not UTF-8.
+  /// Writes the file through AtomicFile. Throws IoError, and InvalidArgument for names or metadata that are
+  /// not UTF-8.
   void write(const std::string& path) const;
 
  private:

@@ -1,4 +1,4 @@
-// The mean row of matrices.
+// The mean row of one or more matrices.
 #pragma once
 
 #include <vector>
@@ -6,11 +6,11 @@
 #include "sotalign/core/context.h"
 #include "sotalign/core/matrix_view.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
-/// The mean over all rows of all `parts`, which have the same number of columns; every row has the same
-/// weight. Returned on the host, [cols]. Throws InvalidArgument when there is no row, when the columns
-/// differ, or when an entry is not finite: the mean shows that, and the message names the first such column.
+/// The mean over all rows of all `parts`, each row with the same weight: [cols], on the host. Throws
+/// InvalidArgument if there is no row, if the numbers of columns differ, or if an entry is not finite; the
+/// message then names the first such column.
 std::vector<double> column_mean(Context& context, const std::vector<ConstMatrixF>& parts);
 
 }  // namespace sotalign

@@ -4,7 +4,7 @@
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 /// to_i = from_index_i.
 /// @param from [n, d]

@@ -11,7 +11,7 @@
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 /// For affinities [rows, cols]. Sized once: further runs allocate nothing and copy nothing to the host. K and
 /// K* are read twice each. The context outlives it.

@@ -15,7 +15,7 @@
 #include "sotalign/loss/infonce.h"
 #include "sotalign/ot/klot.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 enum class DivergenceKind { kKlot, kInfoNce, kCka };
 

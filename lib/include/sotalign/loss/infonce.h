@@ -8,7 +8,7 @@
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 struct InfoNceOptions {
   double epsilon_student = 0.05;  ///< temperatures of the softmaxes, > 0

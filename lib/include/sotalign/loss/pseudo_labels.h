@@ -18,7 +18,7 @@
 #include "sotalign/core/context.h"
 #include "sotalign/ot/sinkhorn.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 enum class PseudoLabels {
   kHard,  ///< 1 at the nearest paired row, the lowest index among equally near ones

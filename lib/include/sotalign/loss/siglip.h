@@ -8,7 +8,7 @@
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 struct SiglipOptions {
   /// Number of pairs; 0 stands for min(rows, cols) of the cosine matrix.

@@ -10,7 +10,7 @@
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 struct StructureOptions {
   double temperature = 0.07;  ///< tau > 0, of both softmaxes

@@ -9,8 +9,9 @@
 #include "sotalign/core/buffer.h"
 #include "sotalign/nn/parameters.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
+/// The function between two layers of a head.
 enum class Activation {
   kNone,
   kRelu,
@@ -18,12 +19,13 @@ enum class Activation {
   kTanh,
 };
 
+/// The shape of a head.
 struct HeadOptions {
   int64_t input_dim = 0;
   std::vector<int64_t> hidden = {};  ///< width of each hidden layer; {} is a linear head
   int64_t output_dim = 0;
   Activation activation = Activation::kGelu;  ///< between layers; a linear head has none
-  /// Adds a linear map of the input to the output of the layers: with hidden layers only.
+  /// Adds a linear map of the input to the output of the last layer. Needs hidden layers.
   bool residual = false;
 
   bool operator==(const HeadOptions&) const = default;
@@ -31,7 +33,7 @@ struct HeadOptions {
 
 class Head;
 
-/// What a forward pass keeps for the backward pass. Sized once, then used for any batch of up to `max_rows`
+/// What a forward pass saves for the backward pass. Allocated once, then used for batches of up to `max_rows`
 /// rows.
 class Activations {
  public:
@@ -42,44 +44,45 @@ class Activations {
   friend class Head;
   HeadOptions options_;
   int64_t max_rows_ = 0;
-  int64_t rows_ = 0;                    // of the last forward pass
+  int64_t rows_ = 0;                    // in the last forward pass
   std::vector<Matrix<float>> linear_;   // per hidden layer, before bias and activation, if backward needs it
-  std::vector<Matrix<float>> outputs_;  // per layer, after the activation; of the last layer, unit rows
-  Buffer<float> norms_;                 // [max_rows], of the last layer's rows
+  std::vector<Matrix<float>> outputs_;  // per layer, after the activation; unit rows for the last layer
+  Buffer<float> norms_;                 // [max_rows], norms of the last layer's rows
 };
 
-/// Layer l computes x W' + b with the tensors '<name>.<l>.weight' [out, in] and '<name>.<l>.bias' [out] of a
-/// ParameterSet; the last one of a residual head adds z R' with '<name>.residual.weight' [out, in] and the
-/// head's input z. The head itself holds their indices only. Initial values are those of PyTorch's nn.Linear:
-/// uniform with bound 1 / sqrt(in).
+/// Layer l computes x W' + b with the tensors NAME.l.weight [out, in] and NAME.l.bias [out] of a
+/// ParameterSet. The last layer of a residual head adds z R', where R is NAME.residual.weight [out, in] and z
+/// the head's input. The head holds only the indices of its tensors. Initial values are those of PyTorch's
+/// nn.Linear: uniform between -1 / sqrt(in) and 1 / sqrt(in).
 class Head {
  public:
-  /// Registers its tensors; weights have decay, biases have not.
+  /// Adds the head's tensors to `parameters`. Weight decay applies to weights, not to biases. Throws
+  /// InvalidArgument for widths below 1 and for a residual head without hidden layers.
   Head(HeadOptions options, const std::string& name, ParameterSet& parameters);
 
   const HeadOptions& options() const { return options_; }
 
-  /// Unit rows [n, output_dim] for x [n, input_dim]; a row whose output is zero stays zero. The result lives
-  /// in `saved` until its next use.
+  /// Maps x [n, input_dim] to unit rows [n, output_dim]; a row whose output is zero stays zero. The result is
+  /// in `saved` and valid until the next forward pass that uses it.
   ConstMatrixF forward(Context& context, const ParameterSet& parameters, ConstMatrixF x,
                        Activations& saved) const;
 
-  /// Gradients of this head's tensors, overwriting what was there, from the x and `saved` of the last forward
-  /// pass and the gradient of the loss with respect to its result, [n, output_dim].
+  /// Overwrites the gradients of this head's tensors. `x` and `saved` are those of the last forward pass,
+  /// `d_unit_rows` [n, output_dim] is the gradient of the loss with respect to its result.
   void backward(Context& context, ParameterSet& parameters, ConstMatrixF x, const Activations& saved,
                 ConstMatrixF d_unit_rows) const;
 
-  /// The forward pass alone, in tiles of rows, so that scratch memory does not grow with n.
-  /// out [n, output_dim] does not overlap x.
+  /// The forward pass alone, in tiles of rows: scratch memory does not grow with n. `out` [n, output_dim]
+  /// does not overlap x.
   void embed(Context& context, const ParameterSet& parameters, ConstMatrixF x, MatrixF out) const;
 
  private:
   friend class Activations;
   int64_t layers() const { return static_cast<int64_t>(weights_.size()); }
-  int64_t width(int64_t layer) const;  // of its output
+  int64_t width(int64_t layer) const;  // columns of the layer's output
   void check_input(ConstMatrixF x) const;
   void check_activations(const Activations& saved) const;
-  /// linear = x W', y = activation(linear + b); both may be the same memory. `z`: the input of the head.
+  /// linear = x W', y = activation(linear + b); both may be the same memory. `z` is the head's input.
   void apply_layer(Context& context, const ParameterSet& parameters, int64_t layer, ConstMatrixF z,
                    ConstMatrixF x, MatrixF linear, MatrixF y) const;
 

@@ -1,5 +1,5 @@
-// All trainable parameters of a model in one piece of memory, their gradients in another: an optimizer step
-// is then one pass over flat arrays, and a checkpoint a list of named tensors.
+// All trainable parameters of a model in one array, and their gradients in another: an optimizer step is then
+// one pass over flat arrays, and a checkpoint a list of named tensors.
 #pragma once
 
 #include <cstdint>
@@ -9,9 +9,9 @@
 
 #include "sotalign/core/buffer.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
-/// A named tensor. Starts uniform in [mean - spread, mean + spread).
+/// A named tensor. Its initial values are uniform in [mean - spread, mean + spread).
 struct Parameter {
   std::string name;
   std::vector<int64_t> shape = {};  ///< row-major; {} is a scalar
@@ -23,29 +23,33 @@ struct Parameter {
   int64_t size() const;
 };
 
-/// Used in two phases: add() everything, then allocate(), then the rest. Tensors with decay come first in
-/// memory, those without after them, each group in the order of registration and without gaps.
+/// The parameters of a model. First add() every tensor, then allocate(), then call the other functions. In
+/// memory, tensors with weight decay precede those without; each group is in the order of add(), without
+/// gaps.
 class ParameterSet {
  public:
-  /// Returns the index by which the other functions know the tensor. Throws InvalidArgument for a name that
-  /// is taken, for an impossible shape and after allocate().
+  /// Adds a tensor and returns the index that the other functions take. Throws InvalidArgument for a name
+  /// that is taken, for an impossible shape and after allocate().
   int add(Parameter parameter);
-  /// A learned number, without decay.
+  /// Adds a scalar without weight decay.
   int add_scalar(const std::string& name, float initial);
 
-  /// Values and gradients in the memory of `context`, filled with zeros.
+  /// Allocates values and gradients in the memory of `context`, filled with zeros. The context outlives the
+  /// set.
   void allocate(Context& context);
-  /// Initial values. A tensor's random numbers depend on `seed` and its name alone, not on what else there
-  /// is.
+  /// Sets initial values. The random numbers of a tensor depend only on `seed` and its name, not on the other
+  /// tensors.
   void initialize(uint64_t seed);
 
+  /// The number of tensors.
   int count() const { return static_cast<int>(parameters_.size()); }
-  /// Throws InvalidArgument for an index outside [0, count()).
+  /// Tensor `index`. Throws InvalidArgument for an index outside [0, count()).
   const Parameter& operator[](int index) const;
-  /// Throws InvalidArgument for an unknown name.
+  /// The index of a tensor. Throws InvalidArgument for an unknown name.
   int find(const std::string& name) const;
 
-  /// Numbers in all tensors, and in those with decay: elements [0, decayed_size()) of the flat arrays.
+  /// Elements in all tensors, and in those with weight decay, which are [0, decayed_size()) of the flat
+  /// arrays.
   int64_t size() const { return values_.size(); }
   int64_t decayed_size() const { return decayed_size_; }
   float* values() { return values_.data(); }
@@ -53,13 +57,14 @@ class ParameterSet {
   float* gradients() { return gradients_.data(); }
   const float* gradients() const { return gradients_.data(); }
 
-  /// Where a tensor starts in the flat arrays.
+  /// The first element of a tensor in the flat arrays.
   int64_t offset(int index) const;
-  /// A tensor [rows, cols] as it is, [cols] as one row, a scalar as [1, 1].
+  /// A tensor as a matrix: [rows, cols] unchanged, [cols] as one row, a scalar as [1, 1].
   ConstMatrixF value(int index) const { return view(values(), index); }
   MatrixF gradient(int index) { return view(gradients(), index); }
 
-  /// From / to the host. upload() throws InvalidArgument when the number of values is not that of the tensor.
+  /// Copy a tensor from the host, or to it. upload() throws InvalidArgument unless `values` has the tensor's
+  /// size.
   void upload(const std::string& name, const std::vector<float>& values);
   std::vector<float> download(const std::string& name) const;
   std::vector<float> download_gradient(const std::string& name) const;

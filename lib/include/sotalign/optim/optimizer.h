@@ -8,16 +8,18 @@
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
+/// The update rule.
 enum class OptimizerKind { kLion, kAdamW };
 
+/// The settings of an optimizer.
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kLion;
-  /// Decay rate of the mean of the gradients; 0.9 if not given.
+  /// Decay rate of the running mean of the gradients; 0.9 if not given.
   std::optional<double> beta1 = std::nullopt;
-  /// Lion: decay rate of the momentum that is kept, 0.99 if not given. AdamW: of the mean of the squared
-  /// gradients, 0.999 if not given.
+  /// Lion: decay rate of the stored momentum, 0.99 if not given. AdamW: decay rate of the running mean of the
+  /// squared gradients, 0.999 if not given.
   std::optional<double> beta2 = std::nullopt;
   /// Added to AdamW's denominator; Lion has none.
   double epsilon = 1e-8;
@@ -25,7 +27,7 @@ struct OptimizerOptions {
   double weight_decay = 1e-5;
 };
 
-/// Consecutive parameters that are stepped alike.
+/// Consecutive parameters with the same decay and learning rate.
 struct ParameterRange {
   int64_t first = 0, count = 0;
   bool decay = true;
@@ -38,31 +40,38 @@ struct OptimizerState {
   Buffer<float>* values;
 };
 
+/// Lion (Chen et al. 2023) or AdamW (Loshchilov and Hutter 2019), with its state.
 class Optimizer {
  public:
-  /// For `size` parameters. The context outlives the optimizer.
+  /// For `size` parameters. The context outlives the optimizer. Throws InvalidArgument for options out of
+  /// range.
   Optimizer(Context& context, int64_t size, const OptimizerOptions& options = {});
 
-  /// One step; allocates nothing. The formulas are in kernels/lion.h and kernels/adamw.h.
-  /// @param weights [count], updated, @param gradients [count]; both in the memory of the context
+  /// One step with learning rate r; allocates nothing. For weights w, gradients g and weight decay d:
+  ///   Lion   w <- w - r (sign(beta1 m + (1 - beta1) g) + d w), then m <- beta2 m + (1 - beta2) g
+  ///   AdamW  as torch.optim.AdamW computes it
+  /// @param weights [count], updated; in the memory of the context, as are the gradients
+  /// @param gradients [count]
   /// @param count the size given to the constructor
-  /// @param decayed_count parameters from here on (biases, the logit scale) have no weight decay
+  /// @param decayed_count weight decay applies to the first `decayed_count` parameters only
+  /// @param learning_rate r >= 0
   void step(float* weights, const float* gradients, int64_t count, int64_t decayed_count,
             double learning_rate);
-  /// The same with a learning rate for each range. What lies in no range stays as it is.
+  /// The same with a learning rate for each range. Parameters outside of all ranges do not change.
   void step(float* weights, const float* gradients, const std::vector<ParameterRange>& ranges,
             double learning_rate);
 
-  /// Steps done so far. With state() it is all that a checkpoint holds.
+  /// Steps done so far. A checkpoint of the optimizer consists of this number and state().
   int64_t steps() const { return steps_; }
+  /// Restores the number of steps. Throws InvalidArgument for a negative one.
   void set_steps(int64_t steps);
-  /// Lion: "momentum". AdamW: "mean", "square_mean". `size` values each; the pointers live as long as this
-  /// object stays where it is.
+  /// Lion: "momentum". AdamW: "mean" and "square_mean". `size` values each. The pointers are valid until this
+  /// object is moved or destroyed.
   std::vector<OptimizerState> state();
 
  private:
   void check_rate(double learning_rate) const;
-  /// Of the step steps_, on parameters from `first` on.
+  /// Does step number steps_ on parameters first ... first + count - 1.
   void update(float* weights, const float* gradients, int64_t first, int64_t count, int64_t decayed_count,
               double learning_rate);
 

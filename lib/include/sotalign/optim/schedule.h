@@ -3,25 +3,29 @@
 
 #include <cstdint>
 
-namespace sotalign {
+#include "sotalign/core/export.h"
 
+namespace SOTALIGN_API sotalign {
+
+/// The shape of the learning rate's curve.
 enum class ScheduleKind { kConstant, kCosine };
 
+/// The settings of a schedule.
 struct ScheduleOptions {
   ScheduleKind kind = ScheduleKind::kCosine;
-  /// The highest learning rate, and the one of kConstant.
+  /// The highest learning rate; kConstant keeps it.
   double peak = 1e-4;
-  /// The first steps, in which the rate rises linearly: peak (step + 1) / warmup_steps.
+  /// In the first steps, the rate rises linearly: peak (step + 1) / warmup_steps.
   int64_t warmup_steps = 0;
-  /// kCosine: where the curve ends at total_steps, as a fraction of the peak.
+  /// kCosine: the rate at total_steps, as a fraction of the peak.
   double final_fraction = 0.0;
 };
 
-/// The rate of step `step`, counted from 0; total_steps is accepted, too, and gives the end of the curve.
-/// Behind the warm-up, with s = (step - warmup_steps) / (total_steps - warmup_steps), kCosine gives
+/// The learning rate of step `step`, counted from 0. The end of the curve, step = total_steps, is allowed,
+/// too. After the warm-up, with s = (step - warmup_steps) / (total_steps - warmup_steps), kCosine gives
 ///   peak (final_fraction + (1 - final_fraction) (1 + cos(pi s)) / 2).
-/// Throws InvalidArgument for options out of range, a step outside [0, total_steps] and a warm-up longer than
-/// the training.
+/// Throws InvalidArgument for options out of range, for a step outside [0, total_steps] and for a warm-up
+/// that is longer than the training.
 double learning_rate(const ScheduleOptions& options, int64_t step, int64_t total_steps);
 
 }  // namespace sotalign

@@ -11,7 +11,7 @@
 #include "sotalign/ot/klot.h"
 #include "sotalign/ot/klot_memory.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 /// The constructor allocates for one shape; runs after the first allocate nothing. Unless affinities are
 /// stored, a run synchronizes in every iteration, so that it computes no strip after convergence. The context

@@ -3,7 +3,7 @@
 
 #include "sotalign/core/matrix_view.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 /// K = x y', x [n, d] and y [m, d] in the memory of the context: cosines if their rows have unit length.
 struct Embeddings {

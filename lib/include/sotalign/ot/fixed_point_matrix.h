@@ -5,7 +5,7 @@
 #include "sotalign/core/context.h"
 #include "sotalign/core/matrix_view.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 /// Entries in 16 bits, each row in its own range (kernels/fixed_point.h): an entry is off by 1 / 131068 of
 /// what its row spans at most, 1.5e-5 where that is [-1, 1].

@@ -13,11 +13,11 @@
 #include "sotalign/ot/fixed_point_matrix.h"
 #include "sotalign/ot/sinkhorn.h"
 
-namespace sotalign {
-
-namespace detail {
+namespace sotalign::detail {
 class KlotSolver;
 }
+
+namespace SOTALIGN_API sotalign {
 
 struct KlotOptions {
   double epsilon_student = 0.05;

@@ -6,7 +6,7 @@
 
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 enum class KlotMemory {
   kStored,    ///< both in float32, and one density of the scaling form: 12 bytes a pair of rows

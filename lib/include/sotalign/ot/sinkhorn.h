@@ -15,11 +15,11 @@
 #include "sotalign/ot/embeddings.h"
 #include "sotalign/ot/solve_options.h"
 
-namespace sotalign {
-
-namespace detail {
+namespace sotalign::detail {
 class SinkhornSolver;
 }
+
+namespace SOTALIGN_API sotalign {
 
 /// After the last iteration, replace each potential by the mean of itself and of one further update from the
 /// other. As the column update came last, v is a fixed point of that and only u changes.

@@ -3,7 +3,9 @@
 
 #include <cstdint>
 
-namespace sotalign {
+#include "sotalign/core/export.h"
+
+namespace SOTALIGN_API sotalign {
 
 /// How iterations run. The potentials of both forms agree within rounding.
 ///   scaling     keeps a density, exp(K_ij / epsilon + u_i + v_j) at the potentials of the first iteration,

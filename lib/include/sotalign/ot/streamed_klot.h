@@ -3,7 +3,7 @@
 
 #include "sotalign/ot/embedding_klot.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 /// The old name of EmbeddingKlot, which does not always stream: it also stores affinities.
 using StreamedKlot = EmbeddingKlot;

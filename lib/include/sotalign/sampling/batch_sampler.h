@@ -6,7 +6,7 @@
 
 #include "sotalign/core/context.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 /// Draws batches of row indices from [0, population), epoch by epoch and without replacement. It keeps no
 /// state: a batch is a function of (seed, stream, step), so a resumed run needs the step alone. Samplers with

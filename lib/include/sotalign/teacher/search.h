@@ -10,7 +10,7 @@
 
 #include "sotalign/teacher/teacher.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 struct TeacherCandidate {
   double ridge = 0;

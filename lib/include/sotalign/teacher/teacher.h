@@ -13,7 +13,7 @@
 
 #include "sotalign/core/buffer.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 enum class TeacherKind {
   kCca,          ///< directions in which the sides agree most relative to their variance; closed form

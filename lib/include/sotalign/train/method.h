@@ -9,7 +9,7 @@
 
 #include "sotalign/loss/pseudo_labels.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 enum class Method {
   /// SigLIP + klot_weight KLOT(K[f(X), g(Y)] || K*[X, Y]), K* the teacher's; see train/trainer.h.

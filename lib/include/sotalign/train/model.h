@@ -12,7 +12,7 @@
 #include "sotalign/nn/preprocess.h"
 #include "sotalign/teacher/teacher.h"
 
-namespace sotalign {
+namespace SOTALIGN_API sotalign {
 
 /// Which of a model's two maps: the trained heads or the linear teacher they were trained with.
 enum class Projection { kHeads, kTeacher };

@@ -21,7 +21,13 @@
 #include "sotalign/train/method.h"
 #include "sotalign/train/model.h"
 
-namespace sotalign {
+namespace sotalign::detail {
+struct AllRows;
+class Objective;     // the loss of a method
+class UnpairedRows;  // the unpaired rows of its steps
+}  // namespace sotalign::detail
+
+namespace SOTALIGN_API sotalign {
 
 /// Raw embeddings on the host, float32; the trainer copies them to the device.
 struct TrainingData {
@@ -116,12 +122,6 @@ struct CheckpointInfo {
   bool verified = false;
   std::map<std::string, std::string> notes = {};  ///< as given to save_checkpoint()
 };
-
-namespace detail {
-struct AllRows;
-class Objective;     // what the method minimises
-class UnpairedRows;  // and on which unpaired rows
-}  // namespace detail
 
 class Trainer {
  public:

@@ -1,10 +1,10 @@
-#include "io/text.h"
+#include "core/text.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
-namespace sotalign::io {
+namespace sotalign::detail {
 
 std::string printable(std::string_view text) {
   constexpr size_t kLongest = 60;
@@ -20,4 +20,4 @@ std::string shape_text(const std::vector<int64_t>& shape) {
   return fmt::format("[{}{}]", fmt::join(shape.begin(), end, ", "), shape.size() > kMost ? ", ..." : "");
 }
 
-}  // namespace sotalign::io
+}  // namespace sotalign::detail
