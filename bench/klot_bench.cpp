@@ -127,7 +127,7 @@ void report(benchmark::State& state, double bandwidth, double bytes, double iter
   state.counters["ns_per_entry"] = 1e9 * median / (iterations * entries);
 }
 
-// A CPU hands out more memory than it has and kills the process on use; CUDA reports an error.
+// Linux hands out more host memory than it has and kills the process on use; CUDA reports an error.
 void require_memory(const Context& context, double bytes) {
   if (context.device().kind != DeviceKind::kCpu) return;
   std::ifstream info("/proc/meminfo");
@@ -140,7 +140,7 @@ void require_memory(const Context& context, double bytes) {
 }
 
 void sinkhorn(benchmark::State& state, Device device, SinkhornOptions options) {
-  // More than the iterations that end a ladder, so that they cancel in the difference.
+  // Both exceed the fine iterations that end a ladder, so that those cancel in the difference.
   constexpr int64_t kLow = 30, kHigh = 70;
   const int64_t n = state.range(0), batch = state.range(1);
   const double entries = static_cast<double>(batch * n) * static_cast<double>(n);

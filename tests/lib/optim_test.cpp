@@ -253,8 +253,7 @@ TEST_P(OptimizerTest, KernelsRoundAsOnTheCpuAndLeaveTheRestAlone) {
   for (const int64_t count : {1, 255, 1023, 1025, 5001})
     for (const int64_t decayed : {int64_t{0}, count / 2, count}) {
       SCOPED_TRACE(std::to_string(count) + ", " + std::to_string(decayed));
-      // Arrays extend one entry beyond both ends of the range, so the range is aligned to no more than 4
-      // bytes.
+      // The arrays have one more entry at each end, so that the range is aligned to 4 bytes only.
       HostileStep expected(count + 2);
       Buffer<float> weights(context, expected.weights), gradients(context, expected.gradients),
           momentum(context, expected.momentum), square_mean(context, expected.square_mean);

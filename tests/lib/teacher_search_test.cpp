@@ -59,7 +59,7 @@ std::vector<int64_t> iota(int64_t count) {
   return numbers;
 }
 
-/// A search solves many small problems, and an emulated device does about a hundred a second: only a few
+/// A search solves many small problems, and an emulated device manages some hundreds per second: only a few
 /// tests run on every device.
 class SearchTest {
  protected:

@@ -1,4 +1,4 @@
-// The twins of the CUDA runtime: memory, copies, streams, events, and what is said about mistakes.
+// The twins of the CUDA runtime: memory, copies, streams, events, and error messages.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -132,7 +132,7 @@ TEST_F(RuntimeTest, CopiesAndSetsOutOfBounds) {
   EXPECT_CONTAINS(copy(b.data() + 50, a.data(), 51, cudaMemcpyDeviceToDevice), "on the device, destination");
   EXPECT_CONTAINS(copy(a.data() + 1, a.data(), 50, cudaMemcpyDeviceToDevice), "overlap");
   EXPECT_CONTAINS(copy(a.data() - 1, host.data(), 1, cudaMemcpyHostToDevice), "destination");
-  // The wrong kind.
+  // The wrong kind of copy.
   EXPECT_CONTAINS(copy(host.data(), host.data() + 9, 1, cudaMemcpyHostToDevice),
                   "not a pointer into device memory");
   EXPECT_CONTAINS(copy(a.data(), b.data(), 1, cudaMemcpyHostToDevice),
@@ -145,7 +145,7 @@ TEST_F(RuntimeTest, CopiesAndSetsOutOfBounds) {
   EXPECT_CONTAINS(error_of([&] { cudaMemsetAsync(a.data(), 0, 401, stream); }), "cudaMemsetAsync: 401 bytes");
   EXPECT_CONTAINS(error_of([&] { cudaMemsetAsync(host.data(), 0, 4, stream); }),
                   "not a pointer into device memory");
-  // Nothing is always in bounds.
+  // A copy of nothing is always in bounds.
   EXPECT_EQ(cudaMemcpyAsync(nullptr, nullptr, 0, cudaMemcpyHostToDevice, stream), cudaSuccess);
   EXPECT_EQ(cudaMemcpyAsync(a.data(), a.data() + 50, 200, cudaMemcpyDeviceToDevice, stream), cudaSuccess);
 }
@@ -232,7 +232,7 @@ TEST_F(RuntimeTest, DeferredWorkWaitsForTheProgram) {
   EXPECT_EQ(y.download(stream)[0], 3.0f);
   launch("add", add_kernel, 1, 32, 0, stream, x.data(), y.data(), 1);
   config.deferred = false;
-  EXPECT_EQ(download(), 4.0f);  // what was queued is not lost
+  EXPECT_EQ(download(), 4.0f);  // queued work is not lost
 }
 
 TEST_F(RuntimeTest, ReleasingFinishesDeferredWork) {
@@ -242,7 +242,7 @@ TEST_F(RuntimeTest, ReleasingFinishesDeferredWork) {
   EXPECT_EQ(cudaMalloc(&other, 4), cudaSuccess);
   launch("add", add_kernel, 1, 32, 0, stream, x.data(), y.data(), 1);
   const int64_t before = counters().launches;
-  EXPECT_EQ(cudaFree(other), cudaSuccess);  // waits for the device, as CUDA's
+  EXPECT_EQ(cudaFree(other), cudaSuccess);  // waits for the device, as CUDA does
   EXPECT_EQ(counters().launches, before + 1);
   {
     const Stream short_lived;
@@ -252,7 +252,7 @@ TEST_F(RuntimeTest, ReleasingFinishesDeferredWork) {
   EXPECT_EQ(y.download(stream)[0], 3.0f);
 }
 
-/// y += x on one stream, z += y on another; how often of 20 orders z is wrong.
+/// Runs y += x on one stream and z += y on another; returns in how many of 20 orders z is wrong.
 int wrong_orders(bool wait) {
   int wrong = 0;
   for (config.seed = 1; config.seed <= 20; ++config.seed) {
@@ -273,7 +273,7 @@ int wrong_orders(bool wait) {
 }
 
 TEST_F(RuntimeTest, ForgottenWaitForAnotherStreamShows) {
-  EXPECT_EQ(wrong_orders(false), 0);  // not if work runs at once
+  EXPECT_EQ(wrong_orders(false), 0);  // correct if work runs at once
   config.deferred = true;
   EXPECT_GE(wrong_orders(false), 5);
   EXPECT_EQ(wrong_orders(true), 0);
@@ -285,13 +285,13 @@ TEST_F(RuntimeTest, ErrorsOfDeferredWorkComeLater) {
   launch("divergent", divergent_kernel, 1, 2, 0, stream);
   launch("add", add_kernel, 1, 32, 0, stream, x.data(), y.data(), 1);
   EXPECT_CONTAINS(error_of([&] { cudaStreamSynchronize(stream); }), "kernel divergent");
-  EXPECT_EQ(y.download(stream)[0], 2.0f);  // the emulator goes on
+  EXPECT_EQ(y.download(stream)[0], 2.0f);  // the emulator continues
 }
 
 TEST_F(RuntimeTest, SchedulesRestart) {
   config.seed = 7;
   const auto order = [&] {
-    // Which of 64 threads comes first, in each of eight launches.
+    // The thread that comes first of 64, in each of eight launches.
     std::vector<int> firsts;
     for (int i = 0; i < 8; ++i) {
       const Array<int> winner(stream, {0});
@@ -362,7 +362,7 @@ TEST_F(RuntimeTest, LiveObjectsAreNamed) {
   EXPECT_EQ(live_objects().size(), 1u);
 }
 
-// Run by the next test, in a process of its own.
+// Run by LeaksFailTheProcess, in its own process.
 TEST(LeakChild, DISABLED_Leaks) {
   static void* memory = nullptr;
   EXPECT_EQ(cudaMalloc(&memory, 4321), cudaSuccess);
@@ -402,7 +402,7 @@ TEST_F(RuntimeTest, LeaksFailTheProcess) {
   EXPECT_EQ(run_child("--gtest_list_tests").exit_code, 0);
 }
 
-// A copy of the process ends without freeing what the test holds.
+// A death test's copy of the process exits without freeing the test's memory.
 TEST_F(RuntimeDeathTest, MemoryOfTheTestIsNoLeak) {
   const Array<float> memory(10);
   for (const char* style : {"fast", "threadsafe"}) {
@@ -412,7 +412,7 @@ TEST_F(RuntimeDeathTest, MemoryOfTheTestIsNoLeak) {
   GTEST_FLAG_SET(death_test_style, "fast");
 }
 
-// Run by the next test, in a process of its own.
+// Run by EnvironmentGivesTheFirstSettings, in its own process.
 TEST(EnvironmentChild, DISABLED_Settings) {
   EXPECT_EQ(config.seed, 123456789012u);
   EXPECT_TRUE(config.deferred);

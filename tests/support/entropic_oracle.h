@@ -1,4 +1,4 @@
-// Sinkhorn and KLOT as short loops in double, straight from the formulas.
+// Sinkhorn and KLOT as short loops in double precision, straight from the formulas.
 #pragma once
 
 #include <cmath>

@@ -19,7 +19,8 @@ bool accepted(Read&& read);
 /// Ends the process, so that libFuzzer reports the input.
 [[noreturn]] void finding(const char* what, const std::string& detail);
 
-/// Checks that a message is fit to print as the program prints it, see one_line() there.
+/// Ends the process if the message is empty, too long or has several lines: the program's one_line() must not
+/// have to flatten it.
 void check_message(const std::string& message);
 
 }  // namespace sotalign::fuzz

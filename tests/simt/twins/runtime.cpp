@@ -1,7 +1,8 @@
 // The functions of the CUDA runtime that the library calls.
 //
-// What a correct program may meet is a status code, as from CUDA: no device, no memory. A mistake of the
-// program, such as a copy out of bounds, throws simt::Error instead, so that it cannot go unnoticed.
+// Conditions that a correct program may encounter return a status code, as in CUDA: no device, no memory. A
+// bug in the program, such as a copy out of bounds, throws simt::Error instead, so that it cannot go
+// unnoticed.
 #include <cuda_runtime.h>
 
 #include <algorithm>
@@ -24,7 +25,7 @@ cudaError_t result(cudaError_t code) {
   return code;
 }
 
-/// What every call says on a machine without a device, or with fewer.
+/// The status of every call if the machine has no such device.
 cudaError_t device_error(int device) {
   if (config.devices < 1) return cudaErrorNoDevice;
   return device >= 0 && device < config.devices ? cudaSuccess : cudaErrorInvalidDevice;
@@ -52,7 +53,7 @@ const ErrorText& describe(cudaError_t code) {
   return found == std::end(kErrors) ? kUnlisted : *found;
 }
 
-// The device is said to be a Hopper one with the resources that all supported devices have.
+// Reports a Hopper device with resources that all supported devices have.
 constexpr int kMajor = 9, kMinor = 0;
 
 }  // namespace
@@ -70,7 +71,7 @@ cudaError_t cudaDriverGetVersion(int* version) {
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceCount(int* count) {
-  if (config.devices < 1) return result(cudaErrorNoDevice);  // and leaves the count alone
+  if (config.devices < 1) return result(cudaErrorNoDevice);  // leaves *count alone
   *count = config.devices;
   return cudaSuccess;
 }
@@ -169,8 +170,8 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return cudaSuccess;
 }
 
-/// Memory of the host is read and written when the copy runs, as if it were pinned: whoever reuses it without
-/// waiting gets what he deserves, at least with config.deferred.
+/// Reads and writes host memory when the copy runs, as if it were pinned: with config.deferred, a caller that
+/// reuses the memory without waiting gets wrong results.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
   const DeviceLock lock(device_mutex());
