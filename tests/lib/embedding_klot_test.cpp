@@ -160,7 +160,7 @@ TEST_P(EmbeddingKlotTest, SidesMayDifferInTheirSolves) {
   }
 }
 
-// Many strips of 50 rows, as in the accuracy tests, at the paper's epsilons.
+// Several strips of 50 rows, at the paper's epsilons.
 TEST_P(EmbeddingKlotTest, FixedPointIsGoodForOnePerMille) {
   for (const double epsilon : {0.05, 0.01}) {
     const Data data(130, 140, 40, 30);

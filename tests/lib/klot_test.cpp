@@ -219,7 +219,7 @@ TEST_P(KlotTest, SidesMayDifferInEveryOption) {
   }
 }
 
-// The gradient is exact when the student's potentials have converged.
+// The gradient is exact at convergence; it is divided by the student's epsilon.
 TEST_P(KlotTest, GradientAgreesWithFiniteDifferences) {
   const int64_t n = 9, m = 7;
   auto k = random_uniform(n * m, 1);

@@ -256,8 +256,8 @@ TEST_F(TeacherSearchTest, TooFewPairsHaveTheDefaults) {
 }
 
 TEST_F(TeacherSearchTest, FoldsWithoutVariationAreLeftOut) {
-  // All but eleven pairs share one text. The other pairs vary when that group is left out; with it, some
-  // folds do not.
+  // All but eleven pairs share one text. Without that group the pairs vary; with it and few others they may
+  // not.
   Pairs pairs = make_pairs(100, 3, 4, 2, 1.0f, {0.5f}, 13);
   for (int64_t i = 11; i < 100; ++i) std::copy_n(pairs.b.begin(), 4, pairs.b.begin() + i * 4);
   const TeacherSearch found = search(pairs, {.ridge = std::nullopt});

@@ -1,4 +1,4 @@
-// The activations and their derivatives in double precision.
+// The activations in double precision.
 #pragma once
 
 #include <algorithm>
