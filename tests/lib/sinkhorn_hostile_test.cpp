@@ -1,5 +1,6 @@
 // Sinkhorn and KLOT on affinities, weights and tolerances at the limits of number types: every form gives the
-// plan of a solve in double precision, or says why it cannot, and "converged" agrees with the reported errors.
+// plan of a solve in double precision, or says why it cannot, and "converged" agrees with the reported
+// errors.
 #include <gtest/gtest.h>
 
 #include <cmath>
