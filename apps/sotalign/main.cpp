@@ -13,6 +13,7 @@
 #include <exception>
 #include <new>
 #include <stdexcept>
+#include <string_view>
 
 #include "cli/bus_error.h"
 #include "cli/notes.h"
@@ -131,7 +132,10 @@ int run(int argc, char** argv, std::string& name) {
 /// other processes share the cores, spinning multiplies the run time. Never spinning is as costly on an idle
 /// machine, because waking a thread takes longer than a small iteration. So, unless the user has set a
 /// policy, the program restarts itself with a few microseconds of spinning; if that fails, it carries on.
+/// SOTALIGN_NO_REEXEC=1 keeps it from restarting, for debuggers.
 void wait_briefly(char** argv) {
+  const char* stay = std::getenv("SOTALIGN_NO_REEXEC");
+  if (stay != nullptr && std::string_view(stay) == "1") return;
   if (std::getenv("OMP_WAIT_POLICY") != nullptr || std::getenv("GOMP_SPINCOUNT") != nullptr) return;
   if (setenv("GOMP_SPINCOUNT", "1000", 1) == 0) execv("/proc/self/exe", argv);
 }

@@ -14,6 +14,7 @@
 #include "support/devices.h"
 #include "support/entropic_oracle.h"
 #include "support/npy.h"
+#include "support/shared_data.h"
 
 namespace sotalign {
 namespace {
@@ -68,7 +69,7 @@ TEST_P(KlotTest, FixedPointIsWithinOnePerMilleOfGoldenVectors) {
 
 // The small cases are in the repository. The whole set is used if available.
 TEST_P(KlotTest, GoldenVectors) {
-  std::string folder = SOTALIGN_SHARED_DATA "/golden/";
+  std::string folder = testing::shared_data() + "/golden/";
   if (!std::filesystem::exists(folder)) folder = SOTALIGN_TEST_DATA "/golden/";
   const nlohmann::json manifest = nlohmann::json::parse(std::ifstream(folder + "manifest.json"));
   int cases = 0;

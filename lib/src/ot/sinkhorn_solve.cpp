@@ -35,11 +35,11 @@ void* take_scratch(Workspace& workspace, std::initializer_list<size_t> bytes) {
 // The operations of the scaling form run one after the other and share their scratch memory.
 size_t scaling_scratch(const kernels::Queue& queue, const kernels::EntropicBatch& p) {
   return std::max(
-      {sinkhorn_row_update_scratch(queue, {.problems = p}),
-       sinkhorn_column_update_scratch(queue, {.problems = p}),
-       sinkhorn_absorb_scratch(queue, {.problems = p}),
-       sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kFloat}),
-       sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kBfloat16})});
+      {kernels::sinkhorn_row_update_scratch(queue, {.problems = p}),
+       kernels::sinkhorn_column_update_scratch(queue, {.problems = p}),
+       kernels::sinkhorn_absorb_scratch(queue, {.problems = p}),
+       kernels::sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kFloat}),
+       kernels::sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kBfloat16})});
 }
 
 }  // namespace
