@@ -19,6 +19,7 @@ struct Queue;
 
 namespace SOTALIGN_API sotalign {
 
+/// What a Context runs on: device, threads, stream and memory.
 struct ContextOptions {
   Device device = {};
   /// CPU: threads that an operation may use, 1 to 4096. 0: what OpenMP would use (OMP_NUM_THREADS or the

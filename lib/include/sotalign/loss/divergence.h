@@ -25,12 +25,14 @@ std::vector<std::string> divergence_names();
 DivergenceKind parse_divergence_kind(const std::string& name);
 std::string to_string(DivergenceKind kind);
 
+/// Which divergence, and the options of each kind.
 struct DivergenceOptions {
   DivergenceKind kind = DivergenceKind::kKlot;
   KlotOptions klot = {};        ///< of KLOT alone
   InfoNceOptions infonce = {};  ///< of InfoNCE alone; CKA has no options
 };
 
+/// The value of a divergence.
 struct DivergenceResult {
   DivergenceKind kind = DivergenceKind::kKlot;
   double value = 0;

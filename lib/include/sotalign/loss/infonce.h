@@ -10,6 +10,7 @@
 
 namespace SOTALIGN_API sotalign {
 
+/// The settings of InfoNce.
 struct InfoNceOptions {
   double epsilon_student = 0.05;  ///< temperatures of the softmaxes, > 0
   double epsilon_teacher = 0.01;

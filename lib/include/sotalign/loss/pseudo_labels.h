@@ -32,6 +32,7 @@ std::vector<std::string> pseudo_label_names();
 PseudoLabels parse_pseudo_labels(const std::string& name);
 std::string to_string(PseudoLabels kind);
 
+/// The settings of PseudoLabelTargets.
 struct PseudoLabelOptions {
   PseudoLabels kind = PseudoLabels::kOt;
   double epsilon = 0.01;     ///< > 0; of the softmax or of the plan, hard ones have none
@@ -68,6 +69,7 @@ class PseudoLabelTargets {
   Buffer<double> row_, column_;                     // potentials, [rows] and [cols]
 };
 
+/// The settings of soft_cross_entropy_of_cosines().
 struct SoftCrossEntropyOptions {
   float weight = 1.0f;  ///< multiplies the gradients; the value stays as it is
   /// grad_log_scale is added to what is there, not overwritten: log_scale is shared by several losses.

@@ -10,6 +10,7 @@
 
 namespace SOTALIGN_API sotalign {
 
+/// The settings of siglip() and siglip_of_cosines().
 struct SiglipOptions {
   /// Number of pairs; 0 stands for min(rows, cols) of the cosine matrix.
   int64_t pairs = 0;
@@ -33,6 +34,7 @@ struct SiglipOutput {
 void siglip_of_cosines(Context& context, ConstMatrixF k, const float* log_scale, const float* bias,
                        const SiglipOptions& options, const SiglipOutput& output);
 
+/// What siglip() returns: the value and its gradients.
 struct SiglipResult {
   double value = 0;
   Matrix<float> grad_f;  ///< [rows of f, d]

@@ -12,6 +12,7 @@
 
 namespace SOTALIGN_API sotalign {
 
+/// The settings of StructureLoss.
 struct StructureOptions {
   double temperature = 0.07;  ///< tau > 0, of both softmaxes
   /// Rows of S and S0 that are in memory at a time; 0: as suits the device. Value and gradient agree within

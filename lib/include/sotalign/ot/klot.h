@@ -19,6 +19,7 @@ class KlotSolver;
 
 namespace SOTALIGN_API sotalign {
 
+/// The settings of KLOT: how its two sides, student and teacher, are solved.
 struct KlotOptions {
   double epsilon_student = 0.05;
   double epsilon_teacher = 0.01;
@@ -35,6 +36,7 @@ struct KlotOptions {
   bool operator==(const KlotOptions&) const = default;
 };
 
+/// The value of KLOT, and how the solve of each side ended.
 struct KlotResult {
   double value = 0;
   SinkhornResult student, teacher;

@@ -19,6 +19,7 @@ std::string to_string(KlotMemory memory);
 /// their gradients.
 int64_t klot_memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory);
 
+/// A choice of plan_klot_memory(), with its reason.
 struct KlotMemoryPlan {
   KlotMemory memory = KlotMemory::kStored;
   int64_t bytes = 0;   ///< klot_memory_bytes of it

@@ -25,6 +25,7 @@ namespace SOTALIGN_API sotalign {
 /// other. As the column update came last, v is a fixed point of that and only u changes.
 enum class Symmetrize { kNo, kYes };
 
+/// The settings of Sinkhorn.
 struct SinkhornOptions {
   double epsilon = 0.05;  ///< > 0, in the units of K
   Symmetrize symmetrize = Symmetrize::kNo;
@@ -40,6 +41,7 @@ enum class SinkhornStatus {
 };
 std::string to_string(SinkhornStatus status);
 
+/// How a solve ended.
 struct SinkhornResult {
   int64_t iterations = 0;
   /// Of the plan that the returned potentials define: L1 errors of the row and of the column sums, and their

@@ -21,6 +21,7 @@ enum class SinkhornForm { kAuto, kScaling, kLogDomain };
 /// it switches as soon as the coarse solve has converged.
 enum class SinkhornStorage { kFloat, kLadder };
 
+/// How long, how accurately and in which way a transport problem is solved.
 struct SolveOptions {
   int64_t iterations = 100;  ///< full iterations; with a tolerance, the limit
   /// Stops once the L1 error of the row sums, sum_i |sum_j P_ij - a_i|, is below this. The solver leaves a

@@ -12,6 +12,7 @@
 
 namespace SOTALIGN_API sotalign {
 
+/// A grid point of the search, with its scores in cross-validation.
 struct TeacherCandidate {
   double ridge = 0;
   int64_t dim = 0;
@@ -20,6 +21,7 @@ struct TeacherCandidate {
   double mean_reciprocal_rank = 0;  ///< over the same
 };
 
+/// The outcome of search_teacher().
 struct TeacherSearch {
   TeacherOptions chosen;                          ///< as given, with a number for everything
   std::vector<TeacherCandidate> candidates = {};  ///< in grid order; empty without a search

@@ -55,6 +55,7 @@ struct TeacherOptions {
   uint64_t seed = 0;  ///< seeds cross-validation's folds, and the contrastive teacher's start and batches
 };
 
+/// Two linear maps, one for each modality, into a shared space.
 struct Teacher {
   TeacherKind kind = TeacherKind::kCca;
   Buffer<float> mean_x;  ///< [dx], mean of the pairs as given to fit_teacher

@@ -50,11 +50,13 @@ struct StructureMethod {
   int64_t warmup_steps = 0;
 };
 
+/// Options of kNnclr.
 struct NnclrMethod {
   int64_t neighbours = 5;  ///< candidates for each row, at most the number of unpaired rows
   double image_weight = 1.0, text_weight = 1.0;
 };
 
+/// Options of kSclip.
 struct SclipMethod {
   double weight = 1.0;
   PseudoLabels labels = PseudoLabels::kOt;

@@ -17,6 +17,7 @@ namespace SOTALIGN_API sotalign {
 /// Which of a model's two maps: the trained heads or the linear teacher they were trained with.
 enum class Projection { kHeads, kTeacher };
 
+/// What training produces: two heads, the teacher, or both, with the preprocessing of their input.
 class Model {
  public:
   /// A model with heads, initialised from `seed`, and no teacher yet.

@@ -123,6 +123,7 @@ struct CheckpointInfo {
   std::map<std::string, std::string> notes = {};  ///< as given to save_checkpoint()
 };
 
+/// Trains a model, step by step. Its state can be saved and restored between steps.
 class Trainer {
  public:
   /// Preprocesses the data, fits the teacher and initialises the heads. Throws InvalidArgument for data and
