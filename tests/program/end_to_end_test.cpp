@@ -6,8 +6,8 @@
 #include <nlohmann/json.hpp>
 
 #include "support/program.h"
-#include "support/temporary_directory.h"
 #include "support/shared_data.h"
+#include "support/temporary_directory.h"
 
 namespace sotalign {
 namespace {
