@@ -6,7 +6,7 @@
 
 #if defined(__SANITIZE_THREAD__)
 // A race ends the process at once, so that a death test catches it.
-extern "C" const char* __tsan_default_options();
+extern "C" [[gnu::visibility("default")]] const char* __tsan_default_options();  // for the runtime library
 extern "C" const char* __tsan_default_options() { return "halt_on_error=1"; }
 #endif
 
