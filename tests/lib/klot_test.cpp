@@ -15,6 +15,7 @@
 #include "support/entropic_oracle.h"
 #include "support/npy.h"
 #include "support/shared_data.h"
+#include "support/strided.h"
 
 namespace sotalign {
 namespace {
@@ -263,6 +264,46 @@ TEST_P(KlotTest, GradientMayOverwriteEitherAffinityAndIsScaled) {
     klot.run(dk, dt, over_teacher ? dt : dk, 3.0);
     EXPECT_EQ((over_teacher ? dt : dk).download(), expected);
   }
+}
+
+// Matrices in memory that another context allocated, so that the solvers know nothing about it, with strides
+// and alignments of their own. The same stride for both affinities is solved as one batch, others in turn.
+TEST_P(KlotTest, RunsOnViewsOfTheCallersMemory) {
+  const int64_t n = 33, m = 37;
+  const auto k = random_uniform(n * m, 61), t = random_uniform(n * m, 62);
+  const KlotOptions options =
+      KlotOptions{.epsilon_student = 0.1, .epsilon_teacher = 0.05}.with_both({.iterations = 12});
+  const EntropicOracle student = EntropicOracle(k, n, m, 0.1).solve(12, true),
+                       teacher = EntropicOracle(t, n, m, 0.05).solve(12, true);
+  const std::vector<double> p = student.plan(), q = teacher.plan();
+  std::vector<double> expected(p.size());
+  for (size_t i = 0; i < p.size(); ++i) expected[i] = (p[i] - q[i]) / 0.1;
+
+  Context owner(GetParam());
+  Klot klot(context, n, m, options);
+  Sinkhorn sinkhorn(
+      context, n, m,
+      SinkhornOptions{.epsilon = 0.1, .symmetrize = Symmetrize::kYes, .solve = {.iterations = 12}});
+  for (const testing::Layout& layout : testing::layouts(m))
+    for (const bool same_stride : {true, false}) {
+      SCOPED_TRACE(::testing::Message() << "offset " << layout.offset << ", gap " << layout.gap
+                                        << (same_stride ? ", one batch" : ", in turn"));
+      const testing::Strided<float> dk(owner, k, n, m, layout),
+          dt(owner, t, n, m, same_stride ? layout : testing::wider(layout));
+      testing::Strided<float> gradient(owner, n, m, testing::wider(layout)), plan(owner, n, m, layout);
+      const ConstMatrixF student_view(dk.data(), n, m, dk.stride()),
+          teacher_view(dt.data(), n, m, dt.stride());
+      klot.run(student_view, teacher_view, {gradient.data(), n, m, gradient.stride()});
+      EXPECT_WITHIN(std::abs(klot.result().value - klot_value(student, teacher)),
+                    1e-5 * klot_value(student, teacher));
+      EXPECT_WITHIN(relative_l1(gradient.download(), expected, 0.1 / 0.1), 2e-5);
+      sinkhorn.solve(student_view);
+      sinkhorn.plan(student_view, {plan.data(), n, m, plan.stride()});
+      context.synchronize();
+      EXPECT_WITHIN(relative_l1(plan.download(), p), 5e-6);
+      EXPECT_EQ(dk.download(), k);
+      EXPECT_EQ(dt.download(), t);
+    }
 }
 
 TEST_P(KlotTest, RepeatsBitForBitWhateverTheThreads) {
