@@ -316,9 +316,9 @@ TEST_P(SiglipTest, ErrorsNameArgumentAndValues) {
     }
     return std::string("no error");
   };
-  EXPECT_EQ(message(0, 3, {}), "siglip: K is empty, [0, 3]");
-  EXPECT_EQ(message(4, 3, {.pairs = 4}), "siglip: pairs, expected 1 to 3 (or 0 for all), found 4");
-  EXPECT_EQ(message(4, 3, {.weight = std::nanf("")}), "siglip: weight, expected a finite number, found nan");
+  EXPECT_EQ(message(0, 3, {}), "siglip: K: expected at least one row and column, found [0, 3]");
+  EXPECT_EQ(message(4, 3, {.pairs = 4}), "siglip: pairs: expected 1 to 3 (or 0 for all), found 4");
+  EXPECT_EQ(message(4, 3, {.weight = std::nanf("")}), "siglip: weight: expected a finite number, found nan");
   const Matrix<float> f(context, 3, 4), g(context, 3, 5);
   EXPECT_THROW(siglip(context, f, g, kLogScale, kBias), InvalidArgument);
 }

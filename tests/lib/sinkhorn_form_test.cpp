@@ -212,7 +212,7 @@ TEST_P(SinkhornFormTest, TellsItsFormAndWhy) {
   };
   EXPECT_CONTAINS(line(8, {}), "scaling form (up to 100 iterations repay a density), float");
   EXPECT_CONTAINS(line(8, {.solve = {.form = SinkhornForm::kScaling}}), "scaling form (chosen)");
-  EXPECT_CONTAINS(line(8, {.solve = {.iterations = 5}}), "log domain (so few iterations");
+  EXPECT_CONTAINS(line(8, {.solve = {.iterations = 5}}), "log domain (too few iterations");
   EXPECT_CONTAINS(line(8, {.solve = {.form = SinkhornForm::kLogDomain}}), "log domain (chosen)");
   EXPECT_CONTAINS(line(8, {.solve = {.storage = SinkhornStorage::kLadder}}), "bfloat16, then float density");
   EXPECT_CONTAINS(line(70000, {}),

@@ -270,9 +270,8 @@ TEST_P(SinkhornRaggedTest, BadInputIsNamed) {
               solver.solve(Affinities{small, small});
             }),
             "affinity of problem 1: expected [4, 5], found [2, 3]");
-  EXPECT_EQ(
-      error_message([&] { solver.solve(large); }),
-      "affinity: expected one for each of 2 problems, as they have shapes of their own, found one matrix");
+  EXPECT_EQ(error_message([&] { solver.solve(large); }),
+            "affinity: expected one for each of 2 problems, because the batch is ragged, found one matrix");
   EXPECT_EQ(error_message([&] {
               solver.plan(Affinities{small, large}, {plan, plan});
             }),
@@ -288,7 +287,7 @@ TEST_P(SinkhornRaggedTest, BadInputIsNamed) {
   EXPECT_EQ(error_message([&] { solver.row_potentials(2); }), "problem: expected one of 2, found 2");
   Sinkhorn uniform(context, 2, 3, SinkhornOptions{});
   EXPECT_EQ(error_message([&] { uniform.solve(Affinities{small}); }),
-            "affinity: expected one matrix, as problems are of one shape, found 1");
+            "affinity: expected one matrix, because all problems have one shape, found 1");
 }
 
 }  // namespace

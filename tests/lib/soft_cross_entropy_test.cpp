@@ -223,7 +223,7 @@ TEST_P(SoftCrossEntropyTest, ErrorsNameArgumentAndValues) {
   EXPECT_EQ(message(k, targets, grad.view().row_range(0, 2)),
             "soft_cross_entropy: grad_k: expected [3, 4], found [2, 4]");
   EXPECT_EQ(message(k, targets, grad, kNan),
-            "soft_cross_entropy: weight, expected a finite number, found nan");
+            "soft_cross_entropy: weight: expected a finite number, found nan");
 }
 
 }  // namespace

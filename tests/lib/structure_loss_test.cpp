@@ -183,11 +183,11 @@ TEST_P(StructureLossTest, RejectsWhatDoesNotFit) {
     return error_message([&] { loss.run(original, aligned, gradient); });
   };
   EXPECT_EQ(run(r, a, g), "no exception");
-  EXPECT_EQ(run(r, more, g), "structure: aligned, expected [1 to 4, 2], found [5, 2]");
-  EXPECT_EQ(run(r, r, g), "structure: aligned, expected [1 to 4, 2], found [4, 3]");
-  EXPECT_EQ(run(r, fewer, g), "structure: original, expected [3, 3], found [4, 3]");
-  EXPECT_EQ(run(a, a, g), "structure: original, expected [4, 3], found [4, 2]");
-  EXPECT_EQ(run(r, a, wrong), "structure: d_aligned, expected [4, 2], found [4, 3]");
+  EXPECT_EQ(run(r, more, g), "structure: aligned: expected [1 to 4, 2], found [5, 2]");
+  EXPECT_EQ(run(r, r, g), "structure: aligned: expected [1 to 4, 2], found [4, 3]");
+  EXPECT_EQ(run(r, fewer, g), "structure: original: expected [3, 3], found [4, 3]");
+  EXPECT_EQ(run(a, a, g), "structure: original: expected [4, 3], found [4, 2]");
+  EXPECT_EQ(run(r, a, wrong), "structure: d_aligned: expected [4, 2], found [4, 3]");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What the divergences ask of the matrices and temperatures that they are given.
+// Checks of the matrices and temperatures that divergences take.
 #pragma once
 
 #include "sotalign/core/matrix_view.h"
@@ -8,12 +8,12 @@ namespace sotalign::detail {
 /// Throws InvalidArgument unless rows and cols are at least 1; `name` appears in the message.
 void check_affinity_shape(const char* name, int64_t rows, int64_t cols);
 
-/// Throws InvalidArgument unless all are [rows, cols]; the gradient may be absent (data null).
+/// Throws InvalidArgument unless all are [rows, cols]. The gradient may be absent (data null).
 void check_affinities(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, int64_t rows,
                       int64_t cols);
 
-/// 1 / epsilon as kernels multiply by it, in single precision. Throws InvalidArgument unless epsilon > 0, and
-/// where that is no normal number.
+/// 1 / epsilon in single precision, the factor that kernels use. Throws InvalidArgument unless epsilon > 0
+/// and the result is a normal number.
 float inverse(const char* name, double epsilon);
 
 }  // namespace sotalign::detail

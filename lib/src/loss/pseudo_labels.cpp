@@ -61,7 +61,7 @@ PseudoLabelTargets::PseudoLabelTargets(Context& context, int64_t rows, int64_t c
       rows_((detail::check_affinity_shape("pseudo_labels", rows, cols), rows)),
       cols_(cols),
       options_(options) {
-  to_string(options.kind);  // is one of them
+  to_string(options.kind);  // throws for a value that is none of the kinds
   if (options.kind == PseudoLabels::kHard) return;
   inverse_epsilon_ = Buffer<float>(context, std::vector<float>{detail::inverse("epsilon", options.epsilon)});
   log_mass_ = Buffer<double>(context, rows, "potentials");
@@ -80,8 +80,9 @@ PseudoLabelTargets::~PseudoLabelTargets() = default;
 PseudoLabelTargets::PseudoLabelTargets(PseudoLabelTargets&&) noexcept = default;
 PseudoLabelTargets& PseudoLabelTargets::operator=(PseudoLabelTargets&&) noexcept = default;
 
-// Soft targets and rows of a plan are one thing: softmaxes of S / epsilon + v, with v = 0 or the plan's
-// column potentials. A row update from there makes the mass of each row 1.
+// Soft targets and rows of a plan are both softmaxes of S / epsilon + v: with v = 0 for soft targets, and
+// with the column potentials of the plan for kOt. A row update with log weight 0 then makes each row sum
+// to 1.
 void PseudoLabelTargets::run(ConstMatrixF unpaired, ConstMatrixF paired, MatrixF targets) {
   check_shape("unpaired rows", unpaired, rows_, unpaired.cols);
   check_shape("paired rows", paired, cols_, unpaired.cols);
@@ -128,7 +129,7 @@ void soft_cross_entropy_of_cosines(Context& context, ConstMatrixF k, ConstMatrix
   check_shape("soft_cross_entropy: grad_k", output.grad_k, k.rows, k.cols);
   if (!std::isfinite(options.weight))
     throw InvalidArgument(
-        fmt::format("soft_cross_entropy: weight, expected a finite number, found {}", options.weight));
+        fmt::format("soft_cross_entropy: weight: expected a finite number, found {}", options.weight));
   kernels::SoftCrossEntropy args{.k = k.data,
                                  .k_stride = k.stride,
                                  .targets = targets.data,

@@ -14,7 +14,7 @@ namespace sotalign {
 
 namespace {
 
-/// Rows of unit length in workspace memory, with what the way back needs.
+/// Rows of unit length in workspace memory, with the norms that the backward pass needs.
 struct UnitRows {
   MatrixF rows;
   float* norms;
@@ -32,7 +32,7 @@ UnitRows normalize(Context& context, Workspace& scratch, ConstMatrixF x) {
   return unit;
 }
 
-/// From the gradient of the unit rows to that of the rows, in place.
+/// Turns the gradient with respect to unit rows into that with respect to the given rows, in place.
 void normalize_backward(Context& context, const UnitRows& unit, MatrixF grad) {
   kernels::normalize_rows_backward(context.queue(), {.y = unit.rows.data,
                                                      .y_stride = unit.rows.stride,
@@ -49,16 +49,18 @@ void normalize_backward(Context& context, const UnitRows& unit, MatrixF grad) {
 
 void siglip_of_cosines(Context& context, ConstMatrixF k, const float* log_scale, const float* bias,
                        const SiglipOptions& options, const SiglipOutput& output) {
-  if (k.empty()) throw InvalidArgument(fmt::format("siglip: K is empty, [{}, {}]", k.rows, k.cols));
+  if (k.empty())
+    throw InvalidArgument(
+        fmt::format("siglip: K: expected at least one row and column, found [{}, {}]", k.rows, k.cols));
   if (output.grad_k.rows != k.rows || output.grad_k.cols != k.cols)
-    throw InvalidArgument(fmt::format("siglip: grad_k has the shape of K, expected [{}, {}], found [{}, {}]",
+    throw InvalidArgument(fmt::format("siglip: grad_k: expected the shape of K, [{}, {}], found [{}, {}]",
                                       k.rows, k.cols, output.grad_k.rows, output.grad_k.cols));
   const int64_t most = std::min(k.rows, k.cols);
   if (options.pairs < 0 || options.pairs > most)
     throw InvalidArgument(
-        fmt::format("siglip: pairs, expected 1 to {} (or 0 for all), found {}", most, options.pairs));
+        fmt::format("siglip: pairs: expected 1 to {} (or 0 for all), found {}", most, options.pairs));
   if (!std::isfinite(options.weight))
-    throw InvalidArgument(fmt::format("siglip: weight, expected a finite number, found {}", options.weight));
+    throw InvalidArgument(fmt::format("siglip: weight: expected a finite number, found {}", options.weight));
   Workspace scratch(context);
   kernels::siglip(context.queue(), {.k = k.data,
                                     .k_stride = k.stride,
@@ -81,7 +83,7 @@ SiglipResult siglip(Context& context, ConstMatrixF f, ConstMatrixF g, float log_
                     const SiglipOptions& options) {
   if (f.cols != g.cols)
     throw InvalidArgument(
-        fmt::format("siglip: f and g need equally many columns, found {} and {}", f.cols, g.cols));
+        fmt::format("siglip: expected f and g with equally many columns, found {} and {}", f.cols, g.cols));
   SiglipResult result;
   result.grad_f = Matrix<float>(context, f.rows, f.cols, "gradient of f");
   result.grad_g = Matrix<float>(context, g.rows, g.cols, "gradient of g");

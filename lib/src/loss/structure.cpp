@@ -28,7 +28,7 @@ void subtract(Context& context, const float* mean, ConstMatrixF x, MatrixF y) {
                                                                    .cols = x.cols});
 }
 
-/// Rows less their mean, in workspace memory.
+/// The rows minus their mean, in workspace memory.
 MatrixF centre(Context& context, Workspace& workspace, ConstMatrixF x) {
   const MatrixF centred = workspace.take_matrix<float>(x.rows, x.cols);
   Workspace scratch(context);
@@ -63,21 +63,21 @@ StructureLoss::StructureLoss(Context& context, int64_t max_rows, int64_t origina
       value_(context, 1) {}
 
 // With G = dLoss/dS, A the aligned rows and Ac = A - 1 mean':
-//   dLoss/dAc = (G + G') Ac,   dLoss/dA = dLoss/dAc less its column mean.
-// The rows of G sum to 0, so of the mean only that of G Ac is left, which is w' Ac / n, w the column sums of
-// G. So nothing but w has to be kept until all strips are there.
+//   dLoss/dAc = (G + G') Ac,   dLoss/dA = dLoss/dAc minus its column mean.
+// The rows of G sum to 0, so the column mean of G' Ac is 0, and that of G Ac is w' Ac / n with the column
+// sums w of G. Only w has to be kept until the last strip.
 void StructureLoss::run(ConstMatrixF original, ConstMatrixF aligned, MatrixF d_aligned,
                         double gradient_scale) {
   const int64_t n = aligned.rows;
   if (n < 1 || n > max_rows_ || aligned.cols != aligned_dim_)
-    throw InvalidArgument(fmt::format("structure: aligned, expected [1 to {}, {}], found [{}, {}]", max_rows_,
+    throw InvalidArgument(fmt::format("structure: aligned: expected [1 to {}, {}], found [{}, {}]", max_rows_,
                                       aligned_dim_, n, aligned.cols));
   if (original.rows != n || original.cols != original_dim_)
-    throw InvalidArgument(fmt::format("structure: original, expected [{}, {}], found [{}, {}]", n,
+    throw InvalidArgument(fmt::format("structure: original: expected [{}, {}], found [{}, {}]", n,
                                       original_dim_, original.rows, original.cols));
   const bool differentiate = d_aligned.data != nullptr;
   if (differentiate && (d_aligned.rows != n || d_aligned.cols != aligned_dim_))
-    throw InvalidArgument(fmt::format("structure: d_aligned, expected [{}, {}], found [{}, {}]", n,
+    throw InvalidArgument(fmt::format("structure: d_aligned: expected [{}, {}], found [{}, {}]", n,
                                       aligned_dim_, d_aligned.rows, d_aligned.cols));
   Context& context = *context_;
   const int64_t height = std::min(strip_rows_, n);
@@ -98,7 +98,7 @@ void StructureLoss::run(ConstMatrixF original, ConstMatrixF aligned, MatrixF d_a
       workspace.take<unsigned char>(static_cast<int64_t>(jensen_shannon_scratch(context.queue(), args)));
   s.for_each([&](ConstMatrixF strip, int64_t begin) {
     const ConstMatrixF strip0 = s0.strip(begin);
-    const MatrixF gradient(s_memory, strip.rows, n);  // in place of S
+    const MatrixF gradient(s_memory, strip.rows, n);  // overwrites S
     args.s = strip.data, args.s_stride = strip.stride;
     args.s0 = strip0.data, args.s0_stride = strip0.stride;
     args.rows = strip.rows;

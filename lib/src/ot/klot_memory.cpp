@@ -47,7 +47,7 @@ KlotMemoryPlan plan_klot_memory(const Context& context, int64_t rows, int64_t co
 }
 
 KlotMemoryPlan plan_klot_memory(const Context& context, int64_t rows, int64_t cols, KlotMemory memory) {
-  return plan_of(memory, klot_memory_bytes(context, rows, cols, memory), "as asked");
+  return plan_of(memory, klot_memory_bytes(context, rows, cols, memory), "as requested");
 }
 
 }  // namespace sotalign

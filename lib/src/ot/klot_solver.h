@@ -1,5 +1,5 @@
-// The state behind a Klot, which KLOT of embeddings shares: a solver for the problems of student and teacher,
-// and the pass that computes value and gradient from both potentials.
+// What Klot and EmbeddingKlot share: a solver for the problems of student and teacher, and the pass that
+// computes value and gradient from the potentials of both.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@ class KlotSolver {
  public:
   KlotSolver(Context& context, int64_t rows, int64_t cols, const KlotOptions& options);
 
-  // These do what the functions of Klot with the same names do.
+  // The interface of Klot.
   void set_weights(const std::vector<double>& a, const std::vector<double>& b);
   void run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double gradient_scale);
   void run(const FixedPointMatrix& student, const FixedPointMatrix& teacher, MatrixF gradient,
@@ -33,7 +33,7 @@ class KlotSolver {
                   const GradientStrip& memory, const UseGradient& use);
 
   /// How many problems of this shape a run solves at once if their affinities are stored and their options
-  /// allow it.
+  /// are equal.
   static int64_t solved_at_once(const Context& context, int64_t rows, int64_t cols);
 
  private:

@@ -1,4 +1,4 @@
-// Which form a solve takes, and the line that says so.
+// The choice of the form of a solve, and the line that describes it.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -10,21 +10,22 @@ namespace sotalign::detail {
 
 namespace {
 
-/// Making a density costs about as much as two log-domain iterations, and each further one saves half.
+/// Computing a density costs about two log-domain iterations; each iteration after that saves half of one.
 constexpr int64_t kWorthDensity = 6;
 
 std::string describe(const kernels::ScalingMapping& m) {
   if (m.reads == 2)
-    return fmt::format("two reads an iteration, as registers do not hold so many columns; {} chunks of rows",
-                       m.chunks);
+    return fmt::format(
+        "two reads per iteration, because registers cannot hold so many columns; {} chunks of rows",
+        m.chunks);
   if (m.threads == 0)
     return fmt::format(
-        "one read an iteration, in groups of {} rows, two of which fit a second-level cache; "
-        "{} chunks of rows, one a thread at a time",
+        "one read per iteration, in groups of {} rows, two of which fit into a second-level cache; "
+        "{} chunks of rows, one per thread at a time",
         m.rows_at_once, m.chunks);
   return fmt::format(
-      "one read an iteration by {} blocks of {} threads with {} columns each in registers; {} "
-      "rows to a barrier, {} KiB on their way meanwhile",
+      "one read per iteration by {} blocks of {} threads, {} columns per thread in registers; "
+      "a barrier every {} rows, with {} KiB in flight",
       m.chunks, m.threads, m.columns, m.rows_at_once, m.ahead_bytes / 1024);
 }
 
@@ -63,8 +64,8 @@ std::string SinkhornSolver::describe(Group group) const {
   const SolveOptions& o = options(group.first).solve;
   const bool chosen = o.form != SinkhornForm::kAuto;
   if (!scaling_form(group.first))
-    return fmt::format("log domain ({}): one read and one exponential per entry an iteration",
-                       chosen ? "chosen" : "so few iterations do not repay a density");
+    return fmt::format("log domain ({}): one read and one exponential per entry in each iteration",
+                       chosen ? "chosen" : "too few iterations to repay a density");
   const bool ladder = o.storage == SinkhornStorage::kLadder;
   const kernels::SinkhornScaling scaling{
       .problems = problems(group),

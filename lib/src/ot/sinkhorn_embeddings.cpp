@@ -1,4 +1,4 @@
-// Sinkhorn on an affinity that is never stored, in strips of its rows.
+// Sinkhorn on the product of embeddings, strip by strip.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -15,7 +15,8 @@ namespace sotalign::detail {
 void SinkhornSolver::check(const Embeddings& embeddings) const {
   check_uniform();
   if (batch() != 1)
-    throw InvalidArgument(fmt::format("embeddings: expected a solver for one problem, found {}", batch()));
+    throw InvalidArgument(
+        fmt::format("embeddings: expected a solver for one problem, found one for {}", batch()));
   check_form(options_[0].solve);
   check_embeddings("affinity", embeddings, rows_, cols_);
 }

@@ -1,4 +1,4 @@
-// Batches of problems that have shapes of their own, and affinities anywhere.
+// Ragged batches: a shape for each problem, affinities in any memory.
 #include "ot/sinkhorn_solver.h"
 
 #include <fmt/format.h>
@@ -69,8 +69,8 @@ SinkhornSolver::SinkhornSolver(Context& context, const std::vector<SinkhornShape
 
 void SinkhornSolver::check(const char* name, const std::vector<ConstMatrixF>& matrices) const {
   if (!ragged())
-    throw InvalidArgument(fmt::format("{}: expected one matrix, as problems are of one shape, found {}", name,
-                                      matrices.size()));
+    throw InvalidArgument(fmt::format(
+        "{}: expected one matrix, because all problems have one shape, found {}", name, matrices.size()));
   if (static_cast<int64_t>(matrices.size()) != batch())
     throw InvalidArgument(
         fmt::format("{}: expected one for each of {} problems, found {}", name, batch(), matrices.size()));
@@ -85,7 +85,7 @@ void SinkhornSolver::check(const char* name, const std::vector<ConstMatrixF>& ma
 void SinkhornSolver::check_uniform() const {
   if (ragged())
     throw InvalidArgument(fmt::format(
-        "affinity: expected one for each of {} problems, as they have shapes of their own, found one matrix",
+        "affinity: expected one for each of {} problems, because the batch is ragged, found one matrix",
         batch()));
 }
 

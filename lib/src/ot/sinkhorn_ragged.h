@@ -1,4 +1,4 @@
-// What a solver stores about problems that have shapes of their own.
+// What a solver stores about a ragged batch.
 #pragma once
 
 #include <vector>
@@ -30,17 +30,17 @@ struct Ragged {
   };
 
   std::vector<SinkhornShape> shapes;            // [batch]
-  std::vector<kernels::ProblemLayout> layouts;  // [batch]; where affinities are is filled in for each call
+  std::vector<kernels::ProblemLayout> layouts;  // [batch]; each call fills in the affinities
   std::vector<kernels::PlanLayout> plans;       // [batch]
   Mirrored<kernels::ProblemLayout> solved, planned;
   Mirrored<kernels::PlanLayout> planned_to;
   Buffer<int32_t> chunk_problems;
-  int64_t chunks = 0, partials = 0, density_bytes = 0;  // of all
+  int64_t chunks = 0, partials = 0, density_bytes = 0;  // totals
 
   Ragged(Context& context, const std::vector<SinkhornShape>& shapes);
-  /// On the device, with these affinities.
+  /// Fills in the affinities and updates the table on the device.
   void place(const std::vector<ConstMatrixF>& affinities, Mirrored<kernels::ProblemLayout>& on_device);
-  /// Makes problems of the largest shape those of `on_device`.
+  /// Replaces the common shape in `problems` by the layouts `on_device`.
   void apply(kernels::EntropicBatch& problems, const Mirrored<kernels::ProblemLayout>& on_device) const;
 };
 

@@ -1,4 +1,4 @@
-// What a solve has come to: potentials, marginal errors, and whether they mean anything.
+// Results of a solve: potentials, marginal errors, and whether they are meaningful.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -10,12 +10,12 @@ namespace sotalign::detail {
 
 namespace {
 
-/// Exponents K_ij / epsilon + u_i + v_j are sums of single precision numbers, of which the largest decides
-/// how they round. At 2^24 neighbours are 2 apart: an exponent is off by up to 1, an entry of the plan by a
-/// factor of e. Beyond that a plan says nothing about its affinities, and soon all its entries are 0 or
-/// infinite. An affinity within the limit has potentials, taken as the kernels do, less the mean of v, of
-/// twice the limit at most. A few entries may be far below it (-1e30 for what may not be matched): potentials
-/// stay small as long as every row and column of positive weight has others.
+/// The largest term of an exponent K_ij / epsilon + u_i + v_j decides how the exponent rounds in single
+/// precision. At 2^24 neighbouring floats are 2 apart: an exponent may be off by 1 and a plan entry by a
+/// factor of e. Beyond that the plan says nothing about the affinity, and soon all its entries are 0 or
+/// infinite. An affinity within the limit has potentials of at most twice the limit, once the mean of v is
+/// moved into u, as in the kernels. A few entries may be far below the limit (-1e30 for pairs that must not
+/// match): potentials stay small as long as every row and column of positive weight has other entries.
 constexpr double kLargestAffinity = 0x1p24, kLargestPotential = 2 * kLargestAffinity;
 
 void check_potentials(const std::string& affinity, const char* of, const std::vector<double>& potentials,
@@ -25,7 +25,7 @@ void check_potentials(const std::string& affinity, const char* of, const std::ve
     if (std::isinf(log_weights[i]) || size <= kLargestPotential) continue;
     throw NumericalError(fmt::format(
         "{}: expected |K| / epsilon up to {:.2g}, which single precision resolves to 1, found {} for {} "
-        "{}; a larger epsilon makes it smaller, and with weight 0 the {} takes no part",
+        "{}; use a larger epsilon, or weight 0 for the {}",
         affinity, kLargestAffinity,
         std::isnan(size) ? "potentials that are not finite" : fmt::format("{:.2g}", size), of, i, of));
   }
@@ -77,7 +77,7 @@ std::vector<SinkhornResult> SinkhornSolver::results(const std::vector<std::strin
                      .column_error = state.column_error,
                      .marginal_error = state.row_error + state.column_error};
     const double tolerance = options(problem).solve.tolerance;
-    // The error that ended the solve was that of its own sums. The plan's, which is reported, decides.
+    // The solve stopped on the error of its own row sums. The reported error of the plan decides the status.
     if (tolerance > 0)
       r.status = r.marginal_error <= tolerance    ? SinkhornStatus::kConverged
                  : state.stalled || !state.active ? SinkhornStatus::kStalled

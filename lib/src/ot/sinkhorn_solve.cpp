@@ -1,5 +1,6 @@
-// How a solve is carried out. What each problem needs in an iteration is decided on the device; the host only
-// queues, unless strips of the affinity are made: that costs more than waiting for the decision.
+// The course of a solve. The device decides what each problem needs in an iteration, and the host only
+// queues. With strips the host waits for the decision, because computing strips in vain costs more than
+// waiting.
 #include <algorithm>
 #include <cmath>
 
@@ -15,24 +16,24 @@ namespace sotalign::detail {
 
 namespace {
 
-/// Iterations that a ladder does with the fine density at least: they take the error that bfloat16 leaves,
-/// 1e-3, to 2e-5 or less at any epsilon from 0.005.
+/// A ladder runs at least this many iterations with the float density. They reduce the error that bfloat16
+/// leaves from 1e-3 to 2e-5 or less, at any epsilon from 0.005.
 constexpr int64_t kFineIterations = 20;
 
-/// The row error at which a solve ends. What decides whether it has converged is the error that is reported.
-/// It is measured on the plan, rounds otherwise, and has that of the columns as well, which is rounding
-/// alone: up to about 1e-6 together where |K| / epsilon is up to 1000.
+/// The row error at which a solve stops. The reported error, which decides the status, is measured on the
+/// plan, so that it rounds differently, and includes the column error, which is rounding only. Both together
+/// add up to about 1e-6 for |K| / epsilon up to 1000.
 double stopping_error(double tolerance) {
   constexpr double kRounding = 2e-6;
   return tolerance - std::min(kRounding, 0.5 * tolerance);
 }
 
-/// Of operations that run one after the other.
+/// Scratch memory that operations share because they run one after the other.
 void* take_scratch(Workspace& workspace, std::initializer_list<size_t> bytes) {
   return workspace.take<unsigned char>(static_cast<int64_t>(std::max(bytes)));
 }
 
-// The operations of the scaling form run one after the other and share their scratch memory.
+// What take_scratch needs for the operations of the scaling form.
 size_t scaling_scratch(const kernels::Queue& queue, const kernels::EntropicBatch& p) {
   return std::max(
       {kernels::sinkhorn_row_update_scratch(queue, {.problems = p}),
@@ -44,7 +45,7 @@ size_t scaling_scratch(const kernels::Queue& queue, const kernels::EntropicBatch
 
 }  // namespace
 
-// One solve of a group of problems: views of what the solver holds of them, and the parts of the solve.
+// One solve of a group of problems: views of the group's part of the solver's buffers, and the phases.
 class SinkhornSolver::Solve {
  public:
   Solve(SinkhornSolver& solver, const Strips& strips, Group group)
@@ -84,11 +85,11 @@ class SinkhornSolver::Solve {
     problems.second_affinity = strips_.second();
     return problems;
   }
-  bool looks(int64_t iteration) const {
+  bool checks(int64_t iteration) const {
     return options_.tolerance > 0 && iteration > 0 && iteration % options_.check_every == 0;
   }
   double relaxation(int64_t iteration) const {
-    const bool plain = iteration + 1 == iterations_ || looks(iteration + 1);
+    const bool plain = iteration + 1 == iterations_ || checks(iteration + 1);
     return plain ? 1.0 : options_.relaxation;
   }
   void descend();
@@ -105,7 +106,7 @@ class SinkhornSolver::Solve {
   kernels::SinkhornState* states_;  // [count]
   double *u_, *v_;                  // [count, rows], [count, cols]
   int64_t rows_, cols_;
-  int64_t iterations_;  // without those of epsilon scaling
+  int64_t iterations_;  // after epsilon scaling
 };
 
 void SinkhornSolver::solve(ConstMatrixF affinity) {
@@ -120,7 +121,7 @@ void SinkhornSolver::solve(ConstMatrixF affinity) {
 
 void SinkhornSolver::solve(const Strips& strips, Group group) { Solve(*this, strips, group).run(); }
 
-// Epsilon scaling. The last update of a stage leaves potentials for the next one's epsilon.
+// Epsilon scaling. The last column update of a stage rescales the potentials to the epsilon of the next one.
 void SinkhornSolver::Solve::descend() {
   const int64_t stages = stage_count(options_);
   if (stages == 0) return;
@@ -145,7 +146,8 @@ void SinkhornSolver::Solve::descend() {
   }
 }
 
-// The fused step, or, where the state says so, the two log-domain updates, or nothing once it has converged.
+// Each iteration is the fused step; or the two log-domain updates, where the state asks for them; or nothing,
+// after convergence.
 void SinkhornSolver::Solve::iterate_log_domain() {
   const kernels::Queue& queue = context_->queue();
   const kernels::EntropicBatch whole = problems({}, 0);
@@ -153,14 +155,14 @@ void SinkhornSolver::Solve::iterate_log_domain() {
   kernels::SinkhornRowUpdate rows{.problems = whole, .states = states_, .v = v_, .u = u_};
   kernels::SinkhornColumnUpdate columns{.problems = whole, .states = states_, .u = u_, .v = v_};
   Workspace workspace(*context_);
-  // Row and column updates take turns on the strips.
+  // Row and column updates alternate on the strips, so each needs its own scratch.
   fused.scratch = columns.scratch = take_scratch(
       workspace, {sinkhorn_iteration_scratch(queue, fused), sinkhorn_column_update_scratch(queue, columns)});
   rows.scratch = take_scratch(workspace, {sinkhorn_row_update_scratch(queue, rows)});
   for (int64_t iteration = 0; iteration < iterations_; ++iteration) {
     bool log_domain = true;
     if (iteration > 0) {
-      fused.tolerance = looks(iteration) ? stopping_error(options_.tolerance) : -1.0;
+      fused.tolerance = checks(iteration) ? stopping_error(options_.tolerance) : -1.0;
       fused.relaxation = relaxation(iteration);
       strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
         fused.problems = problems(strip, begin);
@@ -182,8 +184,8 @@ void SinkhornSolver::Solve::iterate_log_domain() {
   }
 }
 
-// The same, with the scaling form for the fused step. The updates and the making of densities are offered at
-// the iterations that are likely to ask for them; a problem that does at another one waits.
+// The same with a scaling step for the fused step. The host queues updates and absorption only in iterations
+// that are likely to need them; a problem that needs them in another iteration pauses until the next offer.
 void SinkhornSolver::Solve::iterate_scaling() {
   const kernels::EntropicBatch problems = this->problems(strips_.strip(0), 0);
   const kernels::Queue& queue = context_->queue();
@@ -228,14 +230,14 @@ void SinkhornSolver::Solve::iterate_scaling() {
   rows.scratch = columns.scratch = absorb.scratch = scaling.scratch =
       take_scratch(workspace, {scaling_scratch(queue, problems)});
 
-  // From here on densities are fine, whatever their tolerance has decided.
+  // From this iteration on all densities are float, converged or not.
   const int64_t refine_at = ladder ? std::max<int64_t>(iterations_ - kFineIterations, 1) : 0;
   for (int64_t iteration = 0; iteration < iterations_; ++iteration) {
     const bool last = iteration + 1 == iterations_;
     if (iteration > 0) {
-      scaling.tolerance = looks(iteration) ? stopping_error(options_.tolerance) : -1.0;
+      scaling.tolerance = checks(iteration) ? stopping_error(options_.tolerance) : -1.0;
       scaling.relaxation = relaxation(iteration);
-      // With a tolerance, some problems of a batch may be fine already.
+      // With a tolerance, some problems of the batch may have switched to float already.
       for (const auto t : {kernels::DensityType::kBfloat16, kernels::DensityType::kFloat}) {
         const bool possible = t == kernels::DensityType::kFloat
                                   ? !ladder || options_.tolerance > 0 || iteration >= refine_at
@@ -246,7 +248,7 @@ void SinkhornSolver::Solve::iterate_scaling() {
     }
     const bool refine = ladder && iteration + 1 == refine_at;
     const bool offers =
-        kernels::offers_recovery(queue.backend, iteration) || looks(iteration) || refine || last;
+        kernels::offers_recovery(queue.backend, iteration) || checks(iteration) || refine || last;
     if (!offers) continue;
     fold.refine = absorb.refine = refine;
     if (iteration > 0) sinkhorn_fold(queue, fold);
@@ -266,7 +268,7 @@ int64_t SinkhornSolver::scaling_bytes(const Context& context, int64_t rows, int6
          static_cast<int64_t>(scaling_scratch(context.queue(), {.batch = count, .rows = rows, .cols = cols}));
 }
 
-// Symmetrisation and marginal errors.
+// Symmetrization and marginal errors.
 void SinkhornSolver::Solve::finish() {
   const kernels::Queue& queue = context_->queue();
   const kernels::EntropicBatch whole = problems({}, 0);

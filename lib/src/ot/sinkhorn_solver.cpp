@@ -27,17 +27,18 @@ void validate(const SolveOptions& o) {
     throw InvalidArgument(
         fmt::format("epsilon_scaling: expected a number >= 1, found {}", o.epsilon_scaling));
   if (o.iterations <= descent(o))
-    throw InvalidArgument(fmt::format("iterations: epsilon scaling takes {}, expected more, found {}",
+    throw InvalidArgument(fmt::format("iterations: expected more than the {} of epsilon scaling, found {}",
                                       descent(o), o.iterations));
   if (o.form == SinkhornForm::kLogDomain && o.storage == SinkhornStorage::kLadder)
-    throw InvalidArgument("storage: the log domain stores no matrix of its own, expected float");
+    throw InvalidArgument("storage: expected float, because the log domain stores no density");
 }
 
 void validate(const SinkhornOptions& o) {
   if (!(o.epsilon > 0) || !std::isfinite(o.epsilon))
     throw InvalidArgument(fmt::format("epsilon: expected a number > 0, found {}", o.epsilon));
   if (!std::isfinite(static_cast<float>(1.0 / o.epsilon)))
-    throw InvalidArgument(fmt::format("epsilon: 1 / epsilon leaves single precision, found {}", o.epsilon));
+    throw InvalidArgument(
+        fmt::format("epsilon: expected 1 / epsilon within single precision, found epsilon {}", o.epsilon));
   validate(o.solve);
 }
 
@@ -84,7 +85,7 @@ SinkhornSolver::SinkhornSolver(Context& context, SinkhornShape largest,
   for (const SinkhornOptions& o : options) {
     validate(o);
     if (!shapes.empty() && !differ_in_epsilon_at_most(o, options[0]))
-      throw InvalidArgument("options: problems with shapes of their own may differ in epsilon only");
+      throw InvalidArgument("options: expected problems of a ragged batch to differ in epsilon only");
     inverse_epsilon.push_back(static_cast<float>(1.0 / o.epsilon));
   }
   if (!shapes.empty() && shapes.size() != options.size())
@@ -103,7 +104,7 @@ SinkhornSolver::SinkhornSolver(Context& context, SinkhornShape largest,
       stages.push_back(static_cast<float>(1.0 / (o.epsilon * std::pow(o.solve.epsilon_scaling, left))));
     }
   if (!stages.empty()) stages_ = Buffer<float>(context, stages);
-  // The first iteration is done in the log domain, whatever the start.
+  // The first iteration runs in the log domain, whatever the start.
   std::vector<kernels::SinkhornState> fresh;
   for (const SinkhornOptions& o : options)
     fresh.push_back(
@@ -127,7 +128,7 @@ void SinkhornSolver::set_weights(int64_t problem, const std::vector<double>& a,
   const std::vector<double> log_a = log_weights("a", a, rows), log_b = log_weights("b", b, cols);
   context_->copy_to_device(log_a_.data() + problem * rows_, log_a.data(), log_a.size() * sizeof(double));
   context_->copy_to_device(log_b_.data() + problem * cols_, log_b.data(), log_b.size() * sizeof(double));
-  // Columns without mass take no part from the first row update on; those that have some again, do.
+  // -inf excludes columns without mass from the first row update; columns that regain mass start from 0.
   std::vector<double> start = download(start_, problem * cols_, cols);
   for (size_t j = 0; j < start.size(); ++j) {
     if (std::isinf(log_b[j]))

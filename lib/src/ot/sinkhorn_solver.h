@@ -1,5 +1,5 @@
-// The state behind a Sinkhorn, which KLOT and pseudo-labels share: buffers of a batch of problems, and one
-// group of them solved from strips of rows.
+// The implementation of Sinkhorn, which KLOT and pseudo-labels also use: the buffers of a batch of problems,
+// and a solve that takes affinities in strips of rows.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ class SinkhornSolver {
   SinkhornSolver(Context& context, const std::vector<SinkhornShape>& shapes,
                  const std::vector<SinkhornOptions>& options);
 
-  // These do what the functions of Sinkhorn with the same names do.
+  // The interface of Sinkhorn.
   void set_weights(int64_t problem, const std::vector<double>& a, const std::vector<double>& b);
   void set_start(int64_t problem, const std::vector<double>& v);
   void solve(ConstMatrixF affinity);
@@ -45,22 +45,22 @@ class SinkhornSolver {
   int64_t cols() const { return cols_; }
   SinkhornShape shape(int64_t problem) const;
 
-  /// Solves a group whose options differ in epsilon at most.
+  /// Solves a group whose options differ in epsilon only.
   void solve(const Strips& strips, Group group);
-  /// The longest group that begins with problem `first` and has options that differ in epsilon at most.
+  /// The longest group from problem `first` on whose options differ in epsilon only.
   Group group_from(int64_t first) const;
-  /// `names` of the affinities appear in messages.
+  /// The same as results(), with `names` for the affinities in messages.
   std::vector<SinkhornResult> results(const std::vector<std::string>& names) const;
 
   /// The group as kernels take it. `strip` is a strip of its first problem's affinity that begins at row
   /// `strip_begin`; strip_height 0: all rows. The caller fills in where further affinities are.
   kernels::EntropicBatch problems(Group group, ConstMatrixF strip = {}, int64_t strip_begin = 0,
                                   int64_t strip_height = 0) const;
-  /// The potentials of a problem and of those after it, [batch, rows] and [batch, cols], on the device.
+  /// Potentials on the device from one problem on: rows() apart for u, cols() apart for v.
   double* u(int64_t problem) { return u_.data() + problem * rows_; }
   double* v(int64_t problem) { return v_.data() + problem * cols_; }
 
-  /// Bytes of a problem's vectors.
+  /// Bytes of the vectors of one problem.
   static int64_t vector_bytes(int64_t rows, int64_t cols);
   /// Workspace of a solve in the log domain.
   static int64_t scratch_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows);
@@ -86,10 +86,10 @@ class SinkhornSolver {
   std::vector<double> download(const Buffer<double>& values, int64_t first, int64_t count) const;
   kernels::SinkhornState* states(int64_t problem = 0) const;
   kernels::EntropicBatch one_problem(int64_t problem, ConstMatrixF affinity) const;
-  /// Of the densities of a group.
+  /// Bytes of the densities of a group.
   int64_t density_bytes(Group group) const;
   bool scaling_form(int64_t problem) const;
-  /// Without those of epsilon scaling.
+  /// Iterations after epsilon scaling.
   int64_t iterations(int64_t problem) const;
   std::string describe(Group group) const;
   void plan(int64_t first, const kernels::EntropicBatch& problems, ConstMatrixF affinity, MatrixF plan);
@@ -102,7 +102,7 @@ class SinkhornSolver {
   Buffer<double> log_a_, log_b_;   // [batch, rows], [batch, cols]
   Buffer<double> u_, v_;           // [batch, rows], [batch, cols]
   Buffer<double> start_;           // [batch, cols], v at the start of the next solve
-  // kernels::SinkhornState [batch], and their values at the start of a solve.
+  // kernels::SinkhornState [batch]: the current ones, and those at the start of a solve.
   Buffer<unsigned char> states_, fresh_states_;
   std::unique_ptr<Ragged> ragged_;  // null: all problems are [rows, cols]
 };

@@ -9,8 +9,8 @@
 namespace sotalign::detail {
 
 namespace {
-// Of a strip: what leaves room for the rest in the cache of a core and its neighbours, and in the L2 cache of
-// a data centre GPU (40 MiB and more), where a strip must also be enough work for all multiprocessors.
+// Sizes of a strip that leave room for other data in the cache that a few CPU cores share, and in the L2
+// cache of a data centre GPU (40 MiB or more), where a strip must also occupy all multiprocessors.
 constexpr int64_t kCpuBytes = int64_t{8} << 20, kCudaBytes = int64_t{32} << 20;
 constexpr int64_t kLeastDecodedRows = 64, kLeastProductRows = 256;
 }  // namespace
@@ -53,7 +53,7 @@ void check_embeddings(const char* name, const Embeddings& e, int64_t rows, int64
 void check_form(const SolveOptions& options) {
   if (options.form == SinkhornForm::kScaling || options.storage == SinkhornStorage::kLadder)
     throw InvalidArgument(fmt::format(
-        "{}: affinities that are not stored in float32 are solved in the log domain, without a density",
+        "{}: expected the log domain and float, because only affinities stored in float32 have a density",
         options.form == SinkhornForm::kScaling ? "form scaling" : "storage ladder"));
 }
 

@@ -1,6 +1,6 @@
-// Where the rows of an affinity come from. The solver and the last pass of KLOT are written over strips of
-// rows; an affinity in memory is one strip that is everything, others make their strips when asked, in a
-// buffer that the next one overwrites.
+// Sources of the rows of an affinity. The solver and the last pass of KLOT visit an affinity strip by strip.
+// A stored affinity is a single strip; other sources compute each strip on request, in a buffer that the next
+// strip overwrites.
 #pragma once
 
 #include <algorithm>
@@ -18,18 +18,18 @@ class Strips {
   Strips(int64_t rows, int64_t height) : rows_(rows), height_(height) {}
   virtual ~Strips() = default;
 
-  /// Rows of each strip, of which the last may have fewer.
+  /// Rows of each strip; the last may have fewer.
   int64_t height() const { return height_; }
-  /// Whether strips cost nothing.
+  /// Whether the affinity is in memory, so that a strip costs nothing.
   virtual bool stored() const { return false; }
-  /// Of a group of several problems: elements from one problem's affinity to the next, or the affinity of the
-  /// second of two that are in unrelated memory.
+  /// For a group of several problems: the elements from one affinity to the next, or, for two problems in
+  /// unrelated memory, the affinity of the second one.
   virtual int64_t problem_stride() const { return 0; }
   virtual const float* second() const { return nullptr; }
-  /// Rows [begin, begin + rows of the strip), until the next call.
+  /// The strip that begins at row `begin`. Valid until the next call.
   virtual ConstMatrixF strip(int64_t begin) const = 0;
 
-  /// visit(strip, its first row) for all of them, in order.
+  /// Calls visit(strip, its first row) for all strips in order.
   template <class Visit>
   void for_each(const Visit& visit) const {
     for (int64_t begin = 0; begin < rows_; begin += height_) visit(strip(begin), begin);
@@ -42,13 +42,13 @@ class Strips {
   int64_t rows_, height_;
 };
 
-/// Affinities in memory, as one strip.
+/// Affinities in memory: one strip.
 class StoredStrips final : public Strips {
  public:
   /// A group of one problem, or of several whose affinities are `problem_stride` elements apart.
   explicit StoredStrips(ConstMatrixF affinity, int64_t problem_stride = 0)
       : Strips(affinity.rows, affinity.rows), affinity_(affinity), problem_stride_(problem_stride) {}
-  /// A group of two problems. The affinities have one shape and stride.
+  /// A group of two problems, whose affinities have the same shape and stride.
   StoredStrips(ConstMatrixF first, ConstMatrixF second) : StoredStrips(first) { second_ = second.data; }
   bool stored() const override { return true; }
   int64_t problem_stride() const override { return problem_stride_; }
@@ -75,7 +75,7 @@ class ProductStrips final : public Strips {
   float* buffer_;
 };
 
-/// Kept in fixed point (kernels/fixed_point.h).
+/// An affinity in fixed point (kernels/fixed_point.h).
 class FixedPointStrips final : public Strips {
  public:
   /// `buffer` holds [height, columns].
@@ -89,13 +89,13 @@ class FixedPointStrips final : public Strips {
   float* buffer_;
 };
 
-/// How many rows a strip has. A decoded strip shall stay in cache; a product shall have rows enough that
-/// reading the right factor costs little beside the arithmetic, and has them where a strip is not in cache.
-/// `asked` rows, unless it is 0.
+/// Chooses the height of a strip, unless `asked` is not 0. A decoded strip should stay in cache. A product
+/// needs enough rows that reading the right factor costs little next to the arithmetic, even if the strip
+/// then does not fit into cache.
 enum class StripOrigin { kProduct, kFixedPoint };
 int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOrigin origin, int64_t asked);
 
-/// Throws InvalidArgument for what needs an affinity that is stored.
+/// Throws InvalidArgument for options that need a stored affinity.
 void check_form(const SolveOptions& options);
 
 /// Throws InvalidArgument unless x and y give an affinity [rows, cols].

@@ -1,10 +1,10 @@
-// Caption-level pseudo-labels (S-CLIP, Mo et al. 2023): an unpaired row has no partner in the other modality,
-// but it has neighbours among the paired rows of its own, and these have. Its target is a distribution over
-// the paired rows; the loss is the cross-entropy of that and the softmax of its student similarities to their
-// partners.
+// Caption-level pseudo-labels (S-CLIP, Mo et al. 2023). An unpaired row has no partner in the other modality,
+// but its neighbours among the paired rows of its own modality have partners. The target of an unpaired row
+// is a distribution over the paired rows. The loss is the cross-entropy between this target and the softmax
+// of the student's similarities to the partners.
 //
 //   PseudoLabelTargets targets(context, n, p, {.kind = PseudoLabels::kOt});
-//   targets.run(unpaired_images, paired_images, t);           // both as the encoder gave them
+//   targets.run(unpaired_images, paired_images, t);           // embeddings of the encoder
 //   cosines of f(unpaired images) and g(paired texts) -> k
 //   soft_cross_entropy_of_cosines(context, k, t, log_scale, {}, {.grad_k = k, ...});
 #pragma once
@@ -21,9 +21,9 @@
 namespace SOTALIGN_API sotalign {
 
 enum class PseudoLabels {
-  kHard,  ///< 1 at the nearest paired row, the lowest index among equally near ones
+  kHard,  ///< 1 at the nearest paired row; among equally near ones, at the lowest index
   kSoft,  ///< softmax(cosines / epsilon) along the row
-  kOt,    ///< the row of the entropic transport plan between all unpaired and all paired rows of the batch
+  kOt,    ///< the row of the entropic transport plan between the unpaired and the paired rows of the batch
 };
 
 /// "hard", "soft", "ot".
@@ -35,13 +35,13 @@ std::string to_string(PseudoLabels kind);
 /// The settings of PseudoLabelTargets.
 struct PseudoLabelOptions {
   PseudoLabels kind = PseudoLabels::kOt;
-  double epsilon = 0.01;     ///< > 0; of the softmax or of the plan, hard ones have none
-  int64_t iterations = 100;  ///< this and the next of the plan alone, see SinkhornOptions
-  double tolerance = 1e-6;
+  double epsilon = 0.01;     ///< > 0; for kSoft and kOt
+  int64_t iterations = 100;  ///< for kOt; see SolveOptions
+  double tolerance = 1e-6;   ///< for kOt; see SolveOptions
 };
 
-/// The targets of `rows` unpaired rows over `cols` paired ones. Sized once: further runs allocate nothing and
-/// copy nothing to the host. The context outlives it.
+/// Computes the targets of `rows` unpaired rows over `cols` paired ones. The constructor allocates; runs
+/// after the first allocate nothing and copy nothing to the host. The context outlives it.
 class PseudoLabelTargets {
  public:
   /// Throws InvalidArgument for an empty shape and for options that are out of range.
@@ -50,12 +50,13 @@ class PseudoLabelTargets {
   PseudoLabelTargets(PseudoLabelTargets&&) noexcept;
   PseudoLabelTargets& operator=(PseudoLabelTargets&&) noexcept;
 
-  /// Targets, rows of mass 1. Queued, not waited for. Throws InvalidArgument for shapes that do not fit.
+  /// Writes the targets; each row sums to 1. Queues its work and returns. Throws InvalidArgument for shapes
+  /// that do not fit.
   /// @param unpaired [rows, d] and @param paired [cols, d], unit rows of one modality, finite
-  /// @param targets [rows, cols], overwritten; overlaps neither
+  /// @param targets [rows, cols], overwritten; must not overlap the other two
   void run(ConstMatrixF unpaired, ConstMatrixF paired, MatrixF targets);
 
-  /// How the solve of the last run went; waits for it. Nothing unless the kind is kOt.
+  /// The result of the solve in the last run; waits for it. Empty unless the kind is kOt.
   std::optional<SinkhornResult> transport() const;
   PseudoLabels kind() const { return options_.kind; }
 
@@ -71,12 +72,12 @@ class PseudoLabelTargets {
 
 /// The settings of soft_cross_entropy_of_cosines().
 struct SoftCrossEntropyOptions {
-  float weight = 1.0f;  ///< multiplies the gradients; the value stays as it is
-  /// grad_log_scale is added to what is there, not overwritten: log_scale is shared by several losses.
+  float weight = 1.0f;  ///< multiplies the gradients, not the value
+  /// Adds to grad_log_scale instead of overwriting it, for losses that share log_scale.
   bool add_grad_log_scale = false;
 };
 
-/// Where soft_cross_entropy_of_cosines() writes, in the memory of the context.
+/// Outputs of soft_cross_entropy_of_cosines(), in the memory of the context.
 struct SoftCrossEntropyOutput {
   MatrixF grad_k = {};              ///< [rows, cols]; may be the memory of K or of the targets
   double* value = nullptr;          ///< [1]
@@ -84,10 +85,10 @@ struct SoftCrossEntropyOutput {
 };
 
 /// With t = exp(log_scale):  value = -(1/rows) sum_ij T_ij log softmax_j(t K_ij),  and its gradients with
-/// respect to K and log_scale. For a training loop: nothing leaves the device. A NaN in K, in the targets or
-/// in log_scale makes the value NaN.
+/// respect to K and log_scale. Copies nothing to the host. A NaN in K, in the targets or in log_scale makes
+/// the value NaN. Throws InvalidArgument for shapes that do not fit.
 /// @param k [rows, cols] cosines
-/// @param targets [rows, cols], rows of mass 1; they are constants, without gradient
+/// @param targets [rows, cols]; each row sums to 1; constants, without gradient
 /// @param log_scale [1] in the memory of the context
 void soft_cross_entropy_of_cosines(Context& context, ConstMatrixF k, ConstMatrixF targets,
                                    const float* log_scale, const SoftCrossEntropyOptions& options,

@@ -1,8 +1,8 @@
-// The sigmoid loss on pairs (Zhai et al. 2023), the supervised term of the training.
+// The sigmoid loss on pairs (SigLIP, Zhai et al. 2023), the supervised term of the training.
 //
 // With K the cosines of the rows of f and g, t = exp(log_scale), and z_ij = +1 for a pair and -1 elsewhere:
 //   value = -(1/pairs) sum_ij log sigmoid(z_ij (t K_ij + bias)).
-// Row i of f and row i of g are a pair for i < pairs; rows behind those only serve as negatives.
+// Row i of f and row i of g are a pair for i < pairs. Further rows only serve as negatives.
 #pragma once
 
 #include "sotalign/core/buffer.h"
@@ -14,13 +14,13 @@ namespace SOTALIGN_API sotalign {
 struct SiglipOptions {
   /// Number of pairs; 0 stands for min(rows, cols) of the cosine matrix.
   int64_t pairs = 0;
-  /// Multiplies the gradients; the value stays as it is.
+  /// Multiplies the gradients, not the value.
   float weight = 1.0f;
-  /// grad_log_scale and grad_bias are added to what is there, not overwritten: several losses share them.
+  /// Adds to grad_log_scale and grad_bias instead of overwriting them, for losses that share them.
   bool add_grad_parameters = false;
 };
 
-/// Where siglip_of_cosines() writes, in the memory of the context.
+/// Outputs of siglip_of_cosines(), in the memory of the context.
 struct SiglipOutput {
   MatrixF grad_k = {};              ///< [rows, cols]; may be the memory of K
   double* value = nullptr;          ///< [1]
@@ -28,7 +28,8 @@ struct SiglipOutput {
   float* grad_bias = nullptr;       ///< [1]
 };
 
-/// The loss on a cosine matrix, for a training loop: nothing leaves the device.
+/// The loss of a matrix of cosines. Copies nothing to the host. Throws InvalidArgument for shapes and options
+/// that do not fit.
 /// @param k [rows, cols] cosines
 /// @param log_scale [1], @param bias [1] in the memory of the context
 void siglip_of_cosines(Context& context, ConstMatrixF k, const float* log_scale, const float* bias,
@@ -43,8 +44,8 @@ struct SiglipResult {
   double grad_bias = 0;
 };
 
-/// The loss on two sets of rows of any length, which are normalised here; gradients are with respect to the
-/// rows as given, zero for a zero row.
+/// The loss of two sets of rows of any length, which it scales to unit length. Gradients are with respect to
+/// the given rows; they are zero for a zero row.
 /// @param f [p, d] @param g [q, d]
 SiglipResult siglip(Context& context, ConstMatrixF f, ConstMatrixF g, float log_scale, float bias,
                     const SiglipOptions& options = {});

@@ -1,8 +1,8 @@
-// The STRUCTURE regulariser: how far the neighbourhoods of the aligned rows of one modality are from those
-// that its encoder gave them,
+// The STRUCTURE regulariser: how much the alignment changes the neighbourhoods that the encoder of a modality
+// gives its rows,
 //   mean over rows i of JS(softmax(S0_i / tau), softmax(S_i / tau)),   S0 = R R',  S = A A',
-// where R and A are unit rows, original and aligned, less their mean over the batch, and with m = (p + q) / 2
-//   JS(p, q) = 1/2 KL(p || m) + 1/2 KL(q || m), between 0 and log 2.
+// where R and A are the original and the aligned unit rows minus their mean over the batch, and
+//   JS(p, q) = 1/2 KL(p || m) + 1/2 KL(q || m), m = (p + q) / 2, between 0 and log 2.
 // (Groeger et al. 2025, "With limited data for multimodal alignment, let the STRUCTURE guide you", at one
 // level.)
 #pragma once
@@ -15,29 +15,30 @@ namespace SOTALIGN_API sotalign {
 /// The settings of StructureLoss.
 struct StructureOptions {
   double temperature = 0.07;  ///< tau > 0, of both softmaxes
-  /// Rows of S and S0 that are in memory at a time; 0: as suits the device. Value and gradient agree within
-  /// rounding.
+  /// How many rows of S and S0 are in memory at a time; 0 chooses what suits the device. Affects value and
+  /// gradient by rounding only.
   int64_t strip_rows = 0;
 };
 
-/// For batches of up to `max_rows` rows of one modality. Sized once: further runs allocate nothing and copy
-/// nothing to the host. S and S0 are made strip by strip and never stored. The context outlives it.
+/// For batches of up to `max_rows` rows of one modality. Runs after the first allocate nothing and copy
+/// nothing to the host. A run computes S and S0 strip by strip and never stores them. The context outlives
+/// it.
 class StructureLoss {
  public:
-  /// original_dim, aligned_dim: columns of the rows. Throws InvalidArgument for an empty shape and for
-  /// options that are out of range.
+  /// original_dim, aligned_dim: columns of the original and of the aligned rows. Throws InvalidArgument for
+  /// an empty shape and for options that are out of range.
   StructureLoss(Context& context, int64_t max_rows, int64_t original_dim, int64_t aligned_dim,
                 const StructureOptions& options = {});
 
-  /// Adds gradient_scale * dStructure/d aligned to what is in d_aligned, [n, aligned_dim]; an empty view
-  /// (data null) asks for the value alone. The gradient is with respect to the unit rows as they are given:
-  /// centring is part of the loss, normalising is not. Queued, not waited for. Throws InvalidArgument for
-  /// shapes that do not fit.
-  /// @param original [n, original_dim] and @param aligned [n, aligned_dim], unit rows, row i of one belongs
-  /// to row i of the other, 1 <= n <= max_rows; neither is changed, and d_aligned overlaps neither
+  /// Adds gradient_scale * dStructure/d aligned to d_aligned, [n, aligned_dim]. With an empty view (data
+  /// null) a run computes the value only. The gradient is with respect to the given unit rows: it includes
+  /// centring, but not normalisation. Queues its work and returns. Throws InvalidArgument for shapes that do
+  /// not fit.
+  /// @param original [n, original_dim] and @param aligned [n, aligned_dim], unit rows; row i of both is the
+  /// same item; 1 <= n <= max_rows. d_aligned must not overlap them.
   void run(ConstMatrixF original, ConstMatrixF aligned, MatrixF d_aligned, double gradient_scale = 1.0);
 
-  /// Of the last run; waits for it.
+  /// The value of the last run; waits for it.
   double value() const;
 
  private:

@@ -1,10 +1,10 @@
 // KLOT (SOTAlign, arXiv 2602.23353): how far the entropic transport plan P of a student affinity K is from
 // the plan P* of a teacher affinity K*,
 //   KLOT(K || K*) = KL(P* || P) = sum_ij P*_ij (log P*_ij - log P_ij),   dKLOT/dK = (P - P*) / epsilon,
-// epsilon the student's. No back-propagation through the iterations; exact once the student's solve
-// converged.
+// with the student's epsilon. The gradient needs no back-propagation through the iterations and is exact once
+// the student's solve has converged.
 //
-// Plans have total mass 1. The paper's text lets rows sum to 1: its values and gradients are n times ours.
+// Plans have total mass 1. In the paper each row sums to 1, so its values and gradients are n times ours.
 #pragma once
 
 #include <memory>

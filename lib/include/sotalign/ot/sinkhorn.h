@@ -21,8 +21,8 @@ class SinkhornSolver;
 
 namespace SOTALIGN_API sotalign {
 
-/// After the last iteration, replace each potential by the mean of itself and of one further update from the
-/// other. As the column update came last, v is a fixed point of that and only u changes.
+/// kYes: after the last iteration, replaces u by the mean of itself and one further row update. (v stays: the
+/// column update came last, so updating it again changes nothing.)
 enum class Symmetrize { kNo, kYes };
 
 /// The settings of Sinkhorn.
@@ -34,36 +34,36 @@ struct SinkhornOptions {
 };
 
 enum class SinkhornStatus {
-  kFixed,           ///< no tolerance was given: all iterations were done
-  kConverged,       ///< the tolerance was met by the marginal error that is reported
-  kStalled,         ///< it was not, and the error no longer fell: a limit of precision, or of the problem
-  kIterationLimit,  ///< it was not within the iterations
+  kFixed,           ///< no tolerance: the solve ran all iterations
+  kConverged,       ///< the reported marginal error meets the tolerance
+  kStalled,         ///< it does not, and the error stopped falling: a limit of precision or of the problem
+  kIterationLimit,  ///< it does not, and the iterations ran out
 };
 std::string to_string(SinkhornStatus status);
 
 /// How a solve ended.
 struct SinkhornResult {
   int64_t iterations = 0;
-  /// Of the plan that the returned potentials define: L1 errors of the row and of the column sums, and their
-  /// sum.
+  /// L1 errors of the row sums and of the column sums of the plan that the returned potentials define, and
+  /// the sum of both.
   double row_error = 0, column_error = 0, marginal_error = 0;
   SinkhornStatus status = SinkhornStatus::kFixed;
 };
 
-/// What a problem of a batch of several shapes is.
+/// The shape of one problem in a ragged batch.
 struct SinkhornShape {
   int64_t rows = 0, cols = 0;  ///< >= 1
   bool operator==(const SinkhornShape&) const = default;
 };
 
-/// A solver for `batch` problems of shape [rows, cols], or of a shape each. It owns potentials, weights and
-/// scratch memory, so that solving again allocates nothing and nothing is copied to the host. The context
-/// outlives it.
+/// A solver for a batch of problems that all have the shape [rows, cols], or for a ragged batch, in which
+/// each problem has its own shape. It owns potentials and weights; solves after the first allocate nothing
+/// and copy nothing to the host. The context outlives it.
 ///
-/// Shapes of their own need no padding: memory for matrices and the work on them are what the problems have,
-/// sum_b rows_b cols_b. Vectors take what the longest ones take. On the CPU a problem's results are to the
-/// bit those that it has alone; on CUDA threads are mapped as the widest problem needs it, so that results
-/// agree within rounding (and are the same on every run), and much narrower problems leave threads idle.
+/// A ragged batch needs no padding: its matrices take sum_b rows_b cols_b entries of memory and work, and its
+/// vectors take those of the longest problem each. On the CPU, batching does not change a single bit of a
+/// problem's result. On CUDA the widest problem decides how threads map to columns: results agree with those
+/// of single solves within rounding, repeat to the bit, and much narrower problems leave threads idle.
 class Sinkhorn {
  public:
   /// One entry of `options` for each problem. Neighbours that differ in epsilon at most are solved as one
@@ -72,8 +72,8 @@ class Sinkhorn {
   Sinkhorn(Context& context, int64_t rows, int64_t cols, const SinkhornOptions& options)
       : Sinkhorn(context, rows, cols, std::vector<SinkhornOptions>{options}) {}
 
-  /// A shape for each problem, and one entry of `options` for each, which differ in epsilon at most.
-  /// Affinities are then given one by one.
+  /// A ragged batch: one shape and one entry of `options` for each problem. The entries may differ in epsilon
+  /// only. solve() and plan() then take one affinity for each problem.
   Sinkhorn(Context& context, const std::vector<SinkhornShape>& shapes,
            const std::vector<SinkhornOptions>& options);
   Sinkhorn(Context& context, const std::vector<SinkhornShape>& shapes, const SinkhornOptions& options)
@@ -82,57 +82,62 @@ class Sinkhorn {
   Sinkhorn(Sinkhorn&&) noexcept;
   Sinkhorn& operator=(Sinkhorn&&) noexcept;
 
-  /// Weights of one problem, [rows] and [cols], >= 0, finite, not all zero; scaled here to sum to one. A row
-  /// of weight 0 has a plan row of zeros and potential -inf, and so has a column. An empty vector stands for
-  /// uniform weights (the default). A start stays what it was, but for columns that lose or gain their mass.
+  /// Sets the weights of one problem, [rows] and [cols]: finite, >= 0, not all zero. The solver scales them
+  /// to sum 1. An empty vector stands for uniform weights, the default. A row or column of weight 0 gets
+  /// zeros in the plan and the potential -inf. Keeps the start except in columns whose weight becomes zero or
+  /// nonzero.
   void set_weights(int64_t problem, const std::vector<double>& a, const std::vector<double>& b);
 
-  /// Column potentials [cols] from which the next solves start, numbers or -inf. Those of columns of weight 0
-  /// are ignored: no start gives them mass. The row update comes first, so u follows from v. Any start is
-  /// safe.
+  /// Sets the column potentials [cols] from which further solves of one problem start: numbers or -inf. The
+  /// row update comes first and computes u from them. Columns of weight 0 ignore theirs. Any start is safe: a
+  /// bad one costs iterations only.
   void set_start(int64_t problem, const std::vector<double>& v);
 
-  /// Solves all problems. affinity: [batch * rows, cols] with any stride, finite. Queued, not waited for.
+  /// Solves all problems. affinity: [batch * rows, cols], finite, with any stride. Queues its work and
+  /// returns.
   void solve(ConstMatrixF affinity);
 
-  /// The same for problems of several shapes: affinities[b] is [rows_b, cols_b], anywhere and of any stride.
-  /// Where they lie is copied to the device if it is not where they lay for the solve before: that waits.
+  /// The same for a ragged batch: affinities[b] is [rows_b, cols_b], in any memory and with any stride.
+  /// Uploads the table of pointers and strides, and synchronizes, only when it changed since the last solve.
   void solve(const std::vector<ConstMatrixF>& affinities);
 
-  /// The same for K = x y', of which only a strip of rows is in memory at a time: each iteration costs the
-  /// product once. For a solver of one problem. Waits in every iteration, as strips that are not needed are
-  /// not to be made. strip_rows: of each strip; 0: as suits the device.
+  /// The same for K = x y', for a solver of one problem. Computes one strip of rows at a time: the product
+  /// costs its time in every iteration, but K is never stored. Synchronizes in every iteration, so that it
+  /// computes no strip after convergence. strip_rows: the height of a strip; 0 chooses one that suits the
+  /// device.
   void solve(const Embeddings& embeddings, int64_t strip_rows = 0);
 
-  /// Of the last solve. These wait for it. results() throws NumericalError where |K| / epsilon is more than
-  /// single precision can tell apart (2^24), or not finite, in a whole row or column of positive weight.
+  /// Results and potentials of the last solve; these functions wait for it. results() throws NumericalError
+  /// if |K| / epsilon exceeds what single precision resolves (2^24), or is not finite, in a whole row or
+  /// column of positive weight.
   std::vector<SinkhornResult> results() const;
   std::vector<double> row_potentials(int64_t problem) const;
   std::vector<double> column_potentials(int64_t problem) const;
 
-  /// Writes the plans of the last solve, [batch * rows, cols] like the affinity, which they may overwrite.
+  /// Writes the plans of the last solve, [batch * rows, cols], with the stride of the affinity. They may
+  /// overwrite it.
   void plan(ConstMatrixF affinity, MatrixF plan);
-  /// The same for problems of several shapes. Each plan may overwrite its affinity; strides may differ. What
-  /// has moved since the call before is copied to the device, which waits.
+  /// The same for a ragged batch. Each plan may overwrite its affinity; their strides may differ. Uploads the
+  /// tables of pointers and strides, and synchronizes, only when they changed since the last call.
   void plan(const std::vector<ConstMatrixF>& affinities, const std::vector<MatrixF>& plans);
-  /// The plan of one problem, [rows, cols] like its affinity.
+  /// Writes the plan of one problem, [rows, cols], with the stride of its affinity.
   void plan(int64_t problem, ConstMatrixF affinity, MatrixF plan);
-  /// Rows [first_row, first_row + plan.rows) of the plan.
+  /// Writes rows [first_row, first_row + plan.rows) of the plan.
   void plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan);
 
-  /// What a solver and solve(embeddings) take of the context's memory besides the embeddings.
+  /// Bytes of the context's memory for a solver of one problem and solve(embeddings), without the embeddings.
   static int64_t memory_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows = 0);
 
-  /// One line: the form of the next solve of stored affinities and why, its memory, and how an iteration is
-  /// mapped to the machine.
+  /// One line about solves of stored affinities: which form and why, the memory of the density, and how an
+  /// iteration maps to the machine.
   std::string describe() const;
 
   int64_t batch() const;
-  int64_t rows() const;  ///< of each problem; with shapes of their own, of the one with the most
+  int64_t rows() const;  ///< of each problem; in a ragged batch, the most of any
   int64_t cols() const;
   SinkhornShape shape(int64_t problem) const;
 
-  /// For the library itself, whose other parts hold on to the solver that they pass.
+  /// Wraps an internal solver. For use within the library.
   explicit Sinkhorn(std::unique_ptr<detail::SinkhornSolver> solver);
 
  private:
