@@ -46,6 +46,9 @@ struct Config {
   size_t max_shared_bytes = size_t{99} << 10;
   /// The multiprocessor count that the device reports.
   int multiprocessors = 4;
+  /// Work on the default stream is an error: a stream was forgotten. A test that means the default stream
+  /// sets this.
+  bool default_stream = false;
   /// The process fails at exit if device memory, streams, events or library handles are still alive.
   bool check_leaks = true;
 };

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "simt/emulator.h"
+#include "support/default_stream.h"
 
 namespace {
 
@@ -30,3 +31,5 @@ const bool enabled = [] {
 }();
 
 }  // namespace
+
+void simt::allow_default_stream(bool allow) { config.default_stream = allow; }

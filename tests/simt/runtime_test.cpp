@@ -191,6 +191,17 @@ TEST_F(RuntimeTest, DestroyedStreamsAndEvents) {
                   "on the default stream");
 }
 
+TEST_F(RuntimeTest, TheDefaultStreamIsAStreamWhereItIsAllowed) {
+  config.default_stream = config.deferred = true;
+  const Array<float> array(stream, {0, 0});
+  const std::vector<float> values = {1, 2};
+  EXPECT_EQ(cudaMemcpyAsync(array.data(), values.data(), 8, cudaMemcpyHostToDevice, nullptr), cudaSuccess);
+  EXPECT_EQ(array.download(nullptr), values);
+  EXPECT_EQ(cudaMemsetAsync(array.data(), 0, 8, nullptr), cudaSuccess);
+  EXPECT_EQ(cudaDeviceSynchronize(), cudaSuccess);
+  EXPECT_EQ(array.download(stream), (std::vector<float>{0, 0}));
+}
+
 TEST_F(RuntimeTest, EventsMeasureTime) {
   for (const bool deferred : {false, true}) {
     config.deferred = deferred;

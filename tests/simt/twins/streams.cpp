@@ -24,8 +24,23 @@ Handles<CUevent_st>& events() {
   return instance;
 }
 
+/// The default stream, which a program may use only while config.default_stream is set. It waits for no other
+/// stream, as all of those that the program can create are non-blocking.
+const std::shared_ptr<CUstream_st>& default_stream() {
+  static auto& instance = *new std::shared_ptr<CUstream_st>(std::make_shared<CUstream_st>());
+  return instance;
+}
+
+std::vector<CUstream_st*> streams_with_work() {
+  std::vector<CUstream_st*> found;
+  if (!default_stream()->work.empty()) found.push_back(default_stream().get());
+  for (const auto& [pointer, stream] : streams().live())
+    if (!stream->work.empty()) found.push_back(stream.get());
+  return found;
+}
+
 bool can_run(const CUstream_st& stream) {
-  return !stream.work.empty() && (!stream.work.front().after || stream.work.front().after->reached());
+  return !stream.work.front().after || stream.work.front().after->reached();
 }
 
 /// Runs work of any stream until `done` returns true.
@@ -35,9 +50,8 @@ void run_until(Condition done) {
   if (current != nullptr) throw Error("simt: a kernel calls the CUDA runtime");
   const DeviceAccess access;
   while (!done()) {
-    std::vector<CUstream_st*> candidates;
-    for (const auto& [pointer, stream] : streams().live())
-      if (can_run(*stream)) candidates.push_back(stream.get());
+    std::vector<CUstream_st*> candidates = streams_with_work();
+    std::erase_if(candidates, [](const CUstream_st* stream) { return !can_run(*stream); });
     if (candidates.empty()) throw Error("simt: streams wait for each other");
     CUstream_st& stream = *candidates[candidates.size() == 1 ? 0 : next_random().below(candidates.size())];
     const Work work = std::move(stream.work.front());  // removed first: work that throws counts as done
@@ -48,8 +62,10 @@ void run_until(Condition done) {
 }
 
 std::shared_ptr<CUstream_st> find_stream(cudaStream_t stream, const std::string& what) {
-  if (stream == nullptr)
-    throw Error("simt: " + what + ": on the default stream, which the library never uses");
+  if (stream == nullptr) {
+    if (config.default_stream) return default_stream();
+    throw Error("simt: " + what + ": on the default stream, which the library never uses unasked");
+  }
   std::shared_ptr<CUstream_st> found = streams().find(stream);
   if (found == nullptr) throw Error("simt: " + what + ": on a stream that does not exist (any more)");
   return found;
@@ -76,11 +92,7 @@ void enqueue(cudaStream_t stream, std::function<void()> work) {
 }
 
 void finish_all_work() {
-  run_until([] {
-    for (const auto& [pointer, stream] : streams().live())
-      if (!stream->work.empty()) return false;
-    return true;
-  });
+  run_until([] { return streams_with_work().empty(); });
 }
 
 cudaStream_t create_stream() { return streams().create(); }
