@@ -3,7 +3,7 @@ include(CMakeFindDependencyMacro)
 find_dependency(OpenMP COMPONENTS CXX)
 find_dependency(fmt)
 find_dependency(hwy)
-if(NOT sotalign_FIND_VERSION)  # only our own sources include these two
+if(NOT CMAKE_FIND_PACKAGE_NAME STREQUAL sotalign)  # the installed library does not need these two
   find_package(nlohmann_json REQUIRED)
   find_path(SOTALIGN_XXHASH_INCLUDE_DIR xxhash.h)
   if(NOT SOTALIGN_XXHASH_INCLUDE_DIR)
