@@ -1,5 +1,5 @@
-// KLOT of embeddings, including affinities that do not fit into memory: K = X Y' of the student and
-// K* = X* Y*' of the teacher, with the gradients with respect to the student's embeddings,
+// KLOT of embeddings, with affinities that need not fit in memory: K = X Y' of the student and K* = X* Y*' of
+// the teacher, and the gradients with respect to the student's embeddings,
 //   dX = G Y,  dY = G' X,  G = dKLOT/dK.
 // K, K* and G are stored, or computed strip by strip; see KlotMemory.
 #pragma once
@@ -13,14 +13,14 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// The constructor allocates for one shape; runs after the first allocate nothing. Unless affinities are
-/// stored, a run synchronizes in every iteration, so that it computes no strip after convergence. The context
-/// outlives it.
+/// KLOT of embeddings of one shape. Runs after the first allocate nothing. Unless affinities are stored, a
+/// run synchronizes in every iteration, so that no strip is computed after convergence. The context must
+/// outlive it.
 class EmbeddingKlot {
  public:
-  /// For affinities [rows, cols]. strip_rows: the height of a strip; 0 chooses one that suits the device.
-  /// Throws InvalidArgument for options that are out of range, and for the scaling form or a ladder unless
-  /// affinities are stored.
+  /// For affinities [rows, cols]. strip_rows: rows per strip; 0 picks a height that suits the device. Throws
+  /// InvalidArgument for options out of range and, unless affinities are stored, for the scaling form or a
+  /// ladder.
   EmbeddingKlot(Context& context, int64_t rows, int64_t cols, const KlotOptions& options,
                 KlotMemory memory = KlotMemory::kStreamed, int64_t strip_rows = 0);
   ~EmbeddingKlot();
@@ -30,12 +30,12 @@ class EmbeddingKlot {
   /// See Klot::set_weights.
   void set_weights(const std::vector<double>& a, const std::vector<double>& b);
 
-  /// dx = gradient_scale * dKLOT/dX, [rows, d], and dy = gradient_scale * dKLOT/dY, [cols, d]. They must not
-  /// overlap any embeddings. Throws InvalidArgument for shapes that do not fit.
+  /// dx = gradient_scale * dKLOT/dX, [rows, d], and dy = gradient_scale * dKLOT/dY, [cols, d]. Neither may
+  /// overlap any embeddings. Throws InvalidArgument if shapes do not match.
   void run(const Embeddings& student, const Embeddings& teacher, MatrixF dx, MatrixF dy,
            double gradient_scale = 1.0);
 
-  /// The result of the last run; waits for it.
+  /// Waits for the last run and returns its result.
   KlotResult result() const;
 
   KlotMemory memory() const;

@@ -1,4 +1,4 @@
-// How a Sinkhorn solve runs: everything but the problem, its epsilon and whether potentials are symmetrised.
+// How a Sinkhorn solve runs: everything but the problem, its epsilon and symmetrisation.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ enum class SinkhornForm { kAuto, kScaling, kLogDomain };
 /// it switches as soon as the coarse solve has converged.
 enum class SinkhornStorage { kFloat, kLadder };
 
-/// How long, how accurately and in which way a transport problem is solved.
+/// Iterations, stopping rule, acceleration and form of a solve.
 struct SolveOptions {
   int64_t iterations = 100;  ///< full iterations; with a tolerance, the limit
   /// Stops once the L1 error of the row sums, sum_i |sum_j P_ij - a_i|, is below this. The solver leaves a
