@@ -1,10 +1,11 @@
 // CKA (centred kernel alignment) of a student affinity K and a teacher affinity K* as a divergence:
 //   CKA(K || K*) = 1 - <H K H, H K* H> / (|H K H| |H K* H|),
-// where H subtracts the mean, so that rows and columns of H K H sum to zero. The value is between 0 (K and K*
-// agree up to a positive factor and a constant for each row and column) and 2.
+// where H subtracts the mean: rows and columns of H K H sum to zero. The value lies between 0 (K and K* agree
+// up to a positive factor and a constant per row and column) and 2.
 //
-// If a matrix has nothing left after centring (it is constant, has a single row or column, or |H K H|^2 is
-// below 1e-13 |K|^2, the size of rounding errors), the value is 1 and the gradient 0.
+// A matrix is degenerate if |H K H|^2 <= 1e-13 |K|^2: nothing but rounding is left. Constant matrices, sums
+// of a row term and a column term, and single rows or columns are degenerate. If K or K* is, the value is 1,
+// as for unrelated matrices, and the gradient 0.
 #pragma once
 
 #include "sotalign/core/buffer.h"
@@ -12,19 +13,19 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// For affinities [rows, cols]. The constructor allocates; runs allocate nothing and copy nothing to the
-/// host. A run reads K and K* twice each. The context outlives it.
+/// CKA of affinities [rows, cols]. Runs after the first allocate nothing and copy nothing to the host. A run
+/// reads K and K* twice each. The context must outlive it.
 class Cka {
  public:
   /// Throws InvalidArgument for an empty shape.
   Cka(Context& context, int64_t rows, int64_t cols);
 
-  /// gradient = gradient_scale * dCKA/dK, [rows, cols]. It may be the memory of `student` or of `teacher`.
-  /// With an empty view (data null) a run computes the value only. Queues its work and returns. Throws
-  /// InvalidArgument for shapes that do not fit.
+  /// gradient = gradient_scale * dCKA/dK, [rows, cols]. It may overwrite `student` or `teacher`; if it is
+  /// empty (data null), only the value is computed. Queues its work and returns. Throws InvalidArgument if
+  /// shapes do not match.
   void run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double gradient_scale = 1.0);
 
-  /// The value of the last run; waits for it.
+  /// Waits for the last run and returns its value.
   double value() const;
 
  private:

@@ -1,8 +1,8 @@
 // Generalised InfoNCE: how far the softmaxes of a student affinity K are from those of a teacher affinity K*,
 //   InfoNCE(K || K*) = 1/2 (mean over rows of KL(softmax(K*_i / e*) || softmax(K_i / e))
 //                           + the same over columns),
-// with the epsilons e and e* (SOTAlign, arXiv 2602.23353). With a teacher that knows the pairs, K*_ij = 1 for
-// pairs and 0 elsewhere, and a small e*, this is the usual InfoNCE loss.
+// where e and e* are the epsilons (SOTAlign, arXiv 2602.23353). With K*_ij = 1 for pairs and 0 elsewhere, and
+// a small e*, this is the usual InfoNCE loss.
 #pragma once
 
 #include "sotalign/core/buffer.h"
@@ -16,19 +16,19 @@ struct InfoNceOptions {
   double epsilon_teacher = 0.01;
 };
 
-/// For affinities [rows, cols]. The constructor allocates; runs allocate nothing and copy nothing to the
-/// host. A run reads K and K* twice each. The context outlives it.
+/// InfoNCE of affinities [rows, cols]. Runs after the first allocate nothing and copy nothing to the host. A
+/// run reads K and K* twice each. The context must outlive it.
 class InfoNce {
  public:
-  /// Throws InvalidArgument for an empty shape and for epsilons that are out of range.
+  /// Throws InvalidArgument for an empty shape and for epsilons out of range.
   InfoNce(Context& context, int64_t rows, int64_t cols, const InfoNceOptions& options = {});
 
-  /// gradient = gradient_scale * dInfoNCE/dK, [rows, cols]. It may be the memory of `student` or of
-  /// `teacher`. With an empty view (data null) a run computes the value only. Queues its work and returns.
-  /// Throws InvalidArgument for shapes that do not fit.
+  /// gradient = gradient_scale * dInfoNCE/dK, [rows, cols]. It may overwrite `student` or `teacher`; if it is
+  /// empty (data null), only the value is computed. Queues its work and returns. Throws InvalidArgument if
+  /// shapes do not match.
   void run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double gradient_scale = 1.0);
 
-  /// The value of the last run; waits for it.
+  /// Waits for the last run and returns its value.
   double value() const;
 
  private:

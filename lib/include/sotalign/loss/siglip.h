@@ -2,7 +2,7 @@
 //
 // With K the cosines of the rows of f and g, t = exp(log_scale), and z_ij = +1 for a pair and -1 elsewhere:
 //   value = -(1/pairs) sum_ij log sigmoid(z_ij (t K_ij + bias)).
-// Row i of f and row i of g are a pair for i < pairs. Further rows only serve as negatives.
+// Row i of f and row i of g are a pair for i < pairs; later rows serve as negatives only.
 #pragma once
 
 #include "sotalign/core/buffer.h"
@@ -12,26 +12,27 @@ namespace SOTALIGN_API sotalign {
 
 /// The settings of siglip() and siglip_of_cosines().
 struct SiglipOptions {
-  /// Number of pairs; 0 stands for min(rows, cols) of the cosine matrix.
+  /// Number of pairs; 0 means min(rows, cols) of the cosine matrix.
   int64_t pairs = 0;
   /// Multiplies the gradients, not the value.
   float weight = 1.0f;
-  /// Adds to grad_log_scale and grad_bias instead of overwriting them, for losses that share them.
+  /// Adds to grad_log_scale and grad_bias instead of overwriting them: several losses share the parameters.
   bool add_grad_parameters = false;
 };
 
-/// Outputs of siglip_of_cosines(), in the memory of the context.
+/// Where siglip_of_cosines() writes its results, in the context's memory.
 struct SiglipOutput {
-  MatrixF grad_k = {};              ///< [rows, cols]; may be the memory of K
+  MatrixF grad_k = {};              ///< [rows, cols]; may overwrite K
   double* value = nullptr;          ///< [1]
   float* grad_log_scale = nullptr;  ///< [1]
   float* grad_bias = nullptr;       ///< [1]
 };
 
-/// The loss of a matrix of cosines. Copies nothing to the host. Throws InvalidArgument for shapes and options
-/// that do not fit.
-/// @param k [rows, cols] cosines
-/// @param log_scale [1], @param bias [1] in the memory of the context
+/// The loss of a cosine matrix. Queues its work and copies nothing to the host. Throws InvalidArgument for an
+/// empty K, for a grad_k of another shape, and for a number of pairs or a weight out of range.
+/// @param k [rows, cols], cosines
+/// @param log_scale [1], in the context's memory
+/// @param bias [1], in the context's memory
 void siglip_of_cosines(Context& context, ConstMatrixF k, const float* log_scale, const float* bias,
                        const SiglipOptions& options, const SiglipOutput& output);
 
@@ -44,9 +45,11 @@ struct SiglipResult {
   double grad_bias = 0;
 };
 
-/// The loss of two sets of rows of any length, which it scales to unit length. Gradients are with respect to
-/// the given rows; they are zero for a zero row.
-/// @param f [p, d] @param g [q, d]
+/// The loss of two sets of rows of any length, which it scales to unit length first. Gradients are with
+/// respect to the rows as given; that of a zero row is zero. Waits for the result. Throws InvalidArgument if
+/// f and g differ in columns, and as siglip_of_cosines() does.
+/// @param f [p, d]
+/// @param g [q, d]
 SiglipResult siglip(Context& context, ConstMatrixF f, ConstMatrixF g, float log_scale, float bias,
                     const SiglipOptions& options = {});
 
