@@ -63,7 +63,7 @@ class EmbeddingKlot::Implementation {
  private:
   Context* context_;
   KlotMemory memory_;
-  int64_t height_;  // of a strip
+  int64_t height_;  // rows per strip
   KlotSolver klot_;
   Matrix<float> student_, teacher_;                 // kStored
   FixedPointMatrix fixed_student_, fixed_teacher_;  // kFixed16

@@ -16,7 +16,7 @@ inline int64_t stage_count(const SolveOptions& o) {
   return std::max<int64_t>(static_cast<int64_t>(std::round(std::log2(o.epsilon_scaling))), 1);
 }
 
-/// The iterations that all stages take together.
+/// Iterations of all stages together.
 inline int64_t descent(const SolveOptions& o) { return stage_count(o) * kStageIterations; }
 
 }  // namespace sotalign

@@ -1,5 +1,5 @@
-// What Klot and EmbeddingKlot share: a solver for the problems of student and teacher, and the pass that
-// computes value and gradient from the potentials of both.
+// The internals of Klot, shared with EmbeddingKlot: a solver for the problems of student and teacher, and the
+// pass that computes value and gradient from their potentials.
 #pragma once
 
 #include <functional>
@@ -13,7 +13,7 @@ class KlotSolver {
  public:
   KlotSolver(Context& context, int64_t rows, int64_t cols, const KlotOptions& options);
 
-  // The interface of Klot.
+  // Implement the functions of Klot of the same names.
   void set_weights(const std::vector<double>& a, const std::vector<double>& b);
   void run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double gradient_scale);
   void run(const FixedPointMatrix& student, const FixedPointMatrix& teacher, MatrixF gradient,
@@ -26,8 +26,8 @@ class KlotSolver {
 
   using GradientStrip = std::function<MatrixF(int64_t begin)>;
   using UseGradient = std::function<void(MatrixF gradient, int64_t begin)>;
-  /// Solves both problems in turn, then computes value and gradient strip by strip: `memory(begin)` returns
-  /// the memory for the gradient of the strip that begins at that row, and `use` is called once the gradient
+  /// Solves both problems in turn, then computes value and gradient strip by strip. `memory(begin)` returns
+  /// where to write the gradient of the strip that begins at row `begin`; `use` is called once that gradient
   /// is queued.
   void run_strips(const Strips& student, const Strips& teacher, double gradient_scale,
                   const GradientStrip& memory, const UseGradient& use);
@@ -39,12 +39,12 @@ class KlotSolver {
  private:
   void check(int64_t student_rows, int64_t student_cols, int64_t teacher_rows, int64_t teacher_cols,
              MatrixF gradient) const;
-  /// Value and gradient from the potentials.
+  /// Computes value and gradient from the potentials.
   void differentiate(const Strips& student, const Strips& teacher, double gradient_scale,
                      const GradientStrip& memory, const UseGradient& use);
 
   Context* context_;
-  SinkhornSolver* solver_;  // of sinkhorn_
+  SinkhornSolver* solver_;  // owned by sinkhorn_
   Sinkhorn sinkhorn_;
   Buffer<double> value_;
 };

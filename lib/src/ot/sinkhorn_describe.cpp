@@ -1,4 +1,4 @@
-// The choice of the form of a solve, and the line that describes it.
+// Chooses the form of a solve, and describes it in one line.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -10,7 +10,7 @@ namespace sotalign::detail {
 
 namespace {
 
-/// Computing a density costs about two log-domain iterations; each iteration after that saves half of one.
+/// Computing a density costs about two log-domain iterations; each later iteration saves half of one.
 constexpr int64_t kWorthDensity = 6;
 
 std::string describe(const kernels::ScalingMapping& m) {

@@ -1,4 +1,4 @@
-// Sinkhorn on the product of embeddings, strip by strip.
+// Sinkhorn on an affinity that is never stored as a whole, only in strips of rows.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Ragged batches: a shape for each problem, affinities in any memory.
+// Ragged batches: each problem has its own shape, and its affinity may be anywhere in memory.
 #include "ot/sinkhorn_solver.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,4 @@
-// What a solver stores about a ragged batch.
+// What a solver stores for a ragged batch.
 #pragma once
 
 #include <vector>
@@ -38,9 +38,9 @@ struct Ragged {
   int64_t chunks = 0, partials = 0, density_bytes = 0;  // totals
 
   Ragged(Context& context, const std::vector<SinkhornShape>& shapes);
-  /// Fills in the affinities and updates the table on the device.
+  /// Sets the affinities and updates the table `on_device`.
   void place(const std::vector<ConstMatrixF>& affinities, Mirrored<kernels::ProblemLayout>& on_device);
-  /// Replaces the common shape in `problems` by the layouts `on_device`.
+  /// Turns `problems`, which have the largest shape, into the ragged batch of `on_device`.
   void apply(kernels::EntropicBatch& problems, const Mirrored<kernels::ProblemLayout>& on_device) const;
 };
 

@@ -1,4 +1,4 @@
-// Results of a solve: potentials, marginal errors, and whether they are meaningful.
+// Results of a solve: potentials and marginal errors, and a check that they mean anything.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -10,12 +10,12 @@ namespace sotalign::detail {
 
 namespace {
 
-/// The largest term of an exponent K_ij / epsilon + u_i + v_j decides how the exponent rounds in single
-/// precision. At 2^24 neighbouring floats are 2 apart: an exponent may be off by 1 and a plan entry by a
-/// factor of e. Beyond that the plan says nothing about the affinity, and soon all its entries are 0 or
-/// infinite. An affinity within the limit has potentials of at most twice the limit, once the mean of v is
-/// moved into u, as in the kernels. A few entries may be far below the limit (-1e30 for pairs that must not
-/// match): potentials stay small as long as every row and column of positive weight has other entries.
+/// An exponent K_ij / epsilon + u_i + v_j is a sum in single precision, and its largest term decides the
+/// rounding. At 2^24, adjacent floats are 2 apart: the exponent is off by up to 1, the entry of the plan by a
+/// factor of up to e. Beyond that, a plan says nothing about its affinity, and soon all entries are 0 or
+/// infinite. If |K| / epsilon is within the limit, then the potentials, with the mean of v subtracted as in
+/// the kernels, are at most twice the limit. A few entries of K may be far below it (-1e30 forbids a match):
+/// potentials stay small as long as every row and column of positive weight has other entries.
 constexpr double kLargestAffinity = 0x1p24, kLargestPotential = 2 * kLargestAffinity;
 
 void check_potentials(const std::string& affinity, const char* of, const std::vector<double>& potentials,
@@ -77,7 +77,8 @@ std::vector<SinkhornResult> SinkhornSolver::results(const std::vector<std::strin
                      .column_error = state.column_error,
                      .marginal_error = state.row_error + state.column_error};
     const double tolerance = options(problem).solve.tolerance;
-    // The solve stopped on the error of its own row sums. The reported error of the plan decides the status.
+    // The solve stopped on the error of its own sums. The status depends on the reported error, that of the
+    // plan.
     if (tolerance > 0)
       r.status = r.marginal_error <= tolerance    ? SinkhornStatus::kConverged
                  : state.stalled || !state.active ? SinkhornStatus::kStalled

@@ -1,6 +1,6 @@
-// The course of a solve. The device decides what each problem needs in an iteration, and the host only
-// queues. With strips the host waits for the decision, because computing strips in vain costs more than
-// waiting.
+// Runs a solve. The device decides what each problem needs in an iteration; the host only queues work. If
+// strips of the affinity are computed, the host waits for the decision: an unneeded strip costs more than the
+// wait.
 #include <algorithm>
 #include <cmath>
 
@@ -16,19 +16,19 @@ namespace sotalign::detail {
 
 namespace {
 
-/// A ladder runs at least this many iterations with the float density. They reduce the error that bfloat16
-/// leaves from 1e-3 to 2e-5 or less, at any epsilon from 0.005.
+/// The number of last iterations that a ladder always runs on the float density. They reduce the error of
+/// 1e-3 that bfloat16 leaves to 2e-5 or less, at any epsilon from 0.005.
 constexpr int64_t kFineIterations = 20;
 
-/// The row error at which a solve stops. The reported error, which decides the status, is measured on the
-/// plan, so that it rounds differently, and includes the column error, which is rounding only. Both together
-/// add up to about 1e-6 for |K| / epsilon up to 1000.
+/// The row error at which a solve stops. Its status depends on the reported error instead, which is measured
+/// on the plan: it rounds differently, and includes the column error, which is rounding alone. Both effects
+/// add up to about 1e-6 at most for |K| / epsilon up to 1000.
 double stopping_error(double tolerance) {
   constexpr double kRounding = 2e-6;
   return tolerance - std::min(kRounding, 0.5 * tolerance);
 }
 
-/// Scratch memory that operations share because they run one after the other.
+/// Scratch memory for operations that run one after the other.
 void* take_scratch(Workspace& workspace, std::initializer_list<size_t> bytes) {
   return workspace.take<unsigned char>(static_cast<int64_t>(std::max(bytes)));
 }
@@ -45,7 +45,7 @@ size_t scaling_scratch(const kernels::Queue& queue, const kernels::EntropicBatch
 
 }  // namespace
 
-// One solve of a group of problems: views of the group's part of the solver's buffers, and the phases.
+// One solve of a group of problems: pointers into the solver's buffers, and the steps of the solve.
 class SinkhornSolver::Solve {
  public:
   Solve(SinkhornSolver& solver, const Strips& strips, Group group)
@@ -101,7 +101,7 @@ class SinkhornSolver::Solve {
   Context* context_;
   const Strips& strips_;
   Group group_;
-  const SolveOptions& options_;  // common to the group
+  const SolveOptions& options_;  // the same for the whole group
   Symmetrize symmetrize_;
   kernels::SinkhornState* states_;  // [count]
   double *u_, *v_;                  // [count, rows], [count, cols]
@@ -121,7 +121,7 @@ void SinkhornSolver::solve(ConstMatrixF affinity) {
 
 void SinkhornSolver::solve(const Strips& strips, Group group) { Solve(*this, strips, group).run(); }
 
-// Epsilon scaling. The last column update of a stage rescales the potentials to the epsilon of the next one.
+// Epsilon scaling. The last column update of a stage scales v for the epsilon of the next.
 void SinkhornSolver::Solve::descend() {
   const int64_t stages = stage_count(options_);
   if (stages == 0) return;
@@ -146,7 +146,7 @@ void SinkhornSolver::Solve::descend() {
   }
 }
 
-// Each iteration is the fused step; or the two log-domain updates, where the state asks for them; or nothing,
+// Each iteration is the fused operation, or the two log-domain updates if the state requests them, or nothing
 // after convergence.
 void SinkhornSolver::Solve::iterate_log_domain() {
   const kernels::Queue& queue = context_->queue();
@@ -155,7 +155,8 @@ void SinkhornSolver::Solve::iterate_log_domain() {
   kernels::SinkhornRowUpdate rows{.problems = whole, .states = states_, .v = v_, .u = u_};
   kernels::SinkhornColumnUpdate columns{.problems = whole, .states = states_, .u = u_, .v = v_};
   Workspace workspace(*context_);
-  // Row and column updates alternate on the strips, so each needs its own scratch.
+  // Row and column updates alternate on the strips, and the column update's scratch memory carries partial
+  // sums from strip to strip: the row update needs its own.
   fused.scratch = columns.scratch = take_scratch(
       workspace, {sinkhorn_iteration_scratch(queue, fused), sinkhorn_column_update_scratch(queue, columns)});
   rows.scratch = take_scratch(workspace, {sinkhorn_row_update_scratch(queue, rows)});
@@ -184,8 +185,9 @@ void SinkhornSolver::Solve::iterate_log_domain() {
   }
 }
 
-// The same with a scaling step for the fused step. The host queues updates and absorption only in iterations
-// that are likely to need them; a problem that needs them in another iteration pauses until the next offer.
+// The same with the scaling form in place of the fused operation. Log-domain updates and absorption are
+// queued only in iterations that are likely to need them; a problem that requests them in any other iteration
+// waits.
 void SinkhornSolver::Solve::iterate_scaling() {
   const kernels::EntropicBatch problems = this->problems(strips_.strip(0), 0);
   const kernels::Queue& queue = context_->queue();
@@ -230,14 +232,14 @@ void SinkhornSolver::Solve::iterate_scaling() {
   rows.scratch = columns.scratch = absorb.scratch = scaling.scratch =
       take_scratch(workspace, {scaling_scratch(queue, problems)});
 
-  // From this iteration on all densities are float, converged or not.
+  // From this iteration on all densities are float, even if the coarse solve has not converged.
   const int64_t refine_at = ladder ? std::max<int64_t>(iterations_ - kFineIterations, 1) : 0;
   for (int64_t iteration = 0; iteration < iterations_; ++iteration) {
     const bool last = iteration + 1 == iterations_;
     if (iteration > 0) {
       scaling.tolerance = checks(iteration) ? stopping_error(options_.tolerance) : -1.0;
       scaling.relaxation = relaxation(iteration);
-      // With a tolerance, some problems of the batch may have switched to float already.
+      // With a tolerance, some problems of a batch may have float densities already.
       for (const auto t : {kernels::DensityType::kBfloat16, kernels::DensityType::kFloat}) {
         const bool possible = t == kernels::DensityType::kFloat
                                   ? !ladder || options_.tolerance > 0 || iteration >= refine_at

@@ -104,7 +104,7 @@ SinkhornSolver::SinkhornSolver(Context& context, SinkhornShape largest,
       stages.push_back(static_cast<float>(1.0 / (o.epsilon * std::pow(o.solve.epsilon_scaling, left))));
     }
   if (!stages.empty()) stages_ = Buffer<float>(context, stages);
-  // The first iteration runs in the log domain, whatever the start.
+  // The first iteration runs in the log domain, which is safe from any start.
   std::vector<kernels::SinkhornState> fresh;
   for (const SinkhornOptions& o : options)
     fresh.push_back(
@@ -128,7 +128,7 @@ void SinkhornSolver::set_weights(int64_t problem, const std::vector<double>& a,
   const std::vector<double> log_a = log_weights("a", a, rows), log_b = log_weights("b", b, cols);
   context_->copy_to_device(log_a_.data() + problem * rows_, log_a.data(), log_a.size() * sizeof(double));
   context_->copy_to_device(log_b_.data() + problem * cols_, log_b.data(), log_b.size() * sizeof(double));
-  // -inf excludes columns without mass from the first row update; columns that regain mass start from 0.
+  // Columns without mass must not enter the first row update; columns that regain mass start at 0.
   std::vector<double> start = download(start_, problem * cols_, cols);
   for (size_t j = 0; j < start.size(); ++j) {
     if (std::isinf(log_b[j]))

@@ -1,5 +1,5 @@
-// The implementation of Sinkhorn, which KLOT and pseudo-labels also use: the buffers of a batch of problems,
-// and a solve that takes affinities in strips of rows.
+// The internals of Sinkhorn, shared with KLOT and pseudo-labels: the buffers of a batch of problems, and the
+// solve of a group of them from strips of rows.
 #pragma once
 
 #include <memory>
@@ -26,7 +26,7 @@ class SinkhornSolver {
   SinkhornSolver(Context& context, const std::vector<SinkhornShape>& shapes,
                  const std::vector<SinkhornOptions>& options);
 
-  // The interface of Sinkhorn.
+  // Implement the functions of Sinkhorn of the same names.
   void set_weights(int64_t problem, const std::vector<double>& a, const std::vector<double>& b);
   void set_start(int64_t problem, const std::vector<double>& v);
   void solve(ConstMatrixF affinity);
@@ -45,26 +45,27 @@ class SinkhornSolver {
   int64_t cols() const { return cols_; }
   SinkhornShape shape(int64_t problem) const;
 
-  /// Solves a group whose options differ in epsilon only.
+  /// Solves a group whose options differ at most in epsilon.
   void solve(const Strips& strips, Group group);
-  /// The longest group from problem `first` on whose options differ in epsilon only.
+  /// The longest group that begins with problem `first` and whose options differ at most in epsilon.
   Group group_from(int64_t first) const;
-  /// The same as results(), with `names` for the affinities in messages.
+  /// `names` are the names of the affinities in error messages.
   std::vector<SinkhornResult> results(const std::vector<std::string>& names) const;
 
-  /// The group as kernels take it. `strip` is a strip of its first problem's affinity that begins at row
-  /// `strip_begin`; strip_height 0: all rows. The caller fills in where further affinities are.
+  /// The group as an argument of kernels. `strip` is the strip of its first problem's affinity that begins at
+  /// row `strip_begin`; strip_height 0: all rows. The caller sets the place of further affinities:
+  /// problem_stride or second_affinity.
   kernels::EntropicBatch problems(Group group, ConstMatrixF strip = {}, int64_t strip_begin = 0,
                                   int64_t strip_height = 0) const;
-  /// Potentials on the device from one problem on: rows() apart for u, cols() apart for v.
+  /// Device pointers to the potentials of a problem, [rows] and [cols]; those of later problems follow.
   double* u(int64_t problem) { return u_.data() + problem * rows_; }
   double* v(int64_t problem) { return v_.data() + problem * cols_; }
 
   /// Bytes of the vectors of one problem.
   static int64_t vector_bytes(int64_t rows, int64_t cols);
-  /// Workspace of a solve in the log domain.
+  /// Workspace bytes of a solve in the log domain.
   static int64_t scratch_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows);
-  /// Workspace of a solve of `count` problems in the scaling form.
+  /// Workspace bytes of a solve of `count` problems in the scaling form.
   static int64_t scaling_bytes(const Context& context, int64_t rows, int64_t cols, int64_t count);
   static int64_t density_bytes(int64_t rows, int64_t cols);
 
@@ -89,7 +90,7 @@ class SinkhornSolver {
   /// Bytes of the densities of a group.
   int64_t density_bytes(Group group) const;
   bool scaling_form(int64_t problem) const;
-  /// Iterations after epsilon scaling.
+  /// The iterations after epsilon scaling.
   int64_t iterations(int64_t problem) const;
   std::string describe(Group group) const;
   void plan(int64_t first, const kernels::EntropicBatch& problems, ConstMatrixF affinity, MatrixF plan);
@@ -98,7 +99,7 @@ class SinkhornSolver {
   int64_t rows_, cols_;
   std::vector<SinkhornOptions> options_;
   Buffer<float> inverse_epsilon_;  // [batch]
-  Buffer<float> stages_;           // [most stages of a problem, batch], 1 / epsilon in epsilon scaling
+  Buffer<float> stages_;           // [most stages, batch], 1 / epsilon of the stages of epsilon scaling
   Buffer<double> log_a_, log_b_;   // [batch, rows], [batch, cols]
   Buffer<double> u_, v_;           // [batch, rows], [batch, cols]
   Buffer<double> start_;           // [batch, cols], v at the start of the next solve

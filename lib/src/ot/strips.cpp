@@ -9,8 +9,9 @@
 namespace sotalign::detail {
 
 namespace {
-// Sizes of a strip that leave room for other data in the cache that a few CPU cores share, and in the L2
-// cache of a data centre GPU (40 MiB or more), where a strip must also occupy all multiprocessors.
+// Bytes of a strip. On the CPU, a strip leaves room for other data in the cache that cores share; on CUDA, in
+// the L2 cache of a data centre GPU (40 MiB or more), where it must also be enough work for all
+// multiprocessors.
 constexpr int64_t kCpuBytes = int64_t{8} << 20, kCudaBytes = int64_t{32} << 20;
 constexpr int64_t kLeastDecodedRows = 64, kLeastProductRows = 256;
 }  // namespace
