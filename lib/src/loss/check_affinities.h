@@ -1,4 +1,4 @@
-// Checks of the matrices and temperatures that divergences take.
+// Checks of the affinities and temperatures that divergences take.
 #pragma once
 
 #include "sotalign/core/matrix_view.h"
@@ -12,8 +12,8 @@ void check_affinity_shape(const char* name, int64_t rows, int64_t cols);
 void check_affinities(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, int64_t rows,
                       int64_t cols);
 
-/// 1 / epsilon in single precision, the factor that kernels use. Throws InvalidArgument unless epsilon > 0
-/// and the result is a normal number.
+/// 1 / epsilon in single precision, which kernels multiply by. Throws InvalidArgument unless epsilon > 0 and
+/// the result is a normal number.
 float inverse(const char* name, double epsilon);
 
 }  // namespace sotalign::detail

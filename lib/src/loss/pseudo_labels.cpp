@@ -80,9 +80,8 @@ PseudoLabelTargets::~PseudoLabelTargets() = default;
 PseudoLabelTargets::PseudoLabelTargets(PseudoLabelTargets&&) noexcept = default;
 PseudoLabelTargets& PseudoLabelTargets::operator=(PseudoLabelTargets&&) noexcept = default;
 
-// Soft targets and rows of a plan are both softmaxes of S / epsilon + v: with v = 0 for soft targets, and
-// with the column potentials of the plan for kOt. A row update with log weight 0 then makes each row sum
-// to 1.
+// Soft targets and rows of a plan are both softmaxes of S / epsilon + v, with v = 0 or the plan's column
+// potentials. A row update from v gives each row mass 1.
 void PseudoLabelTargets::run(ConstMatrixF unpaired, ConstMatrixF paired, MatrixF targets) {
   check_shape("unpaired rows", unpaired, rows_, unpaired.cols);
   check_shape("paired rows", paired, cols_, unpaired.cols);

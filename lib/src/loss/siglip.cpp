@@ -14,7 +14,7 @@ namespace sotalign {
 
 namespace {
 
-/// Rows of unit length in workspace memory, with the norms that the backward pass needs.
+/// Unit rows in workspace memory, with the norms that the backward pass needs.
 struct UnitRows {
   MatrixF rows;
   float* norms;
@@ -32,7 +32,7 @@ UnitRows normalize(Context& context, Workspace& scratch, ConstMatrixF x) {
   return unit;
 }
 
-/// Turns the gradient with respect to unit rows into that with respect to the given rows, in place.
+/// Turns the gradient of the unit rows into that of the original rows, in place.
 void normalize_backward(Context& context, const UnitRows& unit, MatrixF grad) {
   kernels::normalize_rows_backward(context.queue(), {.y = unit.rows.data,
                                                      .y_stride = unit.rows.stride,

@@ -64,8 +64,8 @@ StructureLoss::StructureLoss(Context& context, int64_t max_rows, int64_t origina
 
 // With G = dLoss/dS, A the aligned rows and Ac = A - 1 mean':
 //   dLoss/dAc = (G + G') Ac,   dLoss/dA = dLoss/dAc minus its column mean.
-// The rows of G sum to 0, so the column mean of G' Ac is 0, and that of G Ac is w' Ac / n with the column
-// sums w of G. Only w has to be kept until the last strip.
+// The rows of G sum to 0, so G' Ac has mean 0; the mean of G Ac is w' Ac / n, with w the column sums of G.
+// Hence only w has to be kept until all strips are done.
 void StructureLoss::run(ConstMatrixF original, ConstMatrixF aligned, MatrixF d_aligned,
                         double gradient_scale) {
   const int64_t n = aligned.rows;
