@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-namespace sotalign::detail {
+namespace sotalign::kernels {
 
 enum class Backend { kCpu, kCuda };
 
@@ -28,13 +28,13 @@ struct Queue {
   bool synchronous = false;  ///< for debugging: wait after each launch, so errors name their kernel
 };
 
-}  // namespace sotalign::detail
-
-namespace sotalign::kernels {
-// sotalign/core/context.h declares Queue, and no public header names this namespace.
-using detail::Backend;
-using detail::Queue;
 }  // namespace sotalign::kernels
+
+namespace sotalign::detail {
+/// The type that sotalign/core/context.h declares: public headers do not name the kernels' namespace. Through
+/// its base, a call with a queue still finds operations without their namespace.
+struct Queue : kernels::Queue {};
+}  // namespace sotalign::detail
 
 #ifdef SOTALIGN_WITH_CUDA
 #define SOTALIGN_DECLARE_FUNCTION(Return, name, Args)                                         \

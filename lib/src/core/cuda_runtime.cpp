@@ -21,7 +21,7 @@ using kernels::cuda::cusolver;
 class CudaRuntime final : public Runtime {
  public:
   CudaRuntime(int index, std::optional<CudaStream> adopted) : owns_stream_(!adopted) {
-    queue.backend = Backend::kCuda;
+    queue.backend = kernels::Backend::kCuda;
     queue.device = index;
     const char* synchronous = std::getenv("SOTALIGN_SYNCHRONOUS");
     queue.synchronous = synchronous != nullptr && std::string_view(synchronous) == "1";

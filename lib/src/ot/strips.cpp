@@ -41,7 +41,8 @@ int64_t strip_height(const Context& context, int64_t rows, int64_t cols, StripOr
   if (asked > 0) return std::min(rows, asked);
   const int64_t bytes = context.device().kind == DeviceKind::kCpu ? kCpuBytes : kCudaBytes;
   const int64_t least = origin == StripOrigin::kProduct ? kLeastProductRows : kLeastDecodedRows;
-  return std::min(rows, std::max(least, bytes / (cols * static_cast<int64_t>(sizeof(float)))));
+  const int64_t row_bytes = std::max<int64_t>(cols, 1) * static_cast<int64_t>(sizeof(float));
+  return std::min(rows, std::max(least, bytes / row_bytes));
 }
 
 void check_embeddings(const char* name, const Embeddings& e, int64_t rows, int64_t cols) {
