@@ -138,6 +138,13 @@ TEST_P(EmbeddingKlotTest, AgreesWithTheOracleInEveryMemory) {
   }
 }
 
+TEST_P(EmbeddingKlotTest, EmptyShapesAreRefused) {
+  for (const KlotMemory memory : kMemories) {
+    EXPECT_THROW(EmbeddingKlot(context, 3, 0, {}, memory), InvalidArgument);
+    EXPECT_THROW(EmbeddingKlot(context, 0, 3, {}, memory), InvalidArgument);
+  }
+}
+
 TEST_P(EmbeddingKlotTest, SidesMayDifferInTheirSolves) {
   const Data data(33, 31);
   const KlotOptions options{
