@@ -1,9 +1,9 @@
-// The memory that OpenBLAS maps for itself. Where mmap fails, OpenBLAS tries again without end
-// (blas_memory_alloc, at least up to 0.3.21): a process with little address space would hang.
+// Prevents a hang: when mmap fails, OpenBLAS retries forever (blas_memory_alloc, at least up to 0.3.21), and
+// a process with little address space would never return.
 //
-// OpenBLAS maps a buffer for each of its threads when it is loaded, more when it is given more threads, and
-// one for each call that is under way. It never unmaps a buffer. So before a call we try whether the process
-// may map as many as will be in use at the same time, and have OpenBLAS map them.
+// OpenBLAS maps one buffer per thread when it is loaded, more when it gets more threads, and one for each
+// call in progress. It never unmaps a buffer. Before a call we therefore check that the process can map as
+// many buffers as will be in use at once, and make OpenBLAS map them.
 #include <fmt/format.h>
 #include <sys/mman.h>
 
@@ -16,7 +16,7 @@
 #include "sotalign/core/error.h"
 
 extern "C" {
-// Every OpenBLAS exports these, the first two in no header. Other implementations of BLAS do not have them.
+// Every OpenBLAS exports these; no header declares the first two. Other BLAS libraries lack them.
 __attribute__((weak)) void* blas_memory_alloc(int);
 __attribute__((weak)) void blas_memory_free(void*);
 __attribute__((weak)) int openblas_get_num_threads(void);
@@ -26,9 +26,9 @@ namespace sotalign::kernels::cpu {
 
 namespace {
 
-constexpr size_t kBufferBytes = size_t{128} << 20;  // of one buffer, on any processor at most
+constexpr size_t kBufferBytes = size_t{128} << 20;  // upper bound for one buffer on any processor
 constexpr size_t kHeapBytes = size_t{1} << 20;
-constexpr int kMostBlasThreads = 64;  // of Debian's OpenBLAS, whatever it is asked for
+constexpr int kMostBlasThreads = 64;  // hard limit of Debian's OpenBLAS
 
 bool can_map(int count) {
   std::vector<void*> maps;
@@ -42,8 +42,7 @@ bool can_map(int count) {
   return static_cast<int>(maps.size()) == count;
 }
 
-/// For a product by several threads OpenBLAS takes half of kHeapBytes, and ends the process if it is not
-/// there.
+/// OpenBLAS allocates half of kHeapBytes for a multithreaded product, and ends the process if that fails.
 void check_heap(size_t scratch_bytes) {
   void* volatile room = std::malloc(scratch_bytes + kHeapBytes);
   if (room == nullptr)
@@ -53,17 +52,17 @@ void check_heap(size_t scratch_bytes) {
 }
 
 std::mutex mutex;
-int calls = 0;   // under way
-int mapped = 0;  // buffers that OpenBLAS has at least
+int calls = 0;   // in progress
+int mapped = 0;  // buffers that OpenBLAS has mapped, at least
 
 void prepare(int threads, int more_calls) {
   if (blas_memory_alloc == nullptr || blas_memory_free == nullptr || openblas_get_num_threads == nullptr)
     return;
-  const int own = openblas_get_num_threads();  // threads that have a buffer now
+  const int own = openblas_get_num_threads();  // threads, each with a buffer
   mapped = std::max(mapped, own);
   const int needed = std::max(own, std::min(threads, kMostBlasThreads)) + calls + more_calls;
   if (needed <= mapped) return;
-  // Other calls under way may hold their buffers already, and OpenBLAS then maps as many more.
+  // Calls in progress may already hold their buffers; OpenBLAS then maps that many more.
   const int most = needed - mapped + calls;
   if (!can_map(most))
     throw OutOfMemory(fmt::format(

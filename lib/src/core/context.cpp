@@ -41,7 +41,7 @@ struct Context::Impl {
   void* allocate_from_resource(size_t bytes, const char* purpose);
   [[noreturn]] void fail(size_t bytes, const char* purpose, const std::string& reason) const;
 
-  // The workspace is a stack over `chunks`: a scope remembers the top, and its end goes back there.
+  // The workspace is a stack over `chunks`: a scope saves the top and restores it when it ends.
   std::vector<Chunk> chunks;
   size_t top_chunk = 0;
   size_t top_offset = 0;
@@ -176,7 +176,7 @@ Workspace::Workspace(Context& context)
 Workspace::~Workspace() {
   impl_->top_chunk = saved_chunk_;
   impl_->top_offset = saved_offset_;
-  // When the outermost scope ends, several chunks become one of their total size, so that later passes
+  // When the outermost scope ends, merge the chunks into one of their total size, so that later passes
   // allocate nothing. If that fails, take_bytes() allocates again and reports the failure.
   if (saved_chunk_ == 0 && saved_offset_ == 0 && impl_->chunks.size() > 1) {
     size_t total = 0;

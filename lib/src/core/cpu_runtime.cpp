@@ -17,12 +17,12 @@ class CpuRuntime final : public Runtime {
  public:
   void select() noexcept override {}
   void* allocate(size_t bytes) override {
-    // A process cannot address that much: the size is a mistake.
+    // No process can address this much: the size is a mistake.
     if (bytes >= size_t{1} << 47) return nullptr;
     if (bytes < 2 * kHugePage)
       return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
-    // A sweep over a matrix reads several rows at a time, and with pages of 4 KiB needs a new page every 64
-    // cache lines. A system without free huge pages ignores the advice.
+    // A sweep over a matrix reads several rows at once and, with 4 KiB pages, enters a new page every 64
+    // cache lines. A system without free huge pages ignores the hint.
     void* pointer = nullptr;
     if (posix_memalign(&pointer, kHugePage, bytes) != 0) return nullptr;
     madvise(pointer, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);

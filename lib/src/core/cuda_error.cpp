@@ -1,4 +1,4 @@
-// Turns failures that kernels/cuda reports into the exceptions of the library.
+// Turns failures reported by kernels/cuda into the exceptions of the library.
 #ifdef SOTALIGN_WITH_CUDA
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/vendor.h"

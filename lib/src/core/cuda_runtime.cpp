@@ -1,4 +1,5 @@
-// A CUDA device, the context's own or adopted stream, and library handles that issue to it.
+// The CUDA backend of a Context: a device, an owned or adopted stream, and library handles bound to that
+// stream.
 #ifdef SOTALIGN_WITH_CUDA
 #include <cuda_runtime.h>
 
@@ -30,7 +31,8 @@ class CudaRuntime final : public Runtime {
       check(cudaDeviceGetAttribute(&queue.multiprocessors, cudaDevAttrMultiProcessorCount, index),
             "cudaDeviceGetAttribute");
       cudaStream_t stream = adopted.value_or(nullptr);
-      // A non-blocking stream does not wait for what other libraries queue on the legacy stream.
+      // A non-blocking stream does not synchronize with what other libraries queue on the legacy default
+      // stream.
       if (owns_stream_)
         check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
       queue.stream = stream;
@@ -57,7 +59,7 @@ class CudaRuntime final : public Runtime {
     void* pointer = nullptr;
     const cudaError_t code = cudaMalloc(&pointer, bytes);
     if (code == cudaErrorMemoryAllocation) {
-      cudaGetLastError();  // clears it: the context can still be used
+      cudaGetLastError();  // clears the error: the context remains usable
       return nullptr;
     }
     check(code, "cudaMalloc");

@@ -19,8 +19,8 @@ namespace {
 
 #ifdef SOTALIGN_WITH_CUDA
 std::string unusable(const CudaDevice& device, const std::vector<int>& architectures) {
-  // Machine code runs on its own major version from its minor version on; the newest architecture is compiled
-  // to PTX as well, which every later device can translate.
+  // Machine code (SASS) runs on devices of its major version with the same or a higher minor version. The
+  // newest architecture is also compiled to PTX, which the driver can translate for every later device.
   const int capability = 10 * device.major + device.minor;
   for (const int architecture : architectures)
     if (architecture / 10 == device.major && architecture <= capability) return "";
@@ -43,7 +43,7 @@ std::vector<int> compiled_architectures() {
 }
 #endif
 
-/// The CUDA device that `index` names, or why there is none.
+/// Why CUDA device `index` cannot be used; empty if it can.
 std::string reason_against(const CudaSupport& support, int index) {
   if (!support.unusable.empty() && support.devices.empty()) return support.unusable;
   if (index >= static_cast<int>(support.devices.size()))

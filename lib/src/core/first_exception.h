@@ -1,4 +1,5 @@
-// An exception that leaves a parallel region ends the program. This takes it out of the region.
+// An exception that escapes an OpenMP parallel region terminates the program. FirstException carries it out
+// of the region.
 #pragma once
 
 #include <exception>
@@ -8,7 +9,7 @@ namespace sotalign::detail {
 
 class FirstException {
  public:
-  /// Calls `work` and keeps what it throws, if nothing was kept before. From any thread.
+  /// Calls `work` and stores its exception, unless one is stored already. Thread-safe.
   template <class Work>
   void guard(const Work& work) noexcept {
     try {
@@ -18,7 +19,7 @@ class FirstException {
       if (first_ == nullptr) first_ = std::current_exception();
     }
   }
-  /// After the region: throws it again.
+  /// Throws the stored exception, if any. Call it after the region.
   void rethrow() const {
     if (first_ != nullptr) std::rethrow_exception(first_);
   }

@@ -5,8 +5,9 @@
 
 namespace sotalign::detail {
 
-/// Memory that this process can still have: what the system says is available, or what its control groups
-/// leave, whichever is less; -1 if the system does not say. `root` is where /proc and /sys are.
+/// Bytes that this process can still allocate: the smaller of what the system reports as available and what
+/// its control groups leave; -1 if the system reports nothing. `root` is the directory that contains /proc
+/// and /sys.
 int64_t available_host_bytes(const std::string& root = "");
 
 }  // namespace sotalign::detail

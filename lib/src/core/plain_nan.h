@@ -1,4 +1,4 @@
-// NaN in messages.
+// One spelling of NaN in messages.
 #pragma once
 
 #include <cmath>
@@ -6,7 +6,8 @@
 
 namespace sotalign {
 
-/// `value`; of a NaN the one that prints as "nan": its sign bit, which some operations set, means nothing.
+/// Returns `value`, with every NaN replaced by the one that prints as "nan". The sign bit, which some
+/// operations set, means nothing.
 inline double plain_nan(double value) {
   return std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value;
 }

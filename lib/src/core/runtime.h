@@ -1,4 +1,4 @@
-// What a Context needs from its device: memory, copies and a queue. Each backend implements it once.
+// What a Context needs from its device: memory, copies and a queue. One implementation per backend.
 #pragma once
 
 #include <cstddef>
@@ -15,19 +15,19 @@ class Runtime {
  public:
   virtual ~Runtime() = default;
 
-  /// Makes this device the thread's current one, for a caller's memory resource.
+  /// Makes this device current on the calling thread, before calls to the caller's memory resource.
   virtual void select() noexcept = 0;
 
-  /// `bytes` > 0, 64-byte aligned; null if there is not enough memory.
+  /// Allocates `bytes` > 0, 64-byte aligned; returns null if there is not enough memory.
   virtual void* allocate(size_t bytes) = 0;
   virtual void deallocate(void* pointer) noexcept = 0;
-  /// Free memory of the device; -1 if not known.
+  /// Free memory of the device in bytes; -1 if unknown.
   virtual int64_t free_bytes() const = 0;
 
-  /// Both wait for the copy.
+  /// Both synchronize.
   virtual void copy_to_device(void* destination, const void* source, size_t bytes) = 0;
   virtual void copy_to_host(void* destination, const void* source, size_t bytes) = 0;
-  /// Both queue their work and return.
+  /// Both queue their work and return at once.
   virtual void copy_on_device(void* destination, const void* source, size_t bytes) = 0;
   virtual void fill_zero(void* destination, size_t bytes) = 0;
   virtual void synchronize() = 0;
@@ -37,7 +37,7 @@ class Runtime {
 
 std::unique_ptr<Runtime> make_cpu_runtime();
 #ifdef SOTALIGN_WITH_CUDA
-/// `stream` is the caller's; without it, the runtime creates its own.
+/// `stream` is the caller's; if unset, the runtime creates its own.
 std::unique_ptr<Runtime> make_cuda_runtime(int index, std::optional<CudaStream> stream);
 #endif
 

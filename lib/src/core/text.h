@@ -8,10 +8,10 @@
 
 namespace sotalign::detail {
 
-/// The first 60 characters of `text`, with '?' for everything but printable ASCII.
+/// The first 60 characters of `text`, with '?' in place of everything but printable ASCII.
 std::string printable(std::string_view text);
 
-/// "[3, 4]"; sizes after the eighth become "...".
+/// Formats as "[3, 4]"; sizes after the eighth become "...".
 std::string shape_text(const std::vector<int64_t>& shape);
 
 }  // namespace sotalign::detail

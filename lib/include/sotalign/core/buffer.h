@@ -1,4 +1,4 @@
-// Owners of memory of a context.
+// Owning arrays in the memory of a context.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,9 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// `size` elements in the memory of a context, filled with zeros. Move-only; the context outlives it. Throws
-/// InvalidArgument for a size that no memory can hold, and OutOfMemory; both name `purpose`.
+/// `size` elements in the memory of a context, initialized to zero. Move-only; the context must outlive it.
+/// Throws InvalidArgument if `size` is negative or its bytes exceed 2^63 - 1, and OutOfMemory; both messages
+/// name `purpose`.
 template <class T>
 class Buffer {
  public:
@@ -41,7 +42,7 @@ class Buffer {
   const T* data() const { return data_; }
   int64_t size() const { return size_; }
 
-  /// Copies size() elements from the host, or to it. Both wait.
+  /// Copy size() elements from or to the host. Both synchronize.
   void upload(const T* host) {
     if (size_ > 0) context_->copy_to_device(data_, host, static_cast<size_t>(size_) * sizeof(T));
   }
@@ -67,7 +68,8 @@ class Buffer {
   int64_t size_ = 0;
 };
 
-/// A row-major matrix [rows, cols] without gaps, in the memory of a context, filled with zeros. Move-only.
+/// A row-major matrix [rows, cols] without padding, in the memory of a context, initialized to zero.
+/// Move-only.
 template <class T>
 class Matrix {
  public:
@@ -89,7 +91,7 @@ class Matrix {
   MatrixView<const T> view() const { return {data(), rows_, cols_}; }
   operator MatrixView<T>() { return view(); }
   operator MatrixView<const T>() const { return view(); }
-  /// Copies size() elements, row-major, from the host, or to it. Both wait.
+  /// Copy size() elements, row-major, from or to the host. Both synchronize.
   void upload(const T* host) { buffer_.upload(host); }
   std::vector<T> download() const { return buffer_.download(); }
 

@@ -1,5 +1,5 @@
-// Checked arithmetic on sizes from files, options and arguments. A product that wraps around would allocate a
-// small array for a large shape.
+// Overflow-checked arithmetic on sizes from files, options and arguments. If a product wrapped around, a
+// large shape would get a small allocation.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +11,8 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// The product of `extents`, 1 if there are none. Empty if an extent is negative or a partial product exceeds
-/// 2^63 - 1.
+/// The product of `extents`, 1 if there are none. nullopt if an extent is negative or a partial product
+/// exceeds 2^63 - 1.
 constexpr std::optional<int64_t> try_product(std::span<const int64_t> extents) {
   int64_t product = 1;
   for (const int64_t extent : extents)
@@ -20,7 +20,7 @@ constexpr std::optional<int64_t> try_product(std::span<const int64_t> extents) {
   return product;
 }
 
-/// The same product; throws InvalidArgument "WHAT: impossible size [EXTENTS]" instead of returning nothing.
+/// The same product; throws InvalidArgument "WHAT: impossible size [EXTENTS]" instead of returning nullopt.
 int64_t checked_product(std::string_view what, std::span<const int64_t> extents);
 /// a * b, with the same exception.
 int64_t checked_product(std::string_view what, int64_t a, int64_t b);

@@ -1,5 +1,5 @@
-// A Context is a device together with what operations on it need: a stream, library handles, memory and
-// scratch space. There is no global state, so different threads may use different contexts.
+// A Context holds a device and what operations on it need: a stream, library handles, memory and scratch
+// space. There is no global state, so different threads may use different contexts.
 #pragma once
 
 #include <cstddef>
@@ -22,72 +22,72 @@ namespace SOTALIGN_API sotalign {
 /// What a Context runs on: device, threads, stream and memory.
 struct ContextOptions {
   Device device = {};
-  /// CPU: threads that an operation may use, 1 to 4096. 0: what OpenMP would use (OMP_NUM_THREADS or the
+  /// CPU: maximum number of threads per operation, 1 to 4096. 0: OpenMP's default (OMP_NUM_THREADS or the
   /// number of cores).
   int threads = 0;
-  /// CUDA: the caller's stream, to which the context adds all of its work. Not given: the context creates a
-  /// non-blocking stream of its own. Null is a stream, too: the legacy default stream, as in CUDA.
+  /// CUDA: the caller's stream, on which the context queues all of its work. If unset, the context creates a
+  /// non-blocking stream of its own. Null is the legacy default stream, as in CUDA.
   ///
-  /// The caller guarantees that the stream belongs to `device`, that it outlives the context, and that no
-  /// capture into a CUDA graph is active on it while the library is called: many functions wait for the
-  /// stream, which a capture does not permit. The context never destroys the stream.
+  /// The stream must belong to `device` and outlive the context, and must not be capturing a CUDA graph while
+  /// the library is called: many functions synchronize the stream, which a capture forbids. The context never
+  /// destroys it.
   std::optional<CudaStream> stream = std::nullopt;
-  /// The source of all memory that the context allocates; it outlives the context. Null: cudaMalloc on CUDA,
-  /// the heap on the CPU. cuBLAS and cuSOLVER allocate a few MiB of their own in either case.
+  /// The source of all memory that the context allocates; it must outlive the context. Null: cudaMalloc on
+  /// CUDA, the heap on the CPU. cuBLAS and cuSOLVER allocate a few MiB of their own in either case.
   MemoryResource* memory = nullptr;
 };
 
-/// Calls that take a context queue their work on the context's stream, in order. With an adopted stream the
-/// caller therefore needs no event and no wait: work that the caller queues before a call is done before the
-/// call's work begins, and work that the caller queues after a call sees its results. A function that returns
-/// a result on the host waits for that stream alone. Without a memory resource, freeing memory (cudaFree)
-/// waits for the whole device.
+/// Functions that take a context queue their work on its stream, in order. On an adopted stream the caller
+/// needs no events and no synchronization: the library's work runs after everything queued before the call,
+/// and work queued after the call sees its results. A function that returns a result on the host synchronizes
+/// this stream only; without a memory resource, freeing memory (cudaFree) synchronizes the whole device.
 ///
-/// Functions of a CUDA context make its device the current device of the calling thread.
+/// Functions of a CUDA context make its device current on the calling thread.
 class Context {
  public:
-  /// Throws InvalidArgument for a number of threads out of range, for a stream given to a CPU context, and
-  /// for CUDA in a build without it. If the environment variable SOTALIGN_SYNCHRONOUS is 1, a CUDA context
-  /// waits after each launch, so that an error names the kernel that caused it.
+  /// Throws InvalidArgument if `threads` is out of range, if a CPU context is given a stream, and for a CUDA
+  /// device if the build has no CUDA backend. If the environment variable SOTALIGN_SYNCHRONOUS is 1, a CUDA
+  /// context synchronizes after each launch, so that an error names the kernel that caused it.
   explicit Context(const ContextOptions& options);
-  /// The same with the default stream and memory.
+  /// With a stream of its own and the default memory.
   explicit Context(Device device = {}, int threads = 0);
   ~Context();
   Context(Context&&) noexcept;
-  Context& operator=(Context&&) = delete;  // buffers may still live in the context that would be replaced
+  Context& operator=(Context&&) = delete;  // live buffers may point into the context it would replace
 
   Device device() const;
-  /// CPU threads that an operation may use, at least 1.
+  /// Maximum number of CPU threads per operation, at least 1.
   int threads() const;
-  /// The stream that this context queues its work on; null on the CPU.
+  /// The stream on which this context queues its work; null on the CPU.
   CudaStream stream() const;
-  /// For the library itself.
+  /// For internal use.
   const detail::Queue& queue() const;
 
-  /// Memory of the device, 64-byte aligned, not initialized; nullptr for zero bytes. Throws OutOfMemory,
-  /// which names `purpose`, and InvalidArgument if the memory resource returns misaligned memory.
+  /// Allocates device memory, 64-byte aligned and uninitialized; returns nullptr for zero bytes. Throws
+  /// OutOfMemory, which names `purpose`, and InvalidArgument if the memory resource returns misaligned
+  /// memory.
   void* allocate(size_t bytes, const char* purpose);
-  /// Takes back memory from allocate(); ignores any other pointer.
+  /// Frees memory from allocate(); ignores any other pointer.
   void deallocate(void* pointer) noexcept;
-  /// Copy `bytes` between memory of this context and the host. Both wait for the copy.
+  /// Copy `bytes` between the host and memory of this context. Both synchronize.
   void copy_to_device(void* destination, const void* source, size_t bytes);
   void copy_to_host(void* destination, const void* source, size_t bytes);
-  /// Queue a copy within, or a fill of, memory of this context. Neither waits.
+  /// Queue a copy or a zero fill within memory of this context. Neither synchronizes.
   void copy_on_device(void* destination, const void* source, size_t bytes);
   void fill_zero(void* destination, size_t bytes);
-  /// Waits until all work on the stream of this context is done, including the caller's if it was adopted.
+  /// Waits for all work on the stream of this context, including the caller's if the stream was adopted.
   void synchronize();
 
-  /// Counts of allocations, of copies to the host, and of waits for the device (a copy between host and
-  /// device is one, too). Tests use them to show that a training step needs none.
+  /// Numbers of allocations, copies to the host, and synchronizations (a copy between host and device counts
+  /// as one, too). Tests use them to show that a training step needs none.
   int64_t allocations() const;
   int64_t host_copies() const;
   int64_t synchronizations() const;
-  /// Bytes allocated now, and the largest number so far.
+  /// Bytes allocated now, and their maximum so far.
   int64_t bytes_in_use() const;
   int64_t peak_bytes() const;
-  /// Bytes that can still be allocated, as the memory resource, the device or, on the CPU, the system and its
-  /// control groups report them; -1 if not known.
+  /// Bytes that can still be allocated, as reported by the memory resource, the device or, on the CPU, the
+  /// system and its control groups; -1 if unknown.
   int64_t available_bytes() const;
 
  private:
@@ -96,8 +96,8 @@ class Context {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Scratch memory that lives until the end of a scope. It comes from an arena that the context keeps, so that
-/// a piece of code allocates only in its first pass. Scopes nest, and end in reverse order.
+/// Scratch memory that is valid until the end of a scope. It comes from an arena that the context keeps, so
+/// that code allocates only the first time it runs. Scopes nest, and end in reverse order.
 ///
 ///   Workspace scratch(context);
 ///   float* norms = scratch.take<float>(rows);
@@ -108,12 +108,12 @@ class Workspace {
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
-  /// `count` elements, not initialized, 64-byte aligned. Throws as Context::allocate() does.
+  /// `count` uninitialized elements, 64-byte aligned. Throws like Context::allocate().
   template <class T>
   T* take(int64_t count) {
     return static_cast<T*>(take_bytes(static_cast<size_t>(checked_product("workspace", count, sizeof(T)))));
   }
-  /// A matrix [rows, cols] without gaps between the rows.
+  /// An uninitialized matrix [rows, cols] without padding.
   template <class T>
   MatrixView<T> take_matrix(int64_t rows, int64_t cols) {
     return {take<T>(checked_product("workspace", rows, cols)), rows, cols};

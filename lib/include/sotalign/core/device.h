@@ -1,4 +1,4 @@
-// The devices of this machine, and what this build can use.
+// The devices of this machine, and which of them this build can use.
 #pragma once
 
 #include <cstdint>
@@ -31,26 +31,26 @@ struct CudaDevice {
   std::string name;          ///< for example "NVIDIA H100"
   int major = 0, minor = 0;  ///< compute capability
   int multiprocessors = 0;
-  int64_t bytes = 0;     ///< memory
+  int64_t bytes = 0;     ///< total memory
   std::string unusable;  ///< why this build cannot use it; empty if it can
 };
 
 /// What this build and this machine offer for CUDA.
 struct CudaSupport {
   bool built = false;              ///< this build has the CUDA backend
-  std::vector<int> architectures;  ///< compiled for, as 10 major + minor: 80, 90, 100
+  std::vector<int> architectures;  ///< compiled in, as 10 major + minor: 80, 90, 100
   int runtime_version = 0;         ///< 13000 for CUDA 13.0
-  int driver_version = 0;          ///< the newest CUDA version of the driver; 0 without a driver
+  int driver_version = 0;          ///< the newest CUDA version that the driver supports; 0 without a driver
   std::vector<CudaDevice> devices;
   std::string unusable;  ///< why no device can be used; empty if one can
 };
 
-/// Looks for CUDA devices. Never throws: without a driver or device, `unusable` says so.
+/// Finds the CUDA devices. Never throws: without a driver or device, `unusable` says so.
 CudaSupport cuda_support();
 
 /// The CUDA libraries that a context loads.
 struct CudaLibraries {
-  std::string cublas, cusolver;  ///< version, or why it cannot be loaded
+  std::string cublas, cusolver;  ///< the version, or why the library cannot be loaded
 };
 
 /// Loads cuBLAS and cuSOLVER (several hundred megabytes) if no context has loaded them yet.

@@ -1,5 +1,5 @@
-// Errors. Every exception that the library throws derives from sotalign::Error. Its message is one line that
-// names the argument, file or row, what was expected and what was found.
+// Errors. Every exception that the library throws derives from sotalign::Error. Its message is one line: the
+// argument, file or row, what was expected and what was found.
 #pragma once
 
 #include <stdexcept>
@@ -27,7 +27,7 @@ class IoError : public Error {
   using Error::Error;
 };
 
-/// Memory ran out; the message gives the bytes asked for and their purpose.
+/// Memory ran out; the message gives the bytes requested and their purpose.
 class OutOfMemory : public Error {
  public:
   using Error::Error;
@@ -39,7 +39,7 @@ class NumericalError : public Error {
   using Error::Error;
 };
 
-/// A failed call of a device library, for a reason other than memory.
+/// A call to a CUDA library failed for a reason other than memory.
 class DeviceError : public Error {
  public:
   DeviceError(const std::string& library, const std::string& call, int code, const std::string& name)
@@ -48,27 +48,27 @@ class DeviceError : public Error {
         name_(name),
         code_(code) {}
   const std::string& call() const { return call_; }  ///< the function, or the name of the kernel launched
-  const std::string& name() const { return name_; }  ///< the name of the code, as cudaErrorInvalidValue
-  int code() const { return code_; }                 ///< what the call returned
+  const std::string& name() const { return name_; }  ///< the name of the code, such as cudaErrorInvalidValue
+  int code() const { return code_; }                 ///< the code that the call returned
 
  private:
   std::string call_, name_;
   int code_;
 };
 
-/// A failed call of the CUDA runtime.
+/// A call to the CUDA runtime failed.
 class CudaError : public DeviceError {
  public:
   CudaError(const std::string& call, int code, const std::string& name)
       : DeviceError("CUDA", call, code, name) {}
 };
-/// A failed call of cuBLAS.
+/// A call to cuBLAS failed.
 class CublasError : public DeviceError {
  public:
   CublasError(const std::string& call, int code, const std::string& name)
       : DeviceError("cuBLAS", call, code, name) {}
 };
-/// A failed call of cuSOLVER.
+/// A call to cuSOLVER failed.
 class CusolverError : public DeviceError {
  public:
   CusolverError(const std::string& call, int code, const std::string& name)

@@ -1,6 +1,6 @@
-// Which symbols a shared library shows. The library is compiled with hidden symbols; each public header opens
-// its namespace as `namespace SOTALIGN_API sotalign {`, which makes the block's declarations visible. Forward
-// declarations of internal types stay outside of such a block.
+// Which symbols a shared library exports. The library is compiled with hidden visibility; each public header
+// opens its namespace as `namespace SOTALIGN_API sotalign {`, which exports the declarations in that block.
+// Forward declarations of internal types stay outside such blocks.
 #pragma once
 
 #define SOTALIGN_API [[gnu::visibility("default")]]

@@ -1,5 +1,5 @@
-// Views of row-major matrices. All functions of the library take and write matrices through views, and a view
-// does not care who owns the memory: a Matrix of this library, a vector, or a tensor of another framework.
+// Non-owning views of row-major matrices. The library reads and writes matrices through views, whoever owns
+// the memory: a Matrix of this library, a vector, or a tensor of another framework.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +12,16 @@ namespace SOTALIGN_API sotalign {
 /// A matrix [rows, cols], row-major: element (i, j) is data[i * stride + j], with stride >= cols, in
 /// elements.
 ///
-/// To pass memory of your own, fill in a view: MatrixView<float>(pointer, rows, cols, stride). The library
-/// neither copies nor keeps it, unless the function's documentation says so.
+/// To pass your own memory, wrap it in a view: MatrixView<float>(pointer, rows, cols, stride). The library
+/// neither copies nor keeps the memory unless the function's documentation says so.
 ///  - Location: memory that the context's device can access. For a CUDA context that is memory of its device
-///    (cudaMalloc, a pool, a framework's tensor) and not of the host; for a CPU context, host memory. Readers
-///    and Trainer data are host memory in either case and say so.
-///  - Alignment: that of T. No row needs more; rows that start at multiples of 64 bytes are faster.
-///  - Gaps: the stride - cols elements behind each row are neither read nor written.
-///  - Lifetime: the memory outlives the call on the CPU. On CUDA it outlives the work that the call queues on
-///    the context's stream; memory that is freed in the order of that stream needs no wait.
-///  - Aliasing: none, except where a function allows it.
+///    (cudaMalloc, a pool, a framework's tensor), not host memory; for a CPU context, host memory. File
+///    readers and the Trainer use host memory in either case and say so.
+///  - Alignment: alignof(T). No row needs more; rows that start at multiples of 64 bytes are faster.
+///  - Padding: the stride - cols elements after each row are neither read nor written.
+///  - Lifetime: on the CPU, until the call returns. On CUDA, until the work that the call queues on the
+///    context's stream is done; freeing the memory in stream order (cudaFreeAsync) needs no synchronization.
+///  - Aliasing: not allowed unless a function says so.
 /// A view of T converts to a view of const T.
 template <class T>
 struct MatrixView {
@@ -41,7 +41,7 @@ struct MatrixView {
   T* row(int64_t i) const { return data + i * stride; }
   int64_t size() const { return rows * cols; }
   bool empty() const { return rows == 0 || cols == 0; }
-  /// Whether the rows follow each other without gaps.
+  /// Whether the rows are stored without padding.
   bool contiguous() const { return stride == cols || rows <= 1; }
   /// Rows first ... first + count - 1.
   MatrixView row_range(int64_t first, int64_t count) const { return {row(first), count, cols, stride}; }

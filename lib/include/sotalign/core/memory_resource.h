@@ -1,4 +1,4 @@
-// The interface through which a Context takes its memory from the caller: an arena, a pool, or the caching
+// The interface through which a Context allocates from the caller's memory: an arena, a pool, or the caching
 // allocator of a framework.
 #pragma once
 
@@ -16,7 +16,7 @@ namespace SOTALIGN_API sotalign {
 using CudaStream = CUstream_st*;
 
 /// A source of memory for one device: host memory for a CPU context, device memory for a CUDA context.
-/// Several contexts may share a resource; it must then be thread-safe if they run on different threads.
+/// Several contexts may share a resource; if they run on different threads, it must be thread-safe.
 class MemoryResource {
  public:
   MemoryResource() = default;
@@ -24,17 +24,18 @@ class MemoryResource {
   MemoryResource& operator=(const MemoryResource&) = default;
   virtual ~MemoryResource();
 
-  /// Returns `bytes` > 0 bytes aligned to `alignment`, a power of two: 64 at present. To fail, returns null
-  /// or throws: the context turns both into OutOfMemory. `stream` is the stream of the context, on which the
-  /// memory is used; null for a CPU context. The context's device is the current device of the thread.
+  /// Returns `bytes` > 0 bytes aligned to `alignment`, a power of two (currently 64). To report failure,
+  /// returns null or throws: the context turns both into OutOfMemory. `stream` is the context's stream, on
+  /// which the memory will be used; null for a CPU context. The context's device is current on the calling
+  /// thread.
   virtual void* allocate(size_t bytes, size_t alignment, CudaStream stream) = 0;
 
-  /// Takes back what allocate() returned, with the same arguments. Work that uses the memory may still be
-  /// queued on `stream`: the resource lets only work that comes later on that stream reuse the memory, or
-  /// synchronizes before other work does.
+  /// Frees what allocate() returned; the other arguments are those of that call. Work that uses the memory
+  /// may still be queued on `stream`: reuse the memory only in the order of that stream, or synchronize
+  /// first.
   virtual void deallocate(void* pointer, size_t bytes, size_t alignment, CudaStream stream) noexcept = 0;
 
-  /// Bytes that allocate() can still return; -1 if not known.
+  /// Bytes that allocate() can still return; -1 if unknown.
   virtual int64_t available_bytes() const { return -1; }
 };
 

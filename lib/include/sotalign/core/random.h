@@ -1,7 +1,7 @@
-// Random numbers as a function of (seed, stream, index): Philox4x32-10 (Salmon et al., "Parallel random
-// numbers: as easy as 1, 2, 3", SC 2011). There is no state: any thread can compute any value in any order,
-// and a resumed run needs only its step number. Integer code without library types, so that device compilers
-// accept it, too.
+// Counter-based random numbers, a function of (seed, stream, index): Philox4x32-10 (Salmon et al., "Parallel
+// random numbers: as easy as 1, 2, 3", SC 2011). There is no state: any thread can compute any value in any
+// order, and a resumed run needs only its step number. The code uses integers and no library types, so that
+// device compilers accept it, too.
 #pragma once
 
 #include <cstdint>
@@ -45,13 +45,13 @@ constexpr uint64_t stream_id(std::string_view name) {
   return hash;
 }
 
-/// One of 2^64 independent sequences for a seed. 32-bit and 64-bit values use the same words: draw only one
+/// One of 2^64 independent sequences for a seed. 32-bit and 64-bit values share the same words: draw only one
 /// kind from a stream.
 class RandomStream {
  public:
   constexpr RandomStream(uint64_t seed, uint64_t stream) : seed_(seed), stream_(stream) {}
 
-  /// Value number `index`, uniform over all 32-bit or 64-bit integers.
+  /// Value `index` of the sequence, uniform over all 32-bit or 64-bit integers.
   constexpr uint32_t bits32(uint64_t index) const { return block(index / 4).word[index % 4]; }
   constexpr uint64_t bits64(uint64_t index) const {
     const PhiloxCounter words = block(index / 2);
