@@ -16,7 +16,7 @@ struct TypeRow {
   int64_t bytes;
 };
 
-// In the order of the enumeration.
+// In the order of ElementType.
 constexpr TypeRow kTypes[] = {{"float16", 2}, {"bfloat16", 2}, {"float32", 4}, {"float64", 8}, {"int8", 1},
                               {"int16", 2},   {"int32", 4},    {"int64", 8},   {"uint8", 1},   {"uint16", 2},
                               {"uint32", 4},  {"uint64", 8},   {"other", 0}};

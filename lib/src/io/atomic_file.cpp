@@ -24,16 +24,16 @@ std::string directory_of(const std::string& path) {
   return parent.empty() ? "." : parent;
 }
 
-/// Gives `file` the owner, group and permissions of what it will replace, as far as the system lets it. A
-/// group that cannot be kept is another one: it gets what everybody has.
+/// Gives `file` the owner, group and permissions of the file it will replace, as far as the system allows. If
+/// the group cannot be kept, the new group gets no more permissions than everybody has.
 void take_over(int file, const struct stat& replaced) {
-  mode_t mode = replaced.st_mode & 0777;  // without set-user-ID and the like: these are other bytes
+  mode_t mode = replaced.st_mode & 0777;  // drops set-user-ID and the like: the content is new
   if (fchown(file, replaced.st_uid, replaced.st_gid) != 0 &&
       fchown(file, static_cast<uid_t>(-1), replaced.st_gid) != 0) {
     const mode_t others = mode & 07;
     mode = (mode & 0707) | (mode & (others << 3));
   }
-  fchmod(file, mode);  // a file system without permissions has none to keep
+  fchmod(file, mode);  // ignores errors: some file systems have no permissions
 }
 }  // namespace
 
@@ -43,14 +43,14 @@ AtomicFile::AtomicFile(const std::string& path) : path_(path) {
     const fs::path target = fs::canonical(path_, ignored);
     if (!target.empty()) path_ = target;
   }
-  // What is found only by rename() would be found after hours of work.
+  // Check now: rename() would report these only after hours of work.
   if (fs::is_directory(path_, ignored))
     throw IoError(fmt::format("{}: cannot write: it is a directory", path_));
   if (fs::exists(path_, ignored) && !fs::is_regular_file(path_, ignored))
     throw IoError(fmt::format("{}: cannot write: expected a regular file, found a device or pipe", path_));
 
-  // The name does not contain the target's, which may already be as long as names can be. O_EXCL makes it
-  // unique also among machines that share the directory.
+  // The name omits the target's, which may already have the maximum length. O_EXCL makes it unique even among
+  // machines that share the directory.
   static std::atomic<unsigned> counter{0};
   struct stat replaced {};
   const bool replaces = stat(path_.c_str(), &replaced) == 0;
@@ -86,8 +86,8 @@ void AtomicFile::commit() {
   if (std::fclose(std::exchange(file_, nullptr)) != 0) fail("write");
   if (std::rename(temporary_.c_str(), path_.c_str()) != 0) fail("replace");
   temporary_.clear();
-  // The new name, too, should survive a power cut. The file is in place by now, and some file systems cannot
-  // sync a directory: a failure here is not one of the write.
+  // Sync the directory, so that the new name survives a power failure, too. Errors are ignored: the file is
+  // already in place, and some file systems cannot sync a directory.
   const int directory = open(directory_of(path_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory >= 0) {
     fsync(directory);

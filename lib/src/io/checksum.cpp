@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#define XXH_INLINE_ALL  // nothing to link, for us and for users of the static library
+#define XXH_INLINE_ALL  // neither we nor users of the static library link xxHash
 #include <xxhash.h>
 
 #include <cstdint>

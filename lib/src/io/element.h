@@ -1,5 +1,5 @@
-// Decoding the elements of a file. Bytes may start at any address: loads go through memcpy, which costs
-// nothing. Files are little-endian, and so are all machines this library supports.
+// Decodes the elements of a file. They may be unaligned: loads go through memcpy, which costs nothing. Files
+// are little-endian, and so are all machines this library supports.
 #pragma once
 
 #include <bit>
@@ -42,7 +42,7 @@ constexpr int64_t kStoredBytes = static_cast<int64_t>(sizeof(typename Element::S
 
 inline bool is_float(ElementType type) { return type <= ElementType::kFloat64; }
 
-/// action(Float16Element{}) or its like for a `type` that is_float().
+/// Calls action(Float16Element{}) or the equivalent for `type`, which must be a float type: see is_float().
 template <class Action>
 auto with_float_element(ElementType type, Action&& action) {
   switch (type) {

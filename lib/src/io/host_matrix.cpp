@@ -15,7 +15,7 @@ namespace sotalign::io {
 
 namespace {
 
-constexpr int64_t kBlock = 1 << 14;  // floats; 64 KiB are still in the L2 cache when they are checked
+constexpr int64_t kBlock = 1 << 14;  // floats: 64 KiB, still in the L2 cache for the check
 constexpr int64_t kTile = 64;
 
 bool all_finite(const float* values, int64_t count) {
@@ -57,8 +57,8 @@ bool convert(const char* source, int64_t count, float* result) {
   return finite;
 }
 
-/// The same for a source stored column after column. A tile is read along the columns and written along the
-/// rows, so that both sides touch whole cache lines.
+/// As convert(), for column-major sources. Each tile is read along the columns and written along the rows, so
+/// that both sides use whole cache lines.
 template <class Element>
 bool convert_transposed(const char* source, int64_t rows, int64_t cols, float* result) {
   bool finite = true;
@@ -66,7 +66,7 @@ bool convert_transposed(const char* source, int64_t rows, int64_t cols, float* r
   for (int64_t first_row = 0; first_row < rows; first_row += kTile)
     for (int64_t first_col = 0; first_col < cols; first_col += kTile) {
       const int64_t height = std::min(kTile, rows - first_row), width = std::min(kTile, cols - first_col);
-      float tile[kTile][kTile + 1];  // the odd stride keeps a column from falling into one cache set
+      float tile[kTile][kTile + 1];  // the odd stride spreads a column over the cache sets
       for (int64_t j = 0; j < width; ++j)
         decode<Element>(source + ((first_col + j) * rows + first_row) * kStoredBytes<Element>, height,
                         tile[j]);
@@ -80,7 +80,7 @@ bool convert_transposed(const char* source, int64_t rows, int64_t cols, float* r
 }
 
 std::shared_ptr<float> allocate(int64_t count, const std::string& label) {
-  // Not a vector: that would touch every page once more, and from a single thread.
+  // Not a std::vector: zeroing it would touch every page once more, and on a single thread.
   constexpr size_t kAlignment = 64;
   const size_t bytes = static_cast<size_t>(count) * sizeof(float);
   void* memory = std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
@@ -117,7 +117,7 @@ HostMatrix to_host_matrix(const MatrixSource& source) {
     throw IoError(fmt::format("{}: expected at least one row and one column, found {}", source.label,
                               shape_text(source.shape)));
 
-  // A single row or column is stored alike in both orders.
+  // A single row or column is stored the same way in both orders.
   const bool transposed = source.order == StorageOrder::kFortran && rows > 1 && cols > 1;
   const bool aligned = reinterpret_cast<uintptr_t>(source.data) % alignof(float) == 0;
   if (source.type == ElementType::kFloat32 && !transposed && aligned) {

@@ -1,5 +1,5 @@
-// From the bytes of a matrix in a file to a HostMatrix: conversion to float32 and the check that every value
-// is finite, in one pass over the file, by all cores.
+// Reads a matrix in a file into a HostMatrix: converts it to float32 and checks that every value is finite,
+// in one pass over the file, on all cores.
 #pragma once
 
 #include <memory>
@@ -15,16 +15,16 @@ enum class StorageOrder { kC, kFortran };
 
 struct MatrixSource {
   std::shared_ptr<const MappedFile> file;
-  std::string label;   ///< how messages name the matrix: the path, or path:tensor
-  const char* data;    ///< within the file, every byte of the shape present
+  std::string label;   ///< the name of the matrix in messages: the path, or the path and tensor
+  const char* data;    ///< the first element; the file holds all elements of the shape
   ElementType type;    ///< a float type
-  StorageOrder order;  ///< in which the shape's elements are stored
+  StorageOrder order;  ///< the order of the elements
   std::vector<int64_t> shape;
 };
 
-/// C-order float32 stays where it is in the mapped file; everything else is converted.
-/// Throws IoError if the shape is not that of a matrix with at least one row and column, or names the first
-/// value, in row-major order, that float32 cannot hold as a finite number.
+/// Keeps aligned C-order float32 in the mapped file; converts everything else. Throws IoError unless the
+/// shape is that of a matrix with at least one row and column, and for values that are not finite in float32;
+/// the message names the first one in row-major order.
 HostMatrix to_host_matrix(const MatrixSource& source);
 
 }  // namespace sotalign::io

@@ -17,8 +17,8 @@ namespace {
 
 using nlohmann::json;
 
-/// Looks at each token once and keeps only the keys of the objects that are open. A parser with a callback
-/// would visit every object again for each one inside it.
+/// Visits each token once and stores only the keys of open objects. A parser with a callback would revisit
+/// every object for each one nested in it.
 class Checker final : public json::json_sax_t {
  public:
   Checker(std::string_view text, const std::string& where, int deepest)
@@ -53,7 +53,7 @@ class Checker final : public json::json_sax_t {
 
   bool parse_error(size_t position, const std::string&, const json::exception& error) override {
     constexpr int kNumberOutOfRange = 406;
-    const size_t byte = position > 0 ? position - 1 : 0;  // the position is behind the byte that was read
+    const size_t byte = position > 0 ? position - 1 : 0;  // `position` is one past the byte read
     if (error.id != kNumberOutOfRange) throw_syntax_error(byte);
     throw IoError(fmt::format("{}: line {}: expected numbers of double precision, found one beyond", where_,
                               line_of(std::min(byte, text_.size()))));
@@ -79,14 +79,14 @@ class Checker final : public json::json_sax_t {
   std::string_view text_;
   const std::string& where_;
   int deepest_;
-  std::vector<std::set<std::string>> keys_;  // of the lists and objects that are open
+  std::vector<std::set<std::string>> keys_;  // one set for each open list or object
 };
 
 }  // namespace
 
 void check_json_text(std::string_view text, const std::string& where, int deepest) {
   Checker checker(text, where, deepest);
-  // nlohmann takes a NUL for the end of the text and would ignore what follows.
+  // nlohmann treats a NUL as the end of the text and would ignore the rest.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos) checker.throw_syntax_error(nul);
   json::sax_parse(text.begin(), text.end(), &checker);
 }

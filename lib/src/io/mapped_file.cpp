@@ -17,8 +17,8 @@ namespace sotalign {
 
 namespace {
 
-// A signal handler may neither lock nor allocate, hence a table of fixed size. `path` is set last and cleared
-// first: an entry without one is not there yet, or no longer.
+// A signal handler may neither lock nor allocate, hence the fixed-size table. `path` is set last and cleared
+// first: an entry is valid only if it has a path.
 struct Entry {
   std::atomic<bool> taken{false};
   std::atomic<const char*> path{nullptr};
@@ -59,7 +59,7 @@ const char* mapped_file_at(const void* address) noexcept {
 namespace io {
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
-  // Without O_NONBLOCK, opening a named pipe would wait for a writer.
+  // Without O_NONBLOCK, opening a named pipe would block until a writer opens it.
   fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd_ < 0) {
     if (errno == ENOENT) throw IoError(fmt::format("{}: no such file", path));
@@ -82,7 +82,7 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
     throw;
   }
   slot_ = take_entry(path_.c_str(), data_, size_);
-  // Every reader first converts or checks the file from front to back.
+  // Every reader starts with a sequential pass that converts or checks the file.
   madvise(data_, size_, MADV_SEQUENTIAL);
 }
 
@@ -96,8 +96,7 @@ struct stat MappedFile::status() const {
 void MappedFile::expect_random_access() const { madvise(data_, size_, MADV_NORMAL); }
 
 void MappedFile::require_unchanged() const {
-  // Not the time of the last change of the inode: a file that another one replaces under its name stays
-  // intact.
+  // Compares mtime, not ctime: renaming another file over this one changes ctime, but not the mapped content.
   const struct stat found = status();
   if (static_cast<size_t>(found.st_size) != size_ || found.st_mtim.tv_sec != modified_.tv_sec ||
       found.st_mtim.tv_nsec != modified_.tv_nsec)

@@ -9,11 +9,12 @@
 
 namespace sotalign::io {
 
-/// Neither copied nor moved. Reading the bytes of a file that somebody shortens raises SIGBUS, see
-/// mapped_file_at(); a file that somebody overwrites shows the new bytes, see require_unchanged().
+/// Neither copyable nor movable. If another process shortens the file, reading it raises SIGBUS: see
+/// mapped_file_at(). If one overwrites the file, the new bytes appear: see require_unchanged().
 class MappedFile {
  public:
-  /// Throws IoError: no such file, a directory, not a regular file, or the system's reason.
+  /// Throws IoError if the file does not exist, is a directory or another non-regular file, or cannot be
+  /// opened or mapped; the message then gives the system's reason.
   explicit MappedFile(const std::string& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -22,10 +23,10 @@ class MappedFile {
   const std::string& path() const { return path_; }
   const char* data() const { return static_cast<const char*>(data_); }
   size_t size() const { return size_; }
-  /// Reading ahead is set for one pass from front to back; call this before keeping the mapping beyond that.
+  /// Readahead is tuned for one sequential pass; call this before keeping the mapping for longer.
   void expect_random_access() const;
-  /// Throws IoError if the file was written to or changed its size since it was mapped. To be called after
-  /// the bytes were read and before anything is done with what they said.
+  /// Throws IoError if the file was written to or resized since it was mapped. Call it after reading the
+  /// bytes and before using them.
   void require_unchanged() const;
 
  private:
@@ -36,7 +37,7 @@ class MappedFile {
   void* data_ = nullptr;  // null for an empty file, which cannot be mapped
   size_t size_ = 0;
   struct timespec modified_ {};
-  int slot_ = -1;  // in the table of mapped_file_at()
+  int slot_ = -1;  // index in the table of mapped_file_at()
 };
 
 }  // namespace sotalign::io

@@ -15,7 +15,7 @@ namespace sotalign::io {
 
 namespace {
 
-/// Reads the dictionary from left to right; every mismatch throws.
+/// Parses the dictionary from left to right; every mismatch throws.
 class HeaderParser {
  public:
   HeaderParser(const std::string& path, std::string_view text) : path_(path), text_(text) {}
@@ -86,7 +86,7 @@ class HeaderParser {
     fail("True or False");
   }
 
-  /// A structured type is a list; it is kept as text, since it is only ever shown.
+  /// A structured type is a list, which is kept as text: only messages use it.
   std::string parse_descr() {
     if (peek() != '[') return parse_string();
     const size_t first = at_;
@@ -175,7 +175,8 @@ NpyHeader parse_npy_header(const MappedFile& file) {
   if (!bytes.starts_with(kMagic))
     throw IoError(
         fmt::format("{}: expected a .npy file, found other content ({} bytes)", file.path(), file.size()));
-  // A one-byte major and minor version, then the header's length in two bytes (version 1) or four.
+  // One byte each for the major and minor version, then the length of the header in two bytes (version 1) or
+  // four.
   const int version = bytes.size() > 6 ? static_cast<unsigned char>(bytes[6]) : 0;
   const size_t length_bytes = version == 1 ? 2 : 4;
   const size_t header_offset = 8 + length_bytes;

@@ -9,11 +9,11 @@ namespace sotalign::io {
 
 struct NpyHeader {
   NpyInfo info;
-  size_t data_offset = 0;  ///< of the first element in the file
+  size_t data_offset = 0;  ///< of the first element, in bytes from the start of the file
 };
 
-/// Throws IoError if the header is malformed, or if the type is known and the file does not hold exactly the
-/// bytes that type and shape ask for.
+/// Throws IoError if the header is malformed, or if the type is known and the size of the data does not match
+/// type and shape exactly.
 NpyHeader parse_npy_header(const MappedFile& file);
 
 }  // namespace sotalign::io

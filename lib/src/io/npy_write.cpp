@@ -8,8 +8,8 @@ namespace sotalign {
 
 namespace {
 
-/// Format version 1. Like NumPy, the header is padded so that the data starts at a multiple of 64 bytes and
-/// can be mapped.
+/// Format version 1. As in NumPy, padding makes the data start at a multiple of 64 bytes, so that it can be
+/// mapped.
 std::string header_for(const char* descr, const std::string& shape) {
   std::string dictionary =
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, shape);

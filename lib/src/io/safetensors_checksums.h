@@ -1,4 +1,4 @@
-// The checksums that a safetensors file may carry in its metadata, as JSON under the key "checksums":
+// The optional checksums of a safetensors file, JSON in the metadata entry "checksums":
 //   {"header": "HEX", "tensors": {"name": "HEX", ...}}
 // "header" covers the names, types and shapes of all tensors in the order of their data, and all other
 // metadata.
@@ -14,7 +14,7 @@ namespace sotalign::io {
 
 constexpr const char* kChecksumsKey = "checksums";
 
-/// Reader and writer describe the same header to this class and get the same checksum.
+/// The reader and the writer feed the same header to this class and get the same checksum.
 class HeaderChecksum {
  public:
   explicit HeaderChecksum(const std::map<std::string, std::string>& metadata) {

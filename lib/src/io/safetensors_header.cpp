@@ -41,8 +41,8 @@ constexpr Dtype kDtypes[] = {
 constexpr size_t kMostDimensions = 64;
 constexpr const char* kIntegers = "expected integers from 0 to 2^63 - 1";
 
-/// Builds the header from the parser's events, so that memory and time are linear in the text, whatever it
-/// nests or repeats. Every function throws IoError for what the format does not allow.
+/// Builds the header from parser events: memory and time are linear in the text, whatever it nests or
+/// repeats. Every function throws IoError for what the format does not allow.
 class HeaderHandler final : public nlohmann::json_sax<json> {
  public:
   HeaderHandler(const std::string& path, size_t data_size, SafetensorsHeader& header)
@@ -136,7 +136,7 @@ class HeaderHandler final : public nlohmann::json_sax<json> {
         fmt::format("{}: {}: expected a string for '{}'", path_, kSafetensorsMetadata, printable(key_)));
   }
 
-  /// The list that a number at depth 3 belongs to; null: one of a key that the format does not know.
+  /// The list to which a number at depth 3 belongs; null if the format does not know its key.
   std::vector<int64_t>* open_list() {
     if (key_ == "shape") return &*tensor_.shape;
     return key_ == "data_offsets" ? &*tensor_.offsets : nullptr;
@@ -163,7 +163,8 @@ class HeaderHandler final : public nlohmann::json_sax<json> {
     ++depth_;
   }
 
-  /// A value that none of the known keys takes. Those of other keys do not matter.
+  /// Rejects a scalar where a known key, or the header itself, needs something else. Ignores the values of
+  /// unknown keys.
   bool scalar() {
     if (depth_ == 1) {
       if (in_metadata())
@@ -178,7 +179,7 @@ class HeaderHandler final : public nlohmann::json_sax<json> {
     return true;
   }
 
-  /// At the end of a tensor's description.
+  /// Checks the description of a tensor that has just ended, and stores it.
   void add_tensor() {
     const auto require = [&](bool there, const char* name) {
       if (!there) fail(fmt::format("expected an object with the key {}", name));
@@ -218,12 +219,12 @@ class HeaderHandler final : public nlohmann::json_sax<json> {
   const size_t data_size_;
   SafetensorsHeader& header_;
   int depth_ = 0;
-  std::string member_, key_;  // of the header, and within its member
+  std::string member_, key_;  // the current key of the header, and of that member
   std::unordered_set<std::string> seen_, seen_inside_;
   Tensor tensor_;
 };
 
-/// Every byte of data belongs to exactly one tensor.
+/// Throws unless every byte of data belongs to exactly one tensor.
 void check_coverage(const std::string& path, const SafetensorsHeader& header, size_t data_size) {
   size_t covered = 0;
   for (const std::string& name : header.names) {
@@ -257,7 +258,7 @@ SafetensorsHeader parse_safetensors_header(const MappedFile& file) {
   if (!text.starts_with('{'))
     throw IoError(fmt::format("{}: malformed safetensors header: expected it to start with '{{'", path));
 
-  // The parser takes a NUL for the end of the text and would ignore what follows.
+  // The parser treats a NUL as the end of the text and would ignore the rest.
   if (const size_t nul = text.find('\0'); nul != std::string_view::npos)
     throw IoError(fmt::format("{}: malformed safetensors header: not JSON at byte {}", path, nul));
 

@@ -1,6 +1,6 @@
-// The header of a safetensors file: eight bytes of length, then JSON,
+// The header of a safetensors file: its length in eight bytes, then JSON,
 //   {"__metadata__": {"key": "text"}, "name": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}}
-// with offsets relative to the first byte after it.
+// with offsets relative to the first byte after the JSON.
 #pragma once
 
 #include <map>
@@ -13,9 +13,9 @@
 
 namespace sotalign::io {
 
-/// The largest header the format's own library reads.
+/// The largest header, in bytes, that the reference implementation reads.
 constexpr size_t kMostSafetensorsHeader = 100'000'000;
-/// Far beyond any model; what only a file made to exhaust memory would exceed.
+/// Far beyond any model: only a file made to exhaust memory has more.
 constexpr size_t kMostSafetensorsTensors = 100'000;
 constexpr const char* kSafetensorsMetadata = "__metadata__";
 
@@ -36,7 +36,7 @@ struct SafetensorsHeader {
 /// Throws IoError for anything that the format does not allow.
 SafetensorsHeader parse_safetensors_header(const MappedFile& file);
 
-/// "F32" for kFloat32, and so on; only types that the writer writes.
+/// "F32" for kFloat32, and so on, for the types that the writer writes.
 const char* safetensors_dtype(ElementType type);
 
 }  // namespace sotalign::io

@@ -17,7 +17,7 @@ namespace sotalign {
 namespace {
 bool is_half(ElementType type) { return type == ElementType::kFloat16 || type == ElementType::kBfloat16; }
 
-/// Calls `use` with the float16 or bfloat16 of `values`, piece by piece.
+/// Converts `values` to float16 or bfloat16 in chunks, and calls `use` with each.
 template <class Use>
 void each_half(ElementType type, const float* values, int64_t count, Use&& use) {
   constexpr int64_t kChunk = 1 << 16;
@@ -29,7 +29,7 @@ void each_half(ElementType type, const float* values, int64_t count, Use&& use) 
     use(chunk.data(), size * sizeof(uint16_t));
   }
 }
-/// Calls `use` with the bytes of a tensor as they stand in the file, piece by piece.
+/// Calls `use` with the bytes of a tensor as the file stores them, in one or more pieces.
 template <class Tensor, class Use>
 void each_piece(const Tensor& tensor, Use&& use) {
   if (is_half(tensor.stored))
@@ -38,7 +38,7 @@ void each_piece(const Tensor& tensor, Use&& use) {
     use(tensor.data, static_cast<size_t>(tensor.count * element_bytes(tensor.stored)));
 }
 
-// Both throw nlohmann's exception for text that is not UTF-8.
+// header_text() and checksums_of() throw nlohmann's exception for text that is not UTF-8.
 
 template <class Tensor>
 std::string header_text(const std::map<std::string, std::string>& metadata,

@@ -1,4 +1,4 @@
-// The text helpers of core/, under the names that readers and writers of files use.
+// The text helpers of core/, in the namespace of the file readers and writers.
 #pragma once
 
 #include "core/text.h"

@@ -46,7 +46,7 @@ class HostMatrix {
   HostMatrix(std::shared_ptr<const float> data, int64_t rows, int64_t cols,
              std::shared_ptr<const io::MappedFile> file = nullptr)
       : data_(std::move(data)), file_(std::move(file)), rows_(rows), cols_(cols) {}
-  /// Takes `values`, [rows, cols]; throws InvalidArgument unless it has rows * cols elements.
+  /// Takes ownership of `values`, [rows, cols]; throws InvalidArgument unless it has rows * cols elements.
   HostMatrix(std::vector<float> values, int64_t rows, int64_t cols);
 
   int64_t rows() const { return rows_; }
@@ -54,8 +54,8 @@ class HostMatrix {
   const float* data() const { return data_.get(); }
   ConstMatrixF view() const { return {data_.get(), rows_, cols_}; }
 
-  /// Throws IoError if the matrix is in a mapped file that was written to after it was mapped. Call this
-  /// after reading the values and before using what was computed from them.
+  /// Throws IoError if the matrix is in a mapped file that was written to after it was mapped. Call it after
+  /// reading the values and before using anything computed from them.
   void require_unchanged() const;
 
  private:

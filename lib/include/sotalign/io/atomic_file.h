@@ -1,4 +1,4 @@
-// Writes files such that readers never see a partial one.
+// Writes files so that readers never see a partial one.
 #pragma once
 
 #include <cstddef>
@@ -19,7 +19,7 @@ namespace SOTALIGN_API sotalign {
 /// Every failure throws IoError with the path and the system's reason. If the target is a symbolic link, the
 /// file that it points to is replaced. The new file gets the permissions of the old one and, where the system
 /// allows it, its owner and group. The temporary file, ".sotalign-PID-N.tmp", is locked (flock) while it is
-/// written, which distinguishes it from one that a killed process left.
+/// written, which distinguishes it from one left behind by a killed process.
 class AtomicFile {
  public:
   explicit AtomicFile(const std::string& path);
@@ -29,7 +29,7 @@ class AtomicFile {
 
   /// Appends `bytes` bytes.
   void write(const void* data, size_t bytes);
-  /// Replaces the target. The last call, made at most once.
+  /// Replaces the target. Call it last, and at most once.
   void commit();
 
  private:

@@ -10,8 +10,8 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// The 64-bit XXH3 (Collet, xxHash) of a sequence of bytes, added in pieces of any size. As fast as reading
-/// memory.
+/// The 64-bit XXH3 (Collet, xxHash) of a sequence of bytes, added in pieces of any size. Runs at memory
+/// bandwidth.
 class Checksum {
  public:
   Checksum();
@@ -33,7 +33,7 @@ class Checksum {
 
 /// The checksum of `bytes`, 16 hexadecimal digits.
 std::string checksum(std::string_view bytes);
-/// The same for the shape of a host matrix and its rows, in order.
+/// The checksum of a host matrix: its shape, then its rows in order.
 std::string checksum(ConstMatrixF rows);
 
 }  // namespace sotalign

@@ -6,8 +6,8 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// The path of the mapped file that contains `address`, or null. Safe to call in a signal handler. Finds at
-/// most 64 files that are mapped at the same time.
+/// The path of the mapped file that contains `address`, or null. Safe to call in a signal handler. Covers at
+/// most 64 files mapped at the same time.
 const char* mapped_file_at(const void* address) noexcept;
 
 }  // namespace sotalign

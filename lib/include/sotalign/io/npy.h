@@ -23,8 +23,9 @@ struct NpyInfo {
 NpyInfo inspect_npy(const std::string& path);
 
 /// Reads a two-dimensional float16, float32 or float64 array as a float32 matrix. C-order float32 is mapped,
-/// not copied. Throws IoError for another type or number of dimensions, for no rows or columns, and for
-/// values that are not finite in float32; the message names the first one by row and column, counted from 0.
+/// not copied. Throws IoError for any other type or number of dimensions, for a matrix without rows or
+/// columns, and for values that are not finite in float32; the message names the first one by row and column,
+/// counted from 0.
 HostMatrix read_npy_matrix(const std::string& path);
 
 /// Reads a one-dimensional array of an integer type, such as labels or group ids. Throws IoError for any

@@ -1,4 +1,4 @@
-// safetensors files: named tensors and a map of strings, as the Hugging Face library writes them. Files are
+// safetensors files: named tensors and string metadata, in the format of the Hugging Face library. Files are
 // not trusted: opening one checks its whole header.
 #pragma once
 
@@ -35,13 +35,13 @@ class SafetensorsFile {
   /// A two-dimensional tensor, checked like a matrix in a .npy file: see read_npy_matrix().
   HostMatrix read_matrix(const std::string& name) const;
 
-  /// The file's map of strings.
+  /// The metadata of the file, a map from strings to strings.
   const std::map<std::string, std::string>& metadata() const;
 
-  /// Whether the file carries checksums, see SafetensorsWriter::add_checksums().
+  /// Whether the file contains checksums, see SafetensorsWriter::add_checksums().
   bool has_checksums() const;
-  /// Compares the checksums with the whole file. Throws IoError, which names the damaged part or says that
-  /// the file has no checksums.
+  /// Compares the checksums with the whole file. Throws IoError if a part is damaged, which the message
+  /// names, or if the file has no checksums.
   void verify() const;
   /// Throws IoError if the file was written to after open(): values read from it may then be wrong.
   void require_unchanged() const;
@@ -61,16 +61,16 @@ class SafetensorsFile {
 ///   writer.write("model.safetensors");
 class SafetensorsWriter {
  public:
-  /// Adds a tensor. `data`, on the host, holds the elements of `shape` in C order and must live until
-  /// write(), which reads it. Throws InvalidArgument for a name that is taken or reserved, for an impossible
-  /// shape and for more tensors than the reader accepts (100,000).
+  /// Adds a tensor. `data` points to the elements of `shape` in C order on the host, and must stay valid
+  /// until write(), which reads them. Throws InvalidArgument for a name that is taken or reserved, for an
+  /// impossible shape and for more tensors than the reader accepts (100,000).
   void add(const std::string& name, std::vector<int64_t> shape, const float* data);
   void add(const std::string& name, std::vector<int64_t> shape, const double* data);
   void add(const std::string& name, std::vector<int64_t> shape, const int64_t* data);
-  /// Stores the values as float16 or bfloat16, rounded to nearest even, or with kFloat32 without a change.
+  /// Stores the values as float16 or bfloat16, rounded to nearest even, or unchanged as kFloat32.
   void add_as(ElementType stored, const std::string& name, std::vector<int64_t> shape, const float* data);
 
-  /// Sets an entry of the file's map of strings.
+  /// Sets a metadata entry.
   void set_metadata(const std::string& key, const std::string& value);
 
   /// Makes write() add the metadata entry "checksums": JSON with the XXH3-64 of each tensor's bytes and of
