@@ -1,8 +1,8 @@
-// With quantile functions u and v of both sets, continued by u(q + 1) = u(q) + 1, the squared distance is the
-// minimum over theta of C(theta) = integral over one period of (u(q) - v(q + theta))^2, a convex function.
-// Both are steps of width 1/n and 1/m, so C is linear between multiples of 1/L, L = lcm(n, m): the minimum is
-// at an integer t = L theta, which bisection on the sign of the slope finds exactly. Quantiles are counted in
-// units of 1/L, in integers.
+// Let u and v be the quantile functions of the two sets, continued by u(q + 1) = u(q) + 1. The squared
+// distance is the minimum over theta of C(theta) = integral over one period of (u(q) - v(q + theta))^2, a
+// convex function. u and v are step functions with steps of width 1/n and 1/m, so C is linear between
+// multiples of 1/L, L = lcm(n, m): the minimum is at an integer t = L theta, which bisection on the sign of
+// the slope finds exactly. Quantiles are integers, in units of 1/L.
 #include "sotalign/eval/circular_transport.h"
 
 #include <fmt/format.h>
@@ -21,7 +21,7 @@ namespace {
 
 int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0); }
 
-/// Goes through the atoms of a set in the order of the quantiles, round after round.
+/// Iterates over the atoms of a set in the order of their quantiles, period after period.
 class Atoms {
  public:
   Atoms(const std::vector<double>& sorted, int64_t index)
@@ -42,7 +42,7 @@ class Atoms {
 
 class CircularProblem {
  public:
-  /// Both sorted, in [0, 1).
+  /// `u` and `v` are sorted, in [0, 1).
   CircularProblem(const std::vector<double>& u, const std::vector<double>& v)
       : u_(u), v_(v), n_(static_cast<int64_t>(u.size())), m_(static_cast<int64_t>(v.size())) {
     const int64_t common = std::gcd(n_, m_);
@@ -52,7 +52,7 @@ class CircularProblem {
   }
 
   double minimum() const {
-    // Beyond a whole turn all points move in the same direction, and more of that costs more.
+    // Shifts beyond a whole turn move all points in the same direction, and larger ones cost more.
     int64_t low = -period_, high = period_;
     while (low < high) {
       const int64_t middle = floor_divide(low + high, 2);
@@ -65,8 +65,9 @@ class CircularProblem {
   }
 
  private:
-  /// Of C between t and t + 1. The step of v to its atom j lies where u(q) is constant, and moves down in q
-  /// as theta grows. Where u = v this way of writing gives exact signs: then the minimum is an exact 0.
+  /// The slope of C between t and t + 1. The step of v to its atom j is where u(q) is constant, and moves to
+  /// lower q as theta grows. This form of the sum gives exact signs where u = v: the minimum is then exactly
+  /// 0.
   double slope(int64_t t) const {
     const int64_t first = v_width_ - t - 1;  // unit of q in which the step to atom 1 lies
     int64_t index = floor_divide(first, u_width_), rest = first - index * u_width_;
@@ -101,7 +102,7 @@ class CircularProblem {
 
   const std::vector<double>&u_, &v_;
   int64_t n_, m_;
-  int64_t u_width_, v_width_, period_;  // of an atom of u, of one of v, of a turn
+  int64_t u_width_, v_width_, period_;  // of an atom of u, an atom of v, a turn; units 1/L
 };
 
 void prepare(std::vector<double>& points, const char* name) {
@@ -113,7 +114,7 @@ void prepare(std::vector<double>& points, const char* name) {
       throw InvalidArgument(
           fmt::format("circular transport: {}, expected finite coordinates, found {}", name, point));
     point -= std::floor(point);
-    if (point >= 1) point = 0;  // a small negative number is rounded to a whole turn
+    if (point >= 1) point = 0;  // a tiny negative number rounds to a whole turn
   }
   std::sort(points.begin(), points.end());
 }

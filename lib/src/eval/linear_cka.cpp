@@ -16,10 +16,10 @@ namespace sotalign {
 
 namespace {
 
-/// Variance below this part of the mean square is the rounding of float32 entries.
+/// A variance below this fraction of the mean square is rounding of float32 entries.
 constexpr double kNoVariance = 1e-13;
 
-/// One of the two sets. The mean is float64: a float32 one would leave a constant behind.
+/// One of the two sets. The mean is float64: a float32 mean would leave a constant in the centred rows.
 struct Set {
   Set(Context& context_, ConstMatrixF rows, const std::string& name) : context(context_), x(rows) {
     try {
@@ -53,9 +53,10 @@ struct Products {
   double xx = 0, xy = 0, yy = 0;
 };
 
-/// result += factor <a, b>, of matrices without gaps: a product of a row and a column. No synchronisation.
+/// result += factor <a, b> for matrices without padding, as the product of a row and a column. Does not
+/// synchronize.
 void add_inner(Context& context, double factor, ConstMatrixD a, ConstMatrixD b, double* result) {
-  // BLAS counts in 32 bits.
+  // BLAS sizes are 32-bit.
   constexpr int64_t kMost = int64_t{1} << 30;
   for (int64_t first = 0; first < a.size(); first += kMost) {
     const int64_t count = std::min(kMost, a.size() - first);
@@ -102,7 +103,7 @@ void multiply_gram(Context& context, const Set& x, const Set& y, int64_t tile, d
     }
 }
 
-/// The squared lengths of the centred rows: the diagonal of Kc.
+/// The squared norms of the centred rows: the diagonal of Kc.
 std::vector<double> diagonal(Context& context, const Set& set, int64_t tile) {
   const int64_t n = set.x.rows, d = set.x.cols;
   std::vector<double> result;
@@ -133,9 +134,11 @@ double sum_products(const std::vector<double>& a, const std::vector<double>& b) 
   return sum;
 }
 
-/// n (n - 3) times the unbiased estimate of HSIC from <Kc, Lc> and the diagonals of both. With centred sets
-/// the rows of Kc sum to 0, those of Kc without its diagonal to the negative of that, and the formula of Song
-/// et al., tr(K'L') + (1'K'1)(1'L'1) / ((n - 1) (n - 2)) - 2 1'K'L'1 / (n - 2), comes down to this.
+/// n (n - 3) times the unbiased estimate of HSIC, from <Kc, Lc> and the diagonals of both. Let K and L be Kc
+/// and Lc with zero diagonals. The rows of Kc sum to 0, so each row of K sums to minus its entry on the
+/// diagonal of Kc, and the formula of Song et al.,
+///   tr(KL) + (1'K1)(1'L1) / ((n - 1) (n - 2)) - 2 1'KL1 / (n - 2),
+/// reduces to this.
 double unbiased_hsic(double product, const std::vector<double>& k, const std::vector<double>& l) {
   const double n = static_cast<double>(k.size());
   const std::vector<double> ones(k.size(), 1.0);
@@ -189,7 +192,7 @@ LinearCka linear_cka(Context& context, ConstMatrixF x, ConstMatrixF y, const Lin
         fmt::format("linear_cka: expected a finite result, found {}", plain_nan(result.biased)));
   if (x.rows >= 4) {
     const double xx = unbiased_hsic(products.xx, k, k), yy = unbiased_hsic(products.yy, l, l);
-    // Below that a difference of large numbers is rounding.
+    // Any less is rounding: the estimate is a difference of large numbers.
     if (xx > 1e-12 * products.xx && yy > 1e-12 * products.yy)
       result.unbiased = unbiased_hsic(products.xy, k, l) / std::sqrt(xx) / std::sqrt(yy);
   }

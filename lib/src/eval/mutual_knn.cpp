@@ -12,11 +12,11 @@ namespace sotalign {
 
 namespace {
 
-/// For rows first ... first + count - 1 their k nearest others, each list in ascending order: [count, k].
+/// The k nearest other rows of rows first ... first + count - 1: [count, k], each list in ascending order.
 std::vector<int64_t> neighbours(Context& context, ConstMatrixF unit, int64_t first, int64_t count, int64_t k,
                                 int64_t tile) {
-  // One more, since a row is its own neighbour. Where it is not among them, because k + 1 others are equal to
-  // it, the first k are the right ones as well.
+  // One more, since a row is its own neighbour. If k + 1 others are equal to it, the list may lack the row
+  // itself; its first k entries are then correct.
   const std::vector<int64_t> lists =
       nearest_rows(context, unit.row_range(first, count), unit, k + 1, tile).indices.download();
   std::vector<int64_t> result;
@@ -48,7 +48,7 @@ double mutual_knn(Context& context, ConstMatrixF x, ConstMatrixF y, const Mutual
   const Matrix<float> unit_x = unit_rows_with_direction(context, x, "mutual_knn", "row"),
                       unit_y = unit_rows_with_direction(context, y, "mutual_knn", "row");
   int64_t common = 0;
-  // A strip of rows at a time, so that lists take little memory.
+  // One strip of rows at a time keeps the lists small.
   for (int64_t first = 0; first < n; first += options.tile) {
     const int64_t count = std::min(options.tile, n - first);
     const std::vector<int64_t> of_x = neighbours(context, unit_x, first, count, k, options.tile),

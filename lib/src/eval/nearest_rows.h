@@ -1,4 +1,4 @@
-// The tiles behind exact nearest neighbours.
+// Exact nearest neighbours by inner product, in tiles of scores.
 #pragma once
 
 #include <algorithm>
@@ -11,7 +11,7 @@
 
 namespace sotalign {
 
-/// Lists of the k best gallery rows of each query, in the memory of a context.
+/// The k best gallery rows of each query, in the memory of a context.
 struct NearestRows {
   NearestRows(Context& context, int64_t queries, int64_t k)
       : values(context, std::vector<float>(size(queries, k), -std::numeric_limits<float>::infinity()),
@@ -25,8 +25,8 @@ struct NearestRows {
   Buffer<int64_t> indices;  ///< [queries, k]; -1 where there is no neighbour
 };
 
-/// By inner product, the lower index first among equal ones; scores are there in tiles of at most tile x
-/// tile.
+/// Finds the k gallery rows with the largest inner product for each query; ties go to the lower index. Scores
+/// are computed in tiles of at most tile x tile.
 inline NearestRows nearest_rows(Context& context, ConstMatrixF queries, ConstMatrixF gallery, int64_t k,
                                 int64_t tile) {
   NearestRows nearest(context, queries.rows, k);

@@ -17,7 +17,7 @@ namespace sotalign {
 
 namespace {
 
-/// Ids as numbers 0 ... groups - 1, and the rows of each side sorted by them.
+/// The ids, renumbered 0 ... count - 1, of the rows of each side.
 struct Groups {
   int64_t count = 0;
   std::vector<int32_t> images, texts;
@@ -94,7 +94,7 @@ struct Side {
   Buffer<int32_t> groups;
   Buffer<int64_t> offsets, members;  // the rows of each group
   Buffer<float> best;                // score of the best match
-  Buffer<int64_t> counts;            // wrong answers at or above it
+  Buffer<int64_t> counts;            // wrong rows that score at least as high
 };
 
 void score_matches(Context& context, Side& queries, const Side& gallery) {

@@ -20,9 +20,9 @@ namespace sotalign {
 
 namespace {
 
-constexpr int64_t kMostPlanes = 32;                     // that are projected onto at a time
-constexpr int64_t kMostCoordinates = int64_t{1} << 26;  // in memory at a time, 256 MiB
-constexpr int64_t kCpuTile = 512, kCudaTile = 1 << 16;  // rows of a product
+constexpr int64_t kMostPlanes = 32;                     // per batch of projections
+constexpr int64_t kMostCoordinates = int64_t{1} << 26;  // in memory at a time: 256 MiB
+constexpr int64_t kCpuTile = 512, kCudaTile = 1 << 16;  // rows per matrix product
 
 double dot(const std::vector<double>& a, const std::vector<double>& b) {
   double sum = 0;
@@ -30,7 +30,7 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
   return sum;
 }
 
-/// Orthonormal pairs of planes first ... first + count - 1: [2 count, d], two rows each.
+/// Orthonormal bases of planes first ... first + count - 1: [2 count, d], two rows per plane.
 std::vector<float> random_frames(uint64_t seed, int64_t first, int64_t count, int64_t d) {
   const RandomStream random(seed, stream_id("eval.planes"));
   const auto uniform = [&](int64_t index) {  // in (0, 1)
@@ -40,7 +40,7 @@ std::vector<float> random_frames(uint64_t seed, int64_t first, int64_t count, in
   frames.reserve(static_cast<size_t>(2 * count * d));
   std::vector<double> a(static_cast<size_t>(d)), b(a.size());
   for (int64_t plane = first; plane < first + count; ++plane) {
-    for (int64_t j = 0; j < d; ++j) {  // Box and Muller
+    for (int64_t j = 0; j < d; ++j) {  // Box-Muller transform
       const double radius = std::sqrt(-2 * std::log(uniform(2 * (plane * d + j)))),
                    angle = 2 * std::numbers::pi * uniform(2 * (plane * d + j) + 1);
       a[static_cast<size_t>(j)] = radius * std::cos(angle);
@@ -50,7 +50,7 @@ std::vector<float> random_frames(uint64_t seed, int64_t first, int64_t count, in
       for (double& entry : vector) entry *= factor;
     };
     scale(a, 1 / std::sqrt(dot(a, a)));
-    for (int pass = 0; pass < 2; ++pass) {  // once more for what rounding left where b was nearly a
+    for (int pass = 0; pass < 2; ++pass) {  // again, as b may be nearly parallel to a
       const double along = dot(a, b);
       for (size_t j = 0; j < a.size(); ++j) b[j] -= along * a[j];
       scale(b, 1 / std::sqrt(dot(b, b)));
@@ -61,7 +61,7 @@ std::vector<float> random_frames(uint64_t seed, int64_t first, int64_t count, in
   return frames;
 }
 
-/// One of the two sets: unit rows on the device and their coordinates in the planes at hand.
+/// One of the two sets: unit rows on the device, and their coordinates in the current planes.
 class ProjectedSet {
  public:
   ProjectedSet(Context& context, ConstMatrixF x, int64_t most_planes, const char* name)
@@ -74,7 +74,8 @@ class ProjectedSet {
   void project(ConstMatrixF frames) {
     const bool on_cpu = context_.device().kind == DeviceKind::kCpu;
     const int64_t n = unit_.rows(), tile = on_cpu ? kCpuTile : kCudaTile, tiles = (n + tile - 1) / tile;
-    // On the CPU each product is one thread's: how it rounds shall not depend on their number.
+    // On the CPU each product runs on one thread, so that its rounding does not depend on the number of
+    // threads.
     kernels::Queue queue = context_.queue();
     if (on_cpu) queue.threads = 1;
     const auto multiply = [&](int64_t t) {
@@ -100,7 +101,7 @@ class ProjectedSet {
                           static_cast<size_t>(frames.rows * n) * sizeof(float));
   }
 
-  /// In a plane of those projected onto, in turns.
+  /// The angles of all rows in one of the current planes, in turns.
   std::vector<double> angles(int64_t plane) const {
     const int64_t n = unit_.rows();
     const float *first = host_.data() + 2 * plane * n, *second = first + n;
@@ -165,7 +166,7 @@ SlicedWasserstein spherical_sliced_wasserstein(Context& context, ConstMatrixF x,
   for (const double square : squares) mean += square / count;
   for (const double square : squares) deviation += (square - mean) * (square - mean) / (count - 1);
   SlicedWasserstein result{.distance = std::sqrt(mean), .projections = options.projections};
-  // Of the mean square; the root's is that by its derivative.
+  // The standard error of SSW^2, divided by its derivative 2 SSW (delta method).
   if (mean > 0) result.standard_error = std::sqrt(deviation / count) / (2 * result.distance);
   return result;
 }

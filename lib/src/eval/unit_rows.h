@@ -1,4 +1,4 @@
-// Copies of matrices with rows of unit length, so that inner products are cosines.
+// Scales rows to unit length, so that inner products are cosines.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,7 +13,7 @@
 
 namespace sotalign {
 
-/// y_i = x_i / |x_i|, which may be in place. `norms` [rows] or null.
+/// y_i = x_i / |x_i|, in place if y is x. `norms` is [rows] or null.
 inline void normalize(Context& context, ConstMatrixF x, MatrixF y, float* norms = nullptr) {
   kernels::normalize_rows(context.queue(), {.x = x.data,
                                             .x_stride = x.stride,
@@ -30,8 +30,8 @@ inline Matrix<float> unit_rows(Context& context, ConstMatrixF x) {
   return unit;
 }
 
-/// The same where every row must have a direction. Throws InvalidArgument that names the first row which is
-/// zero or not finite: "zero_shot: prompt 3, ...".
+/// Like unit_rows(), but every row must have a direction: throws InvalidArgument for a row that is zero or
+/// not finite. The message names the first one: "zero_shot: prompt 3, ...".
 inline Matrix<float> unit_rows_with_direction(Context& context, ConstMatrixF x, const char* where,
                                               const char* what) {
   Matrix<float> unit(context, x.rows, x.cols, "unit rows");

@@ -21,7 +21,7 @@ namespace sotalign {
 
 namespace {
 
-/// A mean of unit rows shorter than this is rounding: its direction says nothing.
+/// A shorter mean of unit rows is rounding, and has no meaningful direction.
 constexpr float kShortestMean = 1e-6f;
 
 void check_size(const char* name, const std::vector<int64_t>& ids, const char* rows_name, int64_t rows) {
@@ -30,7 +30,7 @@ void check_size(const char* name, const std::vector<int64_t>& ids, const char* r
                                       rows, rows_name, ids.size()));
 }
 
-/// Means of consecutive rows, `counts` of them each, in double.
+/// The means of consecutive groups of rows, counts[c] rows in group c, in float64.
 Matrix<double> means(Context& context, ConstMatrixF rows, const std::vector<int64_t>& counts) {
   Matrix<double> result(context, static_cast<int64_t>(counts.size()), rows.cols, "class means");
   Workspace scratch(context);
@@ -48,7 +48,7 @@ Matrix<double> means(Context& context, ConstMatrixF rows, const std::vector<int6
   return result;
 }
 
-/// The number of each label's class, its place among the ids.
+/// The class number of each label: its position in `ids`, which are ascending.
 std::vector<int32_t> number_labels(const std::vector<int64_t>& labels, const std::vector<int64_t>& ids) {
   std::vector<int32_t> numbers(labels.size());
   for (size_t i = 0; i < labels.size(); ++i) {
@@ -150,13 +150,13 @@ std::vector<int64_t> zero_shot_ranks(Context& context, ConstMatrixF images,
                                           .gallery_stride = unit.cols(),
                                           .groups = image_class.data(),
                                           .offsets = device_offsets.data(),
-                                          .members = device_offsets.data(),  // class c has row c alone
+                                          .members = device_offsets.data(),  // class c has a single row, c
                                           .rows = unit.rows(),
                                           .cols = unit.cols(),
                                           .best = best.data()});
 
   Buffer<int64_t> counts(context, images.rows, "better classes");
-  // The kernel counts for columns as well; nobody looks at these.
+  // The kernel counts per column as well; those counts are not used.
   const Buffer<float> class_best(context, count, "scores");
   Buffer<int64_t> class_counts(context, count, "counts");
   Workspace scratch(context);

@@ -1,5 +1,5 @@
-// Mutual nearest neighbours: do two sets of embeddings of the same things agree on who is near whom?
-// (The alignment metric of Huh, Cheung, Wang and Isola, "The platonic representation hypothesis", ICML 2024.)
+// Mutual nearest neighbours: do two sets of embeddings of the same items have the same neighbourhoods? (The
+// alignment metric of Huh, Cheung, Wang and Isola, "The platonic representation hypothesis", ICML 2024.)
 #pragma once
 
 #include <cstdint>
@@ -15,16 +15,16 @@ struct MutualKnnOptions {
   int64_t tile = 2048;
 };
 
-/// The mean over i of |N_x(i) and N_y(i)| / k, where N_x(i) are the k rows of x nearest to row i by cosine,
-/// without row i itself, and N_y(i) the same for y. It is 1 if all neighbours agree, and k / (n - 1) on
-/// average for unrelated sets. Row i of x and row i of y describe the same thing. The search is exact, with
-/// float32 products. Among equal cosines the lower index is nearer; if most rows of both sets are equal, the
-/// overlap is therefore large and meaningless. Rows need not have unit length. Throws InvalidArgument for
-/// shapes or k out of range, and for rows that are zero or not finite.
+/// The mean over i of |N_x(i) and N_y(i)| / k, the share of common neighbours, where N_x(i) holds the k rows
+/// of x nearest to row i by cosine, without row i itself, and N_y(i) the same for y. It is 1 if all
+/// neighbours agree, and k / (n - 1) on average for unrelated sets. Row i of x and row i of y describe the
+/// same item. The search is exact, with float32 products. Ties go to the lower index; if most rows of both
+/// sets are equal, the overlap is therefore large and meaningless. Rows need not have unit length. Throws
+/// InvalidArgument for shapes or k out of range, and for rows that are zero or not finite.
 /// @param context owns the memory of x and y
 /// @param x [n, dx]
 /// @param y [n, dy]
-/// @param options see there
+/// @param options see MutualKnnOptions
 double mutual_knn(Context& context, ConstMatrixF x, ConstMatrixF y, const MutualKnnOptions& options = {});
 
 }  // namespace sotalign

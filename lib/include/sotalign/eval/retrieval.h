@@ -2,9 +2,9 @@
 //
 // Scores are cosines. The rank of a query is 1 plus the number of wrong gallery rows that score at least as
 // high as the best right one; other right rows (an image may have several captions) do not count. Ties count
-// against the model, so embeddings that have collapsed to a point get the worst rank, not the best. Scores
-// that differ by at most kRetrievalMargin are ties, because a matrix product may round the products of equal
-// rows differently. NaN scores count against the model, too.
+// against the model, so that embeddings collapsed to a point get the worst rank, not the best. Scores that
+// differ by at most kRetrievalMargin are ties, because a matrix product may round the scores of equal rows
+// differently. NaN scores count against the model, too.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,13 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// Scores that differ by no more are equal.
+/// Scores that differ by at most this are ties.
 inline constexpr float kRetrievalMargin = 1e-6f;
 
 /// The settings of retrieval().
 struct RetrievalOptions {
-  /// An image and a text match if their ids are equal. One id per row, and every id occurs on both sides. If
-  /// both are empty, row i matches row i.
+  /// One id per row; an image and a text match if their ids are equal. Every id must occur on both sides. If
+  /// both vectors are empty, row i matches row i.
   std::vector<int64_t> image_ids = {};
   std::vector<int64_t> text_ids = {};
   /// Scores are computed in tiles of at most tile x tile. The result does not depend on the tile, except
@@ -28,13 +28,13 @@ struct RetrievalOptions {
   int64_t tile = 2048;
 };
 
-/// The rank of every query, from 1.
+/// The rank of every query, counted from 1.
 struct RetrievalRanks {
   std::vector<int64_t> image_to_text;  ///< [images]
   std::vector<int64_t> text_to_image;  ///< [texts]
 };
 
-/// How often the right answer is among the first.
+/// Recall over the queries of one direction.
 struct RecallAtK {
   double r1 = 0, r5 = 0, r10 = 0;  ///< fraction of the queries with a rank of at most 1, 5, 10
   double median_rank = 0;          ///< the mean of the middle two if the number of queries is even
@@ -45,20 +45,20 @@ struct RecallAtK {
 struct RetrievalResult {
   RecallAtK image_to_text;
   RecallAtK text_to_image;
-  double mean_r1 = 0;  ///< of the two directions
+  double mean_r1 = 0;  ///< mean of r1 over the two directions
 };
 
-/// Computes the ranks. Rows need not have unit length. Needs memory for unit copies of both matrices and one
-/// tile of scores. Throws InvalidArgument for shapes and ids that do not match, and names the first query
-/// without a match.
+/// Computes the ranks. Rows need not have unit length. Allocates normalized copies of both matrices and one
+/// tile of scores. Throws InvalidArgument for shapes and ids that do not match; the message names the first
+/// query without a match.
 /// @param context owns the memory of both matrices
 /// @param images [n, d]
 /// @param texts [m, d]
-/// @param options see there
+/// @param options see RetrievalOptions
 RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatrixF texts,
                                const RetrievalOptions& options = {});
 
-/// Recall and median of ranks that count from 1. Throws InvalidArgument if there is none.
+/// Recall and median of ranks that count from 1. Throws InvalidArgument if `ranks` is empty.
 RecallAtK summarize_ranks(const std::vector<int64_t>& ranks);
 
 /// retrieval_ranks(), summarized for both directions.

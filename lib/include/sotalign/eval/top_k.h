@@ -21,16 +21,15 @@ struct TopKResult {
   std::vector<float> scores;     ///< [queries, k], their cosines, descending
 };
 
-/// Finds the k gallery rows of highest cosine for every query, the lower index first among equal scores. Rows
-/// need not have unit length. Scores are float32 products: a matrix product may round the scores of equal
-/// rows differently, and the order follows the rounded scores. NaN scores are skipped; if fewer than k others
-/// remain, the list ends with index -1 and score -infinity. Throws InvalidArgument for shapes or k out of
-/// range.
+/// Finds the k gallery rows of highest cosine for every query; ties go to the lower index. Rows need not have
+/// unit length. Scores are float32 products: a matrix product may round the scores of equal rows differently,
+/// and the order follows the rounded scores. NaN scores are skipped; if fewer than k others remain, the list
+/// ends with index -1 and score -infinity. Throws InvalidArgument for shapes or k out of range.
 /// @param context owns the memory of both matrices
 /// @param queries [n, d]
 /// @param gallery [m, d]
 /// @param k 1 ... m
-/// @param options see there
+/// @param options see TopKOptions
 TopKResult top_k(Context& context, ConstMatrixF queries, ConstMatrixF gallery, int64_t k,
                  const TopKOptions& options = {});
 

@@ -33,7 +33,7 @@ struct ClassEmbeddings {
 struct ClassAccuracy {
   int64_t id = 0;              ///< the class
   int64_t images = 0;          ///< images with this label
-  int64_t top1 = 0, top5 = 0;  ///< those with a rank of at most 1, 5
+  int64_t top1 = 0, top5 = 0;  ///< images with a rank of at most 1, 5
 };
 
 /// The accuracy on all images.
@@ -52,19 +52,18 @@ struct ZeroShotResult {
 ClassEmbeddings class_embeddings(Context& context, ConstMatrixF prompts,
                                  const std::vector<int64_t>& prompt_classes);
 
-/// The rank of every image, from 1. Throws InvalidArgument for shapes that do not match, and names the first
-/// image whose class has no prompts.
+/// The rank of every image, counted from 1. Throws InvalidArgument for shapes that do not match, and for an
+/// image whose class has no prompts; the message names the first one.
 /// @param context owns the memory of images and classes
 /// @param images [n, d]
 /// @param labels [n], the id of each image's class
 /// @param classes from class_embeddings()
-/// @param options see there
+/// @param options see ZeroShotOptions
 std::vector<int64_t> zero_shot_ranks(Context& context, ConstMatrixF images,
                                      const std::vector<int64_t>& labels, const ClassEmbeddings& classes,
                                      const ZeroShotOptions& options = {});
 
-/// Computes class embeddings, ranks and accuracies. With at most 5 classes every image is in the top 5 unless
-/// it is a tie.
+/// Computes class embeddings, ranks and accuracies. With at most 5 classes every image is in the top 5.
 ZeroShotResult zero_shot(Context& context, ConstMatrixF images, const std::vector<int64_t>& labels,
                          ConstMatrixF prompts, const std::vector<int64_t>& prompt_classes,
                          const ZeroShotOptions& options = {});
