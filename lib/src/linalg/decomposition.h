@@ -1,4 +1,4 @@
-// What eigh and svd have in common: limits, LAPACK's verdict and the choice of signs.
+// Shared by eigh and svd: size limits, the check of LAPACK's result, and the choice of signs.
 #pragma once
 
 #include <limits>
@@ -8,17 +8,17 @@
 
 namespace sotalign::detail {
 
-/// LAPACK counts its scratch memory, up to about 4 k^2 for a smaller dimension k, in 32 bits.
+/// LAPACK counts its scratch memory in 32 bits: up to about 4 k^2 elements, where k is the smaller dimension.
 inline constexpr int64_t kLargestDecomposition = 20000;
 inline constexpr int64_t kLargestSize = std::numeric_limits<int32_t>::max();
 
-/// Returns if info [1] is 0 and `values` are finite, which they are not after an infinite entry that LAPACK
-/// let pass. Otherwise throws NumericalError, or OutOfMemory where that was the reason. `what` begins the
-/// message.
+/// Throws unless info [1] is 0 and all `values` are finite: OutOfMemory if LAPACK had no scratch memory,
+/// otherwise NumericalError. LAPACK may report success for an infinite matrix entry, but the values are then
+/// not finite. Messages name `what`.
 void check_lapack(const Buffer<int32_t>& info, const Buffer<double>& values, const std::string& what);
 
-/// Makes the component of largest magnitude in each row of `rows` positive; columns of `columns`, which may
-/// be empty, follow.
+/// Makes the component of largest magnitude in each row of `rows` positive. Where it flips a row, it also
+/// flips the matching column of `columns`, which may be empty.
 void orient_vectors(Context& context, MatrixD rows, MatrixD columns);
 
 }  // namespace sotalign::detail

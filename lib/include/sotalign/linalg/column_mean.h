@@ -8,9 +8,9 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// The mean over all rows of all `parts`, each row with the same weight: [cols], on the host. Throws
-/// InvalidArgument if there is no row, if the numbers of columns differ, or if an entry is not finite; the
-/// message then names the first such column.
+/// The mean over all rows of all `parts`, weighted equally: [cols], on the host. Throws InvalidArgument if
+/// there are no rows, if the numbers of columns differ, or if an entry is not finite; the message then names
+/// the first such column.
 std::vector<double> column_mean(Context& context, const std::vector<ConstMatrixF>& parts);
 
 }  // namespace sotalign

@@ -6,11 +6,11 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// How gemm() reads a factor: as it is, or transposed.
+/// How gemm() reads an operand: as stored, or transposed.
 enum class Op { kNone, kTranspose };
 
 /// C = alpha op(A) op(B) + beta C, with op(A) [m, k], op(B) [k, n] and C [m, n]. C overlaps neither A nor B;
-/// with beta = 0 its old content is not read. Throws InvalidArgument if the shapes do not match.
+/// if beta = 0, C is not read. Throws InvalidArgument if the shapes do not match.
 void gemm(Context& context, Op op_a, Op op_b, float alpha, ConstMatrixF a, ConstMatrixF b, float beta,
           MatrixF c);
 void gemm(Context& context, Op op_a, Op op_b, double alpha, ConstMatrixD a, ConstMatrixD b, double beta,

@@ -1,4 +1,5 @@
-// Operations on matrices of rows that losses and training methods share. All are queued; none waits.
+// Row operations that losses and training methods share. They queue their work on the context's stream and
+// return at once.
 #pragma once
 
 #include "sotalign/core/buffer.h"
@@ -6,9 +7,9 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// to_i = from_index_i.
+/// Row i of `to` is row index[i] of `from`.
 /// @param from [n, d]
-/// @param index [to.rows], each in [0, n), in the context's memory
+/// @param index [m], each in [0, n), in the memory of the context
 /// @param to [m, d], does not overlap `from`
 void gather_rows(Context& context, ConstMatrixF from, const int64_t* index, MatrixF to);
 
