@@ -15,7 +15,7 @@ namespace sotalign {
 
 namespace {
 
-// Enough for an efficient matrix product, few enough that a tile of a hidden layer stays small.
+// Rows per tile: enough for an efficient matrix product, few enough to keep the hidden layers' outputs small.
 constexpr int64_t kEmbedTile = 4096;
 
 kernels::Activation kernel_activation(Activation activation) {
@@ -152,7 +152,7 @@ void Head::backward(Context& context, ParameterSet& parameters, ConstMatrixF x, 
   Workspace scratch(context);
   double* sums = scratch.take<double>(kernels::column_sum_blocks(rows) * widest);
   MatrixF gradient = scratch.take_matrix<float>(rows, options_.output_dim);
-  // A layer's gradient is read while that of the layer before is written: two buffers take turns.
+  // Each iteration reads a layer's gradient and writes that of the previous layer, so two buffers alternate.
   float* free_buffer = layers() > 1 ? scratch.take<float>(rows * widest) : nullptr;
   float* other_buffer = layers() > 2 ? scratch.take<float>(rows * widest) : nullptr;
 

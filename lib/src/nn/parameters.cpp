@@ -22,7 +22,7 @@ int ParameterSet::add(Parameter parameter) {
     if (extent < 1)
       throw InvalidArgument(fmt::format("parameter '{}': expected positive extents, found [{}]",
                                         parameter.name, fmt::join(parameter.shape, ", ")));
-  parameter.size();  // throws if it is impossible
+  parameter.size();  // throws if it overflows
   if (!indices_.emplace(parameter.name, count()).second)
     throw InvalidArgument(fmt::format("parameter '{}': the name is taken", parameter.name));
   parameters_.push_back(std::move(parameter));

@@ -25,7 +25,7 @@ struct HeadOptions {
   std::vector<int64_t> hidden = {};  ///< width of each hidden layer; {} is a linear head
   int64_t output_dim = 0;
   Activation activation = Activation::kGelu;  ///< between layers; a linear head has none
-  /// Adds a linear map of the input to the output of the last layer. Needs hidden layers.
+  /// Adds a linear map of the head's input to the output of the last layer. Requires hidden layers.
   bool residual = false;
 
   bool operator==(const HeadOptions&) const = default;
@@ -33,8 +33,8 @@ struct HeadOptions {
 
 class Head;
 
-/// What a forward pass saves for the backward pass. Allocated once, then used for batches of up to `max_rows`
-/// rows.
+/// What a forward pass saves for the backward pass. Allocated once, and reused for batches of up to
+/// `max_rows` rows.
 class Activations {
  public:
   Activations(Context& context, const Head& head, int64_t max_rows);
@@ -44,7 +44,7 @@ class Activations {
   friend class Head;
   HeadOptions options_;
   int64_t max_rows_ = 0;
-  int64_t rows_ = 0;                    // in the last forward pass
+  int64_t rows_ = 0;                    // of the last forward pass
   std::vector<Matrix<float>> linear_;   // per hidden layer, before bias and activation, if backward needs it
   std::vector<Matrix<float>> outputs_;  // per layer, after the activation; unit rows for the last layer
   Buffer<float> norms_;                 // [max_rows], norms of the last layer's rows
@@ -62,18 +62,18 @@ class Head {
 
   const HeadOptions& options() const { return options_; }
 
-  /// Maps x [n, input_dim] to unit rows [n, output_dim]; a row whose output is zero stays zero. The result is
-  /// in `saved` and valid until the next forward pass that uses it.
+  /// Maps x [n, input_dim] to unit rows [n, output_dim]; a zero output row stays zero. The result is in
+  /// `saved`, and valid until the next forward pass that uses it.
   ConstMatrixF forward(Context& context, const ParameterSet& parameters, ConstMatrixF x,
                        Activations& saved) const;
 
-  /// Overwrites the gradients of this head's tensors. `x` and `saved` are those of the last forward pass,
-  /// `d_unit_rows` [n, output_dim] is the gradient of the loss with respect to its result.
+  /// Overwrites the gradients of this head's tensors. `x` and `saved` are those of the last forward pass, and
+  /// `d_unit_rows` [n, output_dim] is the gradient of the loss with respect to the result of that pass.
   void backward(Context& context, ParameterSet& parameters, ConstMatrixF x, const Activations& saved,
                 ConstMatrixF d_unit_rows) const;
 
-  /// The forward pass alone, in tiles of rows: scratch memory does not grow with n. `out` [n, output_dim]
-  /// does not overlap x.
+  /// The forward pass only, in tiles of rows: scratch memory does not grow with n. `out` [n, output_dim] does
+  /// not overlap x.
   void embed(Context& context, const ParameterSet& parameters, ConstMatrixF x, MatrixF out) const;
 
  private:
@@ -88,7 +88,7 @@ class Head {
 
   HeadOptions options_;
   std::vector<int> weights_, biases_;  // indices into the ParameterSet
-  int residual_ = -1;                  // the same; -1: none
+  int residual_ = -1;                  // index of the residual weight; -1: none
 };
 
 }  // namespace sotalign

@@ -1,5 +1,5 @@
-// All trainable parameters of a model in one array, and their gradients in another: an optimizer step is then
-// one pass over flat arrays, and a checkpoint a list of named tensors.
+// All trainable parameters of a model in one array, and their gradients in another: an optimizer step is one
+// pass over flat arrays, a checkpoint a list of named tensors.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ namespace SOTALIGN_API sotalign {
 struct Parameter {
   std::string name;
   std::vector<int64_t> shape = {};  ///< row-major; {} is a scalar
-  bool decay = true;                ///< weight decay applies
+  bool decay = true;                ///< whether weight decay applies
   float mean = 0.0f;
   float spread = 0.0f;
 
@@ -25,7 +25,7 @@ struct Parameter {
 
 /// The parameters of a model. First add() every tensor, then allocate(), then call the other functions. In
 /// memory, tensors with weight decay precede those without; each group is in the order of add(), without
-/// gaps.
+/// padding.
 class ParameterSet {
  public:
   /// Adds a tensor and returns the index that the other functions take. Throws InvalidArgument for a name
@@ -34,10 +34,10 @@ class ParameterSet {
   /// Adds a scalar without weight decay.
   int add_scalar(const std::string& name, float initial);
 
-  /// Allocates values and gradients in the memory of `context`, filled with zeros. The context outlives the
-  /// set.
+  /// Allocates values and gradients in the memory of `context`, initialized to zero. The context must outlive
+  /// the set.
   void allocate(Context& context);
-  /// Sets initial values. The random numbers of a tensor depend only on `seed` and its name, not on the other
+  /// Sets initial values. The random numbers of a tensor depend only on `seed` and its name, not on other
   /// tensors.
   void initialize(uint64_t seed);
 
@@ -48,8 +48,8 @@ class ParameterSet {
   /// The index of a tensor. Throws InvalidArgument for an unknown name.
   int find(const std::string& name) const;
 
-  /// Elements in all tensors, and in those with weight decay, which are [0, decayed_size()) of the flat
-  /// arrays.
+  /// Number of elements in all tensors, and in those with weight decay, which occupy [0, decayed_size()) of
+  /// the flat arrays.
   int64_t size() const { return values_.size(); }
   int64_t decayed_size() const { return decayed_size_; }
   float* values() { return values_.data(); }
@@ -57,13 +57,13 @@ class ParameterSet {
   float* gradients() { return gradients_.data(); }
   const float* gradients() const { return gradients_.data(); }
 
-  /// The first element of a tensor in the flat arrays.
+  /// The index of a tensor's first element in the flat arrays.
   int64_t offset(int index) const;
   /// A tensor as a matrix: [rows, cols] unchanged, [cols] as one row, a scalar as [1, 1].
   ConstMatrixF value(int index) const { return view(values(), index); }
   MatrixF gradient(int index) { return view(gradients(), index); }
 
-  /// Copy a tensor from the host, or to it. upload() throws InvalidArgument unless `values` has the tensor's
+  /// Copy a tensor from or to the host. upload() throws InvalidArgument unless `values` has the tensor's
   /// size.
   void upload(const std::string& name, const std::vector<float>& values);
   std::vector<float> download(const std::string& name) const;
