@@ -25,7 +25,7 @@ double learning_rate(const ScheduleOptions& options, int64_t step, int64_t total
 
   if (step < warmup_steps) return peak * static_cast<double>(step + 1) / static_cast<double>(warmup_steps);
   if (kind == ScheduleKind::kConstant) return peak;
-  // A warm-up that fills the training leaves no room for the curve but its end.
+  // If the warm-up takes all steps, the progress below would be 0 / 0.
   if (step == total_steps) return peak * final_fraction;
   const double progress =
       static_cast<double>(step - warmup_steps) / static_cast<double>(total_steps - warmup_steps);

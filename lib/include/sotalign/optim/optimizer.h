@@ -16,12 +16,12 @@ enum class OptimizerKind { kLion, kAdamW };
 /// The settings of an optimizer.
 struct OptimizerOptions {
   OptimizerKind kind = OptimizerKind::kLion;
-  /// Decay rate of the running mean of the gradients; 0.9 if not given.
+  /// Decay rate of the running mean of the gradients; default 0.9.
   std::optional<double> beta1 = std::nullopt;
-  /// Lion: decay rate of the stored momentum, 0.99 if not given. AdamW: decay rate of the running mean of the
-  /// squared gradients, 0.999 if not given.
+  /// Lion: decay rate of the stored momentum; default 0.99. AdamW: decay rate of the running mean of the
+  /// squared gradients; default 0.999.
   std::optional<double> beta2 = std::nullopt;
-  /// Added to AdamW's denominator; Lion has none.
+  /// Added to the denominator of AdamW; Lion does not use it.
   double epsilon = 1e-8;
   /// Each step multiplies decayed parameters by 1 - learning rate * weight_decay.
   double weight_decay = 1e-5;
@@ -43,7 +43,7 @@ struct OptimizerState {
 /// Lion (Chen et al. 2023) or AdamW (Loshchilov and Hutter 2019), with its state.
 class Optimizer {
  public:
-  /// For `size` parameters. The context outlives the optimizer. Throws InvalidArgument for options out of
+  /// For `size` parameters. The context must outlive the optimizer. Throws InvalidArgument for options out of
   /// range.
   Optimizer(Context& context, int64_t size, const OptimizerOptions& options = {});
 
@@ -57,7 +57,7 @@ class Optimizer {
   /// @param learning_rate r >= 0
   void step(float* weights, const float* gradients, int64_t count, int64_t decayed_count,
             double learning_rate);
-  /// The same with a learning rate for each range. Parameters outside of all ranges do not change.
+  /// The same with a learning rate per range. Parameters outside all ranges do not change.
   void step(float* weights, const float* gradients, const std::vector<ParameterRange>& ranges,
             double learning_rate);
 
