@@ -1,5 +1,5 @@
-# Decides whether and how the CUDA backend is built. Sets SOTALIGN_WITH_CUDA and SOTALIGN_EMULATOR and defines
-# sotalign_cuda_headers (host code that calls the CUDA runtime) and sotalign_cuda_options (our own .cu files).
+# Decides whether and how to build the CUDA backend. Sets SOTALIGN_WITH_CUDA and SOTALIGN_EMULATOR, and defines
+# sotalign_cuda_headers (for host code that calls the CUDA runtime) and sotalign_cuda_options (for our own .cu files).
 set(SOTALIGN_WITH_CUDA OFF)
 set(SOTALIGN_EMULATOR OFF)
 add_library(sotalign_cuda_headers INTERFACE)
@@ -9,12 +9,12 @@ if(NOT SOTALIGN_CUDA MATCHES "^(AUTO|ON|OFF|EMULATED)$")
   message(FATAL_ERROR "sotalign: SOTALIGN_CUDA, expected AUTO, ON, OFF or EMULATED, found ${SOTALIGN_CUDA}")
 endif()
 
-# CMake 3.25 has no C++20 flag for nvcc and would silently leave it out.
+# CMake 3.25 knows no C++20 flag for nvcc and would silently omit it.
 set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
 set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION "-std=c++20")
 
 if(SOTALIGN_CUDA MATCHES "^(AUTO|ON)$")
-  # Toolkits are often installed here without being on the PATH.
+  # Toolkits are often installed in /usr/local/cuda but not on the PATH.
   if(NOT CMAKE_CUDA_COMPILER AND NOT DEFINED ENV{CUDACXX})
     find_program(SOTALIGN_NVCC nvcc PATHS /usr/local/cuda/bin)
     if(SOTALIGN_NVCC)
@@ -24,7 +24,7 @@ if(SOTALIGN_CUDA MATCHES "^(AUTO|ON)$")
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
-    # Every architecture in use that this nvcc knows; machine code for each, and PTX for those to come.
+    # Every architecture in use that this nvcc supports: machine code for each, and PTX for later ones.
     if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES AND NOT DEFINED ENV{CUDAARCHS})
       execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-arch OUTPUT_VARIABLE known)
       foreach(architecture 80 86 89 90 100 120)
@@ -48,7 +48,7 @@ if(SOTALIGN_CUDA MATCHES "^(AUTO|ON)$")
   endif()
 elseif(SOTALIGN_CUDA STREQUAL EMULATED)
   set(SOTALIGN_WITH_CUDA ON)
-  set(CMAKE_CUDA_ARCHITECTURES 90)  # what the emulated device says it is
+  set(CMAKE_CUDA_ARCHITECTURES 90)  # the architecture that the emulated device reports
 endif()
 
 if(NOT SOTALIGN_WITH_CUDA)
@@ -66,7 +66,8 @@ target_compile_definitions(sotalign_cuda_headers INTERFACE
 message(STATUS "sotalign: CPU and CUDA ${CUDAToolkit_VERSION} backends, architectures ${SOTALIGN_CUDA_ARCHITECTURES}"
                " (SOTALIGN_CUDA=${SOTALIGN_CUDA})")
 
-# Spilled registers and thread-local arrays in memory are errors: either makes a kernel several times slower.
+# Warns of register spills and of thread-local arrays in local memory: either makes a kernel several times slower.
+# SOTALIGN_WARNINGS_AS_ERRORS makes both errors.
 target_compile_definitions(sotalign_cuda_options INTERFACE SOTALIGN_WITH_CUDA)
 target_compile_options(sotalign_cuda_options INTERFACE
   $<$<COMPILE_LANGUAGE:CUDA>:-lineinfo --expt-relaxed-constexpr -Xcompiler=-Wall,-Wextra

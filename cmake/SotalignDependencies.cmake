@@ -1,4 +1,4 @@
-# What the library needs. Also read by sotalignConfig.cmake, so that users link the same things.
+# What the library depends on. sotalignConfig.cmake includes this file, too, so that users link the same libraries.
 include(CMakeFindDependencyMacro)
 find_dependency(OpenMP COMPONENTS CXX)
 find_dependency(fmt)
@@ -11,8 +11,8 @@ if(NOT CMAKE_FIND_PACKAGE_NAME STREQUAL sotalign)  # the installed library does 
   endif()
 endif()
 
-# OpenBLAS built for OpenMP shares its threads with our own loops. The pthread build works as well, but its
-# threads and ours then compete for the cores, which costs up to half the speed.
+# OpenBLAS built for OpenMP shares its threads with our own loops. The pthread build works, too, but its threads compete
+# with ours for the cores, which costs up to half the speed.
 if(NOT TARGET SotalignLapack::SotalignLapack)
   find_library(SOTALIGN_OPENBLAS_LIBRARY openblas PATH_SUFFIXES openblas-openmp)
   find_path(SOTALIGN_CBLAS_INCLUDE_DIR cblas.h
