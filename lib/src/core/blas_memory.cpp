@@ -1,5 +1,5 @@
-// Prevents a hang: when mmap fails, OpenBLAS retries forever (blas_memory_alloc, at least up to 0.3.21), and
-// a process with little address space would never return.
+// Prevents a hang: when mmap fails, OpenBLAS retries forever (blas_memory_alloc, at least up to 0.3.21), so a
+// process short of address space would never return from a call.
 //
 // OpenBLAS maps one buffer per thread when it is loaded, more when it gets more threads, and one for each
 // call in progress. It never unmaps a buffer. Before a call we therefore check that the process can map as
@@ -28,7 +28,7 @@ namespace {
 
 constexpr size_t kBufferBytes = size_t{128} << 20;  // upper bound for one buffer on any processor
 constexpr size_t kHeapBytes = size_t{1} << 20;
-constexpr int kMostBlasThreads = 64;  // hard limit of Debian's OpenBLAS
+constexpr int kMostBlasThreads = 64;  // limit compiled into Debian's OpenBLAS
 
 bool can_map(int count) {
   std::vector<void*> maps;

@@ -12,8 +12,8 @@
 namespace SOTALIGN_API sotalign {
 
 /// `size` elements in the memory of a context, initialized to zero. Move-only; the context must outlive it.
-/// Throws InvalidArgument if `size` is negative or its bytes exceed 2^63 - 1, and OutOfMemory; both messages
-/// name `purpose`.
+/// Throws InvalidArgument if `size` is negative or takes more than 2^63 - 1 bytes, and OutOfMemory; both
+/// messages name `purpose`.
 template <class T>
 class Buffer {
  public:

@@ -49,7 +49,7 @@ class Context {
   /// device if the build has no CUDA backend. If the environment variable SOTALIGN_SYNCHRONOUS is 1, a CUDA
   /// context synchronizes after each launch, so that an error names the kernel that caused it.
   explicit Context(const ContextOptions& options);
-  /// With a stream of its own and the default memory.
+  /// With the defaults for all other options.
   explicit Context(Device device = {}, int threads = 0);
   ~Context();
   Context(Context&&) noexcept;

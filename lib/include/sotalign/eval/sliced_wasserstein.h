@@ -28,7 +28,7 @@ struct SlicedWasserstein {
 /// Estimates the distance. Rows are scaled to unit length, not centred, and have equal weights; the sets may
 /// differ in size. A row orthogonal to a plane, which happens only by rounding, gets angle 0 in it. Each
 /// plane is spanned by an orthonormalized pair of Gaussian vectors. A seed selects the same planes on every
-/// device and for any number of threads; on the CPU, the result is the same to the bit, too. The device
+/// device and for any number of threads; on the CPU, the result is bitwise identical, too. The device
 /// computes the projections in float32; the host solves the transport, O((n + m) log(n m)) per plane, with
 /// all threads of the context. Throws InvalidArgument for shapes and options that do not match, and for rows
 /// that are zero or not finite.

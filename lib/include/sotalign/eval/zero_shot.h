@@ -45,7 +45,7 @@ struct ZeroShotResult {
 };
 
 /// Computes the class embeddings. Rows need not have unit length. Throws InvalidArgument for shapes that do
-/// not match, for a prompt of zeros, and for a class whose prompts cancel each other.
+/// not match, for a prompt that is zero or not finite, and for a class whose prompts cancel each other.
 /// @param context owns the memory of the prompts
 /// @param prompts [p, d]
 /// @param prompt_classes [p], the id of each prompt's class, any integer

@@ -8,9 +8,8 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// Reads a float16, float32 or float64 array with one dimension, or with two of which one is 1. Throws
-/// IoError for any other array, for an empty one, and for entries that are not finite; the message names the
-/// first.
+/// Reads a float16, float32 or float64 array of shape [n], [n, 1] or [1, n]. Throws IoError for any other
+/// array, for an empty one, and for entries that are not finite; the message names the first.
 std::vector<double> read_npy_vector(const std::string& path);
 
 }  // namespace sotalign

@@ -14,7 +14,7 @@ struct SymmetricEigen {
 
 /// Decomposes `a` [n, n] and consumes it (move it in); only its lower triangle is read. The same input gives
 /// the same bits on the same device with the same number of threads. Throws InvalidArgument if `a` is empty,
-/// not square or larger than LAPACK can index, NumericalError if it is not finite or LAPACK does not
+/// not square or larger than LAPACK can index, and NumericalError if it is not finite or LAPACK does not
 /// converge.
 SymmetricEigen eigh(Context& context, Matrix<double> a);
 

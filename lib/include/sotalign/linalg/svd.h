@@ -14,7 +14,7 @@ struct ThinSvd {
 
 /// Decomposes `a` [m, n] and consumes it (move it in). The same input gives the same bits on the same device
 /// with the same number of threads. Throws InvalidArgument if `a` is empty or larger than LAPACK can index,
-/// NumericalError if it is not finite or LAPACK does not converge.
+/// and NumericalError if it is not finite or LAPACK does not converge.
 ThinSvd svd(Context& context, Matrix<double> a);
 
 }  // namespace sotalign
