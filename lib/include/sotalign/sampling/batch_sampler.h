@@ -1,4 +1,4 @@
-// Which rows a training step uses.
+// Draws the rows of each training step.
 #pragma once
 
 #include <cstdint>
@@ -8,29 +8,29 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// Draws batches of row indices from [0, population), epoch by epoch and without replacement. It keeps no
-/// state: a batch is a function of (seed, stream, step), so a resumed run needs the step alone. Samplers with
-/// different streams (stream_id in core/random.h) are independent of each other.
+/// Draws batches of row indices from [0, population), without replacement within an epoch. Stateless: a batch
+/// depends only on (seed, stream, step), so a resumed run needs only the step. Samplers with different
+/// streams (stream_id in core/random.h) are independent.
 ///
-/// Epochs follow each other without a gap, so a batch that spans the end of one may hold a row twice. A batch
-/// that asks for the whole population or more is the whole population, in the order 0, 1, 2, ...
+/// Epochs are contiguous, so a batch that crosses an epoch boundary may contain a row twice. With batch >=
+/// population, every batch is the whole population in the order 0, 1, 2, ...
 class BatchSampler {
  public:
   /// @param population number of rows, >= 1
-  /// @param batch rows in a batch, >= 1; more than the population means all of it
+  /// @param batch rows per batch, >= 1; clamped to the population
   /// Throws InvalidArgument if either is out of range.
   BatchSampler(int64_t population, int64_t batch, uint64_t seed, uint64_t stream);
 
   int64_t population() const { return population_; }
-  /// Rows in a batch: the number asked for, at most population().
+  /// Rows per batch: the requested number, clamped to population().
   int64_t batch() const { return batch_; }
 
-  /// Entry i in [0, batch()) of the batch of `step` >= 0. Throws InvalidArgument outside these ranges.
+  /// Entry i of the batch of `step`. Throws InvalidArgument unless step >= 0 and 0 <= i < batch().
   int64_t index(int64_t step, int64_t i) const;
-  /// The whole batch of a step; resizes `indices` to batch().
+  /// The whole batch of `step`; resizes `indices` to batch().
   void sample(int64_t step, std::vector<int64_t>& indices) const;
-  /// The same batch, computed on the device into `indices` [batch()], in the context's memory. Queued; does
-  /// not wait.
+  /// Computes the same batch on the device. Queued, does not synchronize.
+  /// @param indices [batch()], in the context's memory
   void sample(Context& context, int64_t step, int64_t* indices) const;
 
  private:
