@@ -1,5 +1,4 @@
-// Canonical correlation analysis with a ridge: of all directions, those in which the two sides agree most
-// relative to how much each of them varies.
+// Canonical correlation analysis with a ridge: the directions of maximal correlation between the two sides.
 #include "teacher/reduced.h"
 
 namespace sotalign::detail {

@@ -1,5 +1,5 @@
-// Linear maps without bias, trained with SigLIP on the pairs: the closed forms fit variances, this fits the
-// ranking itself. All of training runs on the device; one step is
+// Linear maps without bias, trained with SigLIP on the pairs: the closed forms fit covariances, this fits the
+// ranking itself. Training runs entirely on the device; a step computes
 //   F = rows(A0 Wx) / lengths, G = rows(B0 Wy) / lengths, K = F G', loss = SigLIP(K),
 // and the backward pass.
 #include <fmt/format.h>
@@ -25,7 +25,7 @@ namespace sotalign::detail {
 
 namespace {
 
-/// One modality: its centred pairs, its map, and the memory of a step.
+/// One modality: its centred pairs, its map, and the buffers of a step.
 class Branch {
  public:
   Branch(Context& context, ConstMatrixF pairs, const char* name, int64_t batch, int64_t dim,
@@ -44,7 +44,7 @@ class Branch {
                                                                      .y_stride = centered_.cols(),
                                                                      .rows = pairs.rows,
                                                                      .cols = pairs.cols});
-    // The same spread as in a linear head.
+    // The same initial spread as in a linear head.
     const double bound = 1.0 / std::sqrt(static_cast<double>(pairs.cols));
     weight_ = parameters.add({.name = fmt::format("teacher.{}", name),
                               .shape = {pairs.cols, dim},
@@ -70,7 +70,7 @@ class Branch {
     return unit_.view();
   }
 
-  /// dF = op(dK) of the other branch's unit rows, and from it the gradient of the map.
+  /// dF = op(dK) `others`, the other branch's unit rows, and from dF the gradient of the map.
   void backward(Context& context, ParameterSet& parameters, ConstMatrixF d_affinity, Op op,
                 ConstMatrixF others) {
     gemm(context, op, Op::kNone, 1.0f, d_affinity, others, 0.0f, gradient_);
@@ -111,7 +111,7 @@ Teacher fit_contrastive(Context& context, ConstMatrixF a, ConstMatrixF b, const 
 
   ParameterSet parameters;
   Branch x(context, a, "a", batch, dim, parameters), y(context, b, "b", batch, dim, parameters);
-  // The logits start like those of the heads, see train/model.cpp.
+  // Logit scale and bias start as in train/model.cpp.
   const int scale = parameters.add_scalar("log_scale", static_cast<float>(std::log(20.0)));
   const int bias = parameters.add_scalar("bias", -10.0f);
   parameters.allocate(context);

@@ -11,7 +11,7 @@
 namespace sotalign::detail {
 
 namespace {
-/// The smallest pair known to belong to i's group; paths become shorter on the way.
+/// The smallest pair known to be in i's group. Union-find with path halving.
 int64_t root(std::vector<int64_t>& parents, int64_t i) {
   while (parents[static_cast<size_t>(i)] != i) {
     int64_t& parent = parents[static_cast<size_t>(i)];
@@ -60,7 +60,7 @@ std::vector<int64_t> group_pairs(ConstMatrixF a, ConstMatrixF b) {
 std::vector<Fold> divide_pairs(const std::vector<int64_t>& groups, int64_t parts, uint64_t seed,
                                int64_t round) {
   const int64_t count = 1 + *std::max_element(groups.begin(), groups.end());
-  // One group at a time, so that an epoch of the sampler is one order of all groups.
+  // Batches of one group make each epoch of the sampler a permutation of all groups.
   const BatchSampler order(count, 1, seed, stream_id("teacher.folds"));
   std::vector<int64_t> part_of(static_cast<size_t>(count));
   for (int64_t i = 0; i < count; ++i)

@@ -1,4 +1,4 @@
-// Groups pairs that belong together and divides the groups into folds for cross-validation.
+// Groups pairs that share rows, and splits the groups into folds for cross-validation.
 #pragma once
 
 #include <cstdint>
@@ -8,20 +8,19 @@
 
 namespace sotalign::detail {
 
-/// The rows of `x`, contiguous, on the host.
+/// Copies the rows of `x` to the host, contiguously.
 std::vector<float> host_rows(Context& context, ConstMatrixF x);
 
-/// For each pair the number of its group, from 0 in the order of first appearance. Two pairs are in a group
-/// if their rows of a or their rows of b have the same bits, or if both are in one with a third. a [p, dx], b
-/// [p, dy] on the host
+/// The group of each pair, numbered from 0 by first appearance. Pairs with bitwise equal rows in a or in b
+/// share a group, transitively. a [p, dx] and b [p, dy] are on the host.
 std::vector<int64_t> group_pairs(ConstMatrixF a, ConstMatrixF b);
 
 struct Fold {
-  std::vector<int64_t> kept, left_out;  ///< pairs; no group is divided between the two
+  std::vector<int64_t> kept, left_out;  ///< indices of pairs; no group is split between the two
 };
 
-/// Groups in an order drawn from seed and `round`, divided into `parts` of equally many groups, +- 1.
-/// 2 <= parts <= groups.
+/// Shuffles the groups with `seed` and `round` and splits them into `parts` folds, whose sizes differ by at
+/// most one group. 2 <= parts <= number of groups.
 std::vector<Fold> divide_pairs(const std::vector<int64_t>& groups, int64_t parts, uint64_t seed,
                                int64_t round);
 

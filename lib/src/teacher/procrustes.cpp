@@ -1,5 +1,5 @@
-// Orthogonal Procrustes: the rotations of the two sides after which paired rows have the largest inner
-// products, from the singular vectors of A0'B0.
+// Orthogonal Procrustes: the rotations of the two sides that maximize the inner products of pairs, from the
+// singular vectors of A0'B0.
 #include "teacher/reduced.h"
 
 namespace sotalign::detail {

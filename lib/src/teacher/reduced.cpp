@@ -15,9 +15,9 @@
 namespace sotalign::detail {
 
 namespace {
-/// Variances and singular values of M below this part of the largest are noise: embeddings rounded to float32
-/// have some 4e-15 of variance in every direction, the eigenvalues computed from their covariance are off by
-/// some 1e-14, and 1e-12 leaves room for both.
+/// Variances and singular values of M below this fraction of the largest are noise: rounding embeddings to
+/// float32 adds about 4e-15 of variance in every direction, the computed eigenvalues of their covariance are
+/// off by about 1e-14, and 1e-12 leaves room for both.
 constexpr double kRankTolerance = 1e-12;
 
 /// [d, k] = directions' op(coefficients), rounded to float.
@@ -116,7 +116,7 @@ Teacher teacher_from_bases(Context& context, const TeacherOptions& options, Prin
   const Buffer<double> dx(context, scaling_x), dy(context, scaling_y);
   Matrix<double> m = reduced_cross_covariance(context, x, y, divisor);
   scale(context, m, dx.data(), dy.data(), m.view());
-  // The largest of the temporaries, and not needed any more.
+  // Free the largest temporaries before the SVD.
   x.score_storage = {}, y.score_storage = {};
   ThinSvd parts = svd(context, std::move(m));
 

@@ -20,22 +20,23 @@ namespace sotalign {
 namespace {
 
 constexpr int64_t kParts = 5;
-/// New rounds of folds until so many pairs were left out, counted again in each round: with fewer, chance
-/// decides. The more there are, the less it does, so that a large problem is over before its first round is.
+/// Rounds of folds go on until kEnoughPairs pairs have been left out, each counted once per round: with
+/// fewer, chance decides. More than kMorePairsThanNeeded change little, so a large problem stops within a
+/// round.
 constexpr int64_t kEnoughPairs = 500, kMorePairsThanNeeded = 2000;
 constexpr int64_t kSmallestDim = 16;
 constexpr int kRidges = 9;
 
-/// 1, 3, 10, 30, ... for steps 0, 1, 2, 3, ..., and 0.3, 0.1, ... for -1, -2, ...
+/// 1, 3, 10, 30, ... for steps 0, 1, 2, 3, ... and 0.3, 0.1, ... for steps -1, -2, ...
 double half_decade(int64_t step) {
   const int64_t decade = step >= 0 ? step / 2 : (step - 1) / 2;
   const double mantissa = step - 2 * decade == 0 ? 1 : 3;
-  // 10^n is exact for these n, so that the ridges are the nearest doubles to what they are printed as.
+  // 10^n is exact for these n, so each ridge is the double nearest to its printed value.
   const double power = std::pow(10.0, static_cast<double>(std::abs(decade)));
   return decade < 0 ? mantissa / power : mantissa * power;
 }
 
-/// Mean squared distance of the rows from `mean`. x [rows, d] on the host.
+/// Mean squared distance of the rows from `mean`. x [rows, d] is on the host.
 double total_variance(ConstMatrixF x, const std::vector<double>& mean) {
   double sum = 0;
   for (int64_t i = 0; i < x.rows; ++i)
@@ -66,7 +67,7 @@ bool rows_differ(ConstMatrixF x, const std::vector<int64_t>& rows) {
                      [&](int64_t i) { return !std::equal(first, first + x.cols, x.row(i)); });
 }
 
-/// One side of a fold: the principal components of the pairs kept, and the scores of those left out in them.
+/// One side of a fold: the principal components of the kept pairs, and the left-out pairs' scores in them.
 struct FoldSide {
   FoldSide(Context& context, ConstMatrixF x, const detail::Fold& fold, const char* name)
       : basis(detail::principal_basis(context, take(context, x, fold.kept), name)),
@@ -90,7 +91,7 @@ struct FoldSide {
     return taken;
   }
 
-  /// What the teacher's D is made of.
+  /// The diagonal of D in teacher/reduced.h.
   Buffer<double> scaling(Context& context, TeacherKind kind, double ridge) const {
     return Buffer<double>(context, kind == TeacherKind::kCca
                                        ? detail::whitening(basis, ridge)
@@ -101,7 +102,7 @@ struct FoldSide {
   Matrix<double> left_out;  // [left out, r]
 };
 
-/// Adds hits and reciprocal ranks of one fold to every candidate.
+/// Adds the hits and reciprocal ranks of a fold to all candidates.
 class FoldScores {
  public:
   FoldScores(Context& context, TeacherKind kind, const Grid& grid, const std::vector<int64_t>& ids,
@@ -125,7 +126,7 @@ class FoldScores {
     detail::scale(context_, covariance, dx.data(), dy.data(), m.view());
     ThinSvd parts = svd(context_, std::move(m));
     std::vector<double> correlations = parts.values.download();
-    // Without any correlation, one direction of no meaning stands for none: such a fold decides nothing.
+    // Without any correlation, keep one arbitrary direction instead of none: such a fold decides nothing.
     const int64_t rank = std::max<int64_t>(1, detail::numerical_rank(correlations));
     const int64_t most = std::min(rank, detail::kLargestDefaultDim);
     correlations.resize(static_cast<size_t>(most));
@@ -219,7 +220,8 @@ TeacherSearch search_teacher(Context& context, ConstMatrixF a, ConstMatrixF b,
     return search;
   }
 
-  detail::mean_of_pairs(context, a, "a"), detail::mean_of_pairs(context, b, "b");  // throw for bad entries
+  detail::mean_of_pairs(context, a, "a"),
+      detail::mean_of_pairs(context, b, "b");  // throw for non-finite entries
   const std::vector<float> rows_a = detail::host_rows(context, a), rows_b = detail::host_rows(context, b);
   const ConstMatrixF host_a(rows_a.data(), a.rows, a.cols), host_b(rows_b.data(), b.rows, b.cols);
   const std::vector<int64_t> groups = detail::group_pairs(host_a, host_b);

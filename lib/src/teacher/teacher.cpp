@@ -102,8 +102,8 @@ void Teacher::project(Context& context, Side side, ConstMatrixF x, MatrixF out) 
   if (x.cols != w.rows() || out.rows != x.rows || out.cols != dim())
     throw InvalidArgument(fmt::format("project: the projection is [{}, {}], x is [{}, {}], out is [{}, {}]",
                                       w.rows(), dim(), x.rows, x.cols, out.rows, out.cols));
-  // Centring before the product, not after, keeps a row that equals the mean at exactly zero. Some rows at a
-  // time, so that the scratch memory does not grow with x.
+  // Centring before the product, not after, keeps a row that equals the mean at exactly zero. Tiles of rows
+  // keep the scratch memory independent of the size of x.
   constexpr int64_t kRowsAtOnce = 4096;
   Workspace scratch(context);
   const MatrixF centered = scratch.take_matrix<float>(std::min(x.rows, kRowsAtOnce), x.cols);
