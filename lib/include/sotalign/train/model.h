@@ -1,5 +1,5 @@
-// A trained alignment: maps raw embeddings of either modality to rows whose cosines can be compared. Modality
-// x is "image" and y is "text", here and in files.
+// A trained alignment: maps raw embeddings of both modalities into a shared space, where cosines compare
+// them. Modality x is "image" and y is "text", here and in files.
 #pragma once
 
 #include <map>
@@ -14,44 +14,44 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// Which of a model's two maps: the trained heads or the linear teacher they were trained with.
+/// A model's two maps: the trained heads, and the linear teacher that guided their training.
 enum class Projection { kHeads, kTeacher };
 
-/// What training produces: two heads, the teacher, or both, with the preprocessing of their input.
+/// The result of training: two heads, a teacher, or both, and the preprocessing of their inputs.
 class Model {
  public:
   /// A model with heads, initialised from `seed`, and no teacher yet.
   Model(Context& context, const HeadOptions& image, const HeadOptions& text, uint64_t seed);
-  /// A model without heads, only a teacher.
+  /// A model with a teacher and no heads.
   Model(Context& context, Teacher teacher);
 
-  /// Reads a file that save() wrote. Throws IoError that names the part that is missing, damaged, not finite
-  /// or inconsistent.
+  /// Reads a file written by save(). Throws IoError naming the part that is missing, damaged, not finite or
+  /// inconsistent.
   static Model load(Context& context, const std::string& path);
-  /// Whether load() compared checksums: not for a file of sotalign 0.1, which has none.
+  /// Whether load() verified checksums. Files of sotalign 0.1 have none.
   bool verified() const { return verified_; }
   /// Writes weights, biases, means and teacher to a safetensors file with checksums, and `notes` to its
-  /// metadata.
+  /// metadata. Throws NumericalError, and writes nothing, if a weight, bias or mean is not finite.
   void save(const std::string& path, const std::map<std::string, std::string>& notes = {}) const;
 
   bool has(Projection projection) const;
   int64_t input_dim(Side side) const;
-  /// Columns of embed()'s result.
+  /// Columns of embed()'s output.
   int64_t dim(Projection projection) const;
 
-  /// Unit rows [n, dim] of raw embeddings x [n, input_dim], in tiles; x and out do not overlap. Throws
-  /// InvalidArgument when the shapes or the projection do not fit.
+  /// Maps raw embeddings x [n, input_dim] to unit rows out [n, dim], tile by tile; they must not overlap.
+  /// Throws InvalidArgument if the shapes do not match or the model lacks the projection.
   void embed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const;
 
   const Head& head(Side side) const { return heads_[side == Side::kX ? 0 : 1]; }
 
-  Preprocessing image_preprocessing, text_preprocessing;  ///< empty: not fitted yet
+  Preprocessing image_preprocessing, text_preprocessing;  ///< empty until fitted
   ParameterSet parameters;  ///< 'image_head.*', 'text_head.*', 'log_scale', 'bias'; empty without heads
   std::optional<Teacher> teacher;
 
  private:
   explicit Model(Context& context) : context_(&context) {}
-  /// Registers their tensors; allocates nothing.
+  /// Registers the tensors of both heads without allocating them.
   void add_heads(const HeadOptions& image, const HeadOptions& text);
 
   Context* context_;
