@@ -1,4 +1,4 @@
-// What can be said about data and options before anything is computed from them.
+// Checks data and options before anything is computed from them.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
-// Checkpoints of a Trainer: weights, the best weights so far, optimizer state and the step, which is all that
-// the samplers need. A fingerprint of the options and checksums of all rows keep a checkpoint from continuing
+// Checkpoints of a Trainer: weights, best weights so far, optimizer state, and the step, which determines the
+// samplers. A fingerprint of the options and checksums of all rows prevent a checkpoint from continuing
 // another run.
 #include <fmt/format.h>
 
@@ -20,25 +20,25 @@ namespace sotalign {
 namespace {
 
 constexpr const char* kFormat = "sotalign-checkpoint-2";
-constexpr const char* kFormatWithoutChecksums = "sotalign-checkpoint-1";  // of sotalign 0.1
+constexpr const char* kFormatWithoutChecksums = "sotalign-checkpoint-1";  // sotalign 0.1
 constexpr const char *kDataPrefix = "data.", *kNotePrefix = "note.";
 
-// FNV-1a over the values' bits, as sotalign 0.1 identifies data by their means.
+// FNV-1a over the bits of the means, by which sotalign 0.1 identifies data.
 uint64_t hash(const std::vector<float>& values) {
   uint64_t h = 0xCBF29CE484222325;
   for (const float value : values) h = (h ^ std::bit_cast<uint32_t>(value)) * 0x100000001B3;
   return h;
 }
 
-// What the baselines are told.
+// The options of the baselines.
 std::string method_numbers(const TrainOptions& o) {
   return fmt::format("{} {} {} {} {} {} {} {} {}", o.structure.weight, o.structure.temperature,
                      o.structure.warmup_steps, o.nnclr.neighbours, o.nnclr.image_weight, o.nnclr.text_weight,
                      o.sclip.weight, to_string(o.sclip.labels), o.sclip.epsilon);
 }
 
-// Empty if the teacher's plan is solved as the student's, so that checkpoints from before the two could
-// differ stay valid.
+// Empty if both plans have the same solver options, so that checkpoints written before the two could differ
+// stay valid.
 std::string teacher_solve_numbers(const KlotOptions& o) {
   const SolveOptions& t = o.teacher;
   if (t == o.student) return "";
@@ -57,7 +57,7 @@ T number(const std::string& path, const SafetensorsFile& file, const std::string
   return value;
 }
 
-// The part of `text` around the first place where it differs from `other`.
+// `text` from shortly before its first difference from `other`.
 std::string difference(const std::string& text, const std::string& other) {
   const auto at = std::mismatch(text.begin(), text.end(), other.begin(), other.end()).first;
   constexpr std::ptrdiff_t kBefore = 20;
@@ -105,9 +105,9 @@ std::string Trainer::fingerprint() const {
 
 void Trainer::save_checkpoint(const std::string& path, const std::map<std::string, std::string>& notes) {
   SafetensorsWriter writer;
-  std::vector<std::vector<float>> kept;  // what the writer points to, until write()
+  std::vector<std::vector<float>> kept;  // the writer points into these until write()
   const auto add = [&](const std::string& name, std::vector<float> values) {
-    // The checkpoint before this one is worth more than one that cannot be continued.
+    // An older checkpoint is worth more than a new one that cannot be continued.
     if (detail::first_not_finite(values))
       throw NumericalError(
           fmt::format("step {}: '{}' is not finite; try a smaller learning rate", step_, name));
@@ -130,7 +130,7 @@ void Trainer::save_checkpoint(const std::string& path, const std::map<std::strin
   writer.set_metadata("optimizer_steps", fmt::format("{}", optimizer_.steps()));
   writer.set_metadata("best_step", fmt::format("{}", best_step_));
   writer.set_metadata("best_score",
-                      fmt::format("{}", best_score_));  // fmt prints doubles so that they read back exactly
+                      fmt::format("{}", best_score_));  // fmt prints doubles that read back exactly
   writer.write(path);
 }
 
@@ -166,7 +166,7 @@ CheckpointInfo Trainer::load_checkpoint(const std::string& path) {
       throw IoError(fmt::format("{}: tensor '{}': entry {} is not finite", path, name, *bad));
     return numbers;
   };
-  // Everything is read before anything is changed.
+  // Read everything before changing anything: errors leave the trainer unchanged.
   const std::vector<float> values = read("values"), best = read("best_values");
   std::vector<OptimizerState> states = optimizer_.state();
   std::vector<std::vector<float>> optimizer_values;

@@ -1,4 +1,4 @@
-// A trainer's options as its divergence takes them.
+// Converts a trainer's options to those of its divergence.
 #pragma once
 
 #include "sotalign/train/trainer.h"

@@ -1,5 +1,5 @@
-// Weights are checked where they enter and where they leave: a model that is not finite answers every query
-// with NaN, and no command would fail.
+// Weights are checked on reading and on writing: with weights that are not finite, a model would answer every
+// query with NaN, and no command would fail.
 #pragma once
 
 #include <algorithm>
@@ -10,7 +10,7 @@
 
 namespace sotalign::detail {
 
-/// The index of the first NaN or infinity.
+/// The index of the first NaN or infinity, or std::nullopt.
 template <class T>
 std::optional<int64_t> first_not_finite(const std::vector<T>& values) {
   const auto bad =

@@ -18,7 +18,7 @@ namespace sotalign {
 namespace {
 
 constexpr const char* kFormat = "sotalign-model-2";
-constexpr const char* kFormatWithoutChecksums = "sotalign-model-1";  // of sotalign 0.1
+constexpr const char* kFormatWithoutChecksums = "sotalign-model-1";  // sotalign 0.1
 constexpr int64_t kEmbedTile = 4096;                                 // rows preprocessed at a time
 
 const char* side_name(Side side) { return side == Side::kX ? "image" : "text"; }
@@ -32,7 +32,8 @@ std::string head_to_json(const HeadOptions& o) {
       .dump();
 }
 
-// `where` names the file and the head. At most `most_layers` hidden layers: the file has no tensors for more.
+// `where` names file and head in errors. Allows `most_layers` hidden layers: the file has no tensors for
+// more.
 HeadOptions head_from_json(const std::string& where, const std::string& text, int64_t most_layers) {
   const auto fail = [&](const char* key, const std::string& expected) {
     throw IoError(fmt::format("{}: {}: expected {}", where, key, expected));
@@ -64,7 +65,7 @@ HeadOptions head_from_json(const std::string& where, const std::string& text, in
   return options;
 }
 
-// Throws unless `name` has the shape that the rest of the file implies; -1 stands for any size.
+// Throws unless tensor `name` has this shape; -1 matches any size > 0.
 void check_shape(const SafetensorsFile& file, const std::string& path, const std::string& name,
                  const std::vector<int64_t>& shape) {
   if (!file.contains(name)) throw IoError(fmt::format("{}: expected a tensor '{}', found none", path, name));
@@ -109,7 +110,8 @@ void Model::add_heads(const HeadOptions& image, const HeadOptions& text) {
                                       image.output_dim, text.output_dim));
   heads_.emplace_back(image, "image_head", parameters);
   heads_.emplace_back(text, "text_head", parameters);
-  // The logits of SigLIP, t cosine + c with t = exp(log_scale), start as in Zhai et al. 2023 with t = 20.
+  // SigLIP's logits are t cosine + c with t = exp(log_scale). c starts at -10 as in Zhai et al. 2023, t
+  // at 20.
   parameters.add_scalar("log_scale", static_cast<float>(std::log(20.0)));
   parameters.add_scalar("bias", -10.0f);
 }
@@ -154,7 +156,7 @@ void Model::embed(Side side, Projection projection, ConstMatrixF x, MatrixF out)
 
 void Model::save(const std::string& path, const std::map<std::string, std::string>& notes) const {
   SafetensorsWriter writer;
-  std::vector<std::vector<float>> kept;  // what the writer points to, until write()
+  std::vector<std::vector<float>> kept;  // the writer points into these until write()
   const auto add = [&](const std::string& name, std::vector<int64_t> shape, std::vector<float> values) {
     if (const auto bad = detail::first_not_finite(values))
       throw NumericalError(fmt::format("{}: not written: entry {} of '{}' is not finite", path, *bad, name));
@@ -216,7 +218,7 @@ Model Model::load(Context& context, const std::string& path) {
     } catch (const InvalidArgument& error) {
       throw IoError(fmt::format("{}: {}", path, error.what()));
     }
-    // Before any memory is taken: the shapes are those of tensors that are there.
+    // Check shapes before allocating: every parameter must be a tensor of the file.
     for (int i = 0; i < model.parameters.count(); ++i)
       check_shape(file, path, model.parameters[i].name, model.parameters[i].shape);
     model.parameters.allocate(context);

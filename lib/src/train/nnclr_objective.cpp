@@ -1,5 +1,5 @@
-// NNCLR: SigLIP on the pairs, and on pairs of which one side is a neighbour. Row i of the unpaired rows is a
-// neighbour of row i of the pairs.
+// NNCLR: SigLIP on the pairs, and on pairs with one side replaced by a neighbour. Unpaired row i of a batch
+// is a neighbour of pair i.
 #include "train/objective.h"
 #include "train/siglip_term.h"
 
@@ -19,7 +19,7 @@ class Nnclr : public Objective {
   void run(const Step& step) override {
     siglip_.run_on_pairs(step);
     zero_unpaired(*context_, step);
-    // The other two add to the gradients that are there.
+    // The other two terms add to these gradients.
     const auto& [number, image, text, parameters] = step;
     image_term_.run(parameters, image.unpaired(image.f), text.paired(text.f), image.unpaired(image.d_f),
                     text.paired(text.d_f), options_.image_weight, Write::kAdd);

@@ -1,5 +1,5 @@
-// What a method minimises, as the trainer sees it: rows of a batch in, gradients out. A method is a file of
-// its own, NAME_objective.cpp, and a line in make_objective().
+// The loss that a method minimizes: rows of a batch in, gradients out. Each method is a file,
+// NAME_objective.cpp, and a case in make_objective().
 #pragma once
 
 #include <memory>
@@ -10,25 +10,25 @@
 
 namespace sotalign::detail {
 
-/// What an objective is made for. Only the context outlives the call.
+/// Arguments of an objective's constructor. Objectives may keep references only to the context.
 struct ObjectiveSetup {
   Context& context;
   const TrainOptions& options;
   const Teacher& teacher;
   AllRows rows;
-  int64_t pairs, unpaired_images, unpaired_texts;  // in a step
+  int64_t pairs, unpaired_images, unpaired_texts;  // per step
 
   int64_t batch_images() const { return pairs + unpaired_images; }
   int64_t batch_texts() const { return pairs + unpaired_texts; }
 };
 
-/// One modality of a step: first the rows of the pairs, then the unpaired ones.
+/// One modality of a step: the rows of the pairs, then the unpaired rows.
 struct StepRows {
   int64_t pairs;
   ConstMatrixF x;                 // preprocessed embeddings, [pairs + unpaired, dx]
   ConstMatrixF f;                 // unit rows in the shared space, [pairs + unpaired, d]
-  MatrixF d_f;                    // the gradient of the loss, to be written; the shape of f
-  const int64_t* unpaired_index;  // [unpaired] which unpaired rows they are
+  MatrixF d_f;                    // output: gradient of the loss, same shape as f
+  const int64_t* unpaired_index;  // [unpaired], indices among all unpaired rows
 
   template <class T>
   MatrixView<T> paired(MatrixView<T> rows) const {
@@ -43,10 +43,10 @@ struct StepRows {
 struct Step {
   int64_t number;  // from 0
   StepRows image, text;
-  ParameterSet& parameters;  // the gradients of 'log_scale' and 'bias' are written, too
+  ParameterSet& parameters;  // receives the gradients of 'log_scale' and 'bias'
 };
 
-/// The gradients of the unpaired rows, for terms that add theirs.
+/// Zeroes the gradients of the unpaired rows, for terms that accumulate into them.
 inline void zero_unpaired(Context& context, const Step& step) {
   for (const StepRows* rows : {&step.image, &step.text}) {
     const MatrixF d = rows->unpaired(rows->d_f);
@@ -57,20 +57,20 @@ inline void zero_unpaired(Context& context, const Step& step) {
 class Objective {
  public:
   virtual ~Objective() = default;
-  /// The gradients of a step. Allocates nothing after the first one; queued, and not waited for unless KLOT's
-  /// affinities come in strips.
+  /// Computes the gradients of a step. Allocates only in the first step; synchronizes only if KLOT computes
+  /// its affinities in strips.
   virtual void run(const Step& step) = 0;
-  /// Fills in what the loss of the last run consists of; the step's number is there. Waits.
+  /// Fills in the loss terms of the last run; metrics.step is already set. Synchronizes.
   virtual void report(StepMetrics& metrics) const = 0;
   virtual std::optional<KlotMemoryPlan> klot_memory() const { return std::nullopt; }
 };
 
-/// Of the method in the options. Throws InvalidArgument for options that do not fit.
+/// The objective of the options' method. Throws InvalidArgument for invalid options.
 std::unique_ptr<Objective> make_objective(const ObjectiveSetup& setup);
 
-std::unique_ptr<Objective> make_sail(const ObjectiveSetup& setup);  // with and without unpaired rows
+std::unique_ptr<Objective> make_sail(const ObjectiveSetup& setup);  // also SAIL semi
 std::unique_ptr<Objective> make_sotalign(const ObjectiveSetup& setup);
-std::unique_ptr<Objective> make_structure(const ObjectiveSetup& setup);  // of the rows of the batch
+std::unique_ptr<Objective> make_structure(const ObjectiveSetup& setup);  // also STRUCTURE semi
 std::unique_ptr<Objective> make_nnclr(const ObjectiveSetup& setup);
 std::unique_ptr<Objective> make_sclip(const ObjectiveSetup& setup);
 

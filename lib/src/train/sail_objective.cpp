@@ -1,4 +1,4 @@
-// SAIL: SigLIP on the rows of a batch. Those behind the pairs, where there are any, are negatives.
+// SAIL: SigLIP on the rows of a batch. Unpaired rows, if any, follow the pairs and serve as negatives.
 #include "train/objective.h"
 #include "train/siglip_term.h"
 

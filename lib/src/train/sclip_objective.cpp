@@ -1,5 +1,5 @@
-// S-CLIP: SigLIP on the pairs, and for the unpaired rows of each modality the cross-entropy of their
-// similarities to the pairs' other side with labels that come from their similarities to the pairs' own side.
+// S-CLIP: SigLIP on the pairs, plus a cross-entropy for the unpaired rows of each modality: their
+// similarities to the pairs' same side give pseudo-labels for their similarities to the pairs' other side.
 #include "sotalign/loss/pseudo_labels.h"
 #include "train/objective.h"
 #include "train/siglip_term.h"
@@ -8,7 +8,7 @@ namespace sotalign::detail {
 
 namespace {
 
-/// Of one modality's unpaired rows.
+/// The cross-entropy of one modality's unpaired rows.
 class PseudoLabelTerm {
  public:
   PseudoLabelTerm(const ObjectiveSetup& s, int64_t unpaired)
@@ -20,7 +20,7 @@ class PseudoLabelTerm {
         affinity_(s.context, unpaired, s.pairs, "affinity to the pairs"),
         value_(s.context, 1) {}
 
-  /// Adds to the gradients of the unpaired rows, of the pairs' other side and of 'log_scale'.
+  /// Adds to the gradients of the unpaired rows, the pairs' other side and 'log_scale'.
   void run(ParameterSet& parameters, const StepRows& own, const StepRows& other) {
     const int64_t scale = parameters.offset(parameters.find("log_scale"));
     const ConstMatrixF f = own.unpaired(own.f), g = other.paired(other.f);

@@ -1,4 +1,4 @@
-// SigLIP as a term of an objective: on unit rows, with the model's scale and bias.
+// SigLIP as a term of an objective, on unit rows and with the model's logit scale and bias.
 #pragma once
 
 #include "sotalign/linalg/row_products.h"
@@ -8,18 +8,18 @@ namespace sotalign::detail {
 
 class SiglipTerm {
  public:
-  /// Of `rows` rows f against `cols` rows g, of which the first `pairs` belong to each other.
+  /// For `rows` rows f against `cols` rows g; the first `pairs` rows of each form the pairs.
   SiglipTerm(Context& context, int64_t rows, int64_t cols, int64_t pairs);
 
-  /// weight times its gradients: with respect to f into d_f and to g into d_g, which overlap neither, and
-  /// those of 'log_scale' and 'bias' into the parameters' gradients. Queued, not waited for.
+  /// Writes or adds weight times the gradients: with respect to f and g into d_f and d_g, which must not
+  /// overlap f or g, and those of 'log_scale' and 'bias' into `parameters`. Does not synchronize.
   void run(ParameterSet& parameters, ConstMatrixF f, ConstMatrixF g, MatrixF d_f, MatrixF d_g,
            double weight = 1.0, Write write = Write::kOver);
 
-  /// The same of the pairs of a step.
+  /// Runs on the pairs of a step, with weight 1; overwrites the gradients.
   void run_on_pairs(const Step& step);
 
-  /// Of the last run, without the weight; waits for it.
+  /// The unweighted loss of the last run; synchronizes.
   double value() const { return value_.download()[0]; }
 
  private:

@@ -1,4 +1,5 @@
-// SOTAlign: SigLIP on the pairs, and a divergence of the unpaired rows' affinities from the teacher's.
+// SOTAlign: SigLIP on the pairs, plus a divergence between the student's and the teacher's affinity of the
+// unpaired rows.
 #include "train/divergence_options.h"
 #include "train/objective.h"
 #include "train/siglip_term.h"
@@ -7,7 +8,7 @@ namespace sotalign::detail {
 
 namespace {
 
-/// The teacher is linear and fixed: its projections of all unpaired rows are computed once.
+/// The teacher is fixed, so all unpaired rows are projected once.
 class TeacherRows {
  public:
   TeacherRows(Context& context, const Teacher& teacher, Side side, ConstMatrixF rows, int64_t batch)
@@ -34,7 +35,7 @@ KlotMemoryPlan plan_memory(const Context& context, const TrainOptions& options, 
   return plan_klot_memory(context, rows, cols, available < 0 ? available : available / 8 * 7);
 }
 
-/// What KLOT and the other divergences have in common.
+/// Common to KLOT and the other divergences.
 class Regularised : public Objective {
  public:
   explicit Regularised(const ObjectiveSetup& s)
@@ -90,7 +91,7 @@ class WithKlot : public Regularised {
   EmbeddingKlot klot_;
 };
 
-/// Of stored affinities; the gradient takes the place of the student's.
+/// Stores both affinities; the gradient overwrites the student's.
 class WithDivergence : public Regularised {
  public:
   explicit WithDivergence(const ObjectiveSetup& s)

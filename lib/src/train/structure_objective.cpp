@@ -1,5 +1,5 @@
-// STRUCTURE: SigLIP on the pairs, and for each modality how far the neighbourhoods among the rows of the
-// batch are from those in the encoder's space. Preprocessed rows are unit rows, as the loss wants them.
+// STRUCTURE: SigLIP on the pairs, plus a loss for each modality that compares the batch's neighbourhoods in
+// the shared space with those in the encoder's space. It needs unit rows, which preprocessed rows are.
 #include <algorithm>
 
 #include "sotalign/loss/structure.h"
@@ -22,7 +22,7 @@ class Structure : public Objective {
   void run(const Step& step) override {
     siglip_.run_on_pairs(step);
     zero_unpaired(*context_, step);
-    const double half = weight(step.number) / 2;  // what the losses add is that times their gradients
+    const double half = weight(step.number) / 2;  // each loss adds half times its gradient
     image_loss_.run(step.image.x, step.image.f, step.image.d_f, half);
     text_loss_.run(step.text.x, step.text.f, step.text.d_f, half);
   }

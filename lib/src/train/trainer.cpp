@@ -41,7 +41,7 @@ Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unp
   return preprocessing;
 }
 
-// Decides what kAuto and a dimension of 0 stand for.
+// Resolves kAuto and a dimension of 0.
 void resolve(TrainOptions& o, int64_t teacher_dim) {
   const bool can = o.hidden.empty() || o.residual;
   if (o.initialization == Initialization::kAuto)
@@ -55,8 +55,8 @@ void resolve(TrainOptions& o, int64_t teacher_dim) {
   if (o.dim == 0) o.dim = from_teacher ? teacher_dim : 1024;
 }
 
-// A head with the teacher's cosines. Their scale is free: entries of this root mean square suit the
-// learning rates that Lion, whose steps all have one length, takes from a random start as well.
+// Root mean square of the weights of a head that starts from the teacher. Cosines do not depend on it, but
+// Lion's updates have a constant magnitude: at this scale, learning rates for random heads work here, too.
 constexpr double kTeacherWeightScale = 0.02;
 
 void start_from_teacher(ParameterSet& parameters, const std::string& head, const HeadOptions& options,
@@ -84,7 +84,7 @@ void start_from_teacher(ParameterSet& parameters, const std::string& head, const
                       std::vector<float>(static_cast<size_t>(outputs * options.hidden.back())));
 }
 
-// Neighbours in memory with one rate and decay are one range.
+// Merges parameters that are adjacent in memory and have the same rate and decay into one range.
 std::vector<ParameterRange> ranges_of(const ParameterSet& parameters, const TrainOptions& o) {
   if (o.image_rate == 1.0 && o.text_rate == 1.0) return {};
   std::vector<ParameterRange> ranges;
@@ -214,7 +214,7 @@ void Trainer::train_step() {
                     rate);
   else
     optimizer_.step(parameters.values(), parameters.gradients(), ranges_, rate);
-  if (++step_ == 1) metrics();  // throws before an update has spread what is not finite
+  if (++step_ == 1) metrics();  // throws at once if the first loss is not finite
 }
 
 StepMetrics Trainer::metrics() const {
@@ -230,7 +230,7 @@ StepMetrics Trainer::metrics() const {
   try {
     objective_->report(metrics);
   } catch (const NumericalError& error) {
-    // Weights that are not finite make SigLIP so, too: that is said below.
+    // Weights that are not finite also make SigLIP non-finite; the error below reports that.
     if (std::isfinite(metrics.siglip))
       throw NumericalError(fmt::format("step {}: {}; {}", step_, error.what(), advice));
   }

@@ -15,7 +15,7 @@ class NoRows : public UnpairedRows {
   void pick(int64_t, const int64_t*) override {}
 };
 
-/// Images and texts are drawn independently of each other.
+/// Draws images and texts independently of each other.
 class SampledRows : public UnpairedRows {
  public:
   SampledRows(Context& context, int64_t images, int64_t texts, int64_t batch, uint64_t seed)
@@ -34,7 +34,7 @@ class SampledRows : public UnpairedRows {
   BatchSampler image_sampler_, text_sampler_;
 };
 
-/// For each pair, one unpaired image that is near its image, and one unpaired text that is near its text.
+/// Picks, for each pair, an unpaired image near its image and an unpaired text near its text.
 class NeighbourRows : public UnpairedRows {
  public:
   NeighbourRows(Context& context, const AllRows& rows, int64_t pairs, int64_t neighbours, uint64_t seed)
