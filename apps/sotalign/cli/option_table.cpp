@@ -55,7 +55,7 @@ std::string expectation(const Target& target) {
                     target);
 }
 
-/// For the help text.
+/// The placeholder of the value in the help text.
 std::string type_name(const Target& target, Role role) {
   return std::visit(Overloaded{
                         [](int64_t*) -> std::string { return "N"; },
@@ -116,7 +116,7 @@ bool assign_list(const Json& value, std::vector<int64_t>& target) {
   return true;
 }
 
-/// False, and the target as it was, if the value is not of the target's type.
+/// Returns false, and leaves the target unchanged, if the value does not fit it.
 bool assign(const Json& value, const Target& target) {
   return std::visit(
       Overloaded{
@@ -144,7 +144,7 @@ bool assign(const Json& value, const Target& target) {
             return true;
           },
           [&](std::string* t) {
-            // The system's functions would take a path with a NUL for a shorter one.
+            // System calls would cut a path off at a NUL.
             if (!value.is_string() || value.get_ref<const std::string&>().find('\0') != std::string::npos)
               return false;
             *t = value.get<std::string>();
@@ -203,10 +203,10 @@ Json parse_number(const std::string& text) {
   double number = 0;
   if (const auto [end, error] = std::from_chars(first, last, number); error == std::errc() && end == last)
     return number;
-  return text;  // not a number: assign() will refuse it
+  return text;  // not a number: assign() rejects it
 }
 
-/// A flag without a value says true.
+/// A flag without a value means true.
 Json parse_bool(const std::string& text) {
   if (text.empty() || text == "true") return true;
   return text == "false" ? Json(false) : Json(text);
@@ -222,7 +222,7 @@ Json parse_list(const std::string& text) {
   return list;
 }
 
-/// What a flag's text would be in JSON.
+/// Converts a flag's text to JSON.
 Json parse_text(const std::string& text, const Target& target) {
   return std::visit(Overloaded{
                         [&](std::string*) { return Json(text); },
@@ -289,7 +289,8 @@ void OptionTable::set_unless_given(const Json& object, const std::string& where)
     const Entry& entry = find(key, where);
     const Json kept = value_of(entry.target);
     set(key, value, where);
-    if (entry.option->count() > 0) assign(kept, entry.target);  // a flag wins, but a mistake is still one
+    if (entry.option->count() > 0)
+      assign(kept, entry.target);  // a flag wins, but an invalid value is still an error
   }
   call_hooks();
 }
@@ -343,7 +344,7 @@ std::vector<std::string> OptionTable::given_except(Role role) const {
 }
 
 std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
-  constexpr size_t kCompared = 64;  // the distance takes the product of two lengths
+  constexpr size_t kCompared = 64;  // the cost is the product of two lengths
   const std::string text = word.substr(0, kCompared);
   const auto distance = [&](const std::string& candidate) {
     const std::string other = candidate.substr(0, kCompared);

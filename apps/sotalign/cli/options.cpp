@@ -54,7 +54,7 @@ void add_klot_options(OptionTable& table, KlotOptions& options) {
   table.add("epsilon_student", &options.epsilon_student,
             "Entropic regularisation of the student's plan; temperature of InfoNCE");
   table.add("epsilon_teacher", &options.epsilon_teacher, "The same of the teacher's");
-  // The flags are common to both sides.
+  // The flags apply to both plans.
   add_solver_options(table, options.student, options.symmetrize);
   table.after_set([&options] { options = options.with_both(options.student); });
 }
@@ -180,7 +180,7 @@ Context make_context(const Machine& machine) {
   const Device device = parse_device(machine.device);
   const int64_t threads =
       start_threads({.asked = machine.threads, .forced = machine.force_threads}, machine.quiet);
-  // Beyond the range of int, too, the library shall say what it accepts.
+  // Clamped to the range of int, so that the library reports what it accepts.
   return Context(device, static_cast<int>(std::clamp<int64_t>(threads, -1, 1 << 20)));
 }
 

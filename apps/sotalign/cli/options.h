@@ -1,5 +1,4 @@
-// What the commands can be told, and the table entries that tell it. Default values are those of the
-// library's option structs.
+// The options of the commands and their table entries. Defaults are those of the library's option structs.
 #pragma once
 
 #include <string>
@@ -17,7 +16,7 @@ struct Machine {
   bool quiet = false;
 };
 
-/// Files of embeddings, row by row.
+/// Files of embeddings, one embedding per row.
 struct DataPaths {
   std::string pairs_images, pairs_texts, images, texts, val_images, val_texts;
 };
@@ -32,7 +31,7 @@ struct TrainConfig {
   int64_t log_every = 10;
 };
 
-/// More steps, iterations and the like than anybody waits for; wider than any layer.
+/// Upper bounds: more steps and iterations than anyone waits for, and wider than any layer.
 constexpr int64_t kMostSteps = 100'000'000, kMostIterations = 1'000'000, kMostWidth = 1 << 20;
 
 void add_machine_options(OptionTable& table, Machine& machine);
@@ -40,12 +39,12 @@ void add_data_options(OptionTable& table, DataPaths& paths);
 void add_teacher_options(OptionTable& table, TeacherOptions& options);
 void add_klot_options(OptionTable& table, KlotOptions& options);
 void add_divergence_option(OptionTable& table, const std::string& key, DivergenceKind& kind);
-/// What decides the result besides the data and the seed.
+/// The options that determine the result, besides data and seed.
 void add_method_options(OptionTable& table, TrainOptions& options);
 void add_train_options(OptionTable& table, TrainConfig& config);
 void add_projection_option(OptionTable& table, Projection& projection);
 
-/// How plans are computed.
+/// The options of the Sinkhorn solver.
 inline void add_solver_options(OptionTable& table, SolveOptions& options, Symmetrize& symmetrize) {
   table.add("iterations", AtMost{&options.iterations, kMostIterations},
             "Sinkhorn iterations; with a tolerance, the most");
@@ -67,20 +66,21 @@ inline void add_solver_options(OptionTable& table, SolveOptions& options, Symmet
       "Of that matrix; ladder: bfloat16 until the last iterations");
 }
 
-/// Throws InvalidArgument for a device or a number of threads that there is not, and Error for threads that
-/// cannot be started. More threads than cores are not used unless forced; standard error says so.
+/// Throws InvalidArgument for an unavailable device or an invalid number of threads, and Error if threads
+/// cannot be started. Uses no more threads than cores unless forced, with a note on standard error unless
+/// quiet.
 Context make_context(const Machine& machine);
 
-/// "cuda:0, NVIDIA H200", or "cpu, 2 threads" followed, where that was not asked for, by the reason.
+/// "cuda:0, NVIDIA H200" or "cpu, 2 threads". If "auto" chose the CPU, the reason follows in parentheses.
 std::string describe_device(const Context& context, const Machine& machine);
 
-/// Throws InvalidArgument that names which epsilon is out of range.
+/// Throws InvalidArgument naming the epsilon that is not > 0.
 void check_epsilons(const KlotOptions& options);
 
-/// Throws InvalidArgument unless there are 1 to 1000 seeds; `key` as in the table.
+/// Throws InvalidArgument, starting with `key`, unless there are 1 to 1000 seeds.
 void require_few_seeds(const char* key, const std::vector<int64_t>& seeds);
 
-/// Throws InvalidArgument unless `value` is set; `key` as in the table.
+/// Throws InvalidArgument unless `value` is set; `key` is the option's key in the table.
 void require(const std::string& value, const std::string& key);
 void require_at_least(const char* key, int64_t value, int64_t least);
 
