@@ -289,8 +289,7 @@ void OptionTable::set_unless_given(const Json& object, const std::string& where)
     const Entry& entry = find(key, where);
     const Json kept = value_of(entry.target);
     set(key, value, where);
-    if (entry.option->count() > 0)
-      assign(kept, entry.target);  // a flag wins, but an invalid value is still an error
+    if (entry.option->count() > 0) assign(kept, entry.target);  // a flag wins, but invalid values still fail
   }
   call_hooks();
 }

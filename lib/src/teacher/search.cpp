@@ -21,8 +21,8 @@ namespace {
 
 constexpr int64_t kParts = 5;
 /// Rounds of folds go on until kEnoughPairs pairs have been left out, each counted once per round: with
-/// fewer, chance decides. More than kMorePairsThanNeeded change little, so a large problem stops within a
-/// round.
+/// fewer, chance decides. Beyond kMorePairsThanNeeded there is little to gain, so a large problem stops
+/// within its first round.
 constexpr int64_t kEnoughPairs = 500, kMorePairsThanNeeded = 2000;
 constexpr int64_t kSmallestDim = 16;
 constexpr int kRidges = 9;
@@ -220,8 +220,7 @@ TeacherSearch search_teacher(Context& context, ConstMatrixF a, ConstMatrixF b,
     return search;
   }
 
-  detail::mean_of_pairs(context, a, "a"),
-      detail::mean_of_pairs(context, b, "b");  // throw for non-finite entries
+  detail::mean_of_pairs(context, a, "a"), detail::mean_of_pairs(context, b, "b");  // throw if not finite
   const std::vector<float> rows_a = detail::host_rows(context, a), rows_b = detail::host_rows(context, b);
   const ConstMatrixF host_a(rows_a.data(), a.rows, a.cols), host_b(rows_b.data(), b.rows, b.cols);
   const std::vector<int64_t> groups = detail::group_pairs(host_a, host_b);

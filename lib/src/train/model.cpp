@@ -32,8 +32,8 @@ std::string head_to_json(const HeadOptions& o) {
       .dump();
 }
 
-// `where` names file and head in errors. Allows `most_layers` hidden layers: the file has no tensors for
-// more.
+// `where` names the file and the head in errors. Allows at most `most_layers` hidden layers: the file has no
+// tensors for more.
 HeadOptions head_from_json(const std::string& where, const std::string& text, int64_t most_layers) {
   const auto fail = [&](const char* key, const std::string& expected) {
     throw IoError(fmt::format("{}: {}: expected {}", where, key, expected));
@@ -110,8 +110,7 @@ void Model::add_heads(const HeadOptions& image, const HeadOptions& text) {
                                       image.output_dim, text.output_dim));
   heads_.emplace_back(image, "image_head", parameters);
   heads_.emplace_back(text, "text_head", parameters);
-  // SigLIP's logits are t cosine + c with t = exp(log_scale). c starts at -10 as in Zhai et al. 2023, t
-  // at 20.
+  // SigLIP's logits: t cosine + c with t = exp(log_scale). c starts at -10 as in Zhai et al. 2023, t at 20.
   parameters.add_scalar("log_scale", static_cast<float>(std::log(20.0)));
   parameters.add_scalar("bias", -10.0f);
 }

@@ -22,7 +22,7 @@ class Structure : public Objective {
   void run(const Step& step) override {
     siglip_.run_on_pairs(step);
     zero_unpaired(*context_, step);
-    const double half = weight(step.number) / 2;  // each loss adds half times its gradient
+    const double half = weight(step.number) / 2;  // each loss adds `half` times its gradient
     image_loss_.run(step.image.x, step.image.f, step.image.d_f, half);
     text_loss_.run(step.text.x, step.text.f, step.text.d_f, half);
   }

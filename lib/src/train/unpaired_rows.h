@@ -36,8 +36,8 @@ struct AllRows {
   ConstMatrixF pair_images, pair_texts, images, texts;
 };
 
-/// The choice that the options' method needs, with `pairs` pairs per step. Throws InvalidArgument if the
-/// options do not fit the rows.
+/// Constructs the variant that the options' method needs, for `pairs` pairs per step. Throws InvalidArgument
+/// if the options do not fit the rows.
 std::unique_ptr<UnpairedRows> make_unpaired_rows(Context& context, const TrainOptions& options,
                                                  const AllRows& rows, int64_t pairs);
 

@@ -30,12 +30,12 @@ std::string to_string(TeacherKind kind);
 /// The modality of rows: x is the first (images), y the second (texts).
 enum class Side { kX, kY };
 
-/// Training with Lion and a cosine schedule from learning_rate to 0, from the random initialization of linear
+/// Trains with Lion and a cosine schedule from learning_rate to 0, from random weights like those of linear
 /// heads. Defaults chosen on validation pairs of flickr8k and emoji.
 struct ContrastiveOptions {
   int64_t steps = 60;
   double learning_rate = 3e-4;
-  int64_t batch = 10000;  ///< pairs per step, clamped to all
+  int64_t batch = 10000;  ///< pairs per step, capped at the number of pairs
 };
 
 /// Cross-validation on the pairs chooses every option left open (std::nullopt, "auto" in the program); see

@@ -39,8 +39,8 @@ class Model {
   /// Columns of embed()'s output.
   int64_t dim(Projection projection) const;
 
-  /// Maps raw embeddings x [n, input_dim] to unit rows out [n, dim], tile by tile; they must not overlap.
-  /// Throws InvalidArgument if the shapes do not match or the model lacks the projection.
+  /// Maps raw embeddings x [n, input_dim] to unit rows out [n, dim], tile by tile; x and out must not
+  /// overlap. Throws InvalidArgument if the shapes do not match or the model lacks the projection.
   void embed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const;
 
   const Head& head(Side side) const { return heads_[side == Side::kX ? 0 : 1]; }

@@ -42,9 +42,8 @@ std::map<std::string, std::string> checksums_of(const TrainingData& data);
 
 /// Initial weights of the heads.
 enum class Initialization {
-  /// kTeacher if the method is SOTAlign with klot_weight > 0, the heads are linear or residual and `dim` is
-  /// 0;
-  /// else kRandom, since the baselines use no teacher.
+  /// kTeacher if the method is SOTAlign with klot_weight > 0, the heads are linear or residual, and `dim` is
+  /// 0; else kRandom, since the baselines use no teacher.
   kAuto,
   kRandom,  ///< like PyTorch's nn.Linear: uniform between -1 / sqrt(in) and 1 / sqrt(in)
   /// The heads start as the teacher's projections, so training begins with its cosines. Only for linear heads
