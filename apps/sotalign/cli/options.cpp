@@ -14,19 +14,19 @@ void add_machine_options(OptionTable& table, Machine& machine) {
   table.add("device", &machine.device, "auto, cpu, cuda or cuda:INDEX", Role::kMachine);
   table.add("threads", &machine.threads, "CPU threads; 0: all cores. Same threads, same bits",
             Role::kMachine);
-  table.add("force_threads", &machine.force_threads,
-            "Use them all, more than cores, too: slow, but the same bits", Role::kMachine);
-  table.add("quiet", &machine.quiet, "Print nothing but errors", Role::kMachine);
+  table.add("force_threads", &machine.force_threads, "Allow more threads than cores: slow, but the same bits",
+            Role::kMachine);
+  table.add("quiet", &machine.quiet, "Print only errors", Role::kMachine);
 }
 
 void add_data_options(OptionTable& table, DataPaths& paths) {
   table.section("Embeddings (.npy, .safetensors or file.safetensors:TENSOR, one row each)");
   table.add("pairs_images", &paths.pairs_images, "Images of the pairs", Role::kPath);
-  table.add("pairs_texts", &paths.pairs_texts, "Their texts: row i belongs to row i", Role::kPath);
+  table.add("pairs_texts", &paths.pairs_texts, "Texts of the pairs, row by row", Role::kPath);
   table.add("images", &paths.images, "Unpaired images", Role::kPath);
   table.add("texts", &paths.texts, "Unpaired texts", Role::kPath);
-  table.add("val_images", &paths.val_images, "Images of pairs to validate with, not trained on", Role::kPath);
-  table.add("val_texts", &paths.val_texts, "Their texts", Role::kPath);
+  table.add("val_images", &paths.val_images, "Images of the validation pairs", Role::kPath);
+  table.add("val_texts", &paths.val_texts, "Texts of the validation pairs", Role::kPath);
 }
 
 void add_teacher_options(OptionTable& table, TeacherOptions& options) {
@@ -35,25 +35,25 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
             choice(&options.kind, {{"cca", TeacherKind::kCca},
                                    {"procrustes", TeacherKind::kProcrustes},
                                    {"contrastive", TeacherKind::kContrastive}}),
-            "Linear map fitted on the pairs; contrastive: trained with SigLIP");
+            "Linear maps fitted to the pairs; contrastive: trained with SigLIP");
   table.add("ridge", AutoOr<double>{&options.ridge},
-            "CCA: added to the eigenvalues of both covariances; auto, here and below:\n"
-            "the best in cross-validation on the pairs");
+            "CCA: added to the eigenvalues of both covariances. auto, here and below:\n"
+            "chosen by cross-validation on the pairs");
   table.add("teacher_dim", AutoOr<int64_t>{&options.dim, kMostWidth},
-            "Its dimensions; 0: as many as the pairs determine, at most 1024");
+            "Teacher dimension; 0: as many as the pairs determine, at most 1024");
   table.add("correlation_power", AutoOr<double>{&options.correlation_power},
-            "CCA: above 0, directions on which the pairs agree count more");
+            "CCA: above 0, directions with a higher correlation count more");
   table.add("teacher_steps", AtMost{&options.contrastive.steps, kMostSteps}, "Contrastive: training steps");
   table.add("teacher_learning_rate", &options.contrastive.learning_rate,
-            "Contrastive: the highest; falls to 0 as a cosine");
-  table.add("teacher_batch", &options.contrastive.batch, "Contrastive: pairs in a step, at most all");
+            "Contrastive: peak learning rate, with cosine decay to 0");
+  table.add("teacher_batch", &options.contrastive.batch, "Contrastive: pairs per step, at most all");
 }
 
 void add_klot_options(OptionTable& table, KlotOptions& options) {
   table.section("Optimal transport");
   table.add("epsilon_student", &options.epsilon_student,
             "Entropic regularisation of the student's plan; temperature of InfoNCE");
-  table.add("epsilon_teacher", &options.epsilon_teacher, "The same of the teacher's");
+  table.add("epsilon_teacher", &options.epsilon_teacher, "The same for the teacher's plan");
   // The flags apply to both plans.
   add_solver_options(table, options.student, options.symmetrize);
   table.after_set([&options] { options = options.with_both(options.student); });
@@ -63,7 +63,7 @@ void add_divergence_option(OptionTable& table, const std::string& key, Divergenc
   std::vector<std::pair<std::string, DivergenceKind>> kinds;
   for (const std::string& name : divergence_names()) kinds.emplace_back(name, parse_divergence_kind(name));
   table.add(key, choice(&kind, kinds),
-            "KLOT, by optimal transport; InfoNCE, by softmaxes; or CKA, by centred\nproducts (no options)");
+            "KLOT compares transport plans; InfoNCE, softmaxes; CKA, centred products\n(no options)");
 }
 
 namespace {
@@ -71,21 +71,23 @@ namespace {
 void add_baseline_options(OptionTable& table, TrainOptions& train) {
   table.section("Baselines");
   table.add("structure_weight", &train.structure.weight,
-            "STRUCTURE: weight of what keeps the neighbourhoods within a modality");
+            "STRUCTURE: weight of the loss that preserves neighbourhoods");
   table.add("structure_temperature", &train.structure.temperature,
-            "STRUCTURE: temperature of their softmaxes");
+            "STRUCTURE: softmax temperature of that loss");
   table.add("structure_warmup_steps", &train.structure.warmup_steps,
-            "STRUCTURE: steps in which that weight rises linearly");
+            "STRUCTURE: steps of linear warmup of that weight");
   table.add("nnclr_neighbours", &train.nnclr.neighbours,
-            "NNCLR: nearest unpaired rows of which one stands in for a pair's own");
-  table.add("nnclr_image_weight", &train.nnclr.image_weight, "NNCLR: weight of the pairs with such an image");
-  table.add("nnclr_text_weight", &train.nnclr.text_weight, "NNCLR: weight of the pairs with such a text");
+            "NNCLR: nearest unpaired rows, one of which replaces a pair's own row");
+  table.add("nnclr_image_weight", &train.nnclr.image_weight,
+            "NNCLR: weight of the pairs with replaced image");
+  table.add("nnclr_text_weight", &train.nnclr.text_weight, "NNCLR: weight of the pairs with replaced text");
   std::vector<std::pair<std::string, PseudoLabels>> labels;
   for (const std::string& name : pseudo_label_names()) labels.emplace_back(name, parse_pseudo_labels(name));
   table.add("sclip_weight", &train.sclip.weight, "S-CLIP: weight of the unpaired rows' cross-entropy");
   table.add("sclip_labels", choice(&train.sclip.labels, labels),
-            "S-CLIP: their labels over the pairs: the nearest, a softmax, or a transport plan");
-  table.add("sclip_epsilon", &train.sclip.epsilon, "S-CLIP: temperature of that softmax or plan");
+            "S-CLIP: pseudo-labels: the nearest pair, a softmax, or a transport plan");
+  table.add("sclip_epsilon", &train.sclip.epsilon,
+            "S-CLIP: softmax temperature, or regularisation of the plan");
 }
 
 }  // namespace
@@ -102,47 +104,46 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
             choice(&train.initialization, {{"auto", Initialization::kAuto},
                                            {"random", Initialization::kRandom},
                                            {"teacher", Initialization::kTeacher}}),
-            "Where the heads start; auto: from the teacher for SOTAlign if klot_weight\n"
-            "> 0, the heads are linear or residual and dim is 0, else random");
+            "Initial weights of the heads; auto: teacher for SOTAlign with klot_weight > 0,\n"
+            "linear or residual heads and dim 0, else random");
   table.add("dim", AtMost{&train.dim, kMostWidth},
-            "Dimensions of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
+            "Dimension of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
   table.add("hidden", ListAtMost{&train.hidden, 64, kMostWidth},
-            "Widths of hidden layers of both heads; none: linear heads");
+            "Widths of the hidden layers of both heads; none: linear heads");
   table.add("activation",
             choice(&train.activation, {{"gelu", Activation::kGelu},
                                        {"relu", Activation::kRelu},
                                        {"tanh", Activation::kTanh},
                                        {"none", Activation::kNone}}),
-            "Between layers");
-  table.add("residual", &train.residual, "A learned linear map around the hidden layers");
+            "Activation between layers");
+  table.add("residual", &train.residual, "Add a learned linear map around the hidden layers");
 
   table.section("Optimisation");
   table.add("steps", AtMost{&train.steps, kMostSteps}, "Training steps");
-  table.add("batch_pairs", &train.batch_pairs, "Pairs in a step, at most all");
-  table.add("batch_unpaired", &train.batch_unpaired, "Unpaired images, and as many texts, in a step");
-  table.add("learning_rate", &train.schedule.peak, "The highest");
-  table.add("image_rate", &train.image_rate, "Learning rate of the image head as a multiple of it");
-  table.add("text_rate", &train.text_rate, "The same of the text head");
+  table.add("batch_pairs", &train.batch_pairs, "Pairs per step, at most all");
+  table.add("batch_unpaired", &train.batch_unpaired, "Unpaired images, and as many texts, per step");
+  table.add("learning_rate", &train.schedule.peak, "Peak learning rate");
+  table.add("image_rate", &train.image_rate, "Learning rate of the image head, as a multiple of that");
+  table.add("text_rate", &train.text_rate, "The same for the text head");
   table.add("schedule",
             choice(&train.schedule.kind,
                    {{"cosine", ScheduleKind::kCosine}, {"constant", ScheduleKind::kConstant}}),
-            "Course of the learning rate");
-  table.add("warmup_steps", &train.schedule.warmup_steps, "Steps in which it rises linearly");
-  table.add("final_fraction", &train.schedule.final_fraction,
-            "Where cosine ends, as a fraction of the highest");
+            "Learning rate schedule");
+  table.add("warmup_steps", &train.schedule.warmup_steps, "Steps of linear warmup of the learning rate");
+  table.add("final_fraction", &train.schedule.final_fraction, "Where cosine ends, as a fraction of the peak");
   table.add("optimizer",
             choice(&train.optimizer.kind, {{"lion", OptimizerKind::kLion}, {"adamw", OptimizerKind::kAdamW}}),
             "");
   table.add("beta1", &train.optimizer.beta1, "Default 0.9");
   table.add("beta2", &train.optimizer.beta2, "Default 0.99 for lion, 0.999 for adamw");
   table.add("adam_epsilon", &train.optimizer.epsilon, "Added to the denominator of adamw");
-  table.add("weight_decay", &train.optimizer.weight_decay, "Decoupled; not on biases");
+  table.add("weight_decay", &train.optimizer.weight_decay, "Decoupled weight decay, not applied to biases");
 
-  table.section("Divergence of the unpaired rows' affinities from the teacher's");
+  table.section("Divergence between the student's and the teacher's affinity of unpaired rows");
   add_divergence_option(table, "divergence", train.divergence);
   table.add("klot_weight", &train.klot_weight,
-            "Weight of the divergence; 0 is SAIL, the supervised baseline. KLOT's plans have\n"
-            "mass 1 here and rows of mass 1 in the paper: its alpha times the unpaired batch");
+            "Weight of the divergence; 0 is SAIL, the supervised baseline. For KLOT: the\n"
+            "paper's alpha times the unpaired batch (there, each row of a plan has mass 1)");
   add_klot_options(table, train.klot);
   table.add("klot_memory",
             choice(&train.klot_memory, {{"auto", std::nullopt},
@@ -150,30 +151,30 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
                                         {"fixed16", KlotMemory::kFixed16},
                                         {"streamed", KlotMemory::kStreamed}}),
             "How KLOT holds its affinities: in float32, in 16-bit fixed point, or\n"
-            "computed anew in each iteration; auto: the first of these that fits");
+            "recomputed in each iteration; auto: the first of these that fits");
   table.add("klot_memory_mib", &train.klot_memory_mib,
-            "Memory, in MiB, that auto may take; 0: most of what is free");
+            "Memory limit for auto, in MiB; 0: most of the free memory");
   add_baseline_options(table, train);
 }
 
 void add_train_options(OptionTable& table, TrainConfig& config) {
   add_data_options(table, config.data);
   table.section("Output");
-  table.add("out", &config.out, "Directory of this run, made here", Role::kPath);
+  table.add("out", &config.out, "Directory of this run, created by the command", Role::kPath);
   table.add("validate_every", &config.validate_every, "Steps between validations; 0: only at the end");
   table.add("checkpoint_every", &config.checkpoint_every, "Steps between checkpoints; 0: only at the end",
             Role::kMachine);
   table.add("log_every", &config.log_every, "Steps between lines of metrics.jsonl", Role::kMachine);
   add_machine_options(table, config.machine);
   table.section("Randomness");
-  table.add("seed", &config.train.seed, "Of weights and batches");
+  table.add("seed", &config.train.seed, "Seed of initial weights and batches");
   add_method_options(table, config.train);
 }
 
 void add_projection_option(OptionTable& table, Projection& projection) {
   table.add("projection",
             choice(&projection, {{"heads", Projection::kHeads}, {"teacher", Projection::kTeacher}}),
-            "The trained heads, or the linear teacher");
+            "Maps to use: the trained heads, or the linear teacher");
 }
 
 Context make_context(const Machine& machine) {
