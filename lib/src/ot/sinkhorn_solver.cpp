@@ -106,6 +106,7 @@ SinkhornSolver::SinkhornSolver(Context& context, SinkhornShape largest,
   if (!stages.empty()) stages_ = Buffer<float>(context, stages);
   // The first iteration runs in the log domain, which is safe from any start.
   std::vector<kernels::SinkhornState> fresh;
+  fresh.reserve(options.size());
   for (const SinkhornOptions& o : options)
     fresh.push_back(
         {.iterations = descent(o.solve) + 1, .coarse = o.solve.storage == SinkhornStorage::kLadder});
