@@ -138,7 +138,7 @@ int64_t EmbeddingKlot::memory_bytes(const Context& context, int64_t rows, int64_
   const int64_t height = height_of(context, rows, cols, memory, strip_rows);
   const kernels::EntropicBatch p{.rows = rows, .cols = cols, .strip_height = height};
   const int64_t gradient_scratch =
-      static_cast<int64_t>(kernels::klot_gradient_scratch(context.queue(), {.student = p, .teacher = p}));
+      static_cast<int64_t>(klot_gradient_scratch(context.queue(), {.student = p, .teacher = p}));
   int64_t scratch = std::max(SinkhornSolver::scratch_bytes(context, rows, cols, height), gradient_scratch);
   if (memory == KlotMemory::kStored)
     scratch = std::max(scratch, SinkhornSolver::scaling_bytes(

@@ -55,10 +55,10 @@ int64_t SinkhornSolver::scratch_bytes(const Context& context, int64_t rows, int6
                                       int64_t strip_rows) {
   const kernels::Queue& queue = context.queue();
   const kernels::EntropicBatch p{.rows = rows, .cols = cols, .strip_height = strip_rows};
-  return static_cast<int64_t>(std::max({kernels::sinkhorn_iteration_scratch(queue, {.problems = p}),
-                                        kernels::sinkhorn_column_update_scratch(queue, {.problems = p}),
-                                        kernels::sinkhorn_marginals_scratch(queue, {.problems = p})}) +
-                              kernels::sinkhorn_row_update_scratch(queue, {.problems = p}));
+  return static_cast<int64_t>(std::max({sinkhorn_iteration_scratch(queue, {.problems = p}),
+                                        sinkhorn_column_update_scratch(queue, {.problems = p}),
+                                        sinkhorn_marginals_scratch(queue, {.problems = p})}) +
+                              sinkhorn_row_update_scratch(queue, {.problems = p}));
 }
 
 }  // namespace sotalign::detail

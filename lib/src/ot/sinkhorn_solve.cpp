@@ -36,11 +36,11 @@ void* take_scratch(Workspace& workspace, std::initializer_list<size_t> bytes) {
 // What take_scratch needs for the operations of the scaling form.
 size_t scaling_scratch(const kernels::Queue& queue, const kernels::EntropicBatch& p) {
   return std::max(
-      {kernels::sinkhorn_row_update_scratch(queue, {.problems = p}),
-       kernels::sinkhorn_column_update_scratch(queue, {.problems = p}),
-       kernels::sinkhorn_absorb_scratch(queue, {.problems = p}),
-       kernels::sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kFloat}),
-       kernels::sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kBfloat16})});
+      {sinkhorn_row_update_scratch(queue, {.problems = p}),
+       sinkhorn_column_update_scratch(queue, {.problems = p}),
+       sinkhorn_absorb_scratch(queue, {.problems = p}),
+       sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kFloat}),
+       sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kBfloat16})});
 }
 
 }  // namespace

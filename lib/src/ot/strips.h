@@ -89,9 +89,7 @@ class FixedPointStrips final : public Strips {
   float* buffer_;
 };
 
-/// Chooses the height of a strip, unless `asked` is not 0. A decoded strip should stay in cache. A product
-/// needs enough rows that reading the right factor costs little next to the arithmetic, even if the strip
-/// then does not fit into cache.
+/// How strips are computed, which decides how high they should be.
 enum class StripOrigin { kProduct, kFixedPoint };
 /// Rows per strip: `asked`, or if that is 0, as many as fit in cache. A product needs enough rows that
 /// reading its right factor costs little compared with the arithmetic, even if the strip then leaves the
