@@ -23,6 +23,7 @@
 #include "commands/command.h"
 #include "run/interrupt.h"
 #include "sotalign/core/error.h"
+#include "sotalign/version.h"
 
 namespace {
 
@@ -98,7 +99,7 @@ std::string unknown_word(const CLI::App& program, const CLI::App* command) {
 int run(int argc, char** argv, std::string& name) {
   CLI::App program("Aligns the embeddings of two frozen encoders with few pairs and many unpaired examples.",
                    "sotalign");
-  program.set_version_flag("--version", std::string("sotalign ") + SOTALIGN_VERSION);
+  program.set_version_flag("--version", std::string("sotalign ") + version());
   program.footer("sotalign COMMAND --help lists the options of a command. To get started: sotalign demo");
   program.get_formatter()->column_width(34);
 

@@ -17,6 +17,7 @@
 #include "run/run_lock.h"
 #include "sotalign/eval/top_k.h"
 #include "sotalign/io/npy.h"
+#include "sotalign/version.h"
 
 namespace sotalign::app {
 
@@ -221,7 +222,7 @@ class Demo {
     write_npy(out + "/texts.npy", texts_.view());
     write_npy(out + "/test_images.npy", test_images_.view());
     write_npy(out + "/test_texts.npy", test_texts_.view());
-    model.save(out + "/model.safetensors", {{"sotalign", SOTALIGN_VERSION}});
+    model.save(out + "/model.safetensors", {{"sotalign", version()}});
   }
 
   void suggest() {

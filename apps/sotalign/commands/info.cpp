@@ -14,6 +14,7 @@
 #include "sotalign/core/error.h"
 #include "sotalign/io/npy.h"
 #include "sotalign/io/safetensors.h"
+#include "sotalign/version.h"
 
 namespace sotalign::app {
 
@@ -56,7 +57,7 @@ void describe_cuda() {
 
 void describe_program(const Machine& machine) {
   const Context context = make_context(machine);
-  fmt::print("sotalign  {}, {} build\n", SOTALIGN_VERSION, SOTALIGN_BUILD_TYPE);
+  fmt::print("sotalign  {}, {} build\n", sotalign::version(), SOTALIGN_BUILD_TYPE);
   fmt::print("compiler  {}\n", SOTALIGN_COMPILER);
   fmt::print("device    {}\n", describe_device(context, machine));
   describe_cuda();

@@ -1,4 +1,5 @@
 #include "run/training.h"
+#include "sotalign/version.h"
 
 #include <fmt/format.h>
 
@@ -33,7 +34,7 @@ void keep_choices(TrainConfig& config, const Trainer& trainer) {
 }
 
 void save_model(const std::string& path, const Trainer& trainer, const OptionTable& table, int64_t step) {
-  trainer.model().save(path, {{"sotalign", SOTALIGN_VERSION},
+  trainer.model().save(path, {{"sotalign", version()},
                               {"options", table.values(Role::kTraining).dump()},
                               {"step", fmt::format("{}", step)}});
 }

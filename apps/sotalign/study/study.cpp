@@ -13,6 +13,7 @@
 #include "run/interrupt.h"
 #include "run/run_directory.h"
 #include "sotalign/core/error.h"
+#include "sotalign/version.h"
 
 namespace sotalign::app {
 
@@ -109,7 +110,7 @@ void Study::check_settings() {
 }
 
 Json Study::header() const {
-  return {{"sotalign", SOTALIGN_VERSION},
+  return {{"sotalign", version()},
           {"images", config_.files.images},
           {"texts", config_.files.texts},
           {"fingerprint", data_.fingerprint()},
@@ -227,7 +228,7 @@ void Study::report(const std::string& command) {
                    .texts = config_.files.texts,
                    .command = command,
                    .machine = fmt::format("{}{}; sotalign {}", processor_name(),
-                                          describe_device(context_, config_.machine), SOTALIGN_VERSION),
+                                          describe_device(context_, config_.machine), version()),
                    .image_dim = data_.image_dim(),
                    .text_dim = data_.text_dim(),
                    .sizes = sizes_,

@@ -14,6 +14,7 @@
 #include "run/training.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/checksum.h"
+#include "sotalign/version.h"
 #include "sweep/results.h"
 
 namespace sotalign::app {
@@ -187,7 +188,7 @@ class Sweep {
   }
 
   void save() const {
-    Json json = {{"sotalign", SOTALIGN_VERSION},
+    Json json = {{"sotalign", version()},
                  {"device", to_string(context_.device())},
                  {"threads", context_.threads()},
                  {"options", options_},
