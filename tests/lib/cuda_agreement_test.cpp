@@ -55,8 +55,8 @@ TrainOptions short_run(const std::vector<int64_t>& hidden) {
           .schedule = {.peak = 1e-3},
           .batch_pairs = 30,
           .batch_unpaired = 37,
-          .klot_weight = 3.0,
-          .klot = KlotOptions{}.with_both({.iterations = 25}),
+          .divergence = {.student = {.iterations = 25}, .teacher = {.iterations = 25}},
+          .divergence_weight = 3.0,
           .seed = 5};
 }
 

@@ -243,7 +243,7 @@ TEST_F(CheckpointFile, OtherRowsAreRefused) {
 
 TEST_F(CheckpointFile, OtherOptionsAreNamed) {
   TrainOptions other = options();
-  other.klot_weight = 31;
+  other.divergence_weight = 31;
   Trainer fresh(context, data(), other);
   const std::string text = message_of<IoError>([&] { fresh.load_checkpoint(path); });
   EXPECT_CONTAINS(text, "other options");

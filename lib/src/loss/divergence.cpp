@@ -1,30 +1,22 @@
 #include "sotalign/loss/divergence.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include "sotalign/core/error.h"
+#include "core/registry.h"
+#include "sotalign/linalg/row_products.h"
+#include "sotalign/loss/cka.h"
+#include "sotalign/loss/infonce.h"
+#include "sotalign/ot/embedding_klot.h"
 
 namespace sotalign {
 
-class Divergence::Implementation {
- public:
-  virtual ~Implementation() = default;
-  virtual void run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double scale) = 0;
-  virtual DivergenceResult result() const = 0;
-};
-
 namespace {
 
-DivergenceResult result_of(const Klot& klot) {
-  const KlotResult result = klot.result();
-  return {DivergenceKind::kKlot, result.value, result};
-}
-DivergenceResult result_of(const InfoNce& infonce) { return {DivergenceKind::kInfoNce, infonce.value()}; }
-DivergenceResult result_of(const Cka& cka) { return {DivergenceKind::kCka, cka.value()}; }
+DivergenceResult result_of(const KlotResult& result) { return {"klot", result.value, result}; }
+DivergenceResult result_of(const Klot& klot) { return result_of(klot.result()); }
+DivergenceResult result_of(const InfoNce& infonce) { return {"infonce", infonce.value()}; }
+DivergenceResult result_of(const Cka& cka) { return {"cka", cka.value()}; }
 
 template <class Kind>
-class Of : public Divergence::Implementation {
+class Of : public Divergence {
  public:
   template <class... Options>
   explicit Of(Context& context, int64_t rows, int64_t cols, const Options&... options)
@@ -38,63 +30,115 @@ class Of : public Divergence::Implementation {
   Kind divergence_;
 };
 
-using Pointer = std::unique_ptr<Divergence::Implementation>;
+class KlotOfEmbeddings : public EmbeddingDivergence {
+ public:
+  KlotOfEmbeddings(Context& context, int64_t rows, int64_t cols, const KlotOptions& options,
+                   KlotMemory memory)
+      : klot_(context, rows, cols, options, memory) {}
+  void run(const Embeddings& student, const Embeddings& teacher, MatrixF dx, MatrixF dy,
+           double scale) override {
+    klot_.run(student, teacher, dx, dy, scale);
+  }
+  DivergenceResult result() const override { return result_of(klot_.result()); }
+
+ private:
+  EmbeddingKlot klot_;
+};
+
+/// Stores both affinities; the gradient overwrites the student's.
+class StoredAffinities : public EmbeddingDivergence {
+ public:
+  StoredAffinities(Context& context, int64_t rows, int64_t cols, const DivergenceOptions& options)
+      : context_(&context),
+        affinity_(context, rows, cols, "student's affinity"),
+        teacher_affinity_(context, rows, cols, "teacher's affinity"),
+        divergence_(make_divergence(context, rows, cols, options)) {}
+  void run(const Embeddings& student, const Embeddings& teacher, MatrixF dx, MatrixF dy,
+           double scale) override {
+    cosines(*context_, student.x, student.y, affinity_);
+    cosines(*context_, teacher.x, teacher.y, teacher_affinity_);
+    divergence_->run(affinity_, teacher_affinity_, affinity_, scale);
+    cosines_backward(*context_, student.x, student.y, affinity_, dx, dy);
+  }
+  DivergenceResult result() const override { return divergence_->result(); }
+
+ private:
+  Context* context_;
+  Matrix<float> affinity_, teacher_affinity_;
+  std::unique_ptr<Divergence> divergence_;
+};
+
 using Options = DivergenceOptions;
 
-Pointer make_klot(Context& context, int64_t rows, int64_t cols, const Options& options) {
-  return std::make_unique<Of<Klot>>(context, rows, cols, options.klot);
-}
-Pointer make_infonce(Context& context, int64_t rows, int64_t cols, const Options& options) {
-  return std::make_unique<Of<InfoNce>>(context, rows, cols, options.infonce);
-}
-Pointer make_cka(Context& context, int64_t rows, int64_t cols, const Options&) {
-  return std::make_unique<Of<Cka>>(context, rows, cols);
+std::vector<DivergenceInfo> built_in() {
+  return {
+      {.name = "klot",
+       .title = "KLOT",
+       .summary = "transport plans",
+       .uses_epsilons = true,
+       .uses_solver = true,
+       .make =
+           [](Context& context, int64_t rows, int64_t cols, const Options& options) {
+             return std::make_unique<Of<Klot>>(context, rows, cols, options.klot());
+           },
+       .make_on_embeddings =
+           [](Context& context, int64_t rows, int64_t cols, const Options& options, KlotMemory memory) {
+             return std::make_unique<KlotOfEmbeddings>(context, rows, cols, options.klot(), memory);
+           }},
+      {.name = "infonce",
+       .title = "InfoNCE",
+       .summary = "softmaxes",
+       .uses_epsilons = true,
+       .make =
+           [](Context& context, int64_t rows, int64_t cols, const Options& options) {
+             const InfoNceOptions temperatures{.epsilon_student = options.epsilon_student,
+                                               .epsilon_teacher = options.epsilon_teacher};
+             return std::make_unique<Of<InfoNce>>(context, rows, cols, temperatures);
+           }},
+      {.name = "cka",
+       .title = "CKA",
+       .summary = "centred products",
+       .make = [](Context& context, int64_t rows, int64_t cols,
+                  const Options&) { return std::make_unique<Of<Cka>>(context, rows, cols); }},
+  };
 }
 
-struct Entry {
-  DivergenceKind kind;
-  const char* name;
-  Pointer (*make)(Context&, int64_t, int64_t, const Options&);
-};
-constexpr Entry kDivergences[] = {
-    {DivergenceKind::kKlot, "klot", make_klot},
-    {DivergenceKind::kInfoNce, "infonce", make_infonce},
-    {DivergenceKind::kCka, "cka", make_cka},
-};
+detail::Registry<DivergenceInfo>& registry() {
+  static detail::Registry<DivergenceInfo> registry("divergence", built_in());
+  return registry;
+}
 
-const Entry& entry_of(DivergenceKind kind) {
-  for (const Entry& entry : kDivergences)
-    if (entry.kind == kind) return entry;
-  throw InvalidArgument(fmt::format("divergence: no kind has the number {}", static_cast<int>(kind)));
+/// Throws InvalidArgument for an unknown name and for bad values.
+const DivergenceInfo& checked(const DivergenceOptions& options) {
+  registry().check(options.values);
+  return find_divergence(options.name);
 }
 
 }  // namespace
 
-std::vector<std::string> divergence_names() {
-  std::vector<std::string> names;
-  for (const Entry& entry : kDivergences) names.emplace_back(entry.name);
-  return names;
+void register_divergence(DivergenceInfo info) { registry().add(std::move(info)); }
+std::vector<std::string> divergence_names() { return registry().names(); }
+const DivergenceInfo& find_divergence(const std::string& name) { return registry().find(name); }
+
+template <class T>
+T divergence_option(const DivergenceOptions& options, const std::string& key) {
+  return registry().value<T>(options.values, key);
+}
+template int64_t divergence_option(const DivergenceOptions&, const std::string&);
+template double divergence_option(const DivergenceOptions&, const std::string&);
+template std::string divergence_option(const DivergenceOptions&, const std::string&);
+
+std::unique_ptr<Divergence> make_divergence(Context& context, int64_t rows, int64_t cols,
+                                            const DivergenceOptions& options) {
+  return checked(options).make(context, rows, cols, options);
 }
 
-DivergenceKind parse_divergence_kind(const std::string& name) {
-  for (const Entry& entry : kDivergences)
-    if (name == entry.name) return entry.kind;
-  throw InvalidArgument(
-      fmt::format("divergence: expected one of {}, found '{}'", fmt::join(divergence_names(), ", "), name));
+std::unique_ptr<EmbeddingDivergence> make_embedding_divergence(Context& context, int64_t rows, int64_t cols,
+                                                               const DivergenceOptions& options,
+                                                               KlotMemory memory) {
+  const DivergenceInfo& info = checked(options);
+  if (info.make_on_embeddings) return info.make_on_embeddings(context, rows, cols, options, memory);
+  return std::make_unique<StoredAffinities>(context, rows, cols, options);
 }
-
-std::string to_string(DivergenceKind kind) { return entry_of(kind).name; }
-
-Divergence::Divergence(Context& context, int64_t rows, int64_t cols, const DivergenceOptions& options)
-    : kind_(options.kind), implementation_(entry_of(options.kind).make(context, rows, cols, options)) {}
-Divergence::~Divergence() = default;
-Divergence::Divergence(Divergence&&) noexcept = default;
-Divergence& Divergence::operator=(Divergence&&) noexcept = default;
-
-void Divergence::run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradient, double gradient_scale) {
-  implementation_->run(student, teacher, gradient, gradient_scale);
-}
-
-DivergenceResult Divergence::result() const { return implementation_->result(); }
 
 }  // namespace sotalign

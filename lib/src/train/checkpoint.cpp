@@ -30,16 +30,44 @@ uint64_t hash(const std::vector<float>& values) {
   return h;
 }
 
-// The options of the baselines.
-std::string method_numbers(const TrainOptions& o) {
-  return fmt::format("{} {} {} {} {} {} {} {} {}", o.structure.weight, o.structure.temperature,
-                     o.structure.warmup_steps, o.nnclr.neighbours, o.nnclr.image_weight, o.nnclr.text_weight,
-                     o.sclip.weight, to_string(o.sclip.labels), o.sclip.epsilon);
+// The methods' options in sotalign 0.1, whose checkpoints list them whatever the method.
+constexpr const char* kFirstMethodOptions[] = {
+    "structure_weight", "structure_temperature", "structure_warmup_steps",
+    "nnclr_neighbours", "nnclr_image_weight",    "nnclr_text_weight",
+    "sclip_weight",     "sclip_labels",          "sclip_epsilon"};
+
+bool is_first(const std::string& key) {
+  return std::find(std::begin(kFirstMethodOptions), std::end(kFirstMethodOptions), key) !=
+         std::end(kFirstMethodOptions);
+}
+
+std::string text_of(const OptionInfo& option, const OptionValues& given) {
+  return std::visit([&]<class T>(const T&) { return fmt::format("{}", option_value<T>(option, given)); },
+                    option.initial);
+}
+
+std::string first_method_options(const TrainOptions& o) {
+  std::vector<std::string> texts;
+  for (const OptionInfo& option : declared_method_options())
+    if (is_first(option.key)) texts.push_back(text_of(option, o.method_options));
+  return fmt::format("{}", fmt::join(texts, " "));
+}
+
+// The other options of the method and of the divergence: "; sharpness 2".
+std::string other_options(const TrainOptions& o) {
+  std::string text;
+  const auto add = [&](const std::vector<OptionInfo>& options, const OptionValues& given) {
+    for (const OptionInfo& option : options)
+      if (!is_first(option.key)) text += fmt::format("; {} {}", option.key, text_of(option, given));
+  };
+  add(find_method(o.method).options, o.method_options);
+  add(find_divergence(o.divergence.name).options, o.divergence.values);
+  return text;
 }
 
 // Empty if both plans have the same solver options, so that checkpoints written before the two could differ
 // stay valid.
-std::string teacher_solve_numbers(const KlotOptions& o) {
+std::string teacher_solve_numbers(const DivergenceOptions& o) {
   const SolveOptions& t = o.teacher;
   if (t == o.student) return "";
   return fmt::format("; teacher's plan {} {} {} {} {} {} {}", t.iterations, t.tolerance, t.check_every,
@@ -77,7 +105,8 @@ std::map<std::string, std::string> checksums_of(const TrainingData& data) {
 
 std::string Trainer::fingerprint() const {
   const TrainOptions& o = options_;
-  const SolveOptions& student = o.klot.student;
+  const DivergenceOptions& divergence = o.divergence;
+  const SolveOptions& student = divergence.student;
   return fmt::format(
       "data {}x{} {}x{} {} {} {} {:016x} {:016x}; teacher {} {} {} {} {} {} {}; heads {} {} [{}] {} {}; "
       "steps "
@@ -85,7 +114,7 @@ std::string Trainer::fingerprint() const {
       "schedule "
       "{} {} {} {} {} {}; "
       "optimizer {} {} {} {} {}; batch {} {}; {} {} {} {} {} {} {} {} {} {} {} {} {}; method {} {}; seed "
-      "{}{}",
+      "{}{}{}",
       pair_images_.rows(), pair_images_.cols(), pair_texts_.rows(), pair_texts_.cols(), images_.rows(),
       texts_.rows(), validation_images_.rows(), hash(model_.image_preprocessing.mean),
       hash(model_.text_preprocessing.mean), to_string(o.teacher.kind), o.teacher.ridge.value(),
@@ -95,12 +124,12 @@ std::string Trainer::fingerprint() const {
       static_cast<int>(o.schedule.kind), o.schedule.peak, o.schedule.warmup_steps, o.schedule.final_fraction,
       o.image_rate, o.text_rate, static_cast<int>(o.optimizer.kind), o.optimizer.beta1.value_or(-1),
       o.optimizer.beta2.value_or(-1), o.optimizer.epsilon, o.optimizer.weight_decay, o.batch_pairs,
-      o.batch_unpaired, to_string(o.divergence), o.klot_weight, o.klot.epsilon_student,
-      o.klot.epsilon_teacher, student.iterations, student.tolerance, student.check_every,
-      static_cast<int>(o.klot.symmetrize), student.relaxation, student.epsilon_scaling,
+      o.batch_unpaired, divergence.name, o.divergence_weight, divergence.epsilon_student,
+      divergence.epsilon_teacher, student.iterations, student.tolerance, student.check_every,
+      static_cast<int>(divergence.symmetrize), student.relaxation, student.epsilon_scaling,
       static_cast<int>(student.form), static_cast<int>(student.storage),
-      o.klot_memory ? to_string(*o.klot_memory) : "none", to_string(o.method), method_numbers(o), o.seed,
-      teacher_solve_numbers(o.klot));
+      o.affinity_memory ? to_string(*o.affinity_memory) : "none", o.method, first_method_options(o), o.seed,
+      teacher_solve_numbers(divergence), other_options(o));
 }
 
 void Trainer::save_checkpoint(const std::string& path, const std::map<std::string, std::string>& notes) {

@@ -1,52 +1,41 @@
 #include "sotalign/train/method.h"
 
-#include <fmt/format.h>
-#include <fmt/ranges.h>
-
-#include "sotalign/core/error.h"
+#include "core/registry.h"
+#include "train/methods.h"
 
 namespace sotalign {
 
 namespace {
 
-struct Entry {
-  Method method;
-  const char *name, *title;
-  bool needs_unpaired;
-};
-constexpr Entry kMethods[] = {
-    {Method::kSotalign, "sotalign", "SOTAlign", true},
-    {Method::kSail, "sail", "SAIL", false},
-    {Method::kSailSemi, "sail_semi", "SAIL semi", true},
-    {Method::kStructure, "structure", "STRUCTURE", false},
-    {Method::kStructureSemi, "structure_semi", "STRUCTURE semi", true},
-    {Method::kNnclr, "nnclr", "NNCLR", true},
-    {Method::kSclip, "sclip", "S-CLIP", true},
-};
-
-const Entry& entry_of(Method method) {
-  for (const Entry& entry : kMethods)
-    if (entry.method == method) return entry;
-  throw InvalidArgument(fmt::format("method: none has the number {}", static_cast<int>(method)));
+detail::Registry<MethodInfo>& registry() {
+  using namespace detail;
+  static Registry<MethodInfo> registry(
+      "method", {sotalign_method(), sail_method(), sail_semi_method(), structure_method(),
+                 structure_semi_method(), nnclr_method(), sclip_method()});
+  return registry;
 }
 
 }  // namespace
 
-std::vector<std::string> method_names() {
-  std::vector<std::string> names;
-  for (const Entry& entry : kMethods) names.emplace_back(entry.name);
-  return names;
+void register_method(MethodInfo info) { registry().add(std::move(info)); }
+std::vector<std::string> method_names() { return registry().names(); }
+const MethodInfo& find_method(const std::string& name) { return registry().find(name); }
+
+const MethodInfo& effective_method(const TrainOptions& options) {
+  const MethodInfo& asked = find_method(options.method);
+  return asked.instead ? find_method(asked.instead(options)) : asked;
 }
 
-Method parse_method(const std::string& name) {
-  for (const Entry& entry : kMethods)
-    if (name == entry.name) return entry.method;
-  throw InvalidArgument(
-      fmt::format("method: expected one of {}, found '{}'", fmt::join(method_names(), ", "), name));
-}
+std::vector<OptionInfo> declared_method_options() { return registry().options(); }
 
-std::string to_string(Method method) { return entry_of(method).name; }
-std::string title(Method method) { return entry_of(method).title; }
-bool needs_unpaired(Method method) { return entry_of(method).needs_unpaired; }
+template <class T>
+T method_option(const TrainOptions& options, const std::string& key) {
+  return registry().value<T>(options.method_options, key);
+}
+template int64_t method_option(const TrainOptions&, const std::string&);
+template double method_option(const TrainOptions&, const std::string&);
+template std::string method_option(const TrainOptions&, const std::string&);
+
+void check_method_options(const TrainOptions& options) { registry().check(options.method_options); }
 
 }  // namespace sotalign

@@ -1,8 +1,8 @@
-#include "train/siglip_term.h"
+#include "sotalign/train/siglip_term.h"
 
 #include "sotalign/loss/siglip.h"
 
-namespace sotalign::detail {
+namespace sotalign {
 
 SiglipTerm::SiglipTerm(Context& context, int64_t rows, int64_t cols, int64_t pairs)
     : context_(&context),
@@ -31,4 +31,4 @@ void SiglipTerm::run_on_pairs(const Step& step) {
       text.paired(text.d_f));
 }
 
-}  // namespace sotalign::detail
+}  // namespace sotalign

@@ -9,11 +9,9 @@
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
 #include "sotalign/linalg/row_products.h"
-#include "train/objective.h"
+#include "sotalign/train/objective.h"
 
 namespace sotalign {
-
-using namespace detail;
 
 namespace {
 
@@ -45,9 +43,8 @@ Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unp
 void resolve(TrainOptions& o, int64_t teacher_dim) {
   const bool can = o.hidden.empty() || o.residual;
   if (o.initialization == Initialization::kAuto)
-    o.initialization = effective_method(o) == Method::kSotalign && can && o.dim == 0
-                           ? Initialization::kTeacher
-                           : Initialization::kRandom;
+    o.initialization = effective_method(o).starts_from_teacher && can && o.dim == 0 ? Initialization::kTeacher
+                                                                                    : Initialization::kRandom;
   const bool from_teacher = o.initialization == Initialization::kTeacher;
   if (from_teacher && o.dim != 0 && o.dim != teacher_dim)
     throw InvalidArgument(fmt::format(
@@ -104,10 +101,6 @@ std::vector<ParameterRange> ranges_of(const ParameterSet& parameters, const Trai
 
 }  // namespace
 
-Method effective_method(const TrainOptions& options) {
-  return options.method == Method::kSotalign && !(options.klot_weight > 0) ? Method::kSail : options.method;
-}
-
 Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions& options)
     : context_(&context),
       options_((check_training(context, data, options), options)),
@@ -122,7 +115,8 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
       optimizer_(context, model_.parameters.size(), options.optimizer),
       ranges_(ranges_of(model_.parameters, options)),
       pair_sampler_(data.pair_images.rows, options.batch_pairs, options.seed, stream_id("sampler.pairs")),
-      unpaired_(make_unpaired_rows(context, options, all_rows(), pair_sampler_.batch())),
+      unpaired_(make_unpaired_rows(
+          {.context = context, .options = options_, .rows = all_rows(), .pairs = pair_sampler_.batch()})),
       pair_index_(context, pair_sampler_.batch()),
       image_batch_(context, pair_sampler_.batch() + unpaired_->images(), pair_images_.cols(),
                    "batch of images"),
@@ -132,15 +126,15 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
       d_image_(context, image_batch_.rows(), options_.dim, "gradients of a batch"),
       d_text_(context, text_batch_.rows(), options_.dim, "gradients of a batch"),
       best_values_(context, model_.parameters.size()),
-      objective_(make_objective({.context = context,
-                                 .options = options_,
-                                 .teacher = *model_.teacher,
-                                 .rows = all_rows(),
-                                 .pairs = pair_sampler_.batch(),
-                                 .unpaired_images = unpaired_->images(),
-                                 .unpaired_texts = unpaired_->texts()})),
-      klot_memory_(objective_->klot_memory()) {
-  if (klot_memory_) options_.klot_memory = klot_memory_->memory;
+      objective_(effective_method(options_).make({.context = context,
+                                                  .options = options_,
+                                                  .teacher = *model_.teacher,
+                                                  .rows = all_rows(),
+                                                  .pairs = pair_sampler_.batch(),
+                                                  .unpaired_images = unpaired_->images(),
+                                                  .unpaired_texts = unpaired_->texts()})),
+      affinity_memory_(objective_->affinity_memory()) {
+  if (affinity_memory_) options_.affinity_memory = affinity_memory_->memory;
 }
 
 Trainer::~Trainer() = default;
@@ -241,7 +235,7 @@ StepMetrics Trainer::metrics() const {
     parts += fmt::format(", {} {}", name, plain_nan(value));
   };
   if (metrics.divergence)
-    add(to_string(metrics.divergence->kind), metrics.divergence->value, options_.klot_weight);
+    add(metrics.divergence->name, metrics.divergence->value, options_.divergence_weight);
   for (const TermValue& term : metrics.terms) add(term.name, term.value, term.weight);
   if (!std::isfinite(metrics.loss))
     throw NumericalError(

@@ -16,7 +16,7 @@ Trainer tiny_trainer(Context& context, OptimizerKind optimizer) {
   options.optimizer.kind = optimizer;
   options.initialization = Initialization::kRandom;
   options.dim = 2;
-  options.klot.student.iterations = options.klot.teacher.iterations = 5;
+  options.divergence.student.iterations = options.divergence.teacher.iterations = 5;
   return Trainer(context,
                  {.pair_images = x,
                   .pair_texts = y,

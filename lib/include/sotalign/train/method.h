@@ -1,66 +1,84 @@
-// Training methods: SOTAlign and the baselines. All of them train the heads f and g with SigLIP on the pairs
-// (A, B) of a batch; they differ in how they use the batch's unpaired images X and texts Y.
+// Training methods by name: SOTAlign and the baselines. All of them train the heads f and g with SigLIP on
+// the pairs (A, B) of a batch; they differ in how they use the batch's unpaired images X and texts Y.
+//
+// A method of your own is an Objective (train/objective.h). Once it is registered, trainers and programs know
+// it, and its options:
+//
+//   register_method({.name = "mine", .title = "Mine", .needs_unpaired = true,
+//                    .options = {{.key = "mine_weight", .help = "weight of my term", .initial = 1.0}},
+//                    .make = [](const ObjectiveSetup& setup) { return std::make_unique<Mine>(setup); }});
 #pragma once
 
-#include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "sotalign/loss/pseudo_labels.h"
+#include "sotalign/core/context.h"
+#include "sotalign/core/option.h"
 
 namespace SOTALIGN_API sotalign {
 
-enum class Method {
-  /// SigLIP + klot_weight KLOT(K[f(X), g(Y)] || K*[X, Y]), with the teacher's affinity K*; see
-  /// train/trainer.h.
-  kSotalign,
-  /// SigLIP alone, without unpaired rows.
-  kSail,
-  /// SigLIP with the unpaired rows as additional negatives: [A; X] against [B; Y].
-  kSailSemi,
-  /// SigLIP + weight/2 (J(A, f(A)) + J(B, g(B))), where J is the divergence between a batch's neighbourhoods
-  /// in the encoder's space and in the shared space (loss/structure.h).
-  kStructure,
-  /// SigLIP + weight/2 (J([A; X], f([A; X])) + J([B; Y], g([B; Y]))).
-  kStructureSemi,
-  /// SigLIP + image_weight SigLIP(f(N(A)), g(B)) + text_weight SigLIP(f(A), g(N(B))), where N replaces each
-  /// row by a random one of its nearest unpaired rows in the encoder's space.
-  kNnclr,
-  /// SigLIP + weight/2 (mean over X of CE(T, softmax(t f(X) g(B)')) + the same for Y over A), with SigLIP's
-  /// logit scale t and pseudo-labels T from the similarities of X and A in the encoder's space
-  /// (loss/pseudo_labels.h).
-  kSclip,
+class Objective;
+class UnpairedRows;
+struct ObjectiveSetup;
+struct TrainingData;
+struct TrainOptions;
+struct UnpairedSetup;
+
+/// What the library knows about a method.
+struct MethodInfo {
+  std::string name;                      ///< "sail_semi", as in options, metrics and checkpoints
+  std::string title;                     ///< its name in publications: "SAIL semi"
+  bool needs_unpaired = false;           ///< unpaired images and texts
+  bool starts_from_teacher = false;      ///< what Initialization::kAuto chooses where the heads allow it
+  std::vector<OptionInfo> options = {};  ///< besides those of TrainOptions; read them with method_option()
+  /// Makes the loss.
+  std::function<std::unique_ptr<Objective>(const ObjectiveSetup&)> make;
+  /// Chooses the unpaired rows of each step. Without this function they are random batches, or none if the
+  /// method needs none.
+  std::function<std::unique_ptr<UnpairedRows>(const UnpairedSetup&)> make_unpaired = nullptr;
+  /// Throws InvalidArgument for options that do not fit each other or the data. Each value's type and range
+  /// is already checked.
+  std::function<void(Context&, const TrainingData&, const TrainOptions&)> check = nullptr;
+  /// What follows the title in a run's heading: "weight 10". Without this function, nothing does.
+  std::function<std::string(const TrainOptions&)> describe = nullptr;
+  /// The name of the method that takes this one's place for some options, else this one's name.
+  std::function<std::string(const TrainOptions&)> instead = nullptr;
 };
 
-/// "sotalign", "sail", "sail_semi", "structure", "structure_semi", "nnclr", "sclip".
+/// Adds a method. Register before other threads use the library. Throws InvalidArgument for an incomplete
+/// entry, a name that is taken, and an option that another method declares differently.
+void register_method(MethodInfo info);
+
+/// The built-in methods, in this order, then the registered ones:
+///   sotalign        SigLIP + divergence_weight D(K[f(X), g(Y)] || K*[X, Y]), with the teacher's affinity K*
+///                   and a divergence D, by default KLOT; see train/trainer.h. Weight 0 is sail.
+///   sail            SigLIP alone, without unpaired rows.
+///   sail_semi       SigLIP with the unpaired rows as additional negatives: [A; X] against [B; Y].
+///   structure       SigLIP + weight/2 (J(A, f(A)) + J(B, g(B))), where J is the divergence between a batch's
+///                   neighbourhoods in the encoder's space and in the shared space (loss/structure.h).
+///   structure_semi  SigLIP + weight/2 (J([A; X], f([A; X])) + J([B; Y], g([B; Y]))).
+///   nnclr           SigLIP + image_weight SigLIP(f(N(A)), g(B)) + text_weight SigLIP(f(A), g(N(B))), where N
+///                   replaces each row by a random one of its nearest unpaired rows in the encoder's space.
+///   sclip           SigLIP + weight/2 (mean over X of CE(T, softmax(t f(X) g(B)')) + the same for Y over A),
+///                   with SigLIP's logit scale t and pseudo-labels T from the similarities of X and A in the
+///                   encoder's space (loss/pseudo_labels.h).
 std::vector<std::string> method_names();
-/// Throws InvalidArgument, listing the names, for an unknown one.
-Method parse_method(const std::string& name);
-std::string to_string(Method method);
-/// The method's name in publications: "SOTAlign", "SAIL semi", "S-CLIP".
-std::string title(Method method);
-/// Whether the method needs unpaired images and texts.
-bool needs_unpaired(Method method);
+/// Throws InvalidArgument, listing the names, for an unknown one. The reference stays valid.
+const MethodInfo& find_method(const std::string& name);
+/// The method that trains with these options: options.method, or what it names in its place (see
+/// MethodInfo::instead). Throws InvalidArgument for an unknown one.
+const MethodInfo& effective_method(const TrainOptions& options);
 
-/// Options of kStructure and kStructureSemi.
-struct StructureMethod {
-  double weight = 10.0;
-  double temperature = 0.07;  ///< softmax temperature, > 0
-  /// Steps of linear warmup: step = 0, 1, ... uses weight (step + 1) / warmup_steps.
-  int64_t warmup_steps = 0;
-};
-
-/// Options of kNnclr.
-struct NnclrMethod {
-  int64_t neighbours = 5;  ///< candidates per row, at most the number of unpaired rows
-  double image_weight = 1.0, text_weight = 1.0;
-};
-
-/// Options of kSclip.
-struct SclipMethod {
-  double weight = 1.0;
-  PseudoLabels labels = PseudoLabels::kOt;
-  double epsilon = 0.05;  ///< regularization of the plan or softmax temperature, > 0; hard labels ignore it
-};
+/// The options of all methods, each once, in the order of the methods.
+std::vector<OptionInfo> declared_method_options();
+/// The value of an option that a method declares: the one in options.method_options, else its default. T is
+/// int64_t, double or std::string. Throws InvalidArgument for an unknown key or another type.
+template <class T>
+T method_option(const TrainOptions& options, const std::string& key);
+/// Checks options.method_options: throws InvalidArgument for unknown keys, wrong types and values out of
+/// range.
+void check_method_options(const TrainOptions& options);
 
 }  // namespace sotalign

@@ -1,6 +1,6 @@
 // Trains the alignment heads (Algorithm 1 of the paper):
-//   loss = SigLIP(pairs) + klot_weight * KLOT(K[f(Xb), g(Yb)] || K*[Xb, Yb])
-// with unpaired images Xb and texts Yb sampled independently of each other. klot_weight 0 gives SAIL, the
+//   loss = SigLIP(pairs) + divergence_weight * KLOT(K[f(Xb), g(Yb)] || K*[Xb, Yb])
+// with unpaired images Xb and texts Yb sampled independently of each other. Weight 0 gives SAIL, the
 // supervised baseline, which uses unpaired rows only for the means. Other divergences (loss/divergence.h) can
 // replace KLOT, and other methods (train/method.h) the whole loss.
 #pragma once
@@ -14,25 +14,21 @@
 #include "sotalign/loss/divergence.h"
 #include "sotalign/optim/optimizer.h"
 #include "sotalign/optim/schedule.h"
-#include "sotalign/ot/embedding_klot.h"
+#include "sotalign/ot/klot_memory.h"
 #include "sotalign/sampling/batch_sampler.h"
 #include "sotalign/teacher/search.h"
 #include "sotalign/train/method.h"
 #include "sotalign/train/model.h"
 
-namespace sotalign::detail {
-struct AllRows;
-class Objective;     // the loss of a method
-class UnpairedRows;  // the unpaired rows of each step
-}  // namespace sotalign::detail
-
 namespace SOTALIGN_API sotalign {
+
+struct AllRows;
 
 /// Raw float32 embeddings on the host; the trainer copies them to the device.
 struct TrainingData {
   ConstMatrixF pair_images, pair_texts;  ///< [p, dx], [p, dy], paired row by row, p >= 2
   ConstMatrixF images = {}, texts = {};  ///< unpaired, [nx, dx], [ny, dy]; may be empty only if
-                                         ///< needs_unpaired() is false
+                                         ///< the method needs none
   ConstMatrixF validation_images = {}, validation_texts = {};  ///< pairs held out from training; may be empty
 };
 
@@ -42,8 +38,8 @@ std::map<std::string, std::string> checksums_of(const TrainingData& data);
 
 /// Initial weights of the heads.
 enum class Initialization {
-  /// kTeacher if the method is SOTAlign with klot_weight > 0, the heads are linear or residual, and `dim` is
-  /// 0; else kRandom, since the baselines use no teacher.
+  /// kTeacher if the method starts from its teacher (SOTAlign with divergence_weight > 0 does), the heads are
+  /// linear or residual, and `dim` is 0; else kRandom, since the baselines use no teacher.
   kAuto,
   kRandom,  ///< like PyTorch's nn.Linear: uniform between -1 / sqrt(in) and 1 / sqrt(in)
   /// The heads start as the teacher's projections, so training begins with its cosines. Only for linear heads
@@ -55,7 +51,8 @@ enum class Initialization {
 /// docs/results.md. Much larger data benefits from more steps and larger batches: the paper uses 2000 steps
 /// of up to 32k rows.
 struct TrainOptions {
-  Method method = Method::kSotalign;
+  std::string method = "sotalign";   ///< see train/method.h
+  OptionValues method_options = {};  ///< options that methods declare, by key
   /// Its seed is replaced by `seed` below.
   TeacherOptions teacher = {.ridge = 0.01, .correlation_power = 0.5};
   Initialization initialization = Initialization::kAuto;
@@ -70,28 +67,20 @@ struct TrainOptions {
   int64_t batch_pairs = 10000;    ///< pairs per step, capped at the number of pairs
   int64_t batch_unpaired = 1200;  ///< unpaired images per step, and unpaired texts, each capped likewise
   /// Compares the student's affinity of the unpaired rows with the teacher's.
-  DivergenceKind divergence = DivergenceKind::kKlot;
+  DivergenceOptions divergence = {.epsilon_student = 0.1,
+                                  .epsilon_teacher = 0.02,
+                                  .student = {.tolerance = 1e-3},
+                                  .teacher = {.tolerance = 1e-3}};
   /// Weight of the divergence, whichever it is; the default suits KLOT. For KLOT it is the paper's alpha
   /// times the batch size, because plans have total mass 1 here and mass 1 per row in the paper. The paper's
   /// 1e-3, 1e-4 and 1e-5 with 22,000 rows correspond to 22, 2.2 and 0.22.
-  double klot_weight = 30.0;
-  /// InfoNCE uses the two epsilons as temperatures; CKA has no options.
-  KlotOptions klot = {.epsilon_student = 0.1,
-                      .epsilon_teacher = 0.02,
-                      .student = {.tolerance = 1e-3},
-                      .teacher = {.tolerance = 1e-3}};
-  /// How KLOT holds its affinities; std::nullopt: the fastest way that fits into klot_memory_mib. The other
-  /// divergences store both affinities, 8 bytes per entry, and reject options that do not allow it.
-  std::optional<KlotMemory> klot_memory = std::nullopt;
-  double klot_memory_mib = 0;  ///< 0: 7/8 of the memory that is free when the trainer is constructed
-  StructureMethod structure = {};
-  NnclrMethod nnclr = {};
-  SclipMethod sclip = {};
+  double divergence_weight = 30.0;
+  /// How the divergence holds its affinities; std::nullopt: the fastest way that fits in affinity_memory_mib.
+  /// InfoNCE and CKA store both affinities, 8 bytes per entry, and reject options that do not allow it.
+  std::optional<KlotMemory> affinity_memory = std::nullopt;
+  double affinity_memory_mib = 0;  ///< 0: 7/8 of the memory that is free when the trainer is constructed
   uint64_t seed = 0;
 };
-
-/// The method that the options amount to: SOTAlign with klot_weight 0 is SAIL.
-Method effective_method(const TrainOptions& options);
 
 /// A term that a method adds to SigLIP: it contributes weight * value to the loss.
 struct TermValue {
@@ -105,8 +94,9 @@ struct StepMetrics {
   double loss = 0, siglip = 0;
   double learning_rate = 0;
   double logit_scale = 0, logit_bias = 0;
-  std::optional<DivergenceResult> divergence = std::nullopt;  ///< SOTAlign only; weighted by klot_weight
-  std::vector<TermValue> terms = {};                          ///< other methods
+  std::optional<DivergenceResult> divergence =
+      std::nullopt;                   ///< SOTAlign only; weighted by divergence_weight
+  std::vector<TermValue> terms = {};  ///< other methods
 };
 
 /// Throws InvalidArgument for everything that Trainer rejects, except errors that only fitting the teacher
@@ -161,17 +151,17 @@ class Trainer {
   CheckpointInfo load_checkpoint(const std::string& path);
 
   /// How KLOT holds its affinities, and why; std::nullopt without KLOT.
-  const std::optional<KlotMemoryPlan>& klot_memory() const { return klot_memory_; }
+  const std::optional<KlotMemoryPlan>& affinity_memory() const { return affinity_memory_; }
 
   /// The search for the teacher's open options; std::nullopt if none was open.
   const std::optional<TeacherSearch>& teacher_search() const { return teacher_search_; }
 
-  /// The given options, with `teacher`, `initialization`, `dim` and `klot_memory` resolved.
+  /// The given options, with `teacher`, `initialization`, `dim` and `affinity_memory` resolved.
   const TrainOptions& options() const { return options_; }
 
  private:
   Model build_model();
-  detail::AllRows all_rows() const;
+  AllRows all_rows() const;
   std::string fingerprint() const;
 
   Context* context_;
@@ -187,7 +177,7 @@ class Trainer {
   Optimizer optimizer_;
   std::vector<ParameterRange> ranges_;  // with separate learning rates; empty: one rate for all
   BatchSampler pair_sampler_;
-  std::unique_ptr<detail::UnpairedRows> unpaired_;
+  std::unique_ptr<UnpairedRows> unpaired_;
 
   // Buffers of a step. A batch holds the rows of its pairs, then its unpaired rows.
   Buffer<int64_t> pair_index_;
@@ -200,8 +190,8 @@ class Trainer {
   double best_score_ = -1;
 
   // Constructed last: KLOT may use the memory that all other members leave free.
-  std::unique_ptr<detail::Objective> objective_;
-  std::optional<KlotMemoryPlan> klot_memory_;
+  std::unique_ptr<Objective> objective_;
+  std::optional<KlotMemoryPlan> affinity_memory_;
 };
 
 }  // namespace sotalign

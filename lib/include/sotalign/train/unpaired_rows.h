@@ -6,13 +6,28 @@
 #include "sotalign/core/buffer.h"
 #include "sotalign/train/trainer.h"
 
-namespace sotalign::detail {
+namespace SOTALIGN_API sotalign {
 
+/// All preprocessed rows, in the context's memory.
+struct AllRows {
+  ConstMatrixF pair_images, pair_texts, images, texts;
+};
+
+/// What MethodInfo::make_unpaired gets. Unpaired rows may keep references only to the context.
+struct UnpairedSetup {
+  Context& context;
+  const TrainOptions& options;
+  AllRows rows;
+  int64_t pairs;  ///< per step
+};
+
+/// The unpaired rows of each step.
 class UnpairedRows {
  public:
   virtual ~UnpairedRows() = default;
 
-  /// Chooses the rows of `step`, counted from 0. Queued, does not synchronize.
+  /// Chooses the rows of `step`, counted from 0; the choice depends on nothing else, so that a resumed run
+  /// repeats it. Queued, does not synchronize.
   /// @param pair_index [pairs], indices of the step's pairs, in the context's memory
   virtual void pick(int64_t step, const int64_t* pair_index) = 0;
 
@@ -31,14 +46,7 @@ class UnpairedRows {
   Buffer<int64_t> image_index_, text_index_;
 };
 
-/// All preprocessed rows, in the context's memory.
-struct AllRows {
-  ConstMatrixF pair_images, pair_texts, images, texts;
-};
+/// Chooses as the effective method does. Throws InvalidArgument if the options do not fit the rows.
+std::unique_ptr<UnpairedRows> make_unpaired_rows(const UnpairedSetup& setup);
 
-/// Constructs the variant that the options' method needs, for `pairs` pairs per step. Throws InvalidArgument
-/// if the options do not fit the rows.
-std::unique_ptr<UnpairedRows> make_unpaired_rows(Context& context, const TrainOptions& options,
-                                                 const AllRows& rows, int64_t pairs);
-
-}  // namespace sotalign::detail
+}  // namespace sotalign

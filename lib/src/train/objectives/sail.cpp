@@ -1,6 +1,6 @@
 // SAIL: SigLIP on the rows of a batch. Unpaired rows, if any, follow the pairs and serve as negatives.
-#include "train/objective.h"
-#include "train/siglip_term.h"
+#include "sotalign/train/siglip_term.h"
+#include "train/methods.h"
 
 namespace sotalign::detail {
 
@@ -20,8 +20,13 @@ class Sail : public Objective {
   SiglipTerm siglip_;
 };
 
+std::unique_ptr<Objective> make(const ObjectiveSetup& setup) { return std::make_unique<Sail>(setup); }
+
 }  // namespace
 
-std::unique_ptr<Objective> make_sail(const ObjectiveSetup& setup) { return std::make_unique<Sail>(setup); }
+MethodInfo sail_method() { return {.name = "sail", .title = "SAIL", .make = make}; }
+MethodInfo sail_semi_method() {
+  return {.name = "sail_semi", .title = "SAIL semi", .needs_unpaired = true, .make = make};
+}
 
 }  // namespace sotalign::detail

@@ -1,21 +1,26 @@
 // S-CLIP: SigLIP on the pairs, plus a cross-entropy for the unpaired rows of each modality: their
 // similarities to the pairs' same side give pseudo-labels for their similarities to the pairs' other side.
+#include <fmt/format.h>
+
 #include "sotalign/loss/pseudo_labels.h"
-#include "train/objective.h"
-#include "train/siglip_term.h"
+#include "sotalign/train/siglip_term.h"
+#include "train/methods.h"
 
 namespace sotalign::detail {
 
 namespace {
+
+constexpr const char *kWeight = "sclip_weight", *kLabels = "sclip_labels", *kEpsilon = "sclip_epsilon";
 
 /// The cross-entropy of one modality's unpaired rows.
 class PseudoLabelTerm {
  public:
   PseudoLabelTerm(const ObjectiveSetup& s, int64_t unpaired)
       : context_(&s.context),
-        weight_(s.options.sclip.weight / 2),
+        weight_(method_option<double>(s.options, kWeight) / 2),
         labels_(s.context, unpaired, s.pairs,
-                {.kind = s.options.sclip.labels, .epsilon = s.options.sclip.epsilon}),
+                {.kind = parse_pseudo_labels(method_option<std::string>(s.options, kLabels)),
+                 .epsilon = method_option<double>(s.options, kEpsilon)}),
         targets_(s.context, unpaired, s.pairs, "pseudo-labels"),
         affinity_(s.context, unpaired, s.pairs, "affinity to the pairs"),
         value_(s.context, 1) {}
@@ -46,7 +51,7 @@ class Sclip : public Objective {
  public:
   explicit Sclip(const ObjectiveSetup& s)
       : context_(&s.context),
-        weight_(s.options.sclip.weight),
+        weight_(method_option<double>(s.options, kWeight)),
         siglip_(s.context, s.pairs, s.pairs, s.pairs),
         image_term_(s, s.unpaired_images),
         text_term_(s, s.unpaired_texts) {}
@@ -72,6 +77,28 @@ class Sclip : public Objective {
 
 }  // namespace
 
-std::unique_ptr<Objective> make_sclip(const ObjectiveSetup& setup) { return std::make_unique<Sclip>(setup); }
+MethodInfo sclip_method() {
+  return {.name = "sclip",
+          .title = "S-CLIP",
+          .needs_unpaired = true,
+          .options = {{.key = kWeight,
+                       .help = "weight of the unpaired rows' cross-entropy",
+                       .initial = 1.0,
+                       .range = OptionRange::kNotNegative},
+                      {.key = kLabels,
+                       .help = "pseudo-labels: the nearest pair, a softmax, or a transport plan",
+                       .initial = to_string(PseudoLabels::kOt),
+                       .choices = pseudo_label_names()},
+                      {.key = kEpsilon,
+                       .help = "softmax temperature, or regularisation of the plan",
+                       .initial = 0.05,
+                       .range = OptionRange::kPositive}},
+          .make = [](const ObjectiveSetup& setup) { return std::make_unique<Sclip>(setup); },
+          .describe =
+              [](const TrainOptions& options) {
+                return fmt::format("{} labels, weight {}", method_option<std::string>(options, kLabels),
+                                   method_option<double>(options, kWeight));
+              }};
+}
 
 }  // namespace sotalign::detail

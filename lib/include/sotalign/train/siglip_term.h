@@ -2,10 +2,11 @@
 #pragma once
 
 #include "sotalign/linalg/row_products.h"
-#include "train/objective.h"
+#include "sotalign/train/objective.h"
 
-namespace sotalign::detail {
+namespace SOTALIGN_API sotalign {
 
+/// SigLIP of unit rows; runs after the first allocate nothing.
 class SiglipTerm {
  public:
   /// For `rows` rows f against `cols` rows g; the first `pairs` rows of each form the pairs.
@@ -29,4 +30,4 @@ class SiglipTerm {
   Buffer<double> value_;
 };
 
-}  // namespace sotalign::detail
+}  // namespace sotalign

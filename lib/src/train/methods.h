@@ -1,0 +1,17 @@
+// The built-in methods. Each is a file in objectives/ and a line in method.cpp's table.
+#pragma once
+
+#include "sotalign/train/method.h"
+#include "sotalign/train/objective.h"
+
+namespace sotalign::detail {
+
+MethodInfo sotalign_method();
+MethodInfo sail_method();
+MethodInfo sail_semi_method();
+MethodInfo structure_method();
+MethodInfo structure_semi_method();
+MethodInfo nnclr_method();
+MethodInfo sclip_method();
+
+}  // namespace sotalign::detail

@@ -1,0 +1,115 @@
+// SOTAlign: SigLIP on the pairs, plus a divergence between the student's and the teacher's affinity of the
+// unpaired rows.
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sotalign/core/error.h"
+#include "sotalign/train/siglip_term.h"
+#include "train/methods.h"
+
+namespace sotalign::detail {
+
+namespace {
+
+/// The teacher is fixed, so all unpaired rows are projected once.
+class TeacherRows {
+ public:
+  TeacherRows(Context& context, const Teacher& teacher, Side side, ConstMatrixF rows, int64_t batch)
+      : context_(&context),
+        all_(context, rows.rows, teacher.dim(), "teacher's projections"),
+        batch_(context, batch, teacher.dim(), "batch of the teacher's projections") {
+    teacher.project(context, side, rows, all_);
+  }
+  ConstMatrixF of(const StepRows& rows) {
+    gather_rows(*context_, all_, rows.unpaired_index, batch_);
+    return batch_;
+  }
+
+ private:
+  Context* context_;
+  Matrix<float> all_, batch_;
+};
+
+std::optional<KlotMemoryPlan> plan_memory(const ObjectiveSetup& s) {
+  const TrainOptions& o = s.options;
+  if (!find_divergence(o.divergence.name).make_on_embeddings) return std::nullopt;
+  const auto plan = [&](auto limit) {
+    return plan_klot_memory(s.context, s.unpaired_images, s.unpaired_texts, limit);
+  };
+  if (o.affinity_memory) return plan(*o.affinity_memory);
+  if (o.affinity_memory_mib > 0) return plan(static_cast<int64_t>(o.affinity_memory_mib * (1 << 20)));
+  const int64_t available = s.context.available_bytes();
+  return plan(available < 0 ? available : available / 8 * 7);
+}
+
+class Sotalign : public Objective {
+ public:
+  explicit Sotalign(const ObjectiveSetup& s)
+      : weight_(s.options.divergence_weight),
+        siglip_(s.context, s.pairs, s.pairs, s.pairs),
+        teacher_images_(s.context, s.teacher, Side::kX, s.rows.images, s.unpaired_images),
+        teacher_texts_(s.context, s.teacher, Side::kY, s.rows.texts, s.unpaired_texts),
+        memory_(plan_memory(s)),
+        divergence_(make_embedding_divergence(s.context, s.unpaired_images, s.unpaired_texts,
+                                              s.options.divergence,
+                                              memory_ ? memory_->memory : KlotMemory::kStored)) {}
+
+  void run(const Step& step) override {
+    siglip_.run_on_pairs(step);
+    const StepRows &image = step.image, &text = step.text;
+    divergence_->run({image.unpaired(image.f), text.unpaired(text.f)},
+                     {teacher_images_.of(image), teacher_texts_.of(text)}, image.unpaired(image.d_f),
+                     text.unpaired(text.d_f), weight_);
+  }
+  void report(StepMetrics& metrics) const override {
+    metrics.siglip = siglip_.value();
+    metrics.divergence = divergence_->result();
+  }
+  std::optional<KlotMemoryPlan> affinity_memory() const override { return memory_; }
+
+ private:
+  double weight_;
+  SiglipTerm siglip_;
+  TeacherRows teacher_images_, teacher_texts_;
+  std::optional<KlotMemoryPlan> memory_;
+  std::unique_ptr<EmbeddingDivergence> divergence_;
+};
+
+void check(Context& context, const TrainingData& data, const TrainOptions& o) {
+  make_divergence(context, 1, 1, o.divergence);  // throws for bad options
+  const DivergenceInfo& info = find_divergence(o.divergence.name);
+  if (info.make_on_embeddings) return;
+  if (o.affinity_memory && *o.affinity_memory != KlotMemory::kStored)
+    throw InvalidArgument(fmt::format("affinity_memory: {} stores its affinities, expected stored, found {}",
+                                      info.name, to_string(*o.affinity_memory)));
+  const auto batch = [&](ConstMatrixF rows) {
+    return static_cast<double>(std::min(o.batch_unpaired, rows.rows));
+  };
+  const double mib = 2.0 * batch(data.images) * batch(data.texts) * sizeof(float) / (1 << 20);
+  if (o.affinity_memory_mib > 0 && mib > o.affinity_memory_mib)
+    throw InvalidArgument(
+        fmt::format("affinity_memory_mib: {} stores its affinities, expected at least {}, found {}",
+                    info.name, mib, o.affinity_memory_mib));
+}
+
+}  // namespace
+
+MethodInfo sotalign_method() {
+  return {.name = "sotalign",
+          .title = "SOTAlign",
+          .needs_unpaired = true,
+          .starts_from_teacher = true,
+          .make = [](const ObjectiveSetup& setup) { return std::make_unique<Sotalign>(setup); },
+          .check = check,
+          .describe =
+              [](const TrainOptions& o) {
+                return fmt::format("{} weight {}", o.divergence.name, o.divergence_weight);
+              },
+          // Without the divergence, SigLIP on the pairs remains.
+          .instead = [](const TrainOptions& o) -> std::string {
+            return o.divergence_weight > 0 ? "sotalign" : "sail";
+          }};
+}
+
+}  // namespace sotalign::detail
