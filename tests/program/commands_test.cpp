@@ -151,7 +151,7 @@ TEST(Program, TrainsByEveryMethod) {
     EXPECT_EQ(found, keys);
   }
   EXPECT_CONTAINS(files.train("sail_by_weight", {"--steps", "1", "--klot-weight", "0"}).out,
-                  "; SAIL (klot weight 0)\n");
+                  "; SAIL (SOTAlign without divergence)\n");
 }
 
 TEST(Program, ComparesAnotherMethodWithSail) {
@@ -295,6 +295,19 @@ TEST(Program, TrainingWritesWhatItPromises) {
   const std::string info = run_program({"info", files / "run/model.safetensors"}).out;
   EXPECT_CONTAINS(info, "image_head.2.weight");
   EXPECT_CONTAINS(info, "\"klot_weight\"");
+}
+
+TEST(Program, TrainTakesTheOptionsOfEveryMethod) {
+  const std::string help = run_program({"train", "--help"}).out;
+  for (const char* name : {"sotalign", "sail", "sail_semi", "structure", "structure_semi", "nnclr", "sclip"}) {
+    EXPECT_CONTAINS(help, name);
+    for (const OptionInfo& option : find_method(name).options) {
+      std::string flag = "--" + option.key + " ";
+      std::replace(flag.begin(), flag.end(), '_', '-');
+      EXPECT_CONTAINS(help, flag);
+      EXPECT_CONTAINS(help, option.help);
+    }
+  }
 }
 
 TEST(Program, EmbeddedRowsEvaluateLikeTheModel) {

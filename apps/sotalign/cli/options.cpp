@@ -1,8 +1,12 @@
 #include "cli/options.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
+#include <memory>
+#include <set>
+#include <type_traits>
 
 #include "cli/threads.h"
 #include "sotalign/core/error.h"
@@ -49,54 +53,78 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
   table.add("teacher_batch", &options.contrastive.batch, "Contrastive: pairs per step, at most all");
 }
 
-void add_klot_options(OptionTable& table, KlotOptions& options) {
-  table.section("Optimal transport");
-  table.add("epsilon_student", &options.epsilon_student,
-            "Entropic regularisation of the student's plan; temperature of InfoNCE");
-  table.add("epsilon_teacher", &options.epsilon_teacher, "The same for the teacher's plan");
-  // The flags apply to both plans.
-  add_solver_options(table, options.student, options.symmetrize);
-  table.after_set([&options] { options = options.with_both(options.student); });
-}
-
-void add_divergence_option(OptionTable& table, const std::string& key, DivergenceKind& kind) {
-  std::vector<std::pair<std::string, DivergenceKind>> kinds;
-  for (const std::string& name : divergence_names()) kinds.emplace_back(name, parse_divergence_kind(name));
-  table.add(key, choice(&kind, kinds),
-            "KLOT compares transport plans; InfoNCE, softmaxes; CKA, centred products\n(no options)");
-}
-
 namespace {
 
-void add_baseline_options(OptionTable& table, TrainOptions& train) {
-  table.section("Baselines");
-  table.add("structure_weight", &train.structure.weight,
-            "STRUCTURE: weight of the loss that preserves neighbourhoods");
-  table.add("structure_temperature", &train.structure.temperature,
-            "STRUCTURE: softmax temperature of that loss");
-  table.add("structure_warmup_steps", &train.structure.warmup_steps,
-            "STRUCTURE: steps of linear warmup of that weight");
-  table.add("nnclr_neighbours", &train.nnclr.neighbours,
-            "NNCLR: nearest unpaired rows, one of which replaces a pair's own row");
-  table.add("nnclr_image_weight", &train.nnclr.image_weight,
-            "NNCLR: weight of the pairs with replaced image");
-  table.add("nnclr_text_weight", &train.nnclr.text_weight, "NNCLR: weight of the pairs with replaced text");
-  std::vector<std::pair<std::string, PseudoLabels>> labels;
-  for (const std::string& name : pseudo_label_names()) labels.emplace_back(name, parse_pseudo_labels(name));
-  table.add("sclip_weight", &train.sclip.weight, "S-CLIP: weight of the unpaired rows' cross-entropy");
-  table.add("sclip_labels", choice(&train.sclip.labels, labels),
-            "S-CLIP: pseudo-labels: the nearest pair, a softmax, or a transport plan");
-  table.add("sclip_epsilon", &train.sclip.epsilon,
-            "S-CLIP: softmax temperature, or regularisation of the plan");
+std::vector<std::pair<std::string, std::string>> named(const std::vector<std::string>& names) {
+  std::vector<std::pair<std::string, std::string>> pairs;
+  for (const std::string& name : names) pairs.emplace_back(name, name);
+  return pairs;
+}
+
+template <class T>
+void add_declared_option(OptionTable& table, const OptionInfo& option, const std::string& help,
+                         OptionValues& values) {
+  // The table sets a variable of the option's type; the hook copies it, and keeps it alive.
+  const auto variable = std::make_shared<T>(option_value<T>(option, values));
+  Target target = variable.get();
+  if constexpr (std::is_same_v<T, std::string>)
+    if (!option.choices.empty()) target = choice(variable.get(), named(option.choices));
+  table.add(option.key, target, help);
+  table.after_set([variable, key = option.key, &values] { values[key] = *variable; });
+}
+
+/// Adds the options that methods or divergences declare, each once; help texts start with the first one's
+/// title.
+template <class Info>
+void add_declared_options(OptionTable& table, const std::vector<std::string>& names,
+                          const Info& (*find)(const std::string&), OptionValues& values) {
+  std::set<std::string> added;
+  for (const std::string& name : names) {
+    const Info& info = find(name);
+    for (const OptionInfo& option : info.options) {
+      if (!added.insert(option.key).second) continue;
+      const std::string help = fmt::format("{}: {}", info.title, option.help);
+      std::visit([&]<class T>(const T&) { add_declared_option<T>(table, option, help, values); },
+                 option.initial);
+    }
+  }
+}
+
+/// The flags of the solver apply to both plans.
+void add_plan_options(OptionTable& table, double& epsilon_student, double& epsilon_teacher,
+                      SolveOptions& student, SolveOptions& teacher, Symmetrize& symmetrize) {
+  table.section("Optimal transport");
+  table.add("epsilon_student", &epsilon_student,
+            "Entropic regularisation of the student's plan; temperature of InfoNCE");
+  table.add("epsilon_teacher", &epsilon_teacher, "The same for the teacher's plan");
+  add_solver_options(table, student, symmetrize);
+  table.after_set([&student, &teacher] { teacher = student; });
 }
 
 }  // namespace
 
+void add_klot_options(OptionTable& table, KlotOptions& o) {
+  add_plan_options(table, o.epsilon_student, o.epsilon_teacher, o.student, o.teacher, o.symmetrize);
+}
+
+void add_divergence_choice(OptionTable& table, const std::string& key, DivergenceOptions& o) {
+  std::vector<std::string> compared;
+  for (const std::string& name : divergence_names()) {
+    const DivergenceInfo& info = find_divergence(name);
+    compared.push_back(fmt::format("{}: {}", info.title, info.summary));
+  }
+  table.add(key, choice(&o.name, named(divergence_names())),
+            fmt::format("What is compared. {}", fmt::join(compared, "; ")));
+}
+
+void add_divergence_options(OptionTable& table, DivergenceOptions& o) {
+  add_declared_options(table, divergence_names(), find_divergence, o.values);
+  add_plan_options(table, o.epsilon_student, o.epsilon_teacher, o.student, o.teacher, o.symmetrize);
+}
+
 void add_method_options(OptionTable& table, TrainOptions& train) {
   table.section("Method");
-  std::vector<std::pair<std::string, Method>> methods;
-  for (const std::string& name : method_names()) methods.emplace_back(name, parse_method(name));
-  table.add("method", choice(&train.method, methods), "SOTAlign, or one of the baselines");
+  table.add("method", choice(&train.method, named(method_names())), "SOTAlign, or one of the baselines");
   add_teacher_options(table, train.teacher);
 
   table.section("Model");
@@ -140,21 +168,22 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
   table.add("weight_decay", &train.optimizer.weight_decay, "Decoupled weight decay, not applied to biases");
 
   table.section("Divergence between the student's and the teacher's affinity of unpaired rows");
-  add_divergence_option(table, "divergence", train.divergence);
-  table.add("klot_weight", &train.klot_weight,
+  add_divergence_choice(table, "divergence", train.divergence);
+  table.add("klot_weight", &train.divergence_weight,
             "Weight of the divergence; 0 is SAIL, the supervised baseline. For KLOT: the\n"
             "paper's alpha times the unpaired batch (there, each row of a plan has mass 1)");
-  add_klot_options(table, train.klot);
+  add_divergence_options(table, train.divergence);
   table.add("klot_memory",
-            choice(&train.klot_memory, {{"auto", std::nullopt},
-                                        {"stored", KlotMemory::kStored},
-                                        {"fixed16", KlotMemory::kFixed16},
-                                        {"streamed", KlotMemory::kStreamed}}),
+            choice(&train.affinity_memory, {{"auto", std::nullopt},
+                                            {"stored", KlotMemory::kStored},
+                                            {"fixed16", KlotMemory::kFixed16},
+                                            {"streamed", KlotMemory::kStreamed}}),
             "How KLOT holds its affinities: in float32, in 16-bit fixed point, or\n"
             "recomputed in each iteration; auto: the first of these that fits");
-  table.add("klot_memory_mib", &train.klot_memory_mib,
+  table.add("klot_memory_mib", &train.affinity_memory_mib,
             "Memory limit for auto, in MiB; 0: most of the free memory");
-  add_baseline_options(table, train);
+  table.section("Baselines");
+  add_declared_options(table, method_names(), find_method, train.method_options);
 }
 
 void add_train_options(OptionTable& table, TrainConfig& config) {
@@ -196,13 +225,13 @@ std::string describe_device(const Context& context, const Machine& machine) {
   return machine.device == "auto" ? fmt::format("{} ({})", threads, cuda_support().unusable) : threads;
 }
 
-void check_epsilons(const KlotOptions& options) {
+void check_epsilons(double student, double teacher) {
   const auto check = [](const char* flag, double epsilon) {
     if (!(epsilon > 0))
       throw InvalidArgument(fmt::format("{}: expected a number > 0, found {}", flag, epsilon));
   };
-  check("--epsilon-student", options.epsilon_student);
-  check("--epsilon-teacher", options.epsilon_teacher);
+  check("--epsilon-student", student);
+  check("--epsilon-teacher", teacher);
 }
 
 void require_few_seeds(const char* key, const std::vector<int64_t>& seeds) {

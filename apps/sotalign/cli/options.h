@@ -38,7 +38,10 @@ void add_machine_options(OptionTable& table, Machine& machine);
 void add_data_options(OptionTable& table, DataPaths& paths);
 void add_teacher_options(OptionTable& table, TeacherOptions& options);
 void add_klot_options(OptionTable& table, KlotOptions& options);
-void add_divergence_option(OptionTable& table, const std::string& key, DivergenceKind& kind);
+/// Which divergence.
+void add_divergence_choice(OptionTable& table, const std::string& key, DivergenceOptions& options);
+/// The options of all divergences.
+void add_divergence_options(OptionTable& table, DivergenceOptions& options);
 /// The options that determine the result, besides data and seed.
 void add_method_options(OptionTable& table, TrainOptions& options);
 void add_train_options(OptionTable& table, TrainConfig& config);
@@ -75,7 +78,7 @@ Context make_context(const Machine& machine);
 std::string describe_device(const Context& context, const Machine& machine);
 
 /// Throws InvalidArgument naming the epsilon that is not > 0.
-void check_epsilons(const KlotOptions& options);
+void check_epsilons(double student, double teacher);
 
 /// Throws InvalidArgument, starting with `key`, unless there are 1 to 1000 seeds.
 void require_few_seeds(const char* key, const std::vector<int64_t>& seeds);

@@ -69,7 +69,7 @@ Json to_json(const ZeroShotResult& result) {
 Json to_json(const StepMetrics& metrics) {
   Json json = {{"step", metrics.step}, {"loss", metrics.loss}, {"siglip", metrics.siglip}};
   if (metrics.divergence) {
-    json[to_string(metrics.divergence->kind)] = metrics.divergence->value;
+    json[metrics.divergence->name] = metrics.divergence->value;
     if (const std::optional<KlotResult>& klot = metrics.divergence->klot) {
       json["student"] = to_json(klot->student);
       json["teacher"] = to_json(klot->teacher);
@@ -157,24 +157,10 @@ std::string search_table(const TeacherSearch& search) {
 }
 
 std::string describe(const TrainOptions& o) {
-  std::string name = title(effective_method(o));
-  switch (effective_method(o)) {
-    case Method::kSotalign:
-      return fmt::format("{}, {} weight {}", name, to_string(o.divergence), o.klot_weight);
-    case Method::kSail:
-      return o.method == Method::kSail ? name : name + " (klot weight 0)";
-    case Method::kNnclr:
-      return fmt::format("{}, {} neighbours, weights {} and {}", name, o.nnclr.neighbours,
-                         o.nnclr.image_weight, o.nnclr.text_weight);
-    case Method::kStructure:
-    case Method::kStructureSemi:
-      return fmt::format("{}, weight {}", name, o.structure.weight);
-    case Method::kSclip:
-      return fmt::format("{}, {} labels, weight {}", name, to_string(o.sclip.labels), o.sclip.weight);
-    case Method::kSailSemi:
-      break;
-  }
-  return name;
+  const MethodInfo &asked = find_method(o.method), &method = effective_method(o);
+  std::string text = method.title;
+  if (method.name != asked.name) text += fmt::format(" ({} without divergence)", asked.title);
+  return method.describe ? fmt::format("{}, {}", text, method.describe(o)) : text;
 }
 
 std::string describe(const Teacher& teacher, const TeacherOptions& options) {

@@ -55,7 +55,7 @@ class Comparison {
     require_pairs(arguments.images, images_, arguments.texts, texts_);
     require_rows_that_differ(arguments.images, images_);
     require_rows_that_differ(arguments.texts, texts_);
-    if (arguments.config.train.method == Method::kSail)
+    if (arguments.config.train.method == "sail")
       throw InvalidArgument("method: expected a method to compare with SAIL, found sail");
     require_few_seeds("seeds", arguments.seeds);
     if (arguments.measure_on == MeasureOn::kValidation && arguments.sizes.validation < 1)
@@ -101,7 +101,7 @@ class Comparison {
     TrainOptions options = arguments_.config.train;
     options.seed = seed;
     TrainOptions sail = options;
-    sail.method = Method::kSail;
+    sail.method = "sail";
     const auto train = [&](Contender& method, const TrainOptions& method_options) {
       const Outcome outcome = naming_pairs(arguments_.images, arguments_.texts, [&] {
         return run_experiment(context_, data, test, method_options, method.name, progress_);
@@ -185,8 +185,8 @@ class Comparison {
             {"pairs", arguments_.sizes.pairs},
             {"test", arguments_.sizes.test},
             {"validation", arguments_.sizes.validation},
-            {"method", to_string(arguments_.config.train.method)},
-            {"divergence", to_string(arguments_.config.train.divergence)},
+            {"method", arguments_.config.train.method},
+            {"divergence", arguments_.config.train.divergence.name},
             {"measured_on", arguments_.measure_on == MeasureOn::kTest ? "test" : "validation"},
             {"device", describe_device(context_, arguments_.config.machine)},
             {"threads", context_.threads()},
@@ -197,7 +197,8 @@ class Comparison {
   Context context_;
   HostMatrix images_, texts_;
   Progress progress_;
-  std::vector<Contender> methods_ = {{"teacher"}, {"SAIL"}, {title(arguments_.config.train.method)}};
+  std::vector<Contender> methods_ = {
+      {"teacher"}, {"SAIL"}, {find_method(arguments_.config.train.method).title}};
 };
 
 }  // namespace

@@ -86,7 +86,7 @@ class Demo {
 
     TrainOptions sail, sotalign;
     sail.seed = sotalign.seed = arguments_.seed;
-    sail.klot_weight = 0;
+    sail.divergence_weight = 0;
     Trainer sail_trainer = train("SAIL", sail);
     Trainer sotalign_trainer = train("SOTAlign", sotalign);
     const Method& last = methods_.back();

@@ -1,5 +1,6 @@
 // sotalign divergence: computes a divergence between two affinity matrices and prints it as a JSON object.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <memory>
@@ -24,30 +25,35 @@ struct Arguments {
 
   OptionTable table;
   std::string student, teacher, gradient;
-  DivergenceKind kind = DivergenceKind::kKlot;
-  KlotOptions klot;
+  DivergenceOptions divergence;
   Machine machine;
   int64_t repeat = 1;
 };
 
 /// Rejects options that have no effect on this divergence.
 void check_applicable(const Arguments& arguments) {
-  if (arguments.kind == DivergenceKind::kKlot) return;
-  const bool infonce = arguments.kind == DivergenceKind::kInfoNce;
-  std::vector<std::string> applicable = {"--student", "--teacher", "--gradient", "--kind"};
-  if (infonce) applicable.insert(applicable.end(), {"--epsilon-student", "--epsilon-teacher"});
+  const DivergenceInfo& info = find_divergence(arguments.divergence.name);
+  if (info.uses_solver) return;
+  std::vector<std::string> own;
+  if (info.uses_epsilons) own = {"--epsilon-student", "--epsilon-teacher"};
+  for (const OptionInfo& option : info.options) own.push_back(flag_of(option.key));
+  const auto is_in = [](const std::vector<std::string>& flags, const std::string& flag) {
+    return std::find(flags.begin(), flags.end(), flag) != flags.end();
+  };
   for (const std::string& flag : arguments.table.given_except(Role::kMachine))
-    if (std::find(applicable.begin(), applicable.end(), flag) == applicable.end())
-      throw InvalidArgument(fmt::format("{}: has no effect on {}, which takes {}", flag,
-                                        to_string(arguments.kind),
-                                        infonce ? "--epsilon-student and --epsilon-teacher" : "no options"));
+    if (!is_in({"--student", "--teacher", "--gradient", "--kind"}, flag) && !is_in(own, flag))
+      throw InvalidArgument(
+          fmt::format("{}: has no effect on {}, which takes {}", flag, info.name,
+                      own.empty() ? "no options" : fmt::format("{}", fmt::join(own, " and "))));
 }
 
 int run(const Arguments& arguments) {
   require(arguments.student, "student");
   require(arguments.teacher, "teacher");
   check_applicable(arguments);
-  check_epsilons(arguments.klot);
+  const DivergenceOptions& options = arguments.divergence;
+  const DivergenceInfo& info = find_divergence(options.name);
+  check_epsilons(options.epsilon_student, options.epsilon_teacher);
   check_repeat(arguments.repeat);
   const HostMatrix student = read_matrix(arguments.student), teacher = read_matrix(arguments.teacher);
   const int64_t n = student.rows(), m = student.cols();
@@ -55,17 +61,13 @@ int run(const Arguments& arguments) {
     throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]",
                                       arguments.teacher, n, m, arguments.student, teacher.rows(),
                                       teacher.cols()));
-  if (arguments.kind != DivergenceKind::kCka) {
-    check_affinity(arguments.student, student, arguments.klot.epsilon_student);
-    check_affinity(arguments.teacher, teacher, arguments.klot.epsilon_teacher);
+  if (info.uses_epsilons) {
+    check_affinity(arguments.student, student, options.epsilon_student);
+    check_affinity(arguments.teacher, teacher, options.epsilon_teacher);
   }
 
   Context context = make_context(arguments.machine);
-  Divergence divergence(context, n, m,
-                        {.kind = arguments.kind,
-                         .klot = arguments.klot,
-                         .infonce = {.epsilon_student = arguments.klot.epsilon_student,
-                                     .epsilon_teacher = arguments.klot.epsilon_teacher}});
+  const std::unique_ptr<Divergence> divergence = make_divergence(context, n, m, options);
   const Matrix<float> k = upload(context, student, "student affinity");
   const Matrix<float> k_teacher = upload(context, teacher, "teacher affinity");
   Matrix<float> gradient;
@@ -73,16 +75,15 @@ int run(const Arguments& arguments) {
 
   DivergenceResult result;
   const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
-    divergence.run(k, k_teacher, gradient.size() > 0 ? gradient.view() : MatrixF());
+    divergence->run(k, k_teacher, gradient.size() > 0 ? gradient.view() : MatrixF());
     with_affinity_files({{"student affinity", arguments.student}, {"teacher affinity", arguments.teacher}},
-                        [&] { result = divergence.result(); });
+                        [&] { result = divergence->result(); });
   });
 
-  nlohmann::ordered_json json = {
-      {"divergence", to_string(result.kind)}, {"value", result.value}, {"n", n}, {"m", m}};
-  if (result.kind != DivergenceKind::kCka) {
-    json["epsilon_student"] = arguments.klot.epsilon_student;
-    json["epsilon_teacher"] = arguments.klot.epsilon_teacher;
+  nlohmann::ordered_json json = {{"divergence", result.name}, {"value", result.value}, {"n", n}, {"m", m}};
+  if (info.uses_epsilons) {
+    json["epsilon_student"] = options.epsilon_student;
+    json["epsilon_teacher"] = options.epsilon_teacher;
   }
   if (result.klot) {
     json["student"] = to_json(result.klot->student);
@@ -106,8 +107,8 @@ Action add_divergence(CLI::App& app) {
   table.add("gradient", &arguments->gradient,
             "Write the gradient with respect to K here, .npy float32 [n, m]", Role::kOutput);
   table.section("Divergence");
-  add_divergence_option(table, "kind", arguments->kind);
-  add_klot_options(table, arguments->klot);
+  add_divergence_choice(table, "kind", arguments->divergence);
+  add_divergence_options(table, arguments->divergence);
   add_machine_options(table, arguments->machine);
   add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };

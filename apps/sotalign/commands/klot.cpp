@@ -31,7 +31,7 @@ struct Arguments {
 int run(const Arguments& arguments) {
   require(arguments.student, "student");
   require(arguments.teacher, "teacher");
-  check_epsilons(arguments.klot);
+  check_epsilons(arguments.klot.epsilon_student, arguments.klot.epsilon_teacher);
   check_repeat(arguments.repeat);
   const HostMatrix student = read_matrix(arguments.student), teacher = read_matrix(arguments.teacher);
   const int64_t n = student.rows(), m = student.cols();

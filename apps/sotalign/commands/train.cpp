@@ -123,7 +123,8 @@ class Training {
     }
     progress_.print(fmt::format("model     {} parameters, {} dimensions; {}", model.parameters.size(),
                                 model.dim(Projection::kHeads), describe(config_.train)));
-    if (trainer_.klot_memory()) progress_.print("klot      affinities " + trainer_.klot_memory()->reason);
+    if (trainer_.affinity_memory())
+      progress_.print("klot      affinities " + trainer_.affinity_memory()->reason);
     if (!arguments_.resume) return;
     progress_.print(
         trainer_.steps_done() == 0

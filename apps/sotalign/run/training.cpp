@@ -11,8 +11,8 @@ void check_config(const TrainConfig& config) {
   require_at_least("validate_every", config.validate_every, 0);
   require_at_least("checkpoint_every", config.checkpoint_every, 0);
   require_at_least("log_every", config.log_every, 1);
-  check_epsilons(config.train.klot);
-  if (needs_unpaired(effective_method(config.train))) {
+  check_epsilons(config.train.divergence.epsilon_student, config.train.divergence.epsilon_teacher);
+  if (effective_method(config.train).needs_unpaired) {
     require(config.data.images, "images");
     require(config.data.texts, "texts");
   }
@@ -29,7 +29,7 @@ void make_absolute(DataPaths& paths) {
 }
 
 void keep_choices(TrainConfig& config, const Trainer& trainer) {
-  config.train.klot_memory = trainer.options().klot_memory;
+  config.train.affinity_memory = trainer.options().affinity_memory;
   config.train.teacher = trainer.options().teacher;
 }
 
