@@ -11,6 +11,7 @@
 
 #include "sotalign/io/npy.h"
 #include "sotalign/io/safetensors.h"
+#include "sotalign/train/method.h"
 #include "support/compare.h"
 #include "support/npy.h"
 #include "support/program_data.h"
@@ -299,7 +300,8 @@ TEST(Program, TrainingWritesWhatItPromises) {
 
 TEST(Program, TrainTakesTheOptionsOfEveryMethod) {
   const std::string help = run_program({"train", "--help"}).out;
-  for (const char* name : {"sotalign", "sail", "sail_semi", "structure", "structure_semi", "nnclr", "sclip"}) {
+  for (const char* name :
+       {"sotalign", "sail", "sail_semi", "structure", "structure_semi", "nnclr", "sclip"}) {
     EXPECT_CONTAINS(help, name);
     for (const OptionInfo& option : find_method(name).options) {
       std::string flag = "--" + option.key + " ";

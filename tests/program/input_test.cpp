@@ -185,7 +185,7 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
                                                                   {"--method", "clip"},
                                                                   {"--structure-weight", "-1"},
                                                                   {"--structure-temperature", "0"},
-                                                                  {"--structure-warmup-steps", "3"},
+                                                                  {"--structure-warmup-steps", "-1"},
                                                                   {"--sclip-weight", "-1"},
                                                                   {"--sclip-labels", "fuzzy"},
                                                                   {"--sclip-epsilon", "0"},
@@ -227,6 +227,7 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
   expect_train_refused({"--teacher", "contrastive", "--teacher-learning-rate", "0"},
                        {"learning rate", "> 0"});
   expect_train_refused({"--teacher", "contrastive", "--teacher-dim", "auto"}, {"dim: expected a number"});
+  expect_train_refused({"--method", "structure", "--structure-warmup-steps", "3"}, {"all steps", "found 3"});
   expect_refused(
       {"klot", "--student", path("square.npy"), "--teacher", path("square.npy"), "--epsilon-student", "0"},
       {"--epsilon-student", "> 0", "found 0"});

@@ -72,12 +72,13 @@ MethodInfo method(const char* name, const char* title, bool needs_unpaired) {
                        .range = OptionRange::kPositive},
                       {.key = kWarmupSteps,
                        .help = "steps of linear warmup of that weight",
-                       .initial = int64_t{0}}},
+                       .initial = int64_t{0},
+                       .range = OptionRange::kNotNegative}},
           .make = [](const ObjectiveSetup& setup) { return std::make_unique<Structure>(setup); },
           .check =
               [](Context&, const TrainingData&, const TrainOptions& options) {
                 const auto warmup = method_option<int64_t>(options, kWarmupSteps);
-                if (warmup < 0 || warmup > options.steps)
+                if (warmup > options.steps)
                   throw InvalidArgument(fmt::format("{}: expected 0 to {} (all steps), found {}",
                                                     kWarmupSteps, options.steps, warmup));
               },
