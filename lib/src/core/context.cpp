@@ -39,6 +39,7 @@ struct Context::Impl {
 
   CudaStream stream() const { return static_cast<CudaStream>(runtime->queue.stream); }
   void* allocate_from_resource(size_t bytes, const char* purpose);
+  void release(void* pointer, size_t bytes) noexcept;
   [[noreturn]] void fail(size_t bytes, const char* purpose, const std::string& reason) const;
 
   // The workspace is a stack over `chunks`: a scope saves the top and restores it when it ends.
@@ -73,6 +74,15 @@ void* Context::Impl::allocate_from_resource(size_t bytes, const char* purpose) {
                     kAlignment, purpose, address));
   }
   return pointer;
+}
+
+void Context::Impl::release(void* pointer, size_t bytes) noexcept {
+  if (memory == nullptr) {
+    runtime->deallocate(pointer);
+  } else {
+    runtime->select();
+    memory->deallocate(pointer, bytes, kAlignment, stream());
+  }
 }
 
 Context::Context(Device device, int threads) : Context({.device = device, .threads = threads}) {}
@@ -128,7 +138,12 @@ void* Context::allocate(size_t bytes, const char* purpose) {
                   free < 0 ? "" : fmt::format(", {:.2f} GiB free", static_cast<double>(free) / (1 << 30)));
     }
   }
-  impl_->sizes.emplace(pointer, bytes);
+  try {
+    impl_->sizes.emplace(pointer, bytes);
+  } catch (...) {
+    impl_->release(pointer, bytes);
+    throw;
+  }
   ++impl_->allocations;
   impl_->bytes_in_use += static_cast<int64_t>(bytes);
   impl_->peak_bytes = std::max(impl_->peak_bytes, impl_->bytes_in_use);
@@ -141,12 +156,7 @@ void Context::deallocate(void* pointer) noexcept {
   const size_t bytes = found->second;
   impl_->bytes_in_use -= static_cast<int64_t>(bytes);
   impl_->sizes.erase(found);
-  if (impl_->memory == nullptr) {
-    impl_->runtime->deallocate(pointer);
-  } else {
-    impl_->runtime->select();
-    impl_->memory->deallocate(pointer, bytes, kAlignment, impl_->stream());
-  }
+  impl_->release(pointer, bytes);
 }
 
 void Context::copy_to_device(void* destination, const void* source, size_t bytes) {
@@ -184,7 +194,7 @@ Workspace::~Workspace() {
       total += chunk.size;
       context_->deallocate(chunk.data);
     }
-    impl_->chunks.clear();
+    impl_->chunks.clear();  // keeps its capacity: push_back() cannot throw
     try {
       impl_->chunks.push_back({static_cast<char*>(context_->allocate(total, "workspace")), total});
     } catch (...) {
@@ -203,6 +213,7 @@ void* Workspace::take_bytes(size_t bytes) {
   }
   if (impl_->top_chunk == chunks.size()) {
     const size_t size = std::max(bytes, kSmallestChunk);
+    chunks.reserve(chunks.size() + 1);  // so that nothing throws between the allocation and its entry
     chunks.push_back({static_cast<char*>(context_->allocate(size, "workspace")), size});
   }
   void* pointer = chunks[impl_->top_chunk].data + impl_->top_offset;
