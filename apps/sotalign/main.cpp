@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "cli/bus_error.h"
+#include "cli/nearest.h"
 #include "cli/notes.h"
 #include "cli/option_table.h"
 #include "cli/standard_streams.h"

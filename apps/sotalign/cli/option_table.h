@@ -4,68 +4,17 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <cstdint>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "cli/file_options.h"
-#include "sotalign/ot/sinkhorn.h"
+#include "cli/option_value.h"
 
 namespace sotalign::app {
-
-/// An enumeration whose values are read and set by name.
-struct Choice {
-  std::vector<std::string> names;
-  std::function<std::string()> get;
-  std::function<void(const std::string&)> set;  ///< takes one of the names
-};
-
-template <class E>
-Choice choice(E* target, std::vector<std::pair<std::string, E>> values) {
-  Choice result;
-  for (const auto& [name, value] : values) result.names.push_back(name);
-  result.get = [target, values] {
-    for (const auto& [name, value] : values)
-      if (value == *target) return name;
-    return std::string();
-  };
-  result.set = [target, values](const std::string& text) {
-    for (const auto& [name, value] : values)
-      if (name == text) *target = value;
-  };
-  return result;
-}
-
-/// A number, or "auto" for std::nullopt.
-template <class T>
-struct AutoOr {
-  std::optional<T>* value;
-  T most = std::numeric_limits<T>::max();
-};
-
-/// A number that determines how much is computed or allocated. A value above `most` is a mistake, and later
-/// arithmetic may overflow.
-struct AtMost {
-  int64_t* value;
-  int64_t most;
-};
-struct ListAtMost {
-  std::vector<int64_t>* values;
-  size_t entries;
-  int64_t most;  ///< bound of each entry
-};
-
-/// The variable that an option sets. Its value when the option is added is the default.
-using Target =
-    std::variant<int64_t*, uint64_t*, double*, std::optional<double>*, bool*, Symmetrize*, std::string*,
-                 std::vector<int64_t>*, AtMost, ListAtMost, AutoOr<int64_t>, AutoOr<double>, Choice>;
 
 enum class Role {
   kPath,      ///< a file to read, or a directory
@@ -137,9 +86,5 @@ CLI::callback_t setter(const std::string& flag, const Target& target);
 
 /// Converts "klot_weight" to "--klot-weight".
 std::string flag_of(std::string key);
-
-/// The candidate with the smallest edit distance to `word`, comparing only the first 64 bytes of each.
-/// `candidates` must not be empty.
-std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
 
 }  // namespace sotalign::app

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cli/json_reader.h"
+#include "cli/nearest.h"
 #include "cli/options.h"
 #include "sotalign/core/error.h"
 
