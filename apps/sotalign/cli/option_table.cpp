@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "cli/nearest.h"
+#include "cli/notes.h"
 #include "cli/parse_json.h"
 #include "cli/shown_text.h"
 #include "sotalign/core/error.h"
@@ -12,6 +13,18 @@
 namespace sotalign::app {
 
 using Json = nlohmann::ordered_json;
+
+namespace {
+
+void note_renamed(const std::string& former, const std::string& present, const std::string& where) {
+  hint(former, fmt::format("{}: {} is now {}", where, former, present));
+}
+
+std::string both_names(const std::string& former, const std::string& later) {
+  return fmt::format("{}: expected either this or its new name {}, found both", former, later);
+}
+
+}  // namespace
 
 std::string flag_of(std::string key) {
   std::replace(key.begin(), key.end(), '_', '-');
@@ -27,17 +40,20 @@ CLI::callback_t setter(const std::string& flag, const Target& target) {
   };
 }
 
+CLI::callback_t OptionTable::setting(const std::string& flag, const Target& target) const {
+  return [set = setter(flag, target), hooks = hooks_](const CLI::results_t& texts) {
+    const bool done = set(texts);
+    for (const std::function<void()>& hook : *hooks) hook();
+    return done;
+  };
+}
+
 void OptionTable::add(const std::string& key, Target target, std::string help, Role role) {
   const std::string flag = flag_of(key);
   const Json initial = value_of(target);
   const bool is_bool = initial.is_boolean();
   if (is_bool) help += initial.get<bool>() ? " (default true)" : " (default false)";
-  const auto set_and_call = [set = setter(flag, target), hooks = hooks_](const CLI::results_t& texts) {
-    const bool done = set(texts);
-    for (const std::function<void()>& hook : *hooks) hook();
-    return done;
-  };
-  CLI::Option* option = app_.add_option(flag, set_and_call, help);
+  CLI::Option* option = app_.add_option(flag, setting(flag, target), help);
   const bool is_file = role == Role::kPath || role == Role::kOutput;
   option->type_name(type_name(target, is_file ? "FILE" : "NAME"))->group(section_);
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -50,7 +66,28 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
   if (is_file)
     files_->add(flag, std::get<std::string*>(target),
                 role == Role::kPath ? FileOptions::Use::kInput : FileOptions::Use::kOutput);
-  entries_.push_back({key, std::move(target), role, option});
+  entries_.push_back({{{key, option}}, std::move(target), role});
+}
+
+void OptionTable::formerly(const std::string& key) {
+  Entry& entry = entries_.back();
+  const std::string flag = flag_of(key), present = flag_of(entry.key());
+  const auto use = [=, set = setting(flag, entry.target), later = entry.names](const CLI::results_t& texts) {
+    for (const Name& name : later)
+      if (name.option->count() > 0) throw InvalidArgument(both_names(flag, flag_of(name.key)));
+    hint(key, fmt::format("{} is now {}", flag, present));
+    return set(texts);
+  };
+  // Nobody sees the description of a hidden option; present_flag() reads it.
+  CLI::Option* option = app_.add_option(flag, use, present)->group("");
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  if (value_of(entry.target).is_boolean()) option->expected(0, 1);
+  entry.names.push_back({key, option});
+}
+
+std::string present_flag(const CLI::Option& option) {
+  const bool is_former = option.get_group().empty() && option.get_description().starts_with("--");
+  return is_former ? option.get_description() : option.get_name();
 }
 
 void OptionTable::read_config(const std::string& path) {
@@ -61,23 +98,49 @@ void OptionTable::read_config(const std::string& path) {
 }
 
 void OptionTable::set_unless_given(const Json& object, const std::string& where) {
+  require_one_name_each(object, where);
   for (const auto& [key, value] : object.items()) {
     const Entry& entry = find(key, where);
     const Json kept = value_of(entry.target);
     set(key, value, where);
-    if (entry.option->count() > 0) assign(kept, entry.target);  // a flag wins, but invalid values still fail
+    // A flag wins, but invalid values still fail.
+    if (!entry.given_flag().empty()) assign(kept, entry.target);
   }
   call_hooks();
 }
 
+std::string OptionTable::Entry::given_flag() const {
+  const auto name =
+      std::find_if(names.begin(), names.end(), [](const Name& n) { return n.option->count() > 0; });
+  return name == names.end() ? "" : flag_of(name->key);
+}
+
+const OptionTable::Entry* OptionTable::find(const std::string& key) const {
+  for (const Entry& entry : entries_)
+    for (const Name& name : entry.names)
+      if (name.key == key) return &entry;
+  return nullptr;
+}
+
 const OptionTable::Entry& OptionTable::find(const std::string& key, const std::string& where) const {
-  const auto entry =
-      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
-  if (entry != entries_.end()) return *entry;
+  if (const Entry* entry = find(key)) return *entry;
   std::vector<std::string> keys;
-  for (const Entry& known : entries_) keys.push_back(known.key);
+  for (const Entry& known : entries_)
+    for (const Name& name : known.names) keys.push_back(name.key);
   throw InvalidArgument(fmt::format("{}: unknown key {}; the nearest known key is '{}'", where,
-                                    shown(Json(key)), nearest(key, keys)));
+                                    shown(Json(key)), present_name(nearest(key, keys))));
+}
+
+void OptionTable::require_one_name_each(const Json& object, const std::string& where) const {
+  for (const Entry& entry : entries_) {
+    if (entry.names.size() == 1) continue;
+    const std::string* later = nullptr;
+    for (const Name& name : entry.names) {
+      if (!object.contains(name.key)) continue;
+      if (later != nullptr) throw InvalidArgument(where + ": " + both_names(name.key, *later));
+      later = &name.key;
+    }
+  }
 }
 
 void OptionTable::set(const std::string& key, const Json& value, const std::string& where) {
@@ -85,36 +148,60 @@ void OptionTable::set(const std::string& key, const Json& value, const std::stri
   if (!assign(value, entry.target))
     throw InvalidArgument(fmt::format("{}: {}: expected {}, found {} ({})", where, key,
                                       expectation(entry.target), shown(value), value.type_name()));
+  if (key != entry.key()) note_renamed(key, entry.key(), where);
   call_hooks();
+}
+
+std::string OptionTable::present_name(const std::string& key) const {
+  const Entry* entry = find(key);
+  return entry == nullptr ? key : entry->key();
+}
+
+std::string OptionTable::first_name(const std::string& key, const std::string& where) const {
+  return find(key, where).names.back().key;
+}
+
+Json OptionTable::present_names(const Json& object, const std::string& where) const {
+  if (!object.is_object()) return object;
+  require_one_name_each(object, where);
+  Json result = Json::object();
+  for (const auto& [key, value] : object.items()) {
+    const std::string name = present_name(key);
+    if (name != key) note_renamed(key, name, where);
+    // Not [name], which compares each key with all before it. They differ already.
+    result.get_ref<Json::object_t&>().emplace_back(name, value);
+  }
+  return result;
 }
 
 void OptionTable::require_utf8() const {
   for (const Entry& entry : entries_)
     if (const auto* text = std::get_if<std::string*>(&entry.target))
-      app::require_utf8(flag_of(entry.key), **text);
+      app::require_utf8(entry.given_flag().empty() ? flag_of(entry.key()) : entry.given_flag(), **text);
 }
 
 Json OptionTable::values() const {
   Json result = Json::object();
-  for (const Entry& entry : entries_) result[entry.key] = value_of(entry.target);
+  for (const Entry& entry : entries_) result[entry.key()] = value_of(entry.target);
   return result;
 }
 
 Json OptionTable::values(Role role) const {
   Json result = Json::object();
   for (const Entry& entry : entries_)
-    if (entry.role == role) result[entry.key] = value_of(entry.target);
+    if (entry.role == role) result[entry.key()] = value_of(entry.target);
   return result;
 }
 
-bool OptionTable::given(const std::string& key, const std::string& where) const {
-  return find(key, where).option->count() > 0;
+std::string OptionTable::given(const std::string& key, const std::string& where) const {
+  return find(key, where).given_flag();
 }
 
 std::vector<std::string> OptionTable::given_except(Role role) const {
   std::vector<std::string> flags;
   for (const Entry& entry : entries_)
-    if (entry.role != role && entry.option->count() > 0) flags.push_back(flag_of(entry.key));
+    if (std::string flag = entry.given_flag(); entry.role != role && !flag.empty())
+      flags.push_back(std::move(flag));
   return flags;
 }
 

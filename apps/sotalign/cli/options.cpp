@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cli/notes.h"
 #include "cli/threads.h"
 #include "sotalign/core/error.h"
 
@@ -104,8 +105,8 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
             choice(&train.initialization, {{"auto", Initialization::kAuto},
                                            {"random", Initialization::kRandom},
                                            {"teacher", Initialization::kTeacher}}),
-            "Initial weights of the heads; auto: teacher for SOTAlign with klot_weight > 0,\n"
-            "linear or residual heads and dim 0, else random");
+            "Initial weights of the heads; auto: teacher for SOTAlign with divergence_weight\n"
+            "> 0, linear or residual heads and dim 0, else random");
   table.add("dim", AtMost{&train.dim, kMostWidth},
             "Dimension of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
   table.add("hidden", ListAtMost{&train.hidden, 64, kMostWidth},
@@ -141,19 +142,22 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
 
   table.section("Divergence between the student's and the teacher's affinity of unpaired rows");
   add_divergence_option(table, "divergence", train.divergence);
-  table.add("klot_weight", &train.klot_weight,
+  table.add("divergence_weight", &train.klot_weight,
             "Weight of the divergence; 0 is SAIL, the supervised baseline. For KLOT: the\n"
             "paper's alpha times the unpaired batch (there, each row of a plan has mass 1)");
+  table.formerly("klot_weight");
   add_klot_options(table, train.klot);
-  table.add("klot_memory",
+  table.add("affinity_memory",
             choice(&train.klot_memory, {{"auto", std::nullopt},
                                         {"stored", KlotMemory::kStored},
                                         {"fixed16", KlotMemory::kFixed16},
                                         {"streamed", KlotMemory::kStreamed}}),
-            "How KLOT holds its affinities: in float32, in 16-bit fixed point, or\n"
-            "recomputed in each iteration; auto: the first of these that fits");
-  table.add("klot_memory_mib", &train.klot_memory_mib,
+            "How the divergence holds its affinities: in float32 or, for KLOT, in 16-bit fixed\n"
+            "point or recomputed in each iteration; auto: the first of these that fits");
+  table.formerly("klot_memory");
+  table.add("affinity_memory_mib", &train.klot_memory_mib,
             "Memory limit for auto, in MiB; 0: most of the free memory");
+  table.formerly("klot_memory_mib");
   add_baseline_options(table, train);
 }
 
@@ -178,6 +182,7 @@ void add_projection_option(OptionTable& table, Projection& projection) {
 }
 
 Context make_context(const Machine& machine) {
+  if (machine.quiet) hide_hints();
   const Device device = parse_device(machine.device);
   const int64_t threads =
       start_threads({.asked = machine.threads, .forced = machine.force_threads}, machine.quiet);

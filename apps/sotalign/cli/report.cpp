@@ -162,7 +162,7 @@ std::string describe(const TrainOptions& o) {
     case Method::kSotalign:
       return fmt::format("{}, {} weight {}", name, to_string(o.divergence), o.klot_weight);
     case Method::kSail:
-      return o.method == Method::kSail ? name : name + " (klot weight 0)";
+      return o.method == Method::kSail ? name : name + " (divergence weight 0)";
     case Method::kNnclr:
       return fmt::format("{}, {} neighbours, weights {} and {}", name, o.nnclr.neighbours,
                          o.nnclr.image_weight, o.nnclr.text_weight);
