@@ -105,8 +105,8 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
             choice(&train.initialization, {{"auto", Initialization::kAuto},
                                            {"random", Initialization::kRandom},
                                            {"teacher", Initialization::kTeacher}}),
-            "Initial weights of the heads; auto: teacher for SOTAlign with divergence_weight\n"
-            "> 0, linear or residual heads and dim 0, else random");
+            "Initial weights of the heads; auto: teacher for linear or residual heads of\n"
+            "SOTAlign with divergence_weight > 0 and dim 0, else random");
   table.add("dim", AtMost{&train.dim, kMostWidth},
             "Dimension of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
   table.add("hidden", ListAtMost{&train.hidden, 64, kMostWidth},
@@ -140,13 +140,15 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
   table.add("adam_epsilon", &train.optimizer.epsilon, "Added to the denominator of adamw");
   table.add("weight_decay", &train.optimizer.weight_decay, "Decoupled weight decay, not applied to biases");
 
-  table.section("Divergence between the student's and the teacher's affinity of unpaired rows");
+  const char* divergence = "Divergence between the student's and the teacher's affinity of unpaired rows";
+  table.section(divergence);
   add_divergence_option(table, "divergence", train.divergence);
   table.add("divergence_weight", &train.klot_weight,
             "Weight of the divergence; 0 is SAIL, the supervised baseline. For KLOT: the\n"
             "paper's alpha times the unpaired batch (there, each row of a plan has mass 1)");
   table.formerly("klot_weight");
   add_klot_options(table, train.klot);
+  table.section(divergence);
   table.add("affinity_memory",
             choice(&train.klot_memory, {{"auto", std::nullopt},
                                         {"stored", KlotMemory::kStored},

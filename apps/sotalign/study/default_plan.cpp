@@ -57,9 +57,12 @@ const char* default_study_plan() {
       ],
       "divergences": [
         {"name": "none", "measure": "teacher", "set": {"method": "sail", "steps": 1, "dim": 1}},
-        {"name": "cka", "set": {"divergence": "cka"}, "grid": {"divergence_weight": [0.3, 1, 3, 10, 30, 100]}},
-        {"name": "infonce", "set": {"divergence": "infonce"}, "grid": {"divergence_weight": [0.1, 0.3, 1, 3, 10, 30]}},
-        {"name": "klot", "set": {"divergence": "klot"}, "grid": {"divergence_weight": [1, 3, 10, 30, 100, 300]}}
+        {"name": "cka", "set": {"divergence": "cka"},
+         "grid": {"divergence_weight": [0.3, 1, 3, 10, 30, 100]}},
+        {"name": "infonce", "set": {"divergence": "infonce"},
+         "grid": {"divergence_weight": [0.1, 0.3, 1, 3, 10, 30]}},
+        {"name": "klot", "set": {"divergence": "klot"},
+         "grid": {"divergence_weight": [1, 3, 10, 30, 100, 300]}}
       ],
       "proposed": "klot"
     },
