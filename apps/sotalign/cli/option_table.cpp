@@ -72,7 +72,8 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
 void OptionTable::formerly(const std::string& key) {
   Entry& entry = entries_.back();
   const std::string flag = flag_of(key), present = flag_of(entry.key());
-  const auto use = [=, set = setting(flag, entry.target), later = entry.names](const CLI::results_t& texts) {
+  const auto use = [key, flag, present, set = setting(flag, entry.target),
+                    later = entry.names](const CLI::results_t& texts) {
     for (const Name& name : later)
       if (name.option->count() > 0) throw InvalidArgument(both_names(flag, flag_of(name.key)));
     hint(key, fmt::format("{} is now {}", flag, present));

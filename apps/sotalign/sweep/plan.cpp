@@ -216,7 +216,7 @@ std::vector<SweepRun> plan_runs(const SweepSpace& space, OptionTable& table, Tra
   return Planner(space, table, config).runs();
 }
 
-std::string with_present_name(const std::string& assignment, const OptionTable& table) {
+std::string with_present_key(const std::string& assignment, const OptionTable& table) {
   const size_t end = std::min(assignment.find('='), assignment.size());
   return table.present_name(assignment.substr(0, end)) + assignment.substr(end);
 }

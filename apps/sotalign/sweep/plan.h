@@ -32,7 +32,7 @@ struct SweepRun {
 std::vector<SweepRun> plan_runs(const SweepSpace& space, OptionTable& table, TrainConfig& config);
 
 /// The KEY=VALUES with the key's present name.
-std::string with_present_name(const std::string& assignment, const OptionTable& table);
+std::string with_present_key(const std::string& assignment, const OptionTable& table);
 
 /// A value as the user types it: 0.0003, cka, [512, 512].
 std::string value_text(const nlohmann::ordered_json& value);

@@ -26,7 +26,7 @@ Json SweepArguments::options() const {
   options.erase("out");
   for (const auto& [key, texts] : {std::pair{"vary", &space.vary}, {"range", &space.range}}) {
     options[key] = Json::array();
-    for (const std::string& text : *texts) options[key].push_back(with_present_name(text, table));
+    for (const std::string& text : *texts) options[key].push_back(with_present_key(text, table));
   }
   options["random"] = space.random;
   options["sweep_seed"] = space.seed;
@@ -42,7 +42,7 @@ Json with_present_names(Json stored, const OptionTable& table, const std::string
     for (const char* key : {"vary", "range"})
       if (const auto texts = options->find(key); texts != options->end() && texts->is_array())
         for (Json& text : *texts)
-          if (text.is_string()) text = with_present_name(text.get<std::string>(), table);
+          if (text.is_string()) text = with_present_key(text.get<std::string>(), table);
   }
   if (const auto runs = stored.find("runs"); runs != stored.end() && runs->is_array())
     for (Json& run : *runs)
