@@ -27,7 +27,7 @@ WAYS = {
     "log domain": ["--sinkhorn-form", "log_domain"],
     "scaling": ["--sinkhorn-form", "scaling"],
     "scaling, ladder": ["--sinkhorn-form", "scaling", "--sinkhorn-storage", "ladder"],
-    "fixed16": ["--klot-memory", "fixed16"],
+    "fixed16": ["--affinity-memory", "fixed16"],
 }
 
 

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "cli/bus_error.h"
+#include "cli/nearest.h"
 #include "cli/notes.h"
 #include "cli/option_table.h"
 #include "cli/standard_streams.h"
@@ -44,7 +45,7 @@ constexpr Command kCommands[] = {
     {"train", "Train an alignment on paired and unpaired embeddings", app::add_train,
      "sotalign train --pairs-images pi.npy --pairs-texts pt.npy --images i.npy --texts t.npy --out run"},
     {"sweep", "Train over a grid or random draws of options and keep the best model", app::add_sweep,
-     "sotalign sweep --config train.json --vary klot_weight=0,3,10,30,100 --out sweep"},
+     "sotalign sweep --config train.json --vary divergence_weight=0,3,10,30,100 --out sweep"},
     {"compare", "Compare the teacher, SAIL and SOTAlign (or another method) on fully paired embeddings",
      app::add_compare, "sotalign compare --images i.npy --texts t.npy --pairs 500 --test 400 --seeds 0,1,2"},
     {"study", "Run the paper's comparisons on fully paired embeddings, with tuning, tables and plots",
@@ -84,16 +85,19 @@ std::string one_line(std::string text) {
 /// The error for a word that CLI11 does not know; names the nearest known word.
 std::string unknown_word(const CLI::App& program, const CLI::App* command) {
   const std::string word = program.remaining(true).front();
-  std::vector<std::string> known;
   if (command == nullptr) {
+    std::vector<std::string> known;
     for (const Command& c : kCommands) known.emplace_back(c.name);
     return fmt::format("expected a command, found '{}'; the nearest one is '{}'", word,
                        app::nearest(word, known));
   }
+  if (!word.starts_with("-")) return fmt::format("unexpected argument '{}'", word);
+  // A misspelt former name leads to the present one.
+  std::vector<std::string> known;
   for (const CLI::Option* option : command->get_options())
     for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-  if (!word.starts_with("-")) return fmt::format("unexpected argument '{}'", word);
-  return fmt::format("unknown option '{}'; the nearest one is '{}'", word, app::nearest(word, known));
+  const CLI::Option* nearest = command->get_option(app::nearest(word, known));
+  return fmt::format("unknown option '{}'; the nearest one is '{}'", word, app::present_flag(*nearest));
 }
 
 int run(int argc, char** argv, std::string& name) {

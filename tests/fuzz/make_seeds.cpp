@@ -76,7 +76,7 @@ void write_texts(const std::string& directory) {
   app::add_train_options(table, config);
   write_text(directory + "/all.json", table.values().dump(2));
   write_text(directory + "/short.json",
-             R"({"klot_weight": 3, "hidden": [4, 5], "out": "run", "ridge": "auto"})");
+             R"({"divergence_weight": 3, "hidden": [4, 5], "out": "run", "ridge": "auto"})");
   write_text(directory + "/plan.json", app::default_study_plan());
   write_text(
       directory + "/small_plan.json",

@@ -49,7 +49,7 @@ TEST_F(AffinityProgram, NamesTheFileWhoseAffinitiesAreTooLarge) {
              {"sinkhorn", "--affinity", bad},
              {"sinkhorn", "--affinity", bad, "--sinkhorn-form", "log_domain", "--tolerance", "1e-3"},
              {"klot", "--student", bad, "--teacher", good},
-             {"klot", "--student", good, "--teacher", bad, "--klot-memory", "fixed16"},
+             {"klot", "--student", good, "--teacher", bad, "--affinity-memory", "fixed16"},
              {"divergence", "--student", good, "--teacher", bad},
              {"divergence", "--student", bad, "--teacher", good, "--kind", "infonce"}}) {
       const ProgramResult result = run_program(arguments);

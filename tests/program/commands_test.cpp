@@ -151,7 +151,7 @@ TEST(Program, TrainsByEveryMethod) {
     for (const auto& [key, value] : first.items()) found.insert(key);
     EXPECT_EQ(found, keys);
   }
-  EXPECT_CONTAINS(files.train("sail_by_weight", {"--steps", "1", "--klot-weight", "0"}).out,
+  EXPECT_CONTAINS(files.train("sail_by_weight", {"--steps", "1", "--divergence-weight", "0"}).out,
                   "; SAIL (SOTAlign without divergence)\n");
 }
 
@@ -295,7 +295,7 @@ TEST(Program, TrainingWritesWhatItPromises) {
   EXPECT_EQ(summary["step"], 4);
   const std::string info = run_program({"info", files / "run/model.safetensors"}).out;
   EXPECT_CONTAINS(info, "image_head.2.weight");
-  EXPECT_CONTAINS(info, "\"klot_weight\"");
+  EXPECT_CONTAINS(info, "\"divergence_weight\"");
 }
 
 TEST(Program, TrainTakesTheOptionsOfEveryMethod) {
@@ -498,8 +498,8 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
                                                                     {"--batch-pairs", "21"},
                                                                     {"--batch-unpaired", "23"},
                                                                     {"--divergence", "infonce"},
-                                                                    {"--klot-weight", "1"},
-                                                                    {"--klot-memory", "fixed16"},
+                                                                    {"--divergence-weight", "1"},
+                                                                    {"--affinity-memory", "fixed16"},
                                                                     {"--epsilon-student", "0.2"},
                                                                     {"--epsilon-teacher", "0.1"},
                                                                     {"--iterations", "3"},
@@ -578,15 +578,15 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
 
   // With a single strip, streaming gives the same bits as storing.
   const auto memory = [&](const std::string& run) {
-    return Json::parse(read_file(files / (run + "/config.json")))["klot_memory"].get<std::string>();
+    return Json::parse(read_file(files / (run + "/config.json")))["affinity_memory"].get<std::string>();
   };
   const std::vector<std::string> log_domain = {"--sinkhorn-form", "log_domain"};
-  EXPECT_EQ(outcome("little_memory", {"--sinkhorn-form", "log_domain", "--klot-memory-mib", "0.001"}),
+  EXPECT_EQ(outcome("little_memory", {"--sinkhorn-form", "log_domain", "--affinity-memory-mib", "0.001"}),
             outcome("log_domain", {"--sinkhorn-form", "log_domain"}));
   EXPECT_EQ(memory("little_memory"), "streamed");
   EXPECT_EQ(memory("base"), "stored");
-  EXPECT_EQ(memory("with--klot-memory"), "fixed16");
-  tested.insert("klot_memory_mib");
+  EXPECT_EQ(memory("with--affinity-memory"), "fixed16");
+  tested.insert("affinity_memory_mib");
 
   // A new option must be added to this test. These options concern only files and the machine:
   const std::set<std::string> without_effect = {

@@ -124,7 +124,7 @@ TEST_F(HostileText, Configurations) {
   expect_config_refused(std::string("{}\0{}", 5), {"syntax error at byte 2"});
   expect_config_refused(R"({"images": "x\u0000.npy"})", {"images", "without NUL"});
   expect_config_refused("{\"" + key + "\": 1}", {"unknown key \"xxx", "...;"});
-  expect_config_refused(R"({"klot_weight": 1e999})", {"double precision"});
+  expect_config_refused(R"({"divergence_weight": 1e999})", {"double precision"});
   std::string accents = R"({"device": [")";
   for (int i = 0; i < 200; ++i) accents += "é";
   for (const std::string shift : {"", "a", "ab"}) {
@@ -168,7 +168,7 @@ TEST_F(HostileResults, DamagedSweeps) {
   const std::vector<std::string> options = {"--steps",
                                             "2",
                                             "--vary",
-                                            "klot_weight=1,3",
+                                            "divergence_weight=1,3",
                                             "--quiet",
                                             "--test-images",
                                             path("val_images.npy"),
@@ -191,7 +191,7 @@ TEST_F(HostileResults, DamagedSweeps) {
     changed([&](Json& j) { j["options"].erase(key); }, {key, "found none"});
     changed([&](Json& j) { j["options"][key] = 1.5; }, {key, "found 1.5"});
   }
-  changed([](Json& j) { j["runs"][0]["settings"] = {{"klot_weight", 9.0}}; }, {"settings", "9.0"});
+  changed([](Json& j) { j["runs"][0]["settings"] = {{"divergence_weight", 9.0}}; }, {"settings", "9.0"});
   changed([](Json& j) { j["runs"].push_back(j["runs"][0]); }, {"entry 2", "each once"});
   changed([](Json& j) { j["runs"][1]["validation"]["image_to_text"]["r1"] = 7; },
           {"r1", "0 to 1", "found 7"});
@@ -231,9 +231,9 @@ TEST_F(HostileText, PathsThatAreNotUtf8) {
   fs::copy_file(path("images.npy"), path(bad));
   expect_train_refused({"--images", path(bad)}, {"--images", "UTF-8"});
   check(files.train("run\xff", {"--steps", "2"}), {"--out", "UTF-8"});
-  check(files.command("sweep", "refused", {"--vary", "klot_weight=1", "--images", path(bad)}),
+  check(files.command("sweep", "refused", {"--vary", "divergence_weight=1", "--images", path(bad)}),
         {"--images", "UTF-8"});
-  check(files.command("sweep", "refused", {"--vary", "klot_weight=1", "--test-images", path(bad)}),
+  check(files.command("sweep", "refused", {"--vary", "divergence_weight=1", "--test-images", path(bad)}),
         {"--test-images", "UTF-8"});
   expect_refused({"study", "--images", path(bad), "--texts", path(bad), "--out", path("refused")},
                  {"--images", "UTF-8"});
@@ -274,17 +274,17 @@ TEST_F(HostileText, AbsurdNumbers) {
   expect_refused({"compare", "--images", path("images.npy"), "--texts", path("images.npy"), "--pairs", "5",
                   "--test", "5", "--seeds", many},
                  {"seeds", "at most 1000"});
-  check(files.command("sweep", "refused", {"--random", most, "--range", "klot_weight=0..1"}),
+  check(files.command("sweep", "refused", {"--random", most, "--range", "divergence_weight=0..1"}),
         {"--random", "at most 10000"});
   check(files.command("sweep", "refused", {"--random", "5", "--range", "correlation_power=-1e308..1e308"}),
         {"--range", "correlation_power"});
   for (const std::string& value :
        {std::string("-1"), std::string("18446744073709551616"), std::string("1.5")})
     check(files.command("sweep", "refused",
-                        {"--random", "5", "--range", "klot_weight=0..1", "--sweep-seed", value}),
+                        {"--random", "5", "--range", "divergence_weight=0..1", "--sweep-seed", value}),
           {"--sweep-seed", "'" + value + "'"});
   for (const char* flag : {"--random", "--stop-after-runs"})
-    check(files.command("sweep", "refused", {"--vary", "klot_weight=1", flag, "99999999999999999999"}),
+    check(files.command("sweep", "refused", {"--vary", "divergence_weight=1", flag, "99999999999999999999"}),
           {flag, "an integer"});
   expect_train_refused({"--stop-after", "99999999999999999999"}, {"--stop-after", "an integer"});
   check(files.command("sweep", "refused", {"--vary", "hidden=" + std::string(50000, '[')}),
@@ -326,7 +326,7 @@ TEST_F(HostileText, RowsThatAreAllEqual) {
                  parts);
   expect_refused({"similarity", "--x", other, "--y", equal}, parts);
   expect_refused({"compare", "--images", other, "--texts", equal, "--pairs", "5", "--test", "5"}, parts);
-  check(files.command("sweep", "refused", {"--vary", "klot_weight=1", "--pairs-texts", equal}), parts);
+  check(files.command("sweep", "refused", {"--vary", "divergence_weight=1", "--pairs-texts", equal}), parts);
   // The rows differ, but are equal once scaled to length 1. The mean of all rows is exactly 0.
   std::vector<float> line(40 * 9), opposite(50 * 9);
   for (size_t i = 0; i < 40; ++i) line[i * 9] = i % 2 == 0 ? 1 : 2;

@@ -181,7 +181,7 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
                                                                   {"--weight-decay", "-1"},
                                                                   {"--batch-pairs", "0"},
                                                                   {"--batch-unpaired", "0"},
-                                                                  {"--klot-weight", "-1"},
+                                                                  {"--divergence-weight", "-1"},
                                                                   {"--method", "clip"},
                                                                   {"--structure-weight", "-1"},
                                                                   {"--structure-temperature", "0"},
@@ -191,9 +191,9 @@ TEST_F(ProgramInput, ValuesOutOfRange) {
                                                                   {"--sclip-epsilon", "0"},
                                                                   {"--nnclr-image-weight", "-1"},
                                                                   {"--nnclr-text-weight", "nan"},
-                                                                  {"--klot-memory-mib", "-1"},
-                                                                  {"--klot-memory-mib", "2e9"},
-                                                                  {"--klot-memory", "disk"},
+                                                                  {"--affinity-memory-mib", "-1"},
+                                                                  {"--affinity-memory-mib", "2e9"},
+                                                                  {"--affinity-memory", "disk"},
                                                                   {"--validate-every", "-1"},
                                                                   {"--log-every", "0"},
                                                                   {"--checkpoint-every", "-1"},
@@ -258,7 +258,7 @@ TEST_F(ProgramInput, Divergences) {
           {"--epsilon-teacher", "no effect on cka, which takes no options"});
   refused({"--kind", "infonce", "--epsilon-teacher", "0"}, {"--epsilon-teacher", "> 0", "found 0"});
   refused({"--teacher", path("images.npy")}, {path("images.npy"), "expected shape [4, 4]"});
-  expect_train_refused({"--divergence", "infonce", "--klot-memory", "streamed"},
+  expect_train_refused({"--divergence", "infonce", "--affinity-memory", "streamed"},
                        {"klot_memory", "infonce", "streamed"});
 }
 
@@ -313,9 +313,10 @@ TEST_F(ProgramInput, Configuration) {
     all.push_back(path("c.json"));
     expect_train_refused({"--config", path("c.json")}, all);
   };
-  refused(R"({"klot_wieght": 3})", {"klot_wieght", "'klot_weight'"});
+  refused(R"({"divergence_wieght": 3})", {"divergence_wieght", "'divergence_weight'"});
   refused(R"({"learning-rate": 3})", {"'learning_rate'"});
-  refused(R"({"klot_weight": "3"})", {"klot_weight", "expected a finite number", "\"3\"", "string"});
+  refused(R"({"divergence_weight": "3"})",
+          {"divergence_weight", "expected a finite number", "\"3\"", "string"});
   refused(R"({"iterations": 3.5})", {"iterations", "an integer", "3.5"});
   refused(R"({"tolerance": 1e400})", {"double precision"});
   refused(R"({"hidden": 512})", {"hidden", "list of integers"});
@@ -334,7 +335,7 @@ TEST_F(ProgramInput, Configuration) {
 }
 
 TEST_F(ProgramInput, CommandLine) {
-  expect_train_refused({"--klot-wieght", "3"}, {"--klot-wieght", "--klot-weight"});
+  expect_train_refused({"--divergence-wieght", "3"}, {"--divergence-wieght", "--divergence-weight"});
   expect_train_refused({"--steps"}, {"--steps"});
   expect_train_refused({"extra"}, {"extra"});
   expect_train_refused({"--resume"}, {"--resume"});

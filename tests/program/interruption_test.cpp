@@ -109,8 +109,9 @@ TEST_F(InterruptionProgram, AClosedPipeIsAnInterruption) {
   expect_whole("run", steps_of("run") + 3, kLong);
 
   const ProgramResult sweep = run_shell(
-      files, "{ \"$S\" sweep " + std::string(kTrainingOptions) +
-                 "--vary klot_weight=0,3 --steps 300 --out sweep; echo $? >code; } | head -1; cat code");
+      files,
+      "{ \"$S\" sweep " + std::string(kTrainingOptions) +
+          "--vary divergence_weight=0,3 --steps 300 --out sweep; echo $? >code; } | head -1; cat code");
   EXPECT_TRUE(sweep.out.ends_with("\n130\n")) << sweep.out;
   expect_line(sweep.err, {"sotalign sweep: standard output was closed",
                           "to continue: sotalign sweep --out sweep --resume"});
@@ -126,7 +127,7 @@ TEST_F(InterruptionProgram, AClosedPipeIsAnInterruption) {
 
 TEST_F(InterruptionProgram, StudyWhosePipeIsClosedGoesOnLater) {
   write_file(path("plan.json"), R"({"set": {"steps": 2}, "methods": [
-      {"name": "SAIL", "set": {"klot_weight": 0}}, {"name": "SOTAlign", "set": {"klot_weight": 3}}],
+      {"name": "SAIL", "set": {"divergence_weight": 0}}, {"name": "SOTAlign", "set": {"divergence_weight": 3}}],
       "sections": {"methods": {"pairs": [10, 20], "methods": ["SAIL", "SOTAlign"], "proposed": ["SOTAlign"],
                                "worth": {"method": "SAIL", "times": [2]}}}})");
   const ProgramResult study =

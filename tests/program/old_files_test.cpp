@@ -33,6 +33,7 @@ TEST_F(OldFiles, ARunIsContinuedToTheSameModel) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_CONTAINS(result.out, "3 of 6 steps are done");
   EXPECT_CONTAINS(result.err, "checkpoint.safetensors was written by sotalign 0.1 and has no checksums");
+  EXPECT_CONTAINS(result.err, "config.json: klot_weight is now divergence_weight\n");
 
   const SafetensorsFile expected = SafetensorsFile::open(files / "model.safetensors"),
                         found = SafetensorsFile::open(files / "run/model.safetensors");

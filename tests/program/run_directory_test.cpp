@@ -33,7 +33,7 @@ class RunDirectoryProgram : public ::testing::Test {
   }
   std::vector<std::string> study(const std::string& out) const {
     write_file(path("plan.json"), R"({"set": {"steps": 2}, "methods": [
-      {"name": "SAIL", "set": {"klot_weight": 0}}, {"name": "SOTAlign", "set": {"klot_weight": 3}}],
+      {"name": "SAIL", "set": {"divergence_weight": 0}}, {"name": "SOTAlign", "set": {"divergence_weight": 3}}],
       "sections": {"methods": {"pairs": [10, 20], "methods": ["SAIL", "SOTAlign"], "proposed": ["SOTAlign"],
                                "worth": {"method": "SAIL", "times": [2]}}}})");
     return {"study",
@@ -67,7 +67,7 @@ TEST_F(RunDirectoryProgram, OneProcessAtATime) {
         for (int ms = 0; ms < 60000 && read_file(path("run/metrics.jsonl")).empty(); ++ms) usleep(1000);
         others.push_back(files.train("run", {"--steps", "2"}));
         others.push_back(resume("train", "run"));
-        others.push_back(files.command("sweep", "run", {"--vary", "klot_weight=0,3", "--steps", "2"}));
+        others.push_back(files.command("sweep", "run", {"--vary", "divergence_weight=0,3", "--steps", "2"}));
         others.push_back(run_program(study("run")));
         others.push_back(run_program({"demo", "--out", path("run")}));
         kill(child, SIGTERM);
@@ -157,7 +157,7 @@ TEST_F(RunDirectoryProgram, ACheckpointThatIsGoneIsMissed) {
 }
 
 TEST_F(RunDirectoryProgram, SweepAndStudyGoOnAfterAKillBeforeTheirFirstRun) {
-  const std::vector<std::string> options = {"--vary", "klot_weight=0,3", "--steps", "2"};
+  const std::vector<std::string> options = {"--vary", "divergence_weight=0,3", "--steps", "2"};
   ASSERT_EQ(files.command("sweep", "whole", options).exit_code, 0);
   std::vector<std::string> some = options;
   some.insert(some.end(), {"--stop-after-runs", "1"});

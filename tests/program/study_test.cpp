@@ -23,18 +23,18 @@ using Json = nlohmann::json;
 constexpr const char* kPlan = R"json({
   "set": {"steps": 3},
   "methods": [
-    {"name": "teacher", "measure": "teacher", "set": {"klot_weight": 0, "dim": 1}, "grid": {"ridge": [0.02, 0.3]}},
-    {"name": "SAIL", "set": {"klot_weight": 0}, "grid": {"learning_rate": [0.001, 0.01]}},
-    {"name": "SOTAlign", "grid": [{"klot_weight": 1}, {"klot_weight": 10}]}
+    {"name": "teacher", "measure": "teacher", "set": {"divergence_weight": 0, "dim": 1}, "grid": {"ridge": [0.02, 0.3]}},
+    {"name": "SAIL", "set": {"divergence_weight": 0}, "grid": {"learning_rate": [0.001, 0.01]}},
+    {"name": "SOTAlign", "grid": [{"divergence_weight": 1}, {"divergence_weight": 10}]}
   ],
   "sections": {
     "methods": {"pairs": [10, 20], "methods": ["teacher", "SAIL", "SOTAlign"], "proposed": ["SOTAlign"],
                 "worth": {"method": "SAIL", "times": [2, 4]}},
     "teachers": {"pairs": 20,
                  "teachers": [{"name": "procrustes", "set": {"teacher": "procrustes"}}, {"name": "cca"}],
-                 "divergences": [{"name": "none", "measure": "teacher", "set": {"klot_weight": 0, "dim": 2}},
-                                 {"name": "cka", "set": {"divergence": "cka"}, "grid": {"klot_weight": [1, 10]}},
-                                 {"name": "klot", "grid": {"klot_weight": [1, 10]}}],
+                 "divergences": [{"name": "none", "measure": "teacher", "set": {"divergence_weight": 0, "dim": 2}},
+                                 {"name": "cka", "set": {"divergence": "cka"}, "grid": {"divergence_weight": [1, 10]}},
+                                 {"name": "klot", "grid": {"divergence_weight": [1, 10]}}],
                  "proposed": "klot"},
     "unpaired": {"pairs": 20, "method": "SOTAlign", "without": "SAIL", "rows": [10, "all", 1000]},
     "shift": {"pairs": 20, "method": "SOTAlign", "without": "SAIL",
@@ -408,7 +408,7 @@ TEST_F(StudyProgram, RefusesPlansBeforeAnythingRuns) {
   expect_plan_refused("[0.001, 0.01]", "[0.001, 0.01, 0.1]", {"grids of equal size", "SAIL"});
   expect_plan_refused("[0.001, 0.01]", "[0.001, 0.001]", {"settings that differ"});
   expect_plan_refused("[0.001, 0.01]", "[]", {"learning_rate", "a list that is not empty"});
-  expect_plan_refused("[{\"klot_weight\": 1}, ", "[1, ", {"objects of training options", "found 1"});
+  expect_plan_refused("[{\"divergence_weight\": 1}, ", "[1, ", {"objects of training options", "found 1"});
   expect_plan_refused("\"proposed\": [\"SOTAlign\"]", "\"proposed\": [\"SOTA\"]", {"proposed", "SOTA"});
   expect_plan_refused("[\"teacher\", \"SAIL\"", "[\"teacher\", \"SAIM\"", {"no method 'SAIM'", "'SAIL'"});
   expect_plan_refused("\"name\": \"SAIL\"", "\"name\": \"teacher\"", {"'teacher' twice"});

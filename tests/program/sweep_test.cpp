@@ -86,7 +86,7 @@ Json lasting(Json sweep) {
 
 TEST_F(SweepProgram, TrainsEveryCombinationAndSelectsTheBest) {
   const ProgramResult result =
-      sweep("out", {"--vary", "klot_weight=0,3,30", "--vary", "learning_rate=1e-5,1e-2", "--steps", "4",
+      sweep("out", {"--vary", "divergence_weight=0,3,30", "--vary", "learning_rate=1e-5,1e-2", "--steps", "4",
                     "--validate-every", "2"});
   const Json written = json("out/sweep.json");
   ASSERT_EQ(written["runs"].size(), 6u);
@@ -96,12 +96,12 @@ TEST_F(SweepProgram, TrainsEveryCombinationAndSelectsTheBest) {
   for (size_t i = 0; i < 6; ++i) {
     const Json& run = written["runs"][i];
     const double weight = std::vector{0.0, 3.0, 30.0}[i / 2], rate = std::vector{1e-5, 1e-2}[i % 2];
-    EXPECT_EQ(run["settings"], Json({{"klot_weight", weight}, {"learning_rate", rate}}));
+    EXPECT_EQ(run["settings"], Json({{"divergence_weight", weight}, {"learning_rate", rate}}));
     EXPECT_TRUE(run["step"] == 2 || run["step"] == 4);
     EXPECT_GT(run["seconds"].get<double>(), 0);
     scores.push_back(run["validation"]["mean_r1"]);
     EXPECT_EQ(rows[i].at("run"), std::to_string(i + 1));
-    EXPECT_EQ(std::stod(rows[i].at("klot_weight")), weight);
+    EXPECT_EQ(std::stod(rows[i].at("divergence_weight")), weight);
     EXPECT_EQ(std::stod(rows[i].at("learning_rate")), rate);
     EXPECT_EQ(std::stod(rows[i].at("mean_r1")), scores.back());
     EXPECT_EQ(std::stod(rows[i].at("teacher_mean_r1")), run["validation_teacher"]["mean_r1"].get<double>());
@@ -114,7 +114,7 @@ TEST_F(SweepProgram, TrainsEveryCombinationAndSelectsTheBest) {
   const auto best = std::max_element(scores.begin(), scores.end());  // the first of equals
   EXPECT_LT(*std::min_element(scores.begin(), scores.end()), *best);
   EXPECT_EQ(written["selected"], written["runs"][static_cast<size_t>(best - scores.begin())]["settings"]);
-  EXPECT_EQ(json("out/config.json")["klot_weight"], written["selected"]["klot_weight"]);
+  EXPECT_EQ(json("out/config.json")["divergence_weight"], written["selected"]["divergence_weight"]);
 
   EXPECT_CONTAINS(result.out, "6 runs; selection by MeanR@1, percent, on 20 validation pairs");
   EXPECT_CONTAINS(result.out, "best so far\n");
@@ -127,7 +127,7 @@ TEST_F(SweepProgram, RunsAreThoseOfTrain) {
   const std::vector<std::string> base = {"--steps", "6", "--validate-every", "2", "--seed", "5"};
   std::vector<std::string> options = base;
   options.insert(options.end(), {"--vary", "learning_rate=0.02,3e-4", "--vary", "hidden=[],[8, 6]", "--vary",
-                                 "klot_memory=auto,fixed16"});
+                                 "affinity_memory=auto,fixed16"});
   sweep("out", options);
   const Json written = json("out/sweep.json");
   ASSERT_EQ(written["runs"].size(), 8u);
@@ -138,7 +138,7 @@ TEST_F(SweepProgram, RunsAreThoseOfTrain) {
     options = base;
     options.insert(options.end(),
                    {"--learning-rate", run["settings"]["learning_rate"].dump(), "--hidden", "8,6",
-                    "--klot-memory", run["settings"]["klot_memory"].get<std::string>()});
+                    "--affinity-memory", run["settings"]["affinity_memory"].get<std::string>()});
     ASSERT_EQ(files.train("other", options).exit_code, 0);
     const Json summary = json("other/summary.json");
     EXPECT_EQ(run["validation"], summary["validation"]);
@@ -160,8 +160,8 @@ TEST_F(SweepProgram, RunsAreThoseOfTrain) {
 
 TEST_F(SweepProgram, TestPairsAreForTheSelectedModel) {
   const ProgramResult result =
-      sweep("out", {"--vary", "klot_weight=0,30", "--steps", "4", "--test-images", path("test_images.npy"),
-                    "--test-texts", path("test_texts.npy")});
+      sweep("out", {"--vary", "divergence_weight=0,30", "--steps", "4", "--test-images",
+                    path("test_images.npy"), "--test-texts", path("test_texts.npy")});
   EXPECT_CONTAINS(result.out, "30 test pairs, percent");
   const Json test = json("out/sweep.json")["test"];
   for (const auto& [name, projection] : {std::pair{"model", "heads"}, {"teacher", "teacher"}}) {
@@ -174,17 +174,17 @@ TEST_F(SweepProgram, TestPairsAreForTheSelectedModel) {
 }
 
 TEST_F(SweepProgram, EqualsAreDecidedByOrder) {
-  sweep("out", {"--vary", "klot_memory=auto,stored", "--steps", "3"});
+  sweep("out", {"--vary", "affinity_memory=auto,stored", "--steps", "3"});
   const Json written = json("out/sweep.json");
   EXPECT_EQ(written["runs"][0]["validation"], written["runs"][1]["validation"]);
-  EXPECT_EQ(written["selected"]["klot_memory"], "auto");
-  EXPECT_EQ(json("out/config.json")["klot_memory"], "stored");  // what auto resolved to
+  EXPECT_EQ(written["selected"]["affinity_memory"], "auto");
+  EXPECT_EQ(json("out/config.json")["affinity_memory"], "stored");  // what auto resolved to
 }
 
 TEST_F(SweepProgram, StopAndResumeGiveTheSame) {
   const std::vector<std::string> options = {
-      "--vary",        "klot_weight=30,0,3",    "--vary",       "teacher=cca,procrustes", "--steps", "4",
-      "--test-images", path("test_images.npy"), "--test-texts", path("test_texts.npy")};
+      "--vary",        "divergence_weight=30,0,3", "--vary",       "teacher=cca,procrustes", "--steps", "4",
+      "--test-images", path("test_images.npy"),    "--test-texts", path("test_texts.npy")};
   sweep("whole", options);
   std::vector<std::string> some = options;
   some.insert(some.end(), {"--stop-after-runs", "2"});
@@ -221,7 +221,7 @@ TEST_F(SweepProgram, StopAndResumeGiveTheSame) {
 }
 
 TEST_F(SweepProgram, ResumeRefusesOtherOptions) {
-  const std::vector<std::string> options = {"--vary", "klot_weight=0,3", "--steps", "2"};
+  const std::vector<std::string> options = {"--vary", "divergence_weight=0,3", "--steps", "2"};
   std::vector<std::string> some = options;
   some.insert(some.end(), {"--stop-after-runs", "1"});
   sweep("out", some);
@@ -244,7 +244,8 @@ TEST_F(SweepProgram, ResumeRefusesOtherOptions) {
   }
   EXPECT_EQ(run_program({"sweep", "--out", path("out"), "--resume", "--steps", "2"}).exit_code, 2);
   EXPECT_EQ(read_file(path("out/sweep.json")), before);
-  expect_refused({"--vary", "klot_weight=0,3", "--resume"}, {"expected a run to continue", "no sweep.json"});
+  expect_refused({"--vary", "divergence_weight=0,3", "--resume"},
+                 {"expected a run to continue", "no sweep.json"});
   write_file(path("out/sweep.json"), "{\"runs\": []}");
   const ProgramResult broken = run_program({"sweep", "--out", path("out"), "--resume"});
   EXPECT_EQ(broken.exit_code, 2);
@@ -267,9 +268,9 @@ TEST_F(SweepProgram, InterruptedSweepCanBeResumed) {
 
 TEST_F(SweepProgram, RandomDrawsAreInRangeAndReproducible) {
   const auto draws = [&](const std::string& out, const std::string& count, const std::string& seed) {
-    sweep(out, {"--random", count, "--range", "learning_rate=1e-6..1e-2:log", "--range", "klot_weight=10..20",
-                "--range", "batch_pairs=5..7", "--vary", "optimizer=lion,adamw", "--sweep-seed", seed,
-                "--steps", "1", "--teacher", "procrustes"});
+    sweep(out, {"--random", count, "--range", "learning_rate=1e-6..1e-2:log", "--range",
+                "divergence_weight=10..20", "--range", "batch_pairs=5..7", "--vary", "optimizer=lion,adamw",
+                "--sweep-seed", seed, "--steps", "1", "--teacher", "procrustes"});
     Json settings = Json::array();
     const Json written = json(out + "/sweep.json");
     for (const Json& run : written["runs"]) settings.push_back(run["settings"]);
@@ -280,7 +281,7 @@ TEST_F(SweepProgram, RandomDrawsAreInRangeAndReproducible) {
   int small = 0, light = 0;
   std::set<std::string> batches, optimizers;
   for (const Json& settings : all) {
-    const double rate = settings["learning_rate"], weight = settings["klot_weight"];
+    const double rate = settings["learning_rate"], weight = settings["divergence_weight"];
     EXPECT_TRUE(rate >= 1e-6 && rate <= 1e-2) << rate;
     EXPECT_TRUE(weight >= 10 && weight <= 20) << weight;
     small += rate < 1e-4 ? 1 : 0, light += weight < 15 ? 1 : 0;
@@ -341,35 +342,37 @@ TEST_F(SweepProgram, ConfigurationIsTheBase) {
 }
 
 TEST_F(SweepProgram, PlotsShowWhatVaries) {
-  sweep("one", {"--vary", "klot_weight=0,3,30,100", "--steps", "1"});
+  sweep("one", {"--vary", "divergence_weight=0,3,30,100", "--steps", "1"});
   const std::string one = read_file(path("one/sweep.svg"));
-  for (const char* part : {">0</text>", ">3</text>", ">30</text>", ">100</text>", ">klot_weight</text>",
+  for (const char* part : {">0</text>", ">3</text>", ">30</text>", ">100</text>", ">divergence_weight</text>",
                            ">model</text>", ">teacher</text>"})
     EXPECT_CONTAINS(one, part);
-  sweep("two", {"--vary", "divergence=klot,cka", "--vary", "klot_weight=1,2", "--steps", "1"});
+  sweep("two", {"--vary", "divergence=klot,cka", "--vary", "divergence_weight=1,2", "--steps", "1"});
   const std::string two = read_file(path("two/sweep.svg"));
   for (const char* part :
-       {">divergence klot</text>", ">divergence cka</text>", ">1.0</text>", ">klot_weight</text>"})
+       {">divergence klot</text>", ">divergence cka</text>", ">1.0</text>", ">divergence_weight</text>"})
     EXPECT_CONTAINS(two, part);
   sweep("words", {"--vary", "divergence=klot,cka", "--steps", "1"});
   EXPECT_CONTAINS(read_file(path("words/sweep.svg")), ">cka</text>");
-  sweep("three",
-        {"--vary", "divergence=klot,cka", "--vary", "klot_weight=1,2", "--vary", "seed=0,1", "--steps", "1"});
+  sweep("three", {"--vary", "divergence=klot,cka", "--vary", "divergence_weight=1,2", "--vary", "seed=0,1",
+                  "--steps", "1"});
   EXPECT_CONTAINS(read_file(path("three/sweep.svg")), ">best model</text>");
 }
 
 TEST_F(SweepProgram, BadInputIsRefusedBeforeAnythingIsDone) {
   expect_refused({}, {"--vary", "found none"});
-  expect_refused({"--vary", "klot_weight=1,2", "--out", path("val_images.npy")}, {"expected a directory"});
+  expect_refused({"--vary", "divergence_weight=1,2", "--out", path("val_images.npy")},
+                 {"expected a directory"});
   const std::vector<std::pair<std::string, std::string>> values = {
-      {"klot_wieght=1,2", "unknown key \"klot_wieght\"; the nearest known key is 'klot_weight'"},
-      {"klot_weight", "expected KEY=V1,V2"},
-      {"klot_weight=", "expected KEY=V1,V2"},
+      {"divergence_wieght=1,2",
+       "unknown key \"divergence_wieght\"; the nearest known key is 'divergence_weight'"},
+      {"divergence_weight", "expected KEY=V1,V2"},
+      {"divergence_weight=", "expected KEY=V1,V2"},
       {"=3", "expected KEY=V1,V2"},
-      {"klot_weight=1,,2", "found none"},
-      {"klot_weight=1,1.0", "1 is given twice"},
-      {"klot_weight=1,many", "klot_weight: expected a finite number, found \"many\""},
-      {"klot_weight=1,-1", "klot_weight -1: klot_weight: expected a number >= 0"},
+      {"divergence_weight=1,,2", "found none"},
+      {"divergence_weight=1,1.0", "1 is given twice"},
+      {"divergence_weight=1,many", "divergence_weight: expected a finite number, found \"many\""},
+      {"divergence_weight=1,-1", "divergence_weight -1: klot_weight: expected a number >= 0"},
       {"steps=1.5", "expected an integer"},
       {"steps=10,0", "steps 0: steps: expected at least 1"},
       {"divergence=klot,kl", "divergence: expected klot or infonce or cka"},
@@ -395,17 +398,17 @@ TEST_F(SweepProgram, BadInputIsRefusedBeforeAnythingIsDone) {
   expect_refused({"--vary", "teacher=cca,contrastive", "--teacher-steps", "0"},
                  {"teacher contrastive: teacher steps"});
   expect_refused({"--vary", "initialization=teacher", "--hidden", "8"}, {"initialization"});
-  expect_refused({"--vary", "divergence=klot,cka", "--klot-memory", "fixed16"},
+  expect_refused({"--vary", "divergence=klot,cka", "--affinity-memory", "fixed16"},
                  {"divergence cka: klot_memory"});
-  const std::vector<std::string> vary = {"--vary", "klot_weight=1,2"};
+  const std::vector<std::string> vary = {"--vary", "divergence_weight=1,2"};
   const auto with = [&](const std::vector<std::string>& more) {
     std::vector<std::string> options = vary;
     options.insert(options.end(), more.begin(), more.end());
     return options;
   };
-  expect_refused(with({"--vary", "klot_weight=3"}), {"klot_weight is given twice"});
-  expect_refused(with({"--klot-weight", "3"}),
-                 {"--klot-weight: expected no single value, as the sweep varies klot_weight"});
+  expect_refused(with({"--vary", "divergence_weight=3"}), {"divergence_weight is given twice"});
+  expect_refused(with({"--divergence-weight", "3"}),
+                 {"--divergence-weight: expected no single value, as the sweep varies divergence_weight"});
   expect_refused(with({"--vary", "seed=" +
                                      [] {
                                        std::string list = "0";
@@ -429,7 +432,7 @@ TEST_F(SweepProgram, BadInputIsRefusedBeforeAnythingIsDone) {
   for (const std::string range :
        {"learning_rate", "learning_rate=1", "learning_rate=1..", "learning_rate=2..1", "learning_rate=1..1",
         "learning_rate=a..b", "learning_rate=1..2:lin", "learning_rate=0..1:log", "steps=1..2.5",
-        "divergence=1..2", "klot_weight=1..2", "device=0..1", "rate=1..2"}) {
+        "divergence=1..2", "divergence_weight=1..2", "device=0..1", "rate=1..2"}) {
     SCOPED_TRACE(range);
     expect_refused(with({"--random", "3", "--range", range}), {"--range"});
   }

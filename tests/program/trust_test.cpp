@@ -53,8 +53,8 @@ TEST_F(TrustProgram, ResumeRefusesOtherRows) {
 TEST_F(TrustProgram, ASweepRefusesOtherRows) {
   const auto sweep = [&](const std::vector<std::string>& more) {
     std::vector<std::string> options = {
-        "--vary",        "klot_weight=0,3",      "--steps",      "2",
-        "--test-images", path("val_images.npy"), "--test-texts", path("val_texts.npy")};
+        "--vary",        "divergence_weight=0,3", "--steps",      "2",
+        "--test-images", path("val_images.npy"),  "--test-texts", path("val_texts.npy")};
     options.insert(options.end(), more.begin(), more.end());
     return files.command("sweep", "sweep", options);
   };
@@ -85,10 +85,11 @@ TEST_F(TrustProgram, DamagedMetricsAndResultsAreFound) {
   std::filesystem::remove(path("run/metrics.jsonl"));
   EXPECT_EQ(resume("train", "run").exit_code, 0) << "as the message says";
 
-  ASSERT_EQ(
-      files.command("sweep", "sweep", {"--vary", "klot_weight=0,3", "--steps", "2", "--stop-after-runs", "1"})
-          .exit_code,
-      0);
+  ASSERT_EQ(files
+                .command("sweep", "sweep",
+                         {"--vary", "divergence_weight=0,3", "--steps", "2", "--stop-after-runs", "1"})
+                .exit_code,
+            0);
   std::string results = read_file(path("sweep/sweep.json"));
   const size_t digit = results.find("\"mean_r1\": 0.") + 13;
   results[digit] = results[digit] == '1' ? '2' : '1';

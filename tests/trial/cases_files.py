@@ -120,7 +120,9 @@ def model(case):
 @kind("malformed.json", weight=3)
 def text(case):
     random, path = case.random, case.path("hostile.json")
-    key = random.choice(["klot_weight", "steps", "hidden", "seed", "out", "ridge", "method", "quiet"])
+    key = random.choice(
+        ["divergence_weight", "klot_weight", "steps", "hidden", "seed", "out", "ridge", "method", "quiet"]
+    )
     document = random.choice(
         [
             b"",

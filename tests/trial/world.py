@@ -22,7 +22,7 @@ OPTIONS = [
     "--seed",
     5,
 ]
-VARIED = ["--learning-rate", "0.003", "--klot-weight", 3]
+VARIED = ["--learning-rate", "0.003", "--divergence-weight", 3]
 OFTEN = ["--checkpoint-every", 3, "--log-every", 2]
 LONG = ["--steps", 12 * STEPS]  # at least half a second, so that a case can interfere while it trains
 FLAGS = {
@@ -33,7 +33,7 @@ FLAGS = {
     "--val-images": "val_images.npy",
     "--val-texts": "val_texts.npy",
 }
-SWEEP = ["--vary", "klot_weight=0,3,10", "--vary", "learning_rate=0.001,0.003"]
+SWEEP = ["--vary", "divergence_weight=0,3,10", "--vary", "learning_rate=0.001,0.003"]
 
 
 class Unexpected(Exception):

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "cli/option_table.h"
+#include "cli/nearest.h"
 #include "cli/shown_text.h"
 #include "sotalign/core/error.h"
 

@@ -1,239 +1,27 @@
 #include "cli/option_table.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <cmath>
-#include <limits>
 
+#include "cli/nearest.h"
+#include "cli/notes.h"
 #include "cli/parse_json.h"
 #include "cli/shown_text.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
 
-namespace {
-
 using Json = nlohmann::ordered_json;
 
-template <class... F>
-struct Overloaded : F... {
-  using F::operator()...;
-};
-template <class... F>
-Overloaded(F...) -> Overloaded<F...>;
+namespace {
 
-std::string alternatives(const std::vector<std::string>& names) {
-  return fmt::format("{}", fmt::join(names, " or "));
+void note_renamed(const std::string& former, const std::string& present, const std::string& where) {
+  hint(former, fmt::format("{}: {} is now {}", where, former, present));
 }
 
-std::string expectation(const Target& target) {
-  return std::visit(Overloaded{
-                        [](int64_t*) -> std::string { return "an integer"; },
-                        [](uint64_t*) -> std::string { return "an integer from 0 to 2^64 - 1"; },
-                        [](double*) -> std::string { return "a finite number"; },
-                        [](std::optional<double>*) -> std::string { return "a finite number or null"; },
-                        [](bool*) -> std::string { return "true or false"; },
-                        [](Symmetrize*) -> std::string { return "true or false"; },
-                        [](std::string*) -> std::string { return "a string without NUL"; },
-                        [](std::vector<int64_t>*) -> std::string { return "a list of integers"; },
-                        [](const AtMost& t) { return fmt::format("an integer of at most {}", t.most); },
-                        [](const ListAtMost& t) {
-                          return fmt::format("a list of integers, at most {} of at most {}", t.entries,
-                                             t.most);
-                        },
-                        [](AutoOr<int64_t> t) -> std::string {
-                          return t.most == std::numeric_limits<int64_t>::max()
-                                     ? "auto or an integer"
-                                     : fmt::format("auto or an integer of at most {}", t.most);
-                        },
-                        [](AutoOr<double>) -> std::string { return "auto or a finite number"; },
-                        [](const Choice& c) { return alternatives(c.names); },
-                    },
-                    target);
-}
-
-/// The placeholder of the value in the help text.
-std::string type_name(const Target& target, Role role) {
-  return std::visit(Overloaded{
-                        [](int64_t*) -> std::string { return "N"; },
-                        [](uint64_t*) -> std::string { return "N"; },
-                        [](double*) -> std::string { return "X"; },
-                        [](std::optional<double>*) -> std::string { return "X"; },
-                        [](bool*) -> std::string { return "true|false"; },
-                        [](Symmetrize*) -> std::string { return "true|false"; },
-                        [&](std::string*) -> std::string {
-                          return role == Role::kPath || role == Role::kOutput ? "FILE" : "NAME";
-                        },
-                        [](std::vector<int64_t>*) -> std::string { return "N,N,..."; },
-                        [](const AtMost&) -> std::string { return "N"; },
-                        [](const ListAtMost&) -> std::string { return "N,N,..."; },
-                        [](AutoOr<int64_t>) -> std::string { return "auto|N"; },
-                        [](AutoOr<double>) -> std::string { return "auto|X"; },
-                        [](const Choice& c) { return fmt::format("{}", fmt::join(c.names, "|")); },
-                    },
-                    target);
-}
-
-bool assign_integer(const Json& value, int64_t& target) {
-  if (!value.is_number_integer()) return false;
-  if (value.is_number_unsigned() &&
-      value.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
-    return false;
-  target = value.get<int64_t>();
-  return true;
-}
-
-bool assign_number(const Json& value, double& target) {
-  if (!value.is_number() || !std::isfinite(value.get<double>())) return false;
-  target = value.get<double>();
-  return true;
-}
-
-bool assign_value(const Json& value, int64_t& target) { return assign_integer(value, target); }
-bool assign_value(const Json& value, double& target) { return assign_number(value, target); }
-
-template <class T>
-bool assign_auto(const Json& value, const AutoOr<T>& target) {
-  if (value == "auto") {
-    *target.value = std::nullopt;
-    return true;
-  }
-  T number{};
-  if (!assign_value(value, number) || number > target.most) return false;
-  *target.value = number;
-  return true;
-}
-
-bool assign_list(const Json& value, std::vector<int64_t>& target) {
-  if (!value.is_array()) return false;
-  std::vector<int64_t> list(value.size());
-  for (size_t i = 0; i < list.size(); ++i)
-    if (!assign_integer(value[i], list[i])) return false;
-  target = std::move(list);
-  return true;
-}
-
-/// Returns false, and leaves the target unchanged, if the value does not fit it.
-bool assign(const Json& value, const Target& target) {
-  return std::visit(
-      Overloaded{
-          [&](int64_t* t) { return assign_integer(value, *t); },
-          [&](uint64_t* t) {
-            if (!value.is_number_unsigned()) return false;
-            *t = value.get<uint64_t>();
-            return true;
-          },
-          [&](double* t) { return assign_number(value, *t); },
-          [&](std::optional<double>* t) {
-            double number = 0;
-            if (!value.is_null() && !assign_number(value, number)) return false;
-            *t = value.is_null() ? std::nullopt : std::optional<double>(number);
-            return true;
-          },
-          [&](bool* t) {
-            if (!value.is_boolean()) return false;
-            *t = value.get<bool>();
-            return true;
-          },
-          [&](Symmetrize* t) {
-            if (!value.is_boolean()) return false;
-            *t = value.get<bool>() ? Symmetrize::kYes : Symmetrize::kNo;
-            return true;
-          },
-          [&](std::string* t) {
-            // System calls would cut a path off at a NUL.
-            if (!value.is_string() || value.get_ref<const std::string&>().find('\0') != std::string::npos)
-              return false;
-            *t = value.get<std::string>();
-            return true;
-          },
-          [&](std::vector<int64_t>* t) { return assign_list(value, *t); },
-          [&](const AtMost& t) {
-            int64_t number = 0;
-            if (!assign_integer(value, number) || number > t.most) return false;
-            *t.value = number;
-            return true;
-          },
-          [&](const ListAtMost& t) {
-            std::vector<int64_t> list;
-            if (!assign_list(value, list) || list.size() > t.entries) return false;
-            if (std::any_of(list.begin(), list.end(), [&](int64_t entry) { return entry > t.most; }))
-              return false;
-            *t.values = std::move(list);
-            return true;
-          },
-          [&](AutoOr<int64_t> t) { return assign_auto(value, t); },
-          [&](AutoOr<double> t) { return assign_auto(value, t); },
-          [&](const Choice& c) {
-            if (!value.is_string()) return false;
-            const std::string name = value.get<std::string>();
-            if (std::find(c.names.begin(), c.names.end(), name) == c.names.end()) return false;
-            c.set(name);
-            return true;
-          },
-      },
-      target);
-}
-
-Json value_of(const Target& target) {
-  return std::visit(Overloaded{
-                        [](const auto* t) { return Json(*t); },
-                        [](const Symmetrize* t) { return Json(*t == Symmetrize::kYes); },
-                        [](const std::optional<double>* t) { return *t ? Json(**t) : Json(nullptr); },
-                        [](const AtMost& t) { return Json(*t.value); },
-                        [](const ListAtMost& t) { return Json(*t.values); },
-                        [](AutoOr<int64_t> t) { return *t.value ? Json(**t.value) : Json("auto"); },
-                        [](AutoOr<double> t) { return *t.value ? Json(**t.value) : Json("auto"); },
-                        [](const Choice& c) { return Json(c.get()); },
-                    },
-                    target);
-}
-
-Json parse_number(const std::string& text) {
-  const char *first = text.data(), *last = first + text.size();
-  uint64_t natural = 0;
-  if (const auto [end, error] = std::from_chars(first, last, natural); error == std::errc() && end == last)
-    return natural;
-  int64_t integer = 0;
-  if (const auto [end, error] = std::from_chars(first, last, integer); error == std::errc() && end == last)
-    return integer;
-  double number = 0;
-  if (const auto [end, error] = std::from_chars(first, last, number); error == std::errc() && end == last)
-    return number;
-  return text;  // not a number: assign() rejects it
-}
-
-/// A flag without a value means true.
-Json parse_bool(const std::string& text) {
-  if (text.empty() || text == "true") return true;
-  return text == "false" ? Json(false) : Json(text);
-}
-
-Json parse_list(const std::string& text) {
-  Json list = Json::array();
-  for (size_t first = 0; first < text.size();) {
-    const size_t comma = std::min(text.find(',', first), text.size());
-    list.push_back(parse_number(text.substr(first, comma - first)));
-    first = comma + 1;
-  }
-  return list;
-}
-
-/// Converts a flag's text to JSON.
-Json parse_text(const std::string& text, const Target& target) {
-  return std::visit(Overloaded{
-                        [&](std::string*) { return Json(text); },
-                        [&](const Choice&) { return Json(text); },
-                        [&](bool*) { return parse_bool(text); },
-                        [&](Symmetrize*) { return parse_bool(text); },
-                        [&](std::vector<int64_t>*) { return parse_list(text); },
-                        [&](const ListAtMost&) { return parse_list(text); },
-                        [&](auto) { return parse_number(text); },
-                    },
-                    target);
+std::string both_names(const std::string& former, const std::string& later) {
+  return fmt::format("{}: expected either this or its new name {}, found both", former, later);
 }
 
 }  // namespace
@@ -252,18 +40,22 @@ CLI::callback_t setter(const std::string& flag, const Target& target) {
   };
 }
 
+CLI::callback_t OptionTable::setting(const std::string& flag, const Target& target) const {
+  return [set = setter(flag, target), hooks = hooks_](const CLI::results_t& texts) {
+    const bool done = set(texts);
+    for (const std::function<void()>& hook : *hooks) hook();
+    return done;
+  };
+}
+
 void OptionTable::add(const std::string& key, Target target, std::string help, Role role) {
   const std::string flag = flag_of(key);
   const Json initial = value_of(target);
   const bool is_bool = initial.is_boolean();
   if (is_bool) help += initial.get<bool>() ? " (default true)" : " (default false)";
-  const auto set_and_call = [set = setter(flag, target), hooks = hooks_](const CLI::results_t& texts) {
-    const bool done = set(texts);
-    for (const std::function<void()>& hook : *hooks) hook();
-    return done;
-  };
-  CLI::Option* option = app_.add_option(flag, set_and_call, help);
-  option->type_name(type_name(target, role))->group(section_);
+  CLI::Option* option = app_.add_option(flag, setting(flag, target), help);
+  const bool is_file = role == Role::kPath || role == Role::kOutput;
+  option->type_name(type_name(target, is_file ? "FILE" : "NAME"))->group(section_);
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   if (is_bool) {
     option->expected(0, 1);
@@ -271,10 +63,32 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
              !initial.is_array()) {
     option->default_str(initial.is_string() ? initial.get<std::string>() : initial.dump());
   }
-  if (role == Role::kPath || role == Role::kOutput)
+  if (is_file)
     files_->add(flag, std::get<std::string*>(target),
                 role == Role::kPath ? FileOptions::Use::kInput : FileOptions::Use::kOutput);
-  entries_.push_back({key, std::move(target), role, option});
+  entries_.push_back({{{key, option}}, std::move(target), role});
+}
+
+void OptionTable::formerly(const std::string& key) {
+  Entry& entry = entries_.back();
+  const std::string flag = flag_of(key), present = flag_of(entry.key());
+  const auto use = [key, flag, present, set = setting(flag, entry.target),
+                    later = entry.names](const CLI::results_t& texts) {
+    for (const Name& name : later)
+      if (name.option->count() > 0) throw InvalidArgument(both_names(flag, flag_of(name.key)));
+    hint(key, fmt::format("{} is now {}", flag, present));
+    return set(texts);
+  };
+  // Nobody sees the description of a hidden option; present_flag() reads it.
+  CLI::Option* option = app_.add_option(flag, use, present)->group("");
+  option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+  if (value_of(entry.target).is_boolean()) option->expected(0, 1);
+  entry.names.push_back({key, option});
+}
+
+std::string present_flag(const CLI::Option& option) {
+  const bool is_former = option.get_group().empty() && option.get_description().starts_with("--");
+  return is_former ? option.get_description() : option.get_name();
 }
 
 void OptionTable::read_config(const std::string& path) {
@@ -285,23 +99,49 @@ void OptionTable::read_config(const std::string& path) {
 }
 
 void OptionTable::set_unless_given(const Json& object, const std::string& where) {
+  require_one_name_each(object, where);
   for (const auto& [key, value] : object.items()) {
     const Entry& entry = find(key, where);
     const Json kept = value_of(entry.target);
     set(key, value, where);
-    if (entry.option->count() > 0) assign(kept, entry.target);  // a flag wins, but invalid values still fail
+    // A flag wins, but invalid values still fail.
+    if (!entry.given_flag().empty()) assign(kept, entry.target);
   }
   call_hooks();
 }
 
+std::string OptionTable::Entry::given_flag() const {
+  const auto name =
+      std::find_if(names.begin(), names.end(), [](const Name& n) { return n.option->count() > 0; });
+  return name == names.end() ? "" : flag_of(name->key);
+}
+
+const OptionTable::Entry* OptionTable::find(const std::string& key) const {
+  for (const Entry& entry : entries_)
+    for (const Name& name : entry.names)
+      if (name.key == key) return &entry;
+  return nullptr;
+}
+
 const OptionTable::Entry& OptionTable::find(const std::string& key, const std::string& where) const {
-  const auto entry =
-      std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.key == key; });
-  if (entry != entries_.end()) return *entry;
+  if (const Entry* entry = find(key)) return *entry;
   std::vector<std::string> keys;
-  for (const Entry& known : entries_) keys.push_back(known.key);
+  for (const Entry& known : entries_)
+    for (const Name& name : known.names) keys.push_back(name.key);
   throw InvalidArgument(fmt::format("{}: unknown key {}; the nearest known key is '{}'", where,
-                                    shown(Json(key)), nearest(key, keys)));
+                                    shown(Json(key)), present_name(nearest(key, keys))));
+}
+
+void OptionTable::require_one_name_each(const Json& object, const std::string& where) const {
+  for (const Entry& entry : entries_) {
+    if (entry.names.size() == 1) continue;
+    const std::string* later = nullptr;
+    for (const Name& name : entry.names) {
+      if (!object.contains(name.key)) continue;
+      if (later != nullptr) throw InvalidArgument(where + ": " + both_names(name.key, *later));
+      later = &name.key;
+    }
+  }
 }
 
 void OptionTable::set(const std::string& key, const Json& value, const std::string& where) {
@@ -309,60 +149,61 @@ void OptionTable::set(const std::string& key, const Json& value, const std::stri
   if (!assign(value, entry.target))
     throw InvalidArgument(fmt::format("{}: {}: expected {}, found {} ({})", where, key,
                                       expectation(entry.target), shown(value), value.type_name()));
+  if (key != entry.key()) note_renamed(key, entry.key(), where);
   call_hooks();
+}
+
+std::string OptionTable::present_name(const std::string& key) const {
+  const Entry* entry = find(key);
+  return entry == nullptr ? key : entry->key();
+}
+
+std::string OptionTable::first_name(const std::string& key, const std::string& where) const {
+  return find(key, where).names.back().key;
+}
+
+Json OptionTable::present_names(const Json& object, const std::string& where) const {
+  if (!object.is_object()) return object;
+  require_one_name_each(object, where);
+  Json result = Json::object();
+  for (const auto& [key, value] : object.items()) {
+    const std::string name = present_name(key);
+    if (name != key) note_renamed(key, name, where);
+    // Not [name], which compares each key with all before it. They differ already.
+    result.get_ref<Json::object_t&>().emplace_back(name, value);
+  }
+  return result;
 }
 
 void OptionTable::require_utf8() const {
   for (const Entry& entry : entries_)
     if (const auto* text = std::get_if<std::string*>(&entry.target))
-      app::require_utf8(flag_of(entry.key), **text);
+      app::require_utf8(entry.given_flag().empty() ? flag_of(entry.key()) : entry.given_flag(), **text);
 }
 
 Json OptionTable::values() const {
   Json result = Json::object();
-  for (const Entry& entry : entries_) result[entry.key] = value_of(entry.target);
+  for (const Entry& entry : entries_) result[entry.key()] = value_of(entry.target);
   return result;
 }
 
 Json OptionTable::values(Role role) const {
   Json result = Json::object();
   for (const Entry& entry : entries_)
-    if (entry.role == role) result[entry.key] = value_of(entry.target);
+    if (entry.role == role) result[entry.key()] = value_of(entry.target);
   return result;
 }
 
-bool OptionTable::given(const std::string& key, const std::string& where) const {
-  return find(key, where).option->count() > 0;
+std::string OptionTable::given(const std::string& key, const std::string& where) const {
+  return find(key, where).given_flag();
 }
 
 std::vector<std::string> OptionTable::given_except(Role role) const {
   std::vector<std::string> flags;
   for (const Entry& entry : entries_)
-    if (entry.role != role && entry.option->count() > 0) flags.push_back(flag_of(entry.key));
+    if (std::string flag = entry.given_flag(); entry.role != role && !flag.empty())
+      flags.push_back(std::move(flag));
   return flags;
-}
-
-std::string nearest(const std::string& word, const std::vector<std::string>& candidates) {
-  constexpr size_t kCompared = 64;  // the cost is the product of two lengths
-  const std::string text = word.substr(0, kCompared);
-  const auto distance = [&](const std::string& candidate) {
-    const std::string other = candidate.substr(0, kCompared);
-    std::vector<size_t> row(other.size() + 1);
-    for (size_t j = 0; j < row.size(); ++j) row[j] = j;
-    for (size_t i = 1; i <= text.size(); ++i) {
-      size_t diagonal = row[0];
-      row[0] = i;
-      for (size_t j = 1; j < row.size(); ++j) {
-        const size_t replaced = diagonal + (text[i - 1] == other[j - 1] ? 0 : 1);
-        diagonal = row[j];
-        row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-      }
-    }
-    return row.back();
-  };
-  return *std::min_element(
-      candidates.begin(), candidates.end(),
-      [&](const std::string& a, const std::string& b) { return distance(a) < distance(b); });
 }
 
 }  // namespace sotalign::app

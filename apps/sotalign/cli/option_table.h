@@ -1,71 +1,24 @@
-// Declares each option once: an entry of this table defines a flag (--klot-weight), its key in the JSON
-// configuration (klot_weight), its help text and its line in the effective configuration. So every flag has a
-// key, and none is parsed and then ignored.
+// Declares each option once: an entry of this table defines a flag (--divergence-weight), its key in the JSON
+// configuration (divergence_weight), its help text and its line in the effective configuration. So every flag
+// has a key, and none is parsed and then ignored.
+//
+// A renamed option keeps its former names: as flags that --help does not list, and as keys wherever keys are
+// read. Each former name gives a note. Two names of an option on one command line, or in one JSON object, are
+// an error. Whatever the program writes has the present names; errors have the name that the user wrote.
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <cstdint>
 #include <functional>
-#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 #include "cli/file_options.h"
-#include "sotalign/ot/sinkhorn.h"
+#include "cli/option_value.h"
 
 namespace sotalign::app {
-
-/// An enumeration whose values are read and set by name.
-struct Choice {
-  std::vector<std::string> names;
-  std::function<std::string()> get;
-  std::function<void(const std::string&)> set;  ///< takes one of the names
-};
-
-template <class E>
-Choice choice(E* target, std::vector<std::pair<std::string, E>> values) {
-  Choice result;
-  for (const auto& [name, value] : values) result.names.push_back(name);
-  result.get = [target, values] {
-    for (const auto& [name, value] : values)
-      if (value == *target) return name;
-    return std::string();
-  };
-  result.set = [target, values](const std::string& text) {
-    for (const auto& [name, value] : values)
-      if (name == text) *target = value;
-  };
-  return result;
-}
-
-/// A number, or "auto" for std::nullopt.
-template <class T>
-struct AutoOr {
-  std::optional<T>* value;
-  T most = std::numeric_limits<T>::max();
-};
-
-/// A number that determines how much is computed or allocated. A value above `most` is a mistake, and later
-/// arithmetic may overflow.
-struct AtMost {
-  int64_t* value;
-  int64_t most;
-};
-struct ListAtMost {
-  std::vector<int64_t>* values;
-  size_t entries;
-  int64_t most;  ///< bound of each entry
-};
-
-/// The variable that an option sets. Its value when the option is added is the default.
-using Target =
-    std::variant<int64_t*, uint64_t*, double*, std::optional<double>*, bool*, Symmetrize*, std::string*,
-                 std::vector<int64_t>*, AtMost, ListAtMost, AutoOr<int64_t>, AutoOr<double>, Choice>;
 
 enum class Role {
   kPath,      ///< a file to read, or a directory
@@ -84,6 +37,8 @@ class OptionTable {
   /// Sets the help text's heading for the options that follow.
   void section(std::string name) { section_ = std::move(name); }
   void add(const std::string& key, Target target, std::string help, Role role = Role::kTraining);
+  /// Also accepts a former name of the option added last. For several names: from the latest to the first.
+  void formerly(const std::string& key);
 
   /// Registers a hook that is called whenever a flag or JSON has set an option.
   void after_set(std::function<void()> hook) { hooks_->push_back(std::move(hook)); }
@@ -101,23 +56,41 @@ class OptionTable {
   /// Throws InvalidArgument naming the flag of the first string that is not UTF-8: JSON cannot hold it.
   void require_utf8() const;
 
-  /// The current values.
+  /// The current values, under the present names.
   nlohmann::ordered_json values() const;
   nlohmann::ordered_json values(Role role) const;
 
-  /// Whether the command line has the key's flag. Throws like set() for an unknown key.
-  bool given(const std::string& key, const std::string& where) const;
-  /// Flags on the command line ("--klot-weight"), except those with `role`.
+  /// The key's present name; the key itself if it is unknown.
+  std::string present_name(const std::string& key) const;
+  /// The first name that the key's option had. Throws like set() for an unknown key.
+  std::string first_name(const std::string& key, const std::string& where) const;
+  /// The object with all known keys under their present names, in the same order; any other JSON as it is.
+  /// Throws InvalidArgument, starting with `where`, if an option has two names in it.
+  nlohmann::ordered_json present_names(const nlohmann::ordered_json& object, const std::string& where) const;
+
+  /// The key's flag as the command line has it ("--divergence-weight"), or an empty string. Throws like set()
+  /// for an unknown key.
+  std::string given(const std::string& key, const std::string& where) const;
+  /// Flags on the command line, except those with `role`.
   std::vector<std::string> given_except(Role role) const;
 
  private:
-  struct Entry {
+  struct Name {
     std::string key;
-    Target target;
-    Role role;
     CLI::Option* option;
   };
+  struct Entry {
+    std::vector<Name> names;  // the present one, then the former ones from the latest to the first
+    Target target;
+    Role role;
+
+    const std::string& key() const { return names.front().key; }
+    std::string given_flag() const;
+  };
+  const Entry* find(const std::string& key) const;
   const Entry& find(const std::string& key, const std::string& where) const;
+  void require_one_name_each(const nlohmann::ordered_json& object, const std::string& where) const;
+  CLI::callback_t setting(const std::string& flag, const Target& target) const;
   void call_hooks() const {
     for (const std::function<void()>& hook : *hooks_) hook();
   }
@@ -135,11 +108,10 @@ class OptionTable {
 /// reads -1 as 2^64 - 1 and clamps numbers beyond 64 bits.
 CLI::callback_t setter(const std::string& flag, const Target& target);
 
-/// Converts "klot_weight" to "--klot-weight".
+/// Converts "divergence_weight" to "--divergence-weight".
 std::string flag_of(std::string key);
 
-/// The candidate with the smallest edit distance to `word`, comparing only the first 64 bytes of each.
-/// `candidates` must not be empty.
-std::string nearest(const std::string& word, const std::vector<std::string>& candidates);
+/// The option's flag; that of the renamed option if this is one of its former flags.
+std::string present_flag(const CLI::Option& option);
 
 }  // namespace sotalign::app

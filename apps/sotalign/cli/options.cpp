@@ -8,6 +8,7 @@
 #include <set>
 #include <type_traits>
 
+#include "cli/notes.h"
 #include "cli/threads.h"
 #include "sotalign/core/error.h"
 
@@ -132,8 +133,8 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
             choice(&train.initialization, {{"auto", Initialization::kAuto},
                                            {"random", Initialization::kRandom},
                                            {"teacher", Initialization::kTeacher}}),
-            "Initial weights of the heads; auto: teacher for SOTAlign with klot_weight > 0,\n"
-            "linear or residual heads and dim 0, else random");
+            "Initial weights of the heads; auto: teacher for linear or residual heads of\n"
+            "SOTAlign with divergence_weight > 0 and dim 0, else random");
   table.add("dim", AtMost{&train.dim, kMostWidth},
             "Dimension of the shared space; 0: the teacher's if the heads start\nfrom it, else 1024");
   table.add("hidden", ListAtMost{&train.hidden, 64, kMostWidth},
@@ -167,21 +168,26 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
   table.add("adam_epsilon", &train.optimizer.epsilon, "Added to the denominator of adamw");
   table.add("weight_decay", &train.optimizer.weight_decay, "Decoupled weight decay, not applied to biases");
 
-  table.section("Divergence between the student's and the teacher's affinity of unpaired rows");
+  const char* divergence = "Divergence between the student's and the teacher's affinity of unpaired rows";
+  table.section(divergence);
   add_divergence_choice(table, "divergence", train.divergence);
-  table.add("klot_weight", &train.divergence_weight,
+  table.add("divergence_weight", &train.divergence_weight,
             "Weight of the divergence; 0 is SAIL, the supervised baseline. For KLOT: the\n"
             "paper's alpha times the unpaired batch (there, each row of a plan has mass 1)");
+  table.formerly("klot_weight");
   add_divergence_options(table, train.divergence);
-  table.add("klot_memory",
+  table.section(divergence);
+  table.add("affinity_memory",
             choice(&train.affinity_memory, {{"auto", std::nullopt},
                                             {"stored", KlotMemory::kStored},
                                             {"fixed16", KlotMemory::kFixed16},
                                             {"streamed", KlotMemory::kStreamed}}),
-            "How KLOT holds its affinities: in float32, in 16-bit fixed point, or\n"
-            "recomputed in each iteration; auto: the first of these that fits");
-  table.add("klot_memory_mib", &train.affinity_memory_mib,
+            "How the divergence holds its affinities: in float32 or, for KLOT, in 16-bit fixed\n"
+            "point or recomputed in each iteration; auto: the first of these that fits");
+  table.formerly("klot_memory");
+  table.add("affinity_memory_mib", &train.affinity_memory_mib,
             "Memory limit for auto, in MiB; 0: most of the free memory");
+  table.formerly("klot_memory_mib");
   table.section("Baselines");
   add_declared_options(table, method_names(), find_method, train.method_options);
 }
@@ -207,6 +213,7 @@ void add_projection_option(OptionTable& table, Projection& projection) {
 }
 
 Context make_context(const Machine& machine) {
+  if (machine.quiet) hide_hints();
   const Device device = parse_device(machine.device);
   const int64_t threads =
       start_threads({.asked = machine.threads, .forced = machine.force_threads}, machine.quiet);

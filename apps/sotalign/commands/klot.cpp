@@ -104,9 +104,10 @@ Action add_klot(CLI::App& app) {
   table.add("gradient", &arguments->gradient, "Write the gradient dKLOT/dK here, .npy float32 [n, m]",
             Role::kOutput);
   add_klot_options(table, arguments->klot);
-  table.add("klot_memory",
+  table.add("affinity_memory",
             choice(&arguments->memory, {{"stored", KlotMemory::kStored}, {"fixed16", KlotMemory::kFixed16}}),
             "Store the affinities in float32, or round them to 16-bit fixed point");
+  table.formerly("klot_memory");
   add_machine_options(table, arguments->machine);
   add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };

@@ -30,11 +30,13 @@ void continue_with(SweepArguments& arguments, const Json& stored, const std::str
   const Json& options = stored.at("options");
   const JsonReader reader(options, path + ": options");
   const Json ours = arguments.options(), machine = arguments.table.values(Role::kMachine);
-  for (const auto& [key, value] : ours.items())
-    if (const Json& theirs = reader.at(key); given && !machine.contains(key) && theirs != value)
+  for (const auto& [key, value] : ours.items()) {
+    if (machine.contains(key)) continue;  // they may differ, and an earlier version had fewer of them
+    if (const Json& theirs = reader.at(key); given && theirs != value)
       throw InvalidArgument(
           fmt::format("{}: expected {} {} as in this sweep, found {}; --resume needs no options but --out",
                       path, key, shown(value_text(theirs)), shown(value_text(value))));
+  }
   SweepSpace& space = arguments.space;
   space.vary = reader.strings("vary");
   space.range = reader.strings("range");
@@ -101,6 +103,7 @@ int run(SweepArguments& arguments, bool given) {
     const std::string path = RunDirectory(config.out).sweep();
     stored = read_json(path);
     if (!verify_checked_json(stored, path)) note_missing_checksums(path);
+    stored = with_present_names(stored, arguments.table, path);
     continue_with(arguments, stored, path, given);
   } else {
     lock.emplace(config.out, RunLock::Kind::kNew, "sotalign sweep");
@@ -125,7 +128,7 @@ Action add_sweep(CLI::App& app) {
   };
   const std::vector<CLI::Option*> own = {
       add("--vary", arguments->space.vary,
-          "Values of an option, e.g. klot_weight=0,10,30 or hidden=[],[512];\n"
+          "Values of an option, e.g. divergence_weight=0,10,30 or hidden=[],[512];\n"
           "repeat the flag to vary more options: every combination is trained",
           "KEY=V1,V2,...")
           ->allow_extra_args(false),
@@ -147,7 +150,7 @@ Action add_sweep(CLI::App& app) {
   for (const char* key : {"checkpoint_every", "log_every"}) app.get_option(flag_of(key))->group("");
   return [arguments, own] {
     for (const char* key : {"checkpoint_every", "log_every"})
-      if (arguments->table.given(key, "options"))
+      if (!arguments->table.given(key, "options").empty())
         throw InvalidArgument(fmt::format("{}: a sweep writes neither checkpoints nor logs", flag_of(key)));
     const auto given = [](const CLI::Option* option) { return option->count() > 0; };
     if (given(own[3]) && arguments->space.random == 0)

@@ -256,7 +256,7 @@ int run(Arguments& arguments) {
 Action add_train(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>(app);
   app.add_option("--config", arguments->config_path,
-                 "JSON file of options (--klot-weight is the key klot_weight); flags override it")
+                 "JSON file of options (--batch-pairs is the key batch_pairs); flags override it")
       ->type_name("FILE");
   app.add_flag("--resume", arguments->resume, "Resume the run in --out");
   app.add_option("--stop-after", setter("--stop-after", &arguments->stop_after),

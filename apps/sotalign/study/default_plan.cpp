@@ -36,9 +36,9 @@ const char* default_study_plan() {
      "set": {"initialization": "random", "dim": 1024, "ridge": 0.1, "correlation_power": 0,
              "epsilon_student": 0.05, "epsilon_teacher": 0.01, "iterations": 100, "tolerance": 0,
              "batch_unpaired": 800},
-     "grid": {"learning_rate": [3e-4, 1e-3], "klot_weight": [1, 5, 25]}},
+     "grid": {"learning_rate": [3e-4, 1e-3], "divergence_weight": [1, 5, 25]}},
     {"name": "SOTAlign", "set": {},
-     "grid": {"learning_rate": [1.5e-4, 3e-4], "klot_weight": [10, 30, 100]}}
+     "grid": {"learning_rate": [1.5e-4, 3e-4], "divergence_weight": [10, 30, 100]}}
   ],
   "sections": {
     "methods": {
@@ -57,9 +57,12 @@ const char* default_study_plan() {
       ],
       "divergences": [
         {"name": "none", "measure": "teacher", "set": {"method": "sail", "steps": 1, "dim": 1}},
-        {"name": "cka", "set": {"divergence": "cka"}, "grid": {"klot_weight": [0.3, 1, 3, 10, 30, 100]}},
-        {"name": "infonce", "set": {"divergence": "infonce"}, "grid": {"klot_weight": [0.1, 0.3, 1, 3, 10, 30]}},
-        {"name": "klot", "set": {"divergence": "klot"}, "grid": {"klot_weight": [1, 3, 10, 30, 100, 300]}}
+        {"name": "cka", "set": {"divergence": "cka"},
+         "grid": {"divergence_weight": [0.3, 1, 3, 10, 30, 100]}},
+        {"name": "infonce", "set": {"divergence": "infonce"},
+         "grid": {"divergence_weight": [0.1, 0.3, 1, 3, 10, 30]}},
+        {"name": "klot", "set": {"divergence": "klot"},
+         "grid": {"divergence_weight": [1, 3, 10, 30, 100, 300]}}
       ],
       "proposed": "klot"
     },

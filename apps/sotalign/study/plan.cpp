@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "cli/json_reader.h"
+#include "cli/nearest.h"
 #include "cli/options.h"
 #include "sotalign/core/error.h"
 
@@ -15,15 +16,44 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+/// The training options at their defaults.
+struct TrainingTable {
+  TrainingTable() { add_method_options(table, options); }
+
+  CLI::App app;
+  TrainOptions options;
+  OptionTable table{app};
+};
+
+/// The plan with all options under their present names. It has been parsed already.
+Json with_present_names(Json plan, const std::string& where) {
+  const auto rename = [&](Json& holder, const char* key) {
+    const auto value = holder.find(key);
+    if (value == holder.end()) return;
+    if (value->is_object()) *value = present_names(*value, where);
+    if (value->is_array())  // a grid
+      for (Json& point : *value) point = present_names(point, where);
+  };
+  const auto rename_all = [&](Json& holder, const char* key) {
+    if (!holder.contains(key)) return;
+    for (Json& definition : holder[key]) rename(definition, "set"), rename(definition, "grid");
+  };
+  rename(plan, "set");
+  rename_all(plan, "methods");
+  if (Json& sections = plan["sections"]; sections.contains("teachers"))
+    for (const char* key : {"teachers", "divergences"}) rename_all(sections["teachers"], key);
+  return plan;
+}
+
 StudySetting make_setting(const std::vector<Json>& layers, const Json& point, const std::string& where) {
   CLI::App app;
   OptionTable table(app);
-  StudySetting setting{.point = point, .values = Json::object(), .options = {}};
+  StudySetting setting;
   add_method_options(table, setting.options);
   const Json defaults = table.values();
-  for (const Json& layer : layers)
-    for (const auto& [key, value] : layer.items()) table.set(key, value, where);
-  for (const auto& [key, value] : point.items()) table.set(key, value, where);
+  for (const Json& layer : layers) table.set_unless_given(layer, where);
+  table.set_unless_given(point, where);
+  setting.point = table.present_names(point, where);
   const Json values = table.values();
   for (const auto& [key, value] : values.items())
     if (value != defaults[key]) setting.values[key] = value;
@@ -123,7 +153,7 @@ class Parser {
   }
 
   StudyPlan parse(const Json& json) const {
-    StudyPlan plan{.json = json};
+    StudyPlan plan{.json = with_present_names(json, reader_.where())};
     const JsonReader sections(reader_.at("sections"), reader_.where("sections"),
                               {"methods", "teachers", "unpaired", "shift"});
     if (sections.has("methods")) plan.methods = methods(sections);
@@ -253,12 +283,11 @@ std::string describe(const UnpairedRows& rows) {
   return json.is_string() ? json.get<std::string>() : json.dump();
 }
 
-Json training_defaults() {
-  CLI::App app;
-  OptionTable table(app);
-  TrainOptions options;
-  add_method_options(table, options);
-  return table.values();
+Json training_defaults() { return TrainingTable().table.values(); }
+
+Json present_names(const Json& options, const std::string& where) {
+  static const TrainingTable names;
+  return names.table.present_names(options, where);
 }
 
 StudyPlan parse_study_plan(const Json& json, const std::string& where) {

@@ -72,7 +72,7 @@ struct StudyPlan {
     std::vector<UnpairedRows> pools = {};
   };
 
-  nlohmann::ordered_json json;  ///< the plan as it was read
+  nlohmann::ordered_json json;  ///< the plan as it was read, with the present names of options
   std::optional<Methods> methods = {};
   std::optional<Teachers> teachers = {};
   std::optional<Pools> unpaired = {}, shift = {};
@@ -84,6 +84,9 @@ StudyPlan parse_study_plan(const nlohmann::ordered_json& json, const std::string
 
 /// Every training option at its default.
 nlohmann::ordered_json training_defaults();
+
+/// The training options in an object under their present names: see OptionTable::present_names().
+nlohmann::ordered_json present_names(const nlohmann::ordered_json& options, const std::string& where);
 
 /// The text of the built-in plan.
 const char* default_study_plan();

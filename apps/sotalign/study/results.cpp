@@ -47,12 +47,14 @@ void StudyResults::resume() {
     throw IoError(fmt::format("{}: expected the runs of a study, found another file", path_));
   const JsonReader reader(file, path_);
   for (const auto& [key, value] : header_.items())
-    if (const Json& found = reader.at(key); found != value)
+    if (const Json found = present_names(reader.at(key), reader.where(key)); found != value)
       throw InvalidArgument(fmt::format("{}: {}: the runs belong to another study: expected {}, found {}",
                                         path_, key, shown(value), shown(found)));
-  for (const Json& record : reader.at("runs")) {
+  for (Json record : reader.at("runs")) {
     const std::string where = fmt::format("{}: runs: entry {}", path_, records_.size());
     check_record(record, where);
+    record["point"] = present_names(record["point"], where + ": point");
+    record["key"]["setting"] = present_names(record["key"]["setting"], where + ": key: setting");
     if (!index_.emplace(record["key"].dump(), records_.size()).second)
       expected_but_found(where + ": key", "runs that differ", record["key"]);
     records_.push_back(record);

@@ -21,7 +21,8 @@ constexpr double kMostRuns = 10000;
 
 /// One key: a list of values, or a range to draw from.
 struct Dimension {
-  std::string key;
+  std::string key;      // the present name
+  std::string written;  // the name that the user wrote
   std::vector<Json> values = {};
   double low = 0, high = 0;
   bool integer = false, log = false;
@@ -62,7 +63,8 @@ Json parse_value(const std::string& text) {
 }
 
 void require_training_key(const OptionTable& table, const std::string& key, const char* flag) {
-  if (table.values().contains(key) && !table.values(Role::kTraining).contains(key))
+  const std::string name = table.present_name(key);
+  if (table.values().contains(name) && !table.values(Role::kTraining).contains(name))
     throw InvalidArgument(fmt::format("{}: {} is not a training option", flag, key));
 }
 
@@ -91,17 +93,23 @@ class Planner {
   /// The value as the table stores it. Throws if the table rejects it.
   Json taken(const std::string& key, const Json& value, const char* flag) {
     table_.set(key, value, flag);
-    return table_.values()[key];
+    return table_.values()[table_.present_name(key)];
   }
 
-  Dimension& add(const std::string& key, const char* flag) {
-    require_training_key(table_, key, flag);
-    if (std::any_of(dimensions_.begin(), dimensions_.end(), [&](const Dimension& d) { return d.key == key; }))
-      throw InvalidArgument(fmt::format("{}: {} is given twice", flag, key));
-    if (table_.given(key, flag))
+  Dimension& add(const std::string& written, const char* flag) {
+    require_training_key(table_, written, flag);
+    const std::string key = table_.present_name(written);
+    for (const Dimension& other : dimensions_) {
+      if (other.key != key) continue;
       throw InvalidArgument(
-          fmt::format("{}: expected no single value, as the sweep varies {}", flag_of(key), key));
-    return dimensions_.emplace_back(Dimension{.key = key});
+          other.written == written
+              ? fmt::format("{}: {} is given twice", flag, written)
+              : fmt::format("{}: expected {} under one name, found also {}", flag, other.written, written));
+    }
+    if (const std::string single = table_.given(written, flag); !single.empty())
+      throw InvalidArgument(
+          fmt::format("{}: expected no single value, as the sweep varies {}", single, written));
+    return dimensions_.emplace_back(Dimension{.key = key, .written = written});
   }
 
   void add_values(const std::string& text) {
@@ -152,7 +160,8 @@ class Planner {
 
   /// Uniform in [0, 1).
   double uniform(const Dimension& dimension, int64_t draw) const {
-    const RandomStream random(space_.seed, stream_id("sweep." + dimension.key));
+    // The first name: a renamed option has the same draws as before.
+    const RandomStream random(space_.seed, stream_id("sweep." + table_.first_name(dimension.key, "sweep")));
     return static_cast<double>(random.bits64(static_cast<uint64_t>(draw)) >> 11) * 0x1p-53;
   }
 
@@ -205,6 +214,11 @@ class Planner {
 
 std::vector<SweepRun> plan_runs(const SweepSpace& space, OptionTable& table, TrainConfig& config) {
   return Planner(space, table, config).runs();
+}
+
+std::string with_present_key(const std::string& assignment, const OptionTable& table) {
+  const size_t end = std::min(assignment.find('='), assignment.size());
+  return table.present_name(assignment.substr(0, end)) + assignment.substr(end);
 }
 
 std::string value_text(const Json& value) {

@@ -25,15 +25,18 @@ struct SweepRun {
 };
 
 /// The runs in training order; in a grid, the last key changes fastest. Draw i of a key depends only on the
-/// seed, the key and i; real numbers are rounded to four digits. Repeated draws are left out.
+/// seed, the key's first name and i; real numbers are rounded to four digits. Repeated draws are left out.
 ///
 /// `table` sets the values in `config`, which is restored afterwards. Throws InvalidArgument for keys and
 /// values that the table rejects, repeated keys, and malformed ranges.
 std::vector<SweepRun> plan_runs(const SweepSpace& space, OptionTable& table, TrainConfig& config);
 
+/// The KEY=VALUES with the key's present name.
+std::string with_present_key(const std::string& assignment, const OptionTable& table);
+
 /// A value as the user types it: 0.0003, cka, [512, 512].
 std::string value_text(const nlohmann::ordered_json& value);
-/// "klot_weight 30, divergence cka"
+/// "divergence_weight 30, divergence cka"
 std::string settings_text(const nlohmann::ordered_json& settings);
 
 }  // namespace sotalign::app

@@ -24,13 +24,31 @@ using Json = nlohmann::ordered_json;
 Json SweepArguments::options() const {
   Json options = table.values();
   options.erase("out");
-  options["vary"] = space.vary;
-  options["range"] = space.range;
+  for (const auto& [key, texts] : {std::pair{"vary", &space.vary}, {"range", &space.range}}) {
+    options[key] = Json::array();
+    for (const std::string& text : *texts) options[key].push_back(with_present_key(text, table));
+  }
   options["random"] = space.random;
   options["sweep_seed"] = space.seed;
   options["test_images"] = test_images;
   options["test_texts"] = test_texts;
   return options;
+}
+
+Json with_present_names(Json stored, const OptionTable& table, const std::string& where) {
+  if (!stored.is_object()) return stored;
+  if (const auto options = stored.find("options"); options != stored.end() && options->is_object()) {
+    *options = table.present_names(*options, where + ": options");
+    for (const char* key : {"vary", "range"})
+      if (const auto texts = options->find(key); texts != options->end() && texts->is_array())
+        for (Json& text : *texts)
+          if (text.is_string()) text = with_present_key(text.get<std::string>(), table);
+  }
+  if (const auto runs = stored.find("runs"); runs != stored.end() && runs->is_array())
+    for (Json& run : *runs)
+      if (run.is_object() && run.contains("settings"))
+        run["settings"] = table.present_names(run["settings"], where + ": runs");
+  return stored;
 }
 
 namespace {

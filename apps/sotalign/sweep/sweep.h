@@ -25,6 +25,10 @@ struct SweepArguments {
   nlohmann::ordered_json options() const;
 };
 
+/// A sweep.json with all options under their present names. Leaves what is not of that form as it is.
+nlohmann::ordered_json with_present_names(nlohmann::ordered_json stored, const OptionTable& table,
+                                          const std::string& where);
+
 struct SweepData {
   Dataset training;
   HostMatrix test_images, test_texts;
