@@ -71,6 +71,7 @@ TEST_F(FormerNames, AFlagWorksWithANote) {
   const std::vector<std::string> present = {"--divergence-weight",   "3", "--affinity-memory", "streamed",
                                             "--affinity-memory-mib", "7", "--steps",           "2"};
   std::vector<std::string> former;
+  former.reserve(present.size());
   for (const std::string& word : present)
     former.push_back(word == "--divergence-weight"     ? "--klot-weight"
                      : word == "--affinity-memory"     ? "--klot-memory"

@@ -378,6 +378,19 @@ TEST_F(StudyProgram, ResumeTakesMoreSeedsAndRefusesOtherRows) {
   expect_refused(command("out"), {path("out"), "--resume"});
 }
 
+TEST_F(StudyProgram, ASettingOfDefaultsIsAnEmptyObject) {
+  write_file(path("p.json"), R"json({
+    "methods": [{"name": "SAIL", "set": {"method": "sail"}}, {"name": "SOTAlign"}],
+    "sections": {"unpaired": {"pairs": 20, "method": "SOTAlign", "without": "SAIL", "rows": ["all"]}}
+  })json");
+  run(command("out", {"--sections", "unpaired"}));
+  const Json runs = study("out")["runs"];
+  ASSERT_EQ(runs.size(), 4u);
+  EXPECT_EQ(runs[0]["key"]["setting"], Json({{"method", "sail"}}));
+  EXPECT_EQ(runs[2]["key"]["setting"], Json::object());
+  EXPECT_EQ(runs[2]["point"], Json::object());
+}
+
 TEST_F(StudyProgram, SeveralTuningSeedsAreAveraged) {
   run(command("out", {"--sections", "unpaired", "--tuning-seeds", "10,11"}));
   const Json study = this->study("out");

@@ -48,7 +48,7 @@ Json with_present_names(Json plan, const std::string& where) {
 StudySetting make_setting(const std::vector<Json>& layers, const Json& point, const std::string& where) {
   CLI::App app;
   OptionTable table(app);
-  StudySetting setting;
+  StudySetting setting{.point = Json::object(), .values = Json::object(), .options = {}};
   add_method_options(table, setting.options);
   const Json defaults = table.values();
   for (const Json& layer : layers) table.set_unless_given(layer, where);
@@ -153,7 +153,7 @@ class Parser {
   }
 
   StudyPlan parse(const Json& json) const {
-    StudyPlan plan{.json = with_present_names(json, reader_.where())};
+    StudyPlan plan{.json = json};
     const JsonReader sections(reader_.at("sections"), reader_.where("sections"),
                               {"methods", "teachers", "unpaired", "shift"});
     if (sections.has("methods")) plan.methods = methods(sections);
@@ -166,6 +166,7 @@ class Parser {
         return UnpairedRows{.kind = UnpairedRows::Kind::kFirst, .count = value.get<int64_t>()};
       });
     if (sections.has("shift")) plan.shift = pools(sections, "shift", "pools", shifted_rows);
+    plan.json = with_present_names(json, reader_.where());
     return plan;
   }
 
