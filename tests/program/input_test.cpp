@@ -259,7 +259,7 @@ TEST_F(ProgramInput, Divergences) {
   refused({"--kind", "infonce", "--epsilon-teacher", "0"}, {"--epsilon-teacher", "> 0", "found 0"});
   refused({"--teacher", path("images.npy")}, {path("images.npy"), "expected shape [4, 4]"});
   expect_train_refused({"--divergence", "infonce", "--affinity-memory", "streamed"},
-                       {"klot_memory", "infonce", "streamed"});
+                       {"affinity_memory", "infonce", "streamed"});
 }
 
 TEST_F(ProgramInput, Methods) {

@@ -372,7 +372,7 @@ TEST_F(SweepProgram, BadInputIsRefusedBeforeAnythingIsDone) {
       {"divergence_weight=1,,2", "found none"},
       {"divergence_weight=1,1.0", "1 is given twice"},
       {"divergence_weight=1,many", "divergence_weight: expected a finite number, found \"many\""},
-      {"divergence_weight=1,-1", "divergence_weight -1: klot_weight: expected a number >= 0"},
+      {"divergence_weight=1,-1", "divergence_weight -1: divergence_weight: expected a number >= 0"},
       {"steps=1.5", "expected an integer"},
       {"steps=10,0", "steps 0: steps: expected at least 1"},
       {"divergence=klot,kl", "divergence: expected klot or infonce or cka"},
@@ -399,7 +399,7 @@ TEST_F(SweepProgram, BadInputIsRefusedBeforeAnythingIsDone) {
                  {"teacher contrastive: teacher steps"});
   expect_refused({"--vary", "initialization=teacher", "--hidden", "8"}, {"initialization"});
   expect_refused({"--vary", "divergence=klot,cka", "--affinity-memory", "fixed16"},
-                 {"divergence cka: klot_memory"});
+                 {"divergence cka: affinity_memory"});
   const std::vector<std::string> vary = {"--vary", "divergence_weight=1,2"};
   const auto with = [&](const std::vector<std::string>& more) {
     std::vector<std::string> options = vary;
