@@ -399,7 +399,7 @@ TEST_P(MethodTest, RefusesOptionsThatDoNotFit) {
   EXPECT_EQ(message("structure", "structure_warmup_steps", -1),
             "structure_warmup_steps: expected an integer >= 0, found -1");
   EXPECT_EQ(message("structure", "structure_warmup_steps", 1.5),
-            "structure_warmup_steps: expected an integer, found 1.5");
+            "structure_warmup_steps: expected an integer >= 0, found 1.5");
   EXPECT_EQ(message("sclip", "sclip_weight", INFINITY), "sclip_weight: expected a number >= 0, found inf");
   EXPECT_EQ(message("sclip", "sclip_epsilon", std::nan("")),
             "sclip_epsilon: expected a number > 0, found nan");
