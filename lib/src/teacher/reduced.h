@@ -45,8 +45,8 @@ struct PrincipalBasis {
 /// Throws InvalidArgument, starting with `name`, if an entry of `a` is not finite or all its rows are equal.
 PrincipalBasis principal_basis(Context& context, ConstMatrixF a, const char* name);
 
-/// Sets the directions and variances of `basis` from a covariance [d, d], and returns the rank r, which may be
-/// 0. The covariance is consumed; only its lower triangle is read.
+/// Sets the directions and variances of `basis` from a covariance [d, d], and returns the rank r, which may
+/// be 0. The covariance is consumed; only its lower triangle is read.
 int64_t decompose_covariance(Context& context, Matrix<double> covariance, PrincipalBasis& basis);
 
 /// S_x' S_y / divisor, [r_x, r_y].
