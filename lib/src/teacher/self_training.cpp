@@ -43,6 +43,7 @@ void check(const SelfTrainingOptions& o) {
   check_count("passes", o.passes, 1);
   check_count("batch", o.batch, 1);
   check_count("dim", o.dim, 0);
+  check_count("strip_rows", o.strip_rows, 0);
   nonnegative("unpaired_weight", o.unpaired_weight);
   check_number("rate", o.rate, o.rate > 0 && o.rate <= 1, "a number in (0, 1]");
   nonnegative("ridge", o.ridge);
@@ -298,8 +299,9 @@ void SelfTraining::Implementation::pass() {
 
 void SelfTraining::Implementation::transport(ConstMatrixF f, ConstMatrixF g, ConstMatrixF y0, MatrixF moved,
                                              PassReport& report) {
-  const int64_t height =
-      stored_ ? f.rows : detail::strip_height(context_, f.rows, g.rows, detail::StripOrigin::kProduct, 0);
+  const int64_t height = stored_ ? f.rows
+                                 : detail::strip_height(context_, f.rows, g.rows,
+                                                        detail::StripOrigin::kProduct, options_.strip_rows);
   const Embeddings embeddings{f, g};
   Workspace scratch(context_);
   const MatrixF strip = scratch.take_matrix<float>(height, g.rows);
@@ -307,7 +309,7 @@ void SelfTraining::Implementation::transport(ConstMatrixF f, ConstMatrixF g, Con
     cosines(context_, f, g, strip);
     sinkhorn_->solve(strip);
   } else {
-    sinkhorn_->solve(embeddings);
+    sinkhorn_->solve(embeddings, options_.strip_rows);
   }
   report.sinkhorn = sinkhorn_->results()[0];
   report.transport =

@@ -54,7 +54,8 @@ struct SelfTrainingOptions {
   /// With fresh rows in every pass the change settles at a value above 0, which depends on batch and rate.
   double change_tolerance = 0;
   PlanMemory memory = PlanMemory::kAuto;
-  uint64_t seed = 0;  ///< decides which rows a pass draws
+  int64_t strip_rows = 0;  ///< of a streamed affinity; 0 picks a height that suits the device
+  uint64_t seed = 0;       ///< decides which rows a pass draws
   bool operator==(const SelfTrainingOptions&) const = default;
 };
 
