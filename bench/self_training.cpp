@@ -1,7 +1,7 @@
 // Retrieval of the linear teacher and of its self-training, pass by pass, on given embeddings. Row i of both
 // files is a true pair. Splits rows at random: 400 test pairs, PAIRS training pairs, the rest unpaired, each
-// side shuffled by itself. Prints MeanR@1 and MeanR@5 of the test pairs in percent, for each seed and as the
-// mean over seeds, and the seconds of a pass.
+// side in an order of its own. Pass 0 is the first teacher. Prints MeanR@1 and MeanR@5 of the test pairs in
+// percent, for each seed and as the mean over seeds with its standard error, and the seconds of a pass.
 //
 //   build/release/bench/self_training IMAGES.npy TEXTS.npy [PAIRS 100] [SEEDS 3] [NAME=VALUE ...]
 //
@@ -11,10 +11,11 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
+#include <cmath>
 #include <numeric>
 #include <random>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "sotalign/core/error.h"
@@ -116,30 +117,41 @@ int run(const std::vector<std::string>& arguments) {
                     "{} rows, {} seeds",
                     kTestPairs + pairs, x.rows(), y.rows(), seeds));
   Context context;
-  std::vector<Recall> mean;
+  std::vector<std::vector<Recall>> passes;  // [pass][seed]
   fmt::print(
       "seed pass MeanR@1 MeanR@5 seconds iterations status     matches change correlations transport\n");
   for (int64_t seed = 0; seed < seeds; ++seed) {
     const Split s = split(context, x, y, pairs, static_cast<uint64_t>(seed));
     options.seed = static_cast<uint64_t>(seed);
     SelfTraining training(context, s.pairs_x, s.pairs_y, s.unpaired_x, s.unpaired_y, options);
-    mean.resize(static_cast<size_t>(options.passes) + 1);
-    for (size_t pass = 0; pass < mean.size(); ++pass) {
+    passes.resize(static_cast<size_t>(options.passes) + 1);
+    for (size_t pass = 0; pass < passes.size(); ++pass) {
       const auto start = std::chrono::steady_clock::now();
       if (pass > 0) training.pass();
       const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-      const Recall r = measure(context, training.teacher(), s);
-      mean[pass].r1 += r.r1, mean[pass].r5 += r.r5, mean[pass].seconds += seconds;
+      Recall r = measure(context, training.teacher(), s);
+      r.seconds = seconds;
+      passes[pass].push_back(r);
       const PassReport& p = training.last();
       fmt::print("{:4} {:4} {:7.1f} {:7.1f} {:7.2f} {:10} {:10} {:7.1f} {:6.3f} {:12.2f} {:9.4f}\n", seed,
                  pass, r.r1, r.r5, seconds, p.sinkhorn.iterations, to_string(p.sinkhorn.status),
                  p.effective_matches, p.change, p.correlation_sum, p.transport);
     }
   }
-  const auto count = static_cast<double>(seeds);
-  for (size_t pass = 0; pass < mean.size(); ++pass)
-    fmt::print("mean {:4} {:7.1f} {:7.1f} {:7.2f}\n", pass, mean[pass].r1 / count, mean[pass].r5 / count,
-               mean[pass].seconds / count);
+  const auto mean = [](const std::vector<Recall>& of, double Recall::*field) {
+    double sum = 0;
+    for (const Recall& r : of) sum += r.*field;
+    return sum / static_cast<double>(of.size());
+  };
+  fmt::print("mean pass MeanR@1 (standard error) MeanR@5 seconds\n");
+  for (size_t pass = 0; pass < passes.size(); ++pass) {
+    const double r1 = mean(passes[pass], &Recall::r1), n = static_cast<double>(seeds);
+    double squares = 0;
+    for (const Recall& r : passes[pass]) squares += (r.r1 - r1) * (r.r1 - r1);
+    const double error = seeds > 1 ? std::sqrt(squares / (n - 1) / n) : 0;
+    fmt::print("mean {:4} {:7.1f} {:16.1f} {:8.1f} {:7.2f}\n", pass, r1, error,
+               mean(passes[pass], &Recall::r5), mean(passes[pass], &Recall::seconds));
+  }
   return 0;
 }
 

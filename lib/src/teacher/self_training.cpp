@@ -109,14 +109,14 @@ double effective_matches(const std::vector<float>& plan, int64_t cols) {
   return std::exp(entropy / rows);
 }
 
-/// |a - b| / max(|a|, |b|)
+/// |a - b| / max(|a|, |b|); not finite if an entry is not.
 double relative_difference(const std::vector<float>& a, const std::vector<float>& b) {
   double difference = 0, a_squares = 0, b_squares = 0;
   for (size_t i = 0; i < a.size(); ++i) {
     const double x = a[i], y = b[i];
     difference += (x - y) * (x - y), a_squares += x * x, b_squares += y * y;
   }
-  return difference > 0 ? std::sqrt(difference / std::max(a_squares, b_squares)) : 0;
+  return difference == 0 ? 0 : std::sqrt(difference / std::max(a_squares, b_squares));
 }
 
 /// The rows of one modality.
@@ -293,6 +293,9 @@ void SelfTraining::Implementation::pass() {
   fitted.project(context, Side::kY, y.row_range(0, cols), new_g);
   cosines(context, new_f, new_g, affinity);
   report.change = relative_difference(host(context, affinity), before);
+  if (!std::isfinite(report.change))
+    throw NumericalError(fmt::format(
+        "self-training: expected finite projections by the teacher of pass {}, found others", report.pass));
   teacher_ = std::move(fitted);
   report_ = report;
 }
@@ -382,9 +385,9 @@ void SelfTraining::Implementation::restore(const std::map<std::string, std::vect
   };
   const std::vector<double>& r = part("report", 10);
   const auto last_status = static_cast<double>(SinkhornStatus::kIterationLimit);
-  if (!(r[0] >= 0 && r[0] < 0x1p53 && r[0] == std::floor(r[0])))
+  if (!(r[0] >= 0 && r[0] < 0x1p31 && r[0] == std::floor(r[0])))
     throw InvalidArgument(fmt::format("restore: expected a number of passes, found {}", r[0]));
-  if (!(r[1] >= 0 && r[1] < 0x1p53 && r[5] >= 0 && r[5] <= last_status))
+  if (!(r[1] >= 0 && r[1] < 0x1p53 && r[5] >= 0 && r[5] <= last_status && r[5] == std::floor(r[5])))
     throw InvalidArgument(
         fmt::format("restore: expected iterations and a status of Sinkhorn, found {} and {}", r[1], r[5]));
   if (r[0] == 0) return;

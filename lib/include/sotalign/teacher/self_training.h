@@ -12,13 +12,14 @@
 //   Rxx, Ryy, Rxy <- (1 - rate) (Rxx, Ryy, Rxy) + rate (X0'X0 / n, Y0'Y0 / n, X0' P Y0)
 //   Sxx = (1 - lam) A0'A0 / p + lam Rxx,  Syy likewise,  Sxy = (1 - lam) A0'B0 / p + lam Rxy
 //   M   = (Sxx + ridge)^-1/2 Sxy (Syy + ridge)^-1/2 = U S V'
-//   Wx  = (Sxx + ridge)^-1/2 U diag(S^power),  Wy = (Syy + ridge)^-1/2 V diag(S^power),  the first dim
-//   columns
+//   Wx  = (Sxx + ridge)^-1/2 U diag(S^power),  Wy = (Syy + ridge)^-1/2 V diag(S^power)
+// and keeps the first dim columns of both.
 // The first pass starts from CCA of the pairs and sets R. Covariances come from the rows that supply the
 // cross-covariance, because their errors then cancel: covariances of all rows give a worse teacher.
 //
-// Self-training pays where pairs are few and unpaired rows many. It may lose to its first teacher where the
-// ridge does not suit the data, or with many near-duplicates: compare both on validation pairs.
+// Self-training pays where pairs are few and unpaired rows many. It may lose to its first teacher where there
+// are about 1000 pairs, where the ridge does not suit the data, or with many near-duplicates: compare both on
+// validation pairs.
 #pragma once
 
 #include <cstdint>
@@ -67,7 +68,7 @@ struct PassReport {
   /// convergence.
   double transport = 0;
   /// exp(mean entropy of a row of the plan, scaled to sum 1): between 1, a matching, and the number of
-  /// columns. Measured on the first 256 rows of the batch.
+  /// columns. Measured on the first 256 rows of the batch, or on the first strip if that has fewer.
   double effective_matches = 0;
   double correlation_sum = 0;  ///< sum of the new teacher's canonical correlations
   /// |K_new - K_old| / max(|K_new|, |K_old|), Frobenius norms, of the first 256 x 256 rows of the batch under
@@ -76,7 +77,13 @@ struct PassReport {
   double change = 0;
 };
 
-/// Runs self-training pass by pass. Passes allocate and synchronize.
+/// Runs self-training pass by pass. The context must outlive it.
+///
+/// A pass allocates and synchronizes. With n rows of each side and k columns of the teacher it takes about
+/// n^2 (k + dy) + n (dx^2 + dy^2 + dx dy) + 10 (dx^3 + dy^3) multiplications. Between passes, the object
+/// holds the covariances of the pairs and the running averages in double: [dx, dx], [dy, dy] and [dx, dy] of
+/// each. A pass needs about as much again, n rows of both sides three times over, and the affinity (see
+/// PlanMemory).
 ///
 /// Deterministic: the same inputs, options, device and number of threads give the same bits.
 class SelfTraining {
@@ -94,10 +101,11 @@ class SelfTraining {
   SelfTraining(SelfTraining&&) noexcept;
   SelfTraining& operator=(SelfTraining&&) noexcept;
 
-  /// Runs one pass, also after finished(). Its rows are drawn without replacement, by seed and pass alone,
-  /// and no row returns before fewer than `batch` are left that were not drawn. Throws NumericalError, and
-  /// keeps the teacher of the previous pass, if the solve or a decomposition diverges. A solve that misses
-  /// its tolerance is no error: see last().sinkhorn.status.
+  /// Runs one pass, also after finished(). Seed and pass alone decide which rows it draws: without
+  /// replacement, and rows repeat only once fewer than `batch` rows of their side are left. A solve that
+  /// misses its tolerance is no error: see last().sinkhorn.status. Throws NumericalError if the solve or a
+  /// decomposition diverges; teacher() and last() are then those of the previous pass, and further passes are
+  /// not meaningful.
   void pass();
   int64_t passes_done() const;
   /// Whether options.passes are done, or the change has fallen to options.change_tolerance.
