@@ -52,6 +52,7 @@
 #include "sotalign/ot/solve_options.h"
 #include "sotalign/sampling/batch_sampler.h"
 #include "sotalign/teacher/search.h"
+#include "sotalign/teacher/self_training.h"
 #include "sotalign/teacher/teacher.h"
 #include "sotalign/train/method.h"
 #include "sotalign/train/model.h"

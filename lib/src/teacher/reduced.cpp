@@ -74,6 +74,17 @@ Matrix<double> reduced_cross_covariance(Context& context, const PrincipalBasis& 
   return m;
 }
 
+int64_t decompose_covariance(Context& context, Matrix<double> covariance, PrincipalBasis& basis) {
+  const int64_t d = covariance.rows();
+  SymmetricEigen parts = eigh(context, std::move(covariance));
+  const std::vector<double> ascending = parts.values.download();
+  const int64_t rank = numerical_rank({ascending.rbegin(), ascending.rend()});
+  basis.variances.assign(ascending.end() - rank, ascending.end());
+  basis.direction_storage = std::move(parts.vectors);
+  basis.directions = basis.direction_storage.view().row_range(d - rank, rank);
+  return rank;
+}
+
 PrincipalBasis principal_basis(Context& context, ConstMatrixF a, const char* name) {
   const int64_t p = a.rows, d = a.cols;
   PrincipalBasis basis;
@@ -95,12 +106,7 @@ PrincipalBasis principal_basis(Context& context, ConstMatrixF a, const char* nam
   } else {
     Matrix<double> covariance(context, d, d, "covariance of the pairs");
     gemm(context, Op::kTranspose, Op::kNone, 1.0 / static_cast<double>(p), a0, a0, 0.0, covariance);
-    SymmetricEigen parts = eigh(context, std::move(covariance));
-    const std::vector<double> ascending = parts.values.download();
-    rank = numerical_rank({ascending.rbegin(), ascending.rend()});
-    basis.variances.assign(ascending.end() - rank, ascending.end());
-    basis.direction_storage = std::move(parts.vectors);
-    basis.directions = basis.direction_storage.view().row_range(d - rank, rank);
+    rank = decompose_covariance(context, std::move(covariance), basis);
     basis.score_storage = Matrix<double>(context, p, rank, "scores of the pairs");
     basis.scores = basis.score_storage;
     gemm(context, Op::kNone, Op::kTranspose, 1.0, a0, basis.directions, 0.0, basis.score_storage);
@@ -112,12 +118,18 @@ PrincipalBasis principal_basis(Context& context, ConstMatrixF a, const char* nam
 
 Teacher teacher_from_bases(Context& context, const TeacherOptions& options, PrincipalBasis x,
                            PrincipalBasis y, const std::vector<double>& scaling_x,
-                           const std::vector<double>& scaling_y, double divisor) {
-  const Buffer<double> dx(context, scaling_x), dy(context, scaling_y);
+                           const std::vector<double>& scaling_y, double divisor, Columns columns) {
   Matrix<double> m = reduced_cross_covariance(context, x, y, divisor);
-  scale(context, m, dx.data(), dy.data(), m.view());
   // Free the largest temporaries before the SVD.
   x.score_storage = {}, y.score_storage = {};
+  return teacher_from_reduced(context, options, x, y, scaling_x, scaling_y, std::move(m), columns);
+}
+
+Teacher teacher_from_reduced(Context& context, const TeacherOptions& options, const PrincipalBasis& x,
+                             const PrincipalBasis& y, const std::vector<double>& scaling_x,
+                             const std::vector<double>& scaling_y, Matrix<double> m, Columns columns) {
+  const Buffer<double> dx(context, scaling_x), dy(context, scaling_y);
+  scale(context, m, dx.data(), dy.data(), m.view());
   ThinSvd parts = svd(context, std::move(m));
 
   Teacher teacher;
@@ -128,7 +140,7 @@ Teacher teacher_from_bases(Context& context, const TeacherOptions& options, Prin
   const int64_t rank = numerical_rank(teacher.correlations);
   if (rank == 0)
     throw InvalidArgument("pairs: expected a and b to vary together, found no covariance at all");
-  const int64_t dim = options.dim.value();
+  const int64_t dim = columns == Columns::kAtMost ? std::min(options.dim.value(), rank) : options.dim.value();
   if (dim > rank)
     throw InvalidArgument(
         fmt::format("dim: the pairs determine {} directions (their numerical rank), found {}", rank, dim));

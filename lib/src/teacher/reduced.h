@@ -45,6 +45,10 @@ struct PrincipalBasis {
 /// Throws InvalidArgument, starting with `name`, if an entry of `a` is not finite or all its rows are equal.
 PrincipalBasis principal_basis(Context& context, ConstMatrixF a, const char* name);
 
+/// Sets the directions and variances of `basis` from a covariance [d, d], and returns the rank r, which may
+/// be 0. The covariance is consumed; only its lower triangle is read.
+int64_t decompose_covariance(Context& context, Matrix<double> covariance, PrincipalBasis& basis);
+
 /// S_x' S_y / divisor, [r_x, r_y].
 Matrix<double> reduced_cross_covariance(Context& context, const PrincipalBasis& x, const PrincipalBasis& y,
                                         double divisor);
@@ -58,11 +62,21 @@ int64_t numerical_rank(const std::vector<double>& descending);
 /// The paper's dimension of the shared space; a larger teacher only costs more.
 inline constexpr int64_t kLargestDefaultDim = 1024;
 
+/// Whether a dim above the rank is an error, or means the rank. 0 means the rank, at most kLargestDefaultDim,
+/// in either case.
+enum class Columns { kExactly, kAtMost };
+
 /// The teacher from the SVD of M above. `scaling_x` and `scaling_y` are the diagonals of D_x and D_y.
-/// Throws InvalidArgument if M is zero or options.dim exceeds its rank.
+/// Throws InvalidArgument if M is zero or, for kExactly, if options.dim exceeds its rank.
 Teacher teacher_from_bases(Context& context, const TeacherOptions& options, PrincipalBasis x,
                            PrincipalBasis y, const std::vector<double>& scaling_x,
-                           const std::vector<double>& scaling_y, double divisor);
+                           const std::vector<double>& scaling_y, double divisor,
+                           Columns columns = Columns::kExactly);
+
+/// The same for a given S_x' S_y / divisor, `m` [r_x, r_y], which is consumed. Reads no scores.
+Teacher teacher_from_reduced(Context& context, const TeacherOptions& options, const PrincipalBasis& x,
+                             const PrincipalBasis& y, const std::vector<double>& scaling_x,
+                             const std::vector<double>& scaling_y, Matrix<double> m, Columns columns);
 
 Teacher fit_cca(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options);
 Teacher fit_procrustes(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options);
