@@ -69,7 +69,7 @@ void expect_same_losses(const Device& device, const TrainOptions& options) {
     expected.train_step();
     actual.train_step();
     const StepMetrics e = expected.metrics(), a = actual.metrics();
-    EXPECT_WITHIN(std::abs(a.siglip / e.siglip - 1), 1e-5) << "step " << step;
+    EXPECT_WITHIN(std::abs(*a.siglip / *e.siglip - 1), 1e-5) << "step " << step;
     EXPECT_WITHIN(std::abs(a.divergence->value / e.divergence->value - 1), 1e-5) << "step " << step;
     EXPECT_WITHIN(std::abs(a.logit_scale / e.logit_scale - 1), 1e-5) << "step " << step;
   }

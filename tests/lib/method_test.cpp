@@ -243,7 +243,7 @@ TEST_P(MethodTest, LossAndGradientAreThoseOfTheDefinition) {
       trainer.train_step();
       const Oracle::Loss expected = oracle(before, step);
       const StepMetrics metrics = trainer.metrics();
-      EXPECT_WITHIN(std::abs(metrics.siglip / expected.siglip - 1), 1e-6);
+      EXPECT_WITHIN(std::abs(*metrics.siglip / expected.siglip - 1), 1e-6);
       EXPECT_WITHIN(std::abs(metrics.loss / expected.total - 1), 1e-6);
       EXPECT_FALSE(metrics.divergence.has_value());
       ASSERT_EQ(metrics.terms.size(), expected.terms.size());

@@ -64,10 +64,7 @@ class Weighted : public Objective {
   void run(const Step& step) override {
     siglip_.run(step.parameters, step.image.f, step.text.f, step.image.d_f, step.text.d_f, weight_);
   }
-  void report(StepMetrics& metrics) const override {
-    metrics.siglip = 0;
-    metrics.terms = {{"toy", siglip_.value(), weight_}};
-  }
+  void report(StepMetrics& metrics) const override { metrics.terms = {{"toy", siglip_.value(), weight_}}; }
 
  private:
   SiglipTerm siglip_;
@@ -145,7 +142,7 @@ TEST_P(RegistryTest, ARegisteredDivergenceTrains) {
   const std::vector<float> weights = trained(squared);
   ASSERT_TRUE(last.divergence.has_value());
   EXPECT_EQ(last.divergence->name, "squared");
-  EXPECT_WITHIN(std::abs(last.loss - last.siglip - squared.divergence_weight * last.divergence->value),
+  EXPECT_WITHIN(std::abs(last.loss - *last.siglip - squared.divergence_weight * last.divergence->value),
                 1e-12);
   squared.divergence.values["squared_sharpness"] = 2.0;  // the default
   EXPECT_EQ(trained(squared), weights);
@@ -234,7 +231,7 @@ TEST_P(RegistryTest, ValuesAreChecked) {
   changed.method = "Toy";
   EXPECT_EQ(
       error_message([&] { Trainer(context, data(), changed); }),
-      "method: expected one of sotalign, sail, sail_semi, structure, structure_semi, nnclr, sclip, toy, "
+      "method: expected one of sotalign, sail, sail_semi, structure, structure_semi, nnclr, sclip, self_training, toy, "
       "found 'Toy'");
   changed.method = "sotalign", changed.divergence.name = "KLOT";
   EXPECT_EQ(error_message([&] { Trainer(context, data(), changed); }),
@@ -274,7 +271,7 @@ TEST(Registry, RefusesIncompleteAndConflictingEntries) {
 
 TEST(Registry, ListsWhatItKnows) {
   EXPECT_EQ(method_names(), (std::vector<std::string>{"sotalign", "sail", "sail_semi", "structure",
-                                                      "structure_semi", "nnclr", "sclip", "toy"}));
+                                                      "structure_semi", "nnclr", "sclip", "self_training", "toy"}));
   EXPECT_EQ(divergence_names(), (std::vector<std::string>{"klot", "infonce", "cka", "squared"}));
   std::vector<std::string> keys;
   for (const OptionInfo& option : declared_method_options()) keys.push_back(option.key);

@@ -90,7 +90,7 @@ TEST_P(TrainerTest, LossFallsAndRetrievalImproves) {
   trainer.train_step();
   const StepMetrics first = trainer.metrics();
   ASSERT_TRUE(first.divergence.has_value());
-  EXPECT_NEAR(first.loss, first.siglip + 3.0 * first.divergence->value, 1e-9 * first.loss);
+  EXPECT_NEAR(first.loss, *first.siglip + 3.0 * first.divergence->value, 1e-9 * first.loss);
   train(trainer, 79);
   EXPECT_LT(trainer.metrics().loss, 0.7 * first.loss);
   EXPECT_GT(trainer.validate().mean_r1, before + 0.2);
@@ -143,7 +143,7 @@ TEST_P(TrainerTest, EveryDivergenceRegularises) {
     ASSERT_TRUE(first.divergence.has_value());
     EXPECT_EQ(first.divergence->name, name);
     EXPECT_FALSE(first.divergence->klot.has_value());
-    EXPECT_NEAR(first.loss, first.siglip + 300 * first.divergence->value, 1e-9 * first.loss);
+    EXPECT_NEAR(first.loss, *first.siglip + 300 * first.divergence->value, 1e-9 * first.loss);
     const std::string path = temporary("divergence");
     trainer.save_checkpoint(path);
     train(trainer, 5);

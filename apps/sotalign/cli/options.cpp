@@ -39,8 +39,10 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
   table.add("teacher",
             choice(&options.kind, {{"cca", TeacherKind::kCca},
                                    {"procrustes", TeacherKind::kProcrustes},
-                                   {"contrastive", TeacherKind::kContrastive}}),
-            "Linear maps fitted to the pairs; contrastive: trained with SigLIP");
+                                   {"contrastive", TeacherKind::kContrastive},
+                                   {"self_training", TeacherKind::kSelfTraining}}),
+            "Linear maps fitted to the pairs; contrastive: trained with SigLIP;\n"
+            "self_training: CCA, fitted again to soft matches of unpaired rows");
   table.add("ridge", AutoOr<double>{&options.ridge},
             "CCA: added to the eigenvalues of both covariances. auto, here and below:\n"
             "chosen by cross-validation on the pairs");
@@ -104,6 +106,17 @@ void add_plan_options(OptionTable& table, double& epsilon_student, double& epsil
 
 }  // namespace
 
+void add_self_training_options(OptionTable& table, SelfTrainingOptions& options) {
+  table.section("Self-training (teacher or method)");
+  table.add("self_training_passes", AtMost{&options.passes, kMostSteps},
+            "Passes; each fits the teacher again");
+  table.add("self_training_batch", &options.batch, "Unpaired rows of each side in a pass, at most all");
+  table.add("self_training_weight", &options.unpaired_weight, "How many pairs an unpaired row counts for");
+  table.add("self_training_rate", &options.rate,
+            "Weight of the latest pass in the running averages, up to 1");
+  table.add("self_training_epsilon", &options.epsilon, "Entropic regularisation of the plan");
+}
+
 void add_klot_options(OptionTable& table, KlotOptions& o) {
   add_plan_options(table, o.epsilon_student, o.epsilon_teacher, o.student, o.teacher, o.symmetrize);
 }
@@ -125,8 +138,10 @@ void add_divergence_options(OptionTable& table, DivergenceOptions& o) {
 
 void add_method_options(OptionTable& table, TrainOptions& train) {
   table.section("Method");
-  table.add("method", choice(&train.method, named(method_names())), "SOTAlign, or one of the baselines");
+  table.add("method", choice(&train.method, named(method_names())),
+            "SOTAlign, one of the baselines, or self-training of the teacher");
   add_teacher_options(table, train.teacher);
+  add_self_training_options(table, train.self_training);
 
   table.section("Model");
   table.add("initialization",

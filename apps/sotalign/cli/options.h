@@ -37,6 +37,7 @@ constexpr int64_t kMostSteps = 100'000'000, kMostIterations = 1'000'000, kMostWi
 void add_machine_options(OptionTable& table, Machine& machine);
 void add_data_options(OptionTable& table, DataPaths& paths);
 void add_teacher_options(OptionTable& table, TeacherOptions& options);
+void add_self_training_options(OptionTable& table, SelfTrainingOptions& options);
 void add_klot_options(OptionTable& table, KlotOptions& options);
 /// Which divergence.
 void add_divergence_choice(OptionTable& table, const std::string& key, DivergenceOptions& options);

@@ -67,7 +67,8 @@ Json to_json(const ZeroShotResult& result) {
 }
 
 Json to_json(const StepMetrics& metrics) {
-  Json json = {{"step", metrics.step}, {"loss", metrics.loss}, {"siglip", metrics.siglip}};
+  Json json = {{"step", metrics.step}, {"loss", metrics.loss}};
+  if (metrics.siglip) json["siglip"] = *metrics.siglip;
   if (metrics.divergence) {
     json[metrics.divergence->name] = metrics.divergence->value;
     if (const std::optional<KlotResult>& klot = metrics.divergence->klot) {
@@ -171,7 +172,7 @@ std::string describe(const Teacher& teacher, const TeacherOptions& options) {
   const double mean =
       std::accumulate(c.begin(), c.end(), 0.0) / std::max<double>(1.0, static_cast<double>(c.size()));
   const bool cca = teacher.kind == TeacherKind::kCca;
-  return fmt::format("{}, {} dimensions{}, {} {:.3f} at most, {:.3f} on average", to_string(teacher.kind),
+  return fmt::format("{}, {} dimensions{}, {} {:.3f} at most, {:.3f} on average", to_string(options.kind),
                      teacher.dim(), cca ? fmt::format(", ridge {}", options.ridge.value()) : "",
                      cca ? "correlations" : "singular values", c.empty() ? 0.0 : c.front(), mean);
 }

@@ -18,22 +18,23 @@ struct Arguments {
   DataPaths data;
   std::string out, json;
   TeacherOptions teacher = TrainOptions{}.teacher;  // the defaults of train
+  SelfTrainingOptions self_training;
   Machine machine;
 };
 
-/// Fits the preprocessing of one modality on all of its rows, and preprocesses the pairs in place.
-Preprocessing prepare(Context& context, Matrix<float>& pairs, const HostMatrix& unpaired) {
-  const Matrix<float> more = upload(context, unpaired);
+/// Fits the preprocessing of one modality on all of its rows, and preprocesses them in place.
+Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unpaired) {
   std::vector<ConstMatrixF> parts{pairs};
-  if (more.rows() > 0) parts.push_back(more);
+  if (unpaired.rows() > 0) parts.push_back(unpaired);
   Preprocessing preprocessing = fit_preprocessing(context, parts);
   preprocess(context, preprocessing, pairs, pairs);
+  if (unpaired.rows() > 0) preprocess(context, preprocessing, unpaired, unpaired);
   return preprocessing;
 }
 
 nlohmann::ordered_json report(const Teacher& teacher, const TeacherSearch& search,
                               const TeacherOptions& asked, const std::optional<RetrievalResult>& validation) {
-  nlohmann::ordered_json json = {{"teacher", to_string(teacher.kind)}, {"dim", teacher.dim()}};
+  nlohmann::ordered_json json = {{"teacher", to_string(search.chosen.kind)}, {"dim", teacher.dim()}};
   if (is_open(asked)) json["search"] = to_json(search, asked);
   if (validation) json["validation"] = to_json(*validation);
   return json;
@@ -41,15 +42,25 @@ nlohmann::ordered_json report(const Teacher& teacher, const TeacherSearch& searc
 
 int run(const Arguments& arguments) {
   require(arguments.out, "out");
+  if (arguments.teacher.kind == TeacherKind::kSelfTraining) {
+    require(arguments.data.images, "images");
+    require(arguments.data.texts, "texts");
+  }
   const Dataset data = read_dataset(arguments.data);
   Context context = make_context(arguments.machine);
-  Matrix<float> images = upload(context, data.pair_images), texts = upload(context, data.pair_texts);
-  Preprocessing image_preprocessing = prepare(context, images, data.images);
-  Preprocessing text_preprocessing = prepare(context, texts, data.texts);
+  Matrix<float> pair_images = upload(context, data.pair_images),
+                pair_texts = upload(context, data.pair_texts);
+  Matrix<float> images = upload(context, data.images), texts = upload(context, data.texts);
+  Preprocessing image_preprocessing = prepare(context, pair_images, images);
+  Preprocessing text_preprocessing = prepare(context, pair_texts, texts);
   TeacherSearch search;
   Model model = naming_pairs(arguments.data.pairs_images, arguments.data.pairs_texts, [&] {
-    search = search_teacher(context, images, texts, arguments.teacher);
-    return Model(context, fit_teacher(context, images, texts, search.chosen));
+    search = search_teacher(context, pair_images, pair_texts, cca_if_self_training(arguments.teacher));
+    if (arguments.teacher.kind != TeacherKind::kSelfTraining)
+      return Model(context, fit_teacher(context, pair_images, pair_texts, search.chosen));
+    search.chosen.kind = TeacherKind::kSelfTraining;
+    return Model(context, self_train(context, pair_images, pair_texts, images, texts,
+                                     with_teacher_options(arguments.self_training, search.chosen)));
   });
   model.image_preprocessing = std::move(image_preprocessing);
   model.text_preprocessing = std::move(text_preprocessing);
@@ -85,8 +96,10 @@ Action add_teacher(CLI::App& app) {
   table.add("json", &arguments->json,
             "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
   add_teacher_options(table, arguments->teacher);
+  add_self_training_options(table, arguments->self_training);
+  table.section("Randomness");
   table.add("seed", &arguments->teacher.seed,
-            "Seed of the cross-validation folds and of the contrastive teacher");
+            "Seed of cross-validation, of the contrastive teacher, and of self-training");
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

@@ -75,7 +75,7 @@ class Training {
       trainer_.train_step();
       const int64_t step = trainer_.steps_done();
       const bool stop = interrupted() || step == arguments_.stop_after;
-      if (trainer_.finished() || step % config_.log_every == 0) log_step();
+      if (due(config_.log_every)) log_step();
       if (trainer_.has_validation() && due(config_.validate_every)) validate();
       if (progress_.due()) progress_.update(step, numbers(trainer_.metrics()));
       if (stop || due(config_.checkpoint_every)) save_checkpoint();
@@ -102,6 +102,7 @@ class Training {
 
   /// True every `every` steps and at the end; if `every` is 0, only at the end.
   bool due(int64_t every) const {
+    if (every > 0 && closed_form_) every = 1;  // passes are few
     return trainer_.finished() || (every > 0 && trainer_.steps_done() % every == 0);
   }
 
@@ -115,6 +116,9 @@ class Training {
     progress_.print("device    " + describe_device(context_, config_.machine));
     const Model& model = trainer_.model();
     progress_.print("teacher   " + describe(*model.teacher, config_.train.teacher));
+    if (const std::vector<PassReport>& passes = trainer_.teacher_passes(); !passes.empty())
+      progress_.print(fmt::format("          {} passes of self-training, the last changed it by {:.3f}",
+                                  passes.size(), passes.back().change));
     if (trainer_.teacher_search()) progress_.print(search_table(*trainer_.teacher_search()));
     if (trainer_.has_validation()) {
       teacher_result_ = trainer_.validate_teacher();
@@ -201,6 +205,7 @@ class Training {
   Context& context_;
   const Dataset& data_;
   Trainer trainer_;
+  bool closed_form_ = effective_method(config_.train).closed_form;
   Progress progress_;
   std::unique_ptr<MetricsFile> metrics_;
   RetrievalResult teacher_result_;
@@ -227,6 +232,10 @@ int train(Arguments& arguments) {
   if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
   require(config.out, "out");
   check_config(config);
+  if (effective_method(config.train).closed_form && !arguments.table.given("steps", "train").empty())
+    throw InvalidArgument(
+        fmt::format("--steps: has no effect on {}, whose steps are passes: use --self-training-passes",
+                    config.train.method));
   require_at_least("stop_after", arguments.stop_after, 0);
   if (!arguments.resume) lock.emplace(config.out, RunLock::Kind::kNew, "sotalign train");
   make_absolute(config.data);

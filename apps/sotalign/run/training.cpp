@@ -12,7 +12,8 @@ void check_config(const TrainConfig& config) {
   require_at_least("checkpoint_every", config.checkpoint_every, 0);
   require_at_least("log_every", config.log_every, 1);
   check_epsilons(config.train.divergence.epsilon_student, config.train.divergence.epsilon_teacher);
-  if (effective_method(config.train).needs_unpaired) {
+  if (effective_method(config.train).needs_unpaired ||
+      config.train.teacher.kind == TeacherKind::kSelfTraining) {
     require(config.data.images, "images");
     require(config.data.texts, "texts");
   }
@@ -31,6 +32,7 @@ void make_absolute(DataPaths& paths) {
 void keep_choices(TrainConfig& config, const Trainer& trainer) {
   config.train.affinity_memory = trainer.options().affinity_memory;
   config.train.teacher = trainer.options().teacher;
+  config.train.steps = trainer.options().steps;
 }
 
 void save_model(const std::string& path, const Trainer& trainer, const OptionTable& table, int64_t step) {

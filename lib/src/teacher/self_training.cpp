@@ -16,6 +16,7 @@
 #include "sotalign/linalg/gemm.h"
 #include "sotalign/linalg/row_products.h"
 #include "sotalign/sampling/batch_sampler.h"
+#include "teacher/check_self_training.h"
 #include "teacher/reduced.h"
 
 namespace sotalign {
@@ -35,8 +36,9 @@ void check_count(const char* name, int64_t value, int64_t least) {
     throw InvalidArgument(fmt::format("{}: expected at least {}, found {}", name, least, value));
 }
 
-/// Sinkhorn checks epsilon and how it solves.
-void check(const SelfTrainingOptions& o) {
+}  // namespace
+
+void detail::check_self_training(const SelfTrainingOptions& o) {
   const auto nonnegative = [](const char* name, double value) {
     check_number(name, value, std::isfinite(value) && value >= 0, "a finite number >= 0");
   };
@@ -49,7 +51,23 @@ void check(const SelfTrainingOptions& o) {
   nonnegative("ridge", o.ridge);
   nonnegative("correlation_power", o.correlation_power);
   nonnegative("change_tolerance", o.change_tolerance);
+  check_number("epsilon", o.epsilon, std::isfinite(o.epsilon) && o.epsilon > 0, "a finite number > 0");
 }
+
+SelfTrainingOptions with_teacher_options(SelfTrainingOptions options, const TeacherOptions& teacher) {
+  options.ridge = teacher.ridge.value();
+  options.correlation_power = teacher.correlation_power.value();
+  if (teacher.dim.value() > 0) options.dim = teacher.dim.value();
+  options.seed = teacher.seed;
+  return options;
+}
+
+TeacherOptions cca_if_self_training(TeacherOptions options) {
+  if (options.kind == TeacherKind::kSelfTraining) options.kind = TeacherKind::kCca;
+  return options;
+}
+
+namespace {
 
 void check_shapes(ConstMatrixF a, ConstMatrixF b, ConstMatrixF x, ConstMatrixF y) {
   if (a.rows != b.rows || a.rows < 2 || a.cols < 1 || b.cols < 1)
@@ -189,7 +207,7 @@ class SelfTraining::Implementation {
   Implementation(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y, ConstMatrixF unpaired_x,
                  ConstMatrixF unpaired_y, const SelfTrainingOptions& options)
       : context_(context), options_(options) {
-    check(options);
+    detail::check_self_training(options);
     check_shapes(pairs_x, pairs_y, unpaired_x, unpaired_y);
     // c N / (p + c N), in a form that does not overflow.
     const auto pairs = static_cast<double>(pairs_x.rows),

@@ -25,6 +25,7 @@ constexpr Entry kTeachers[] = {
     {TeacherKind::kCca, "cca", detail::fit_cca},
     {TeacherKind::kProcrustes, "procrustes", detail::fit_procrustes},
     {TeacherKind::kContrastive, "contrastive", detail::fit_contrastive},
+    {TeacherKind::kSelfTraining, "self_training", nullptr},
 };
 
 void check(const ContrastiveOptions& options) {
@@ -66,6 +67,14 @@ void detail::check_teacher(ConstMatrixF a, ConstMatrixF b, const TeacherOptions&
     check(options.contrastive);
     return;
   }
+  if (options.kind == TeacherKind::kSelfTraining) {
+    // Unpaired rows determine directions, too.
+    const int64_t most = std::min(a.cols, b.cols);
+    if (dim < 0 || dim > most)
+      throw InvalidArgument(
+          fmt::format("dim: expected 0 to {}, the columns of the narrower side, found {}", most, dim));
+    return;
+  }
   const auto [limit, reason] =
       std::min({std::pair{a.cols, "the columns of a"}, std::pair{b.cols, "the columns of b"},
                 std::pair{a.rows - 1, "the number of pairs - 1"}},
@@ -92,6 +101,8 @@ std::string to_string(TeacherKind kind) { return entry_of(kind).name; }
 
 Teacher fit_teacher(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options) {
   const Entry& entry = entry_of(options.kind);
+  if (entry.fit == nullptr)
+    throw InvalidArgument("teacher: self_training needs unpaired rows, see SelfTraining");
   detail::check_teacher(a, b, options);
   return entry.fit(context, a, b, is_open(options) ? search_teacher(context, a, b, options).chosen : options);
 }

@@ -5,13 +5,14 @@
 
 #include "sotalign/core/error.h"
 #include "sotalign/train/trainer.h"
+#include "teacher/check_self_training.h"
 #include "teacher/reduced.h"
 
 namespace sotalign {
 
 namespace {
 
-void check_data(const TrainingData& d, const MethodInfo& method) {
+void check_data(const TrainingData& d, const MethodInfo& method, TeacherKind teacher) {
   const auto same = [](const char* left, ConstMatrixF a, const char* right, ConstMatrixF b) {
     if (a.rows != b.rows)
       throw InvalidArgument(
@@ -30,9 +31,12 @@ void check_data(const TrainingData& d, const MethodInfo& method) {
   columns("unpaired texts", d.texts, "pair texts", d.pair_texts);
   columns("validation images", d.validation_images, "pair images", d.pair_images);
   columns("validation texts", d.validation_texts, "pair texts", d.pair_texts);
-  if (method.needs_unpaired && (d.images.rows < 1 || d.texts.rows < 1))
-    throw InvalidArgument(fmt::format("unpaired rows: method {} needs images and texts, found {} and {}",
-                                      method.name, d.images.rows, d.texts.rows));
+  const bool self_training = teacher == TeacherKind::kSelfTraining;
+  if ((method.needs_unpaired || self_training) && (d.images.rows < 1 || d.texts.rows < 1))
+    throw InvalidArgument(fmt::format("unpaired rows: {} {} needs images and texts, found {} and {}",
+                                      method.needs_unpaired ? "method" : "teacher",
+                                      method.needs_unpaired ? method.name : to_string(teacher), d.images.rows,
+                                      d.texts.rows));
 }
 
 void check_weight(const char* name, double weight) {
@@ -60,13 +64,22 @@ void check_options(const TrainOptions& o) {
   learning_rate(o.schedule, 0, o.steps);  // throws for a bad schedule
 }
 
+void check_self_training(const SelfTrainingOptions& options) {
+  try {
+    detail::check_self_training(options);
+  } catch (const InvalidArgument& error) {
+    throw InvalidArgument(fmt::format("self_training_{}", error.what()));
+  }
+}
+
 }  // namespace
 
 void check_training(Context& context, const TrainingData& data, const TrainOptions& options) {
   const MethodInfo& method = effective_method(options);
-  check_data(data, method);
+  check_data(data, method, options.teacher.kind);
   check_options(options);
   detail::check_teacher(data.pair_images, data.pair_texts, options.teacher);
+  check_self_training(options.self_training);
   ParameterSet parameters;  // never allocated
   const auto check_head = [&](const char* name, int64_t columns) {
     const Head head({.input_dim = columns,

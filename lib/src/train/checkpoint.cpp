@@ -12,6 +12,7 @@
 #include "sotalign/core/error.h"
 #include "sotalign/io/checksum.h"
 #include "sotalign/io/safetensors.h"
+#include "sotalign/train/objective.h"
 #include "sotalign/train/trainer.h"
 #include "train/finite.h"
 
@@ -21,7 +22,7 @@ namespace {
 
 constexpr const char* kFormat = "sotalign-checkpoint-2";
 constexpr const char* kFormatWithoutChecksums = "sotalign-checkpoint-1";  // sotalign 0.1
-constexpr const char *kDataPrefix = "data.", *kNotePrefix = "note.";
+constexpr const char *kDataPrefix = "data.", *kNotePrefix = "note.", *kObjectivePrefix = "objective.";
 
 // FNV-1a over the bits of the means, by which sotalign 0.1 identifies data.
 uint64_t hash(const std::vector<float>& values) {
@@ -63,6 +64,15 @@ std::string other_options(const TrainOptions& o) {
   add(find_method(o.method).options, o.method_options);
   add(find_divergence(o.divergence.name).options, o.divergence.values);
   return text;
+}
+
+// Empty without self-training.
+std::string self_training_options(const TrainOptions& o) {
+  if (o.teacher.kind != TeacherKind::kSelfTraining && o.method != "self_training") return "";
+  const SelfTrainingOptions& s = o.self_training;
+  return fmt::format("; self-training {} {} {} {} {} {} {} {} {} {}", s.passes, s.batch, s.unpaired_weight,
+                     s.rate, s.epsilon, s.solve.iterations, s.solve.tolerance, s.dim, s.change_tolerance,
+                     static_cast<int>(s.memory));
 }
 
 // Empty if both plans have the same solver options, so that checkpoints written before the two could differ
@@ -129,7 +139,7 @@ std::string Trainer::fingerprint() const {
       static_cast<int>(divergence.symmetrize), student.relaxation, student.epsilon_scaling,
       static_cast<int>(student.form), static_cast<int>(student.storage),
       o.affinity_memory ? to_string(*o.affinity_memory) : "none", o.method, first_method_options(o), o.seed,
-      teacher_solve_numbers(divergence), other_options(o));
+      teacher_solve_numbers(divergence), other_options(o) + self_training_options(o));
 }
 
 void Trainer::save_checkpoint(const std::string& path, const std::map<std::string, std::string>& notes) {
@@ -150,6 +160,12 @@ void Trainer::save_checkpoint(const std::string& path, const std::map<std::strin
   add("best_values", best_values_.download());
   for (const OptimizerState& state : optimizer_.state())
     add("optimizer." + state.name, state.values->download());
+  const std::map<std::string, std::vector<double>> objective = objective_->state();
+  for (const auto& [name, numbers] : objective) {
+    if (detail::first_not_finite(numbers))
+      throw NumericalError(fmt::format("step {}: '{}' is not finite", step_, name));
+    writer.add(kObjectivePrefix + name, {static_cast<int64_t>(numbers.size())}, numbers.data());
+  }
   for (const auto& [key, value] : notes) writer.set_metadata(kNotePrefix + key, value);
   for (const auto& [name, sum] : data_checksums_) writer.set_metadata(kDataPrefix + name, sum);
   writer.add_checksums();
@@ -205,6 +221,10 @@ CheckpointInfo Trainer::load_checkpoint(const std::string& path) {
                 best_step = number<int64_t>(path, file, "best_step");
   const int64_t optimizer_steps = number<int64_t>(path, file, "optimizer_steps");
   const double best_score = number<double>(path, file, "best_score");
+  std::map<std::string, std::vector<double>> objective;
+  for (const std::string& name : file.names())
+    if (name.starts_with(kObjectivePrefix))
+      objective[name.substr(std::strlen(kObjectivePrefix))] = file.read_double(name);
   file.require_unchanged();
   const auto require = [&](bool sensible, const char* name, const auto& value, const std::string& expected) {
     if (!sensible) throw IoError(fmt::format("{}: {}: expected {}, found {}", path, name, expected, value));
@@ -216,6 +236,11 @@ CheckpointInfo Trainer::load_checkpoint(const std::string& path) {
   require(best_step == -1 ? best_score == -1 : best_score >= 0 && best_score <= 1, "best_score", best_score,
           best_step == -1 ? "-1, as nothing was validated" : "a recall from 0 to 1");
 
+  try {
+    objective_->restore(objective);
+  } catch (const InvalidArgument& error) {
+    throw IoError(fmt::format("{}: {}", path, error.what()));
+  }
   context_->copy_to_device(model_.parameters.values(), values.data(), values.size() * sizeof(float));
   best_values_.upload(best.data());
   for (size_t i = 0; i < states.size(); ++i) states[i].values->upload(optimizer_values[i].data());

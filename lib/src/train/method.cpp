@@ -11,7 +11,7 @@ detail::Registry<MethodInfo>& registry() {
   using namespace detail;
   static Registry<MethodInfo> registry(
       "method", {sotalign_method(), sail_method(), sail_semi_method(), structure_method(),
-                 structure_semi_method(), nnclr_method(), sclip_method()});
+                 structure_semi_method(), nnclr_method(), sclip_method(), self_training_method()});
   return registry;
 }
 

@@ -13,5 +13,6 @@ MethodInfo structure_method();
 MethodInfo structure_semi_method();
 MethodInfo nnclr_method();
 MethodInfo sclip_method();
+MethodInfo self_training_method();
 
 }  // namespace sotalign::detail

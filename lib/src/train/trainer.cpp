@@ -10,8 +10,11 @@
 #include "sotalign/core/random.h"
 #include "sotalign/linalg/row_products.h"
 #include "sotalign/train/objective.h"
+#include "train/teacher_heads.h"
 
 namespace sotalign {
+
+using namespace detail;
 
 namespace {
 
@@ -50,35 +53,6 @@ void resolve(TrainOptions& o, int64_t teacher_dim) {
     throw InvalidArgument(fmt::format(
         "dim: heads that start from the teacher have its dimension {}, found {}", teacher_dim, o.dim));
   if (o.dim == 0) o.dim = from_teacher ? teacher_dim : 1024;
-}
-
-// Root mean square of the weights of a head that starts from the teacher. Cosines do not depend on it, but
-// Lion's updates have a constant magnitude: at this scale, learning rates for random heads work here, too.
-constexpr double kTeacherWeightScale = 0.02;
-
-void start_from_teacher(ParameterSet& parameters, const std::string& head, const HeadOptions& options,
-                        const Matrix<float>& projection, const Buffer<float>& mean_buffer) {
-  const int64_t inputs = projection.rows(), outputs = projection.cols();
-  const std::vector<float> w = projection.download(), mean = mean_buffer.download();
-  double squares = 0;
-  for (const float x : w) squares += static_cast<double>(x) * static_cast<double>(x);
-  const double scale = kTeacherWeightScale / std::sqrt(squares / static_cast<double>(w.size()));
-  std::vector<float> weight(w.size()), bias(static_cast<size_t>(outputs));
-  for (int64_t o = 0; o < outputs; ++o) {
-    double sum = 0;
-    for (int64_t i = 0; i < inputs; ++i) {
-      const double value = scale * static_cast<double>(w[i * outputs + o]);
-      weight[o * inputs + i] = static_cast<float>(value);
-      sum += value * static_cast<double>(mean[i]);
-    }
-    bias[o] = static_cast<float>(-sum);
-  }
-  const std::string last = fmt::format("{}.{}", head, options.hidden.size());
-  parameters.upload(last + ".bias", bias);
-  parameters.upload(options.residual ? head + ".residual.weight" : last + ".weight", weight);
-  if (options.residual)
-    parameters.upload(last + ".weight",
-                      std::vector<float>(static_cast<size_t>(outputs * options.hidden.back())));
 }
 
 // Merges parameters that are adjacent in memory and have the same rate and decay into one range.
@@ -144,32 +118,38 @@ AllRows Trainer::all_rows() const {
   return {.pair_images = pair_images_, .pair_texts = pair_texts_, .images = images_, .texts = texts_};
 }
 
+Teacher Trainer::build_teacher() {
+  const TeacherOptions& options = options_.teacher;
+  if (options.kind != TeacherKind::kSelfTraining)
+    return fit_teacher(*context_, pair_images_, pair_texts_, options);
+  SelfTraining training(*context_, pair_images_, pair_texts_, images_, texts_,
+                        with_teacher_options(options_.self_training, options));
+  while (!training.finished()) {
+    training.pass();
+    teacher_passes_.push_back(training.last());
+  }
+  return training.take_teacher();
+}
+
 Model Trainer::build_model() {
   Preprocessing image_preprocessing = prepare(*context_, pair_images_, images_, validation_images_);
   Preprocessing text_preprocessing = prepare(*context_, pair_texts_, texts_, validation_texts_);
   TeacherOptions& options = options_.teacher;
   options.seed = options_.seed;
   if (is_open(options)) {
-    teacher_search_ = search_teacher(*context_, pair_images_, pair_texts_, options);
+    const TeacherKind kind = options.kind;
+    teacher_search_ = search_teacher(*context_, pair_images_, pair_texts_, cca_if_self_training(options));
     options = teacher_search_->chosen;
+    options.kind = kind;
   }
-  Teacher teacher = fit_teacher(*context_, pair_images_, pair_texts_, options);
+  if (const MethodInfo& method = effective_method(options_); method.resolve)
+    method.resolve(options_, pair_images_.cols(), pair_texts_.cols());
+  Teacher teacher = build_teacher();
   resolve(options_, teacher.dim());
-  const auto head = [&](int64_t input_dim) -> HeadOptions {
-    return {.input_dim = input_dim,
-            .hidden = options_.hidden,
-            .output_dim = options_.dim,
-            .activation = options_.activation,
-            .residual = options_.residual};
-  };
-  Model model(*context_, head(pair_images_.cols()), head(pair_texts_.cols()), options_.seed);
-  if (options_.initialization == Initialization::kTeacher) {
-    const auto start = [&](Side side, const char* name, const Matrix<float>& w, const Buffer<float>& mean) {
-      start_from_teacher(model.parameters, name, model.head(side).options(), w, mean);
-    };
-    start(Side::kX, "image_head", teacher.wx, teacher.mean_x);
-    start(Side::kY, "text_head", teacher.wy, teacher.mean_y);
-  }
+  Model model(*context_, head_options(options_, pair_images_.cols()),
+              head_options(options_, pair_texts_.cols()), options_.seed);
+  if (options_.initialization == Initialization::kTeacher)
+    set_teacher_heads(model.parameters, options_, teacher);
   model.image_preprocessing = std::move(image_preprocessing);
   model.text_preprocessing = std::move(text_preprocessing);
   model.teacher = std::move(teacher);
@@ -179,6 +159,11 @@ Model Trainer::build_model() {
 void Trainer::train_step() {
   if (finished()) throw InvalidArgument(fmt::format("train_step: all {} steps are done", options_.steps));
   Context& context = *context_;
+  if (effective_method(options_).closed_form) {
+    objective_->run({.number = step_, .image = {}, .text = {}, .parameters = model_.parameters});
+    ++step_;
+    return;
+  }
   const auto batch_of = [&](const Matrix<float>& paired, const Matrix<float>& unpaired, const int64_t* index,
                             Matrix<float>& batch, Matrix<float>& d) {
     const StepRows rows{
@@ -225,15 +210,15 @@ StepMetrics Trainer::metrics() const {
     objective_->report(metrics);
   } catch (const NumericalError& error) {
     // Weights that are not finite also make SigLIP non-finite; the error below reports that.
-    if (std::isfinite(metrics.siglip))
+    if (std::isfinite(metrics.siglip.value_or(0)))
       throw NumericalError(fmt::format("step {}: {}; {}", step_, error.what(), advice));
   }
-  metrics.loss = metrics.siglip;
-  std::string parts = fmt::format("siglip {}", plain_nan(metrics.siglip));
+  std::string parts;
   const auto add = [&](const std::string& name, double value, double weight) {
     metrics.loss += weight * value;
-    parts += fmt::format(", {} {}", name, plain_nan(value));
+    parts += fmt::format("{}{} {}", parts.empty() ? "" : ", ", name, plain_nan(value));
   };
+  if (metrics.siglip) add("siglip", *metrics.siglip, 1.0);
   if (metrics.divergence)
     add(metrics.divergence->name, metrics.divergence->value, options_.divergence_weight);
   for (const TermValue& term : metrics.terms) add(term.name, term.value, term.weight);

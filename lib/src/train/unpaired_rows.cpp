@@ -37,7 +37,7 @@ class SampledRows : public UnpairedRows {
 std::unique_ptr<UnpairedRows> make_unpaired_rows(const UnpairedSetup& s) {
   const MethodInfo& method = effective_method(s.options);
   if (method.make_unpaired) return method.make_unpaired(s);
-  if (!method.needs_unpaired) return std::make_unique<NoRows>();
+  if (!method.needs_unpaired || method.closed_form) return std::make_unique<NoRows>();
   return std::make_unique<SampledRows>(s.context, s.rows.images.rows, s.rows.texts.rows,
                                        s.options.batch_unpaired, s.options.seed);
 }

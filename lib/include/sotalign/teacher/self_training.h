@@ -60,6 +60,13 @@ struct SelfTrainingOptions {
   bool operator==(const SelfTrainingOptions&) const = default;
 };
 
+/// The options with the ridge, power and seed of a teacher, and its dimension unless that is 0. Throws
+/// std::bad_optional_access if one of them is open.
+SelfTrainingOptions with_teacher_options(SelfTrainingOptions options, const TeacherOptions& teacher);
+
+/// The options of the first teacher if the kind is kSelfTraining, which is CCA; else the same options.
+TeacherOptions cca_if_self_training(TeacherOptions options);
+
 /// What a pass did.
 struct PassReport {
   int64_t pass = 0;         ///< counted from 1; 0 means that there was none

@@ -19,9 +19,12 @@ enum class TeacherKind {
   kCca,          ///< directions of maximal correlation between the sides; closed form
   kProcrustes,   ///< rotations that maximize the inner products of pairs; closed form
   kContrastive,  ///< linear maps without bias, trained with SigLIP on the pairs
+  /// CCA, fitted again to soft matches of unpaired rows; see self_training.h. Only an option: the teacher
+  /// that it gives has kind kCca, and fit_teacher(), which sees no unpaired rows, refuses it.
+  kSelfTraining,
 };
 
-/// "cca", "procrustes", "contrastive".
+/// "cca", "procrustes", "contrastive", "self_training".
 std::vector<std::string> teacher_names();
 /// Throws InvalidArgument, listing the names, for an unknown one.
 TeacherKind parse_teacher_kind(const std::string& name);

@@ -1,5 +1,6 @@
-// Training methods by name: SOTAlign and the baselines. All of them train the heads f and g with SigLIP on
-// the pairs (A, B) of a batch; they differ in how they use the batch's unpaired images X and texts Y.
+// Training methods by name: SOTAlign, the baselines, and self-training. All but the last train the heads f
+// and g with SigLIP on the pairs (A, B) of a batch; they differ in how they use the batch's unpaired images X
+// and texts Y.
 //
 // A method of your own is an Objective (train/objective.h). Once it is registered, trainers and programs know
 // it, and its options:
@@ -43,6 +44,11 @@ struct MethodInfo {
   std::function<void(Context&, const TrainingData&, const TrainOptions&)> check = nullptr;
   /// What follows the title in a run's heading: "weight 10". Without this function, nothing does.
   std::function<std::string(const TrainOptions&)> describe = nullptr;
+  /// Whether Objective::run() sets the heads' weights itself, without gradients. The trainer then makes no
+  /// batches and no updates: a Step has no rows, and may allocate and synchronize.
+  bool closed_form = false;
+  /// Sets options that follow from others, such as steps and dim, for embeddings of these dimensions.
+  std::function<void(TrainOptions&, int64_t image_dim, int64_t text_dim)> resolve = nullptr;
   /// The name of the method that takes this one's place for some options, else this one's name.
   std::function<std::string(const TrainOptions&)> instead = nullptr;
 };
@@ -64,6 +70,8 @@ void register_method(MethodInfo info);
 ///   sclip           SigLIP + weight/2 (mean over X of CE(T, softmax(t f(X) g(B)')) + the same for Y over A),
 ///                   with SigLIP's logit scale t and pseudo-labels T from the similarities of X and A in the
 ///                   encoder's space (loss/pseudo_labels.h).
+///   self_training   No gradients: the heads are the maps of the self-trained teacher, and a step is a pass
+///                   (teacher/self_training.h).
 std::vector<std::string> method_names();
 /// Throws InvalidArgument, listing the names, for an unknown one. The reference stays valid.
 const MethodInfo& find_method(const std::string& name);

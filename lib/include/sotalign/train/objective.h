@@ -15,9 +15,13 @@
 //   };
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
+#include "sotalign/core/error.h"
 #include "sotalign/train/trainer.h"
 #include "sotalign/train/unpaired_rows.h"
 
@@ -77,6 +81,12 @@ class Objective {
   virtual void run(const Step& step) = 0;
   /// Fills in the loss terms of the last run; metrics.step is already set. Synchronizes.
   virtual void report(StepMetrics& metrics) const = 0;
+  /// What later steps need besides weights, options and data. Checkpoints keep it; restore() gets it back
+  /// before the first step, and throws InvalidArgument, changing nothing, if it does not fit.
+  virtual std::map<std::string, std::vector<double>> state() const { return {}; }
+  virtual void restore(const std::map<std::string, std::vector<double>>& state) {
+    if (!state.empty()) throw InvalidArgument("state: expected none, as this objective keeps none");
+  }
   /// How affinities are held, if the objective chose a way.
   virtual std::optional<KlotMemoryPlan> affinity_memory() const { return std::nullopt; }
 };

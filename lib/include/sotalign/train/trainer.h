@@ -17,6 +17,7 @@
 #include "sotalign/ot/klot_memory.h"
 #include "sotalign/sampling/batch_sampler.h"
 #include "sotalign/teacher/search.h"
+#include "sotalign/teacher/self_training.h"
 #include "sotalign/train/method.h"
 #include "sotalign/train/model.h"
 
@@ -55,6 +56,9 @@ struct TrainOptions {
   OptionValues method_options = {};  ///< options that methods declare, by key
   /// Its seed is replaced by `seed` below.
   TeacherOptions teacher = {.ridge = 0.01, .correlation_power = 0.5};
+  /// For the teacher kSelfTraining and the method self_training. Ridge, power, dimension and seed are the
+  /// teacher's; a teacher's dimension of 0 leaves the one here.
+  SelfTrainingOptions self_training = {};
   Initialization initialization = Initialization::kAuto;
   int64_t dim = 0;  ///< shared dimension; 0: the teacher's if the heads start from it, else 1024
   std::vector<int64_t> hidden = {};  ///< widths of the hidden layers of both heads; empty: linear heads
@@ -91,7 +95,8 @@ struct TermValue {
 /// Metrics of a step, computed with the weights before its update.
 struct StepMetrics {
   int64_t step = 0;  ///< counted from 1
-  double loss = 0, siglip = 0;
+  double loss = 0;
+  std::optional<double> siglip = std::nullopt;  ///< methods without it leave it empty
   double learning_rate = 0;
   double logit_scale = 0, logit_bias = 0;
   std::optional<DivergenceResult> divergence =
@@ -123,9 +128,9 @@ class Trainer {
   int64_t steps_done() const { return step_; }
   bool finished() const { return step_ >= options_.steps; }
 
-  /// Runs one step. Only the first step allocates memory and checks its metrics(); later steps synchronize
-  /// only if KLOT computes its affinities in strips (see EmbeddingKlot). Throws InvalidArgument once
-  /// finished().
+  /// Runs one step. With the method self_training, a step is a pass. Else only the first step allocates
+  /// memory and checks its metrics(); later steps synchronize only if KLOT computes its affinities in strips
+  /// (see EmbeddingKlot). Throws InvalidArgument once finished().
   void train_step();
   /// Metrics of the last step; synchronizes. Throws NumericalError if the loss is not finite.
   StepMetrics metrics() const;
@@ -156,10 +161,14 @@ class Trainer {
   /// The search for the teacher's open options; std::nullopt if none was open.
   const std::optional<TeacherSearch>& teacher_search() const { return teacher_search_; }
 
-  /// The given options, with `teacher`, `initialization`, `dim` and `affinity_memory` resolved.
+  /// What self-training of the teacher did, pass by pass; empty for other teachers.
+  const std::vector<PassReport>& teacher_passes() const { return teacher_passes_; }
+
+  /// The given options, with `steps`, `teacher`, `initialization`, `dim` and `affinity_memory` resolved.
   const TrainOptions& options() const { return options_; }
 
  private:
+  Teacher build_teacher();
   Model build_model();
   AllRows all_rows() const;
   std::string fingerprint() const;
@@ -173,6 +182,7 @@ class Trainer {
   Matrix<float> pair_images_, pair_texts_, images_, texts_, validation_images_, validation_texts_;
 
   std::optional<TeacherSearch> teacher_search_;
+  std::vector<PassReport> teacher_passes_;
   Model model_;
   Optimizer optimizer_;
   std::vector<ParameterRange> ranges_;  // with separate learning rates; empty: one rate for all
