@@ -324,6 +324,7 @@ TEST_P(TeacherTest, ErrorsSayWhatIsWrong) {
 
   const Matrix<float> a(context, 3, 2), b(context, 4, 2);
   EXPECT_THROW(fit_teacher(context, a, b), InvalidArgument);
+  EXPECT_THROW(fit_teacher(context, a, a, {.kind = TeacherKind::kSelfTraining}), InvalidArgument);
 }
 
 TEST(TeacherNames, RoundTrip) {
@@ -332,7 +333,7 @@ TEST(TeacherNames, RoundTrip) {
     parse_teacher_kind("ridge");
     FAIL() << "no exception";
   } catch (const InvalidArgument& error) {
-    EXPECT_NE(std::string(error.what()).find("cca, procrustes, contrastive, found 'ridge'"),
+    EXPECT_NE(std::string(error.what()).find("cca, procrustes, contrastive, self_training, found 'ridge'"),
               std::string::npos)
         << error.what();
   }

@@ -151,6 +151,20 @@ TEST(Program, TrainsByEveryMethod) {
     for (const auto& [key, value] : first.items()) found.insert(key);
     EXPECT_EQ(found, keys);
   }
+  // Its steps are passes.
+  ASSERT_EQ(files.train("passes", {"--method", "self_training", "--self-training-passes", "3"}).exit_code, 0);
+  const std::vector<Json> lines = lines_of(files / "passes/metrics.jsonl");
+  std::set<std::string> found;
+  int64_t validations = 0;
+  for (const Json& line : lines) {
+    validations += line.contains("validation") ? 1 : 0;
+    for (const auto& [key, value] : line.items()) found.insert(key);
+  }
+  EXPECT_EQ(validations, 3);  // one for each pass
+  for (const char* key : {"transport_cost", "change", "effective_matches", "correlation_sum"})
+    EXPECT_EQ(found.count(key), 1u) << key;
+  EXPECT_EQ(found.count("siglip"), 0u);
+  EXPECT_EQ(Json::parse(read_file(files / "passes/config.json"))["steps"], 3);
   EXPECT_CONTAINS(files.train("sail_by_weight", {"--steps", "1", "--divergence-weight", "0"}).out,
                   "; SAIL (SOTAlign without divergence)\n");
 }
@@ -540,6 +554,18 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
   EXPECT_NE(contrastive("--teacher-batch", "20"), trained);
   EXPECT_NE(contrastive("--seed", "0"), trained);  // with the default of 60 steps
   tested.insert({"teacher_steps", "teacher_learning_rate", "teacher_batch"});
+  const auto self_training = [&](const std::string& flag, const std::string& value) {
+    return outcome("self_training" + flag, {"--teacher", "self_training", "--self-training-batch", "20",
+                                            "--self-training-rate", "0.6", flag, value});
+  };
+  const std::string passes = self_training("--self-training-passes", "12");  // the default
+  for (const auto& [flag, value] :
+       {std::pair{"--self-training-passes", "2"}, std::pair{"--self-training-batch", "25"},
+        std::pair{"--self-training-weight", "1"}, std::pair{"--self-training-rate", "0.2"},
+        std::pair{"--self-training-epsilon", "0.1"}})
+    EXPECT_NE(self_training(flag, value), passes) << flag;
+  tested.insert({"self_training_passes", "self_training_batch", "self_training_weight", "self_training_rate",
+                 "self_training_epsilon"});
   for (const auto& [flag, value] : changes) {
     EXPECT_NE(outcome("with" + flag, {flag, value}), unchanged) << flag;
     std::string key = flag.substr(2);

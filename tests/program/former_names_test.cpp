@@ -355,6 +355,17 @@ TEST_F(FormerNamesInStudies, ACommittedStudyIsReadWithAllItsRuns) {
   Json file = Json::parse(read_file(committed + "study.json"));
   ASSERT_TRUE(file["defaults"].contains("klot_weight"));
   // If a training option is added, a study without it does not continue: add it to `file["defaults"]` here.
+  Json defaults = Json::object();
+  for (const auto& [key, value] : file["defaults"].items()) {
+    if (key == "initialization")
+      defaults.update({{"self_training_passes", 12},
+                       {"self_training_batch", 2500},
+                       {"self_training_weight", 0.3},
+                       {"self_training_rate", 0.5},
+                       {"self_training_epsilon", 0.05}});
+    defaults[key] = value;
+  }
+  file["defaults"] = defaults;
   const Json runs = file["runs"];
   Json config = {{"images", data + "/images.npy"},
                  {"texts", data + "/texts.npy"},

@@ -69,6 +69,11 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
   entries_.push_back({{{key, option}}, std::move(target), role});
 }
 
+bool OptionTable::was_added_later(const std::string& key) const {
+  const Entry* entry = find(key);
+  return entry != nullptr && entry->added_later;
+}
+
 void OptionTable::formerly(const std::string& key) {
   Entry& entry = entries_.back();
   const std::string flag = flag_of(key), present = flag_of(entry.key());

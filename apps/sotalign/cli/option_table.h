@@ -40,6 +40,11 @@ class OptionTable {
   /// Also accepts a former name of the option added last. For several names: from the latest to the first.
   void formerly(const std::string& key);
 
+  /// Marks the option added last as one that files of earlier versions may lack. Its default has to stand for
+  /// what those versions did.
+  void added_later() { entries_.back().added_later = true; }
+  bool was_added_later(const std::string& key) const;
+
   /// Registers a hook that is called whenever a flag or JSON has set an option.
   void after_set(std::function<void()> hook) { hooks_->push_back(std::move(hook)); }
 
@@ -83,6 +88,7 @@ class OptionTable {
     std::vector<Name> names;  // the present one, then the former ones from the latest to the first
     Target target;
     Role role;
+    bool added_later = false;
 
     const std::string& key() const { return names.front().key; }
     std::string given_flag() const;

@@ -108,13 +108,15 @@ void add_plan_options(OptionTable& table, double& epsilon_student, double& epsil
 
 void add_self_training_options(OptionTable& table, SelfTrainingOptions& options) {
   table.section("Self-training (teacher or method)");
-  table.add("self_training_passes", AtMost{&options.passes, kMostSteps},
-            "Passes; each fits the teacher again");
-  table.add("self_training_batch", &options.batch, "Unpaired rows of each side in a pass, at most all");
-  table.add("self_training_weight", &options.unpaired_weight, "How many pairs an unpaired row counts for");
-  table.add("self_training_rate", &options.rate,
-            "Weight of the latest pass in the running averages, up to 1");
-  table.add("self_training_epsilon", &options.epsilon, "Entropic regularisation of the plan");
+  const auto add = [&](const char* key, Target target, const char* help) {
+    table.add(key, std::move(target), help);
+    table.added_later();
+  };
+  add("self_training_passes", AtMost{&options.passes, kMostSteps}, "Passes; each fits the teacher again");
+  add("self_training_batch", &options.batch, "Unpaired rows of each side in a pass, at most all");
+  add("self_training_weight", &options.unpaired_weight, "How many pairs an unpaired row counts for");
+  add("self_training_rate", &options.rate, "Weight of the latest pass in the running averages, up to 1");
+  add("self_training_epsilon", &options.epsilon, "Entropic regularisation of the plan");
 }
 
 void add_klot_options(OptionTable& table, KlotOptions& o) {

@@ -31,7 +31,9 @@ void continue_with(SweepArguments& arguments, const Json& stored, const std::str
   const JsonReader reader(options, path + ": options");
   const Json ours = arguments.options(), machine = arguments.table.values(Role::kMachine);
   for (const auto& [key, value] : ours.items()) {
-    if (machine.contains(key)) continue;  // they may differ, and an earlier version had fewer of them
+    if (machine.contains(key)) continue;  // they may differ
+    if (!reader.has(key) && arguments.table.was_added_later(key) && arguments.table.given(key, path).empty())
+      continue;
     if (const Json& theirs = reader.at(key); given && theirs != value)
       throw InvalidArgument(
           fmt::format("{}: expected {} {} as in this sweep, found {}; --resume needs no options but --out",

@@ -230,7 +230,9 @@ CheckpointInfo Trainer::load_checkpoint(const std::string& path) {
     if (!sensible) throw IoError(fmt::format("{}: {}: expected {}, found {}", path, name, expected, value));
   };
   require(step >= 0 && step <= options_.steps, "step", step, fmt::format("0 to {}", options_.steps));
-  require(optimizer_steps == step, "optimizer_steps", optimizer_steps, fmt::format("{}, the step", step));
+  const bool closed_form = effective_method(options_).closed_form;  // updates nothing
+  require(optimizer_steps == (closed_form ? 0 : step), "optimizer_steps", optimizer_steps,
+          closed_form ? "0" : fmt::format("{}, the step", step));
   require(best_step >= -1 && best_step <= (has_validation() ? step : -1), "best_step", best_step,
           has_validation() ? fmt::format("-1 to {}", step) : "-1, as there are no validation pairs");
   require(best_step == -1 ? best_score == -1 : best_score >= 0 && best_score <= 1, "best_score", best_score,
