@@ -555,8 +555,8 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
   EXPECT_NE(contrastive("--seed", "0"), trained);  // with the default of 60 steps
   tested.insert({"teacher_steps", "teacher_learning_rate", "teacher_batch"});
   const auto self_training = [&](const std::string& flag, const std::string& value) {
-    return outcome("self_training" + flag, {"--teacher", "self_training", "--self-training-batch", "20",
-                                            "--self-training-rate", "0.6", flag, value});
+    return outcome("self_training" + flag + value, {"--teacher", "self_training", "--self-training-batch",
+                                                    "20", "--self-training-rate", "0.6", flag, value});
   };
   const std::string passes = self_training("--self-training-passes", "12");  // the default
   for (const auto& [flag, value] :
