@@ -12,6 +12,7 @@
 #include "sotalign/eval/top_k.h"
 #include "support/compare.h"
 #include "support/devices.h"
+#include "support/error_message.h"
 
 namespace sotalign {
 namespace {
@@ -198,6 +199,37 @@ TEST_P(RetrievalTest, TilesGiveTheResultOfTheWholeMatrixInBoundedMemory) {
   EXPECT_EQ(tiled.image_to_text, whole.image_to_text);
   EXPECT_EQ(tiled.text_to_image, whole.text_to_image);
   EXPECT_LT(small.peak_bytes(), n * n);  // a quarter of the score matrix
+}
+
+TEST_P(RetrievalTest, MeanReciprocalRank) {
+  EXPECT_DOUBLE_EQ(summarize_ranks({7, 1, 3}).mean_reciprocal_rank, (1.0 / 7 + 1 + 1.0 / 3) / 3);
+  EXPECT_EQ(summarize_ranks({1, 1}).mean_reciprocal_rank, 1.0);
+  EXPECT_EQ(summarize_ranks({4, 4, 4}).mean_reciprocal_rank, 0.25);
+  EXPECT_EQ(testing::error_message([] {
+              summarize_ranks({2, 0});
+            }),
+            "retrieval: ranks, expected at least 1, found 0");
+  // Any caption of an image counts; ties count against the model.
+  const int64_t n = 41, copies = 3;
+  const Signs signs = random_signs(n, copies, 3);
+  const std::vector<int64_t> image_ids = row_ids(n), text_ids = row_ids(n, copies);
+  const RetrievalResult result = retrieval(context, matrix(signs.images, kSignCols),
+                                           matrix(signs.texts, kSignCols), {image_ids, text_ids});
+  const auto mean = [](const std::vector<int64_t>& ranks) {
+    double sum = 0;
+    for (const int64_t rank : ranks) sum += 1.0 / double(rank);
+    return sum / double(ranks.size());
+  };
+  const double images = mean(oracle(signs.images, signs.texts, kSignCols, image_ids, text_ids)),
+               texts = mean(oracle(signs.texts, signs.images, kSignCols, text_ids, image_ids));
+  EXPECT_EQ(result.image_to_text.mean_reciprocal_rank, images);
+  EXPECT_EQ(result.text_to_image.mean_reciprocal_rank, texts);
+  EXPECT_EQ(result.mean_reciprocal_rank, 0.5 * (images + texts));
+  EXPECT_GT(result.mean_reciprocal_rank, result.mean_r1);  // otherwise the test would be weak
+  EXPECT_LT(result.mean_reciprocal_rank, 1.0);
+  const std::vector<float> equal(size_t(n * 2), 1.0f);
+  EXPECT_EQ(retrieval(context, matrix(equal, 2), matrix(equal, 2)).mean_reciprocal_rank,
+            mean(std::vector<int64_t>(size_t(n), n)));
 }
 
 TEST_P(RetrievalTest, SummaryOfRanks) {

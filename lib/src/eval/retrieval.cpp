@@ -157,8 +157,12 @@ RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatri
 
 RecallAtK summarize_ranks(const std::vector<int64_t>& ranks) {
   if (ranks.empty()) throw InvalidArgument("retrieval: ranks, expected at least one, found none");
+  double reciprocals = 0;
+  for (const int64_t rank : ranks) reciprocals += 1.0 / static_cast<double>(rank);
   std::vector<int64_t> sorted = ranks;
   std::sort(sorted.begin(), sorted.end());
+  if (sorted.front() < 1)
+    throw InvalidArgument(fmt::format("retrieval: ranks, expected at least 1, found {}", sorted.front()));
   const auto recall = [&](int64_t k) {
     return static_cast<double>(std::upper_bound(sorted.begin(), sorted.end(), k) - sorted.begin()) /
            static_cast<double>(sorted.size());
@@ -168,7 +172,8 @@ RecallAtK summarize_ranks(const std::vector<int64_t>& ranks) {
           .r5 = recall(5),
           .r10 = recall(10),
           .median_rank = 0.5 * static_cast<double>(sorted[(n - 1) / 2] + sorted[n / 2]),
-          .queries = static_cast<int64_t>(n)};
+          .queries = static_cast<int64_t>(n),
+          .mean_reciprocal_rank = reciprocals / static_cast<double>(n)};
 }
 
 RetrievalResult retrieval(Context& context, ConstMatrixF images, ConstMatrixF texts,
@@ -176,6 +181,8 @@ RetrievalResult retrieval(Context& context, ConstMatrixF images, ConstMatrixF te
   const RetrievalRanks ranks = retrieval_ranks(context, images, texts, options);
   RetrievalResult result{summarize_ranks(ranks.image_to_text), summarize_ranks(ranks.text_to_image)};
   result.mean_r1 = 0.5 * (result.image_to_text.r1 + result.text_to_image.r1);
+  result.mean_reciprocal_rank =
+      0.5 * (result.image_to_text.mean_reciprocal_rank + result.text_to_image.mean_reciprocal_rank);
   return result;
 }
 

@@ -34,18 +34,20 @@ struct RetrievalRanks {
   std::vector<int64_t> text_to_image;  ///< [texts]
 };
 
-/// Recall over the queries of one direction.
+/// Recall and mean reciprocal rank over the queries of one direction.
 struct RecallAtK {
   double r1 = 0, r5 = 0, r10 = 0;  ///< fraction of the queries with a rank of at most 1, 5, 10
   double median_rank = 0;          ///< the mean of the middle two if the number of queries is even
   int64_t queries = 0;
+  double mean_reciprocal_rank = 0;  ///< mean of 1 / rank, in (0, 1]; summed in the order of the queries
 };
 
-/// Recall in both directions.
+/// Recall and mean reciprocal rank in both directions.
 struct RetrievalResult {
   RecallAtK image_to_text;
   RecallAtK text_to_image;
-  double mean_r1 = 0;  ///< mean of r1 over the two directions
+  double mean_r1 = 0;               ///< mean of r1 over the two directions
+  double mean_reciprocal_rank = 0;  ///< mean of mean_reciprocal_rank over the two directions
 };
 
 /// Computes the ranks. Rows need not have unit length. Allocates normalized copies of both matrices and one
@@ -58,7 +60,8 @@ struct RetrievalResult {
 RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatrixF texts,
                                const RetrievalOptions& options = {});
 
-/// Recall and median of ranks that count from 1. Throws InvalidArgument if `ranks` is empty.
+/// Recall, median and mean reciprocal of ranks that count from 1. Throws InvalidArgument if `ranks` is empty
+/// or holds a number below 1.
 RecallAtK summarize_ranks(const std::vector<int64_t>& ranks);
 
 /// retrieval_ranks(), summarized for both directions.
