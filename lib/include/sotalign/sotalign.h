@@ -12,6 +12,7 @@
 #include "sotalign/core/random.h"
 #include "sotalign/core/side.h"
 #include "sotalign/eval/circular_transport.h"
+#include "sotalign/eval/hubness.h"
 #include "sotalign/eval/linear_cka.h"
 #include "sotalign/eval/mutual_knn.h"
 #include "sotalign/eval/retrieval.h"
