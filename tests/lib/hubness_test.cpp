@@ -263,6 +263,20 @@ TEST_P(HubnessTest, RestoredFromItsPartsItGivesTheSameBits) {
   }
 }
 
+TEST_P(HubnessTest, RestoredPotentialsMayDifferAsMuchAsATransportAllows) {
+  const int64_t d = 3;
+  const Floats bank = testing::random_unit_rows(2, d, 1), gallery = rows_of(35, d, 2);
+  for (const double tau : {0.1, 1e-2, 1e-4}) {
+    const double least = -2 / tau - std::log(2.0) - 0.9;
+    const HubnessOptions options{.temperature = tau};
+    const HubnessCorrection hubness(context, matrix(bank, d), matrix(bank, d), {{0, least}, {least, 0}},
+                                    options);
+    EXPECT_WITHIN(testing::max_difference(hubness.corrections(context, Side::kY, matrix(gallery, d)),
+                                          correction_oracle(gallery, bank, {0, least}, d, options)),
+                  2e-6);
+  }
+}
+
 TEST_P(HubnessTest, ViewsWithPaddingGiveTheSameBits) {
   const int64_t n = 11, d = 6, stride = 9;
   const Floats images = rows_of(n, d, 1), texts = rows_of(n, d, 2), gallery = rows_of(n, d, 3);
@@ -417,7 +431,12 @@ TEST_P(HubnessTest, ErrorsNameWhatIsWrong) {
   EXPECT_EQ(restored(images, {{half, half}, {0}}, Hubness::kCsls),
             "hubness: potentials of the images, expected 0 for csls, found 2");
   EXPECT_EQ(restored(images, {{half, double(kNan)}, {0}}, Hubness::kDbs),
-            "hubness: potentials of the images, expected finite numbers, found nan at 1");
+            "hubness: potentials of the images, expected numbers of at least -21.6931, found nan at 1");
+  EXPECT_EQ(restored(images, {{0, -1e300}, {0}}, Hubness::kDbs),
+            "hubness: potentials of the images, expected numbers of at least -21.6931, found -1e+300 at 1");
+  EXPECT_EQ(restored(images, {{half, std::numeric_limits<double>::infinity()}, {0}}, Hubness::kDbs)
+                .rfind("hubness: potentials of the images, expected exponentials that sum to 1", 0),
+            0u);
   EXPECT_EQ(restored(images, {{half, half}, {3}}, Hubness::kDbs),
             "hubness: potentials of the texts, expected exponentials that sum to 1, found a sum of exp(3)");
   EXPECT_EQ(restored(matrix({1, 0, 0, 2}, 2), {{half, half}, {0}}, Hubness::kDbs),

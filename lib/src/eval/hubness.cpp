@@ -33,10 +33,11 @@ constexpr Entry kHubness[] = {
     {Hubness::kCsls, "csls"},
 };
 
-/// Colder, cosines over the temperature exceed what single precision resolves; warmer, the log of a sum that
-/// is rounded to single precision has errors of the size of the retrieval margin.
+/// Below the least, float32 resolves cosines over the temperature too coarsely. Above the largest, the
+/// rounding of the sums, times the temperature, reaches the margin of retrieval.
 constexpr double kLeastTemperature = 1e-4, kLargestTemperature = 10;
-/// Saved rows and potentials may have been rounded, but not more.
+/// Saved rows may differ from length 1 by this, and the log-sum-exp of saved potentials from 0: more than
+/// rounding, less than damage.
 constexpr double kUnit = 1e-3;
 
 void check_count(const char* name, int64_t value, int64_t least) {
@@ -73,7 +74,8 @@ void check_bank(ConstMatrixF images, ConstMatrixF texts, const HubnessOptions& o
                     most, images.rows, texts.rows));
 }
 
-/// Lengths of rows, which are scaled to unit length in place of `unit`. Throws unless they are finite.
+/// Writes the rows of x, scaled to unit length, to `unit` and returns their lengths. Throws unless these are
+/// finite.
 std::vector<float> lengths_of(Context& context, ConstMatrixF x, MatrixF unit, const char* what) {
   Buffer<float> norms(context, x.rows, "lengths");
   normalize(context, x, unit, norms.data());
@@ -137,17 +139,21 @@ HubnessPotentials solve_potentials(Context& context, ConstMatrixF images, ConstM
   return {normalized(solver.row_potentials(0)), normalized(solver.column_potentials(0))};
 }
 
-void check_potentials(const char* name, const std::vector<double>& potentials, int64_t rows, Hubness kind) {
-  const int64_t expected = has_potentials(kind) ? rows : 0;
+void check_potentials(const char* name, const std::vector<double>& potentials, int64_t rows,
+                      const HubnessOptions& options) {
+  const int64_t expected = has_potentials(options.kind) ? rows : 0;
   if (static_cast<int64_t>(potentials.size()) != expected)
     throw InvalidArgument(fmt::format("hubness: potentials of the {}, expected {} for {}, found {}", name,
-                                      expected, to_string(kind), potentials.size()));
+                                      expected, to_string(options.kind), potentials.size()));
   if (potentials.empty()) return;
+  // Cosines differ by at most 2, potentials of a transport therefore by at most 2 / tau, and the largest is
+  // at least -log n; 1 is for rounding.
+  const double least = -2 / options.temperature - std::log(static_cast<double>(rows)) - 1;
   for (size_t i = 0; i < potentials.size(); ++i)
-    if (!std::isfinite(potentials[i]))
+    if (!(potentials[i] >= least))
       throw InvalidArgument(
-          fmt::format("hubness: potentials of the {}, expected finite numbers, found {} at {}", name,
-                      plain_nan(potentials[i]), i));
+          fmt::format("hubness: potentials of the {}, expected numbers of at least {:.6g}, found {} at {}",
+                      name, least, plain_nan(potentials[i]), i));
   const double total = log_sum_exp(potentials);
   if (!(std::abs(total) <= kUnit))
     throw InvalidArgument(fmt::format(
@@ -255,8 +261,8 @@ HubnessCorrection::HubnessCorrection(Context& context, ConstMatrixF images, Cons
                                      HubnessPotentials potentials, const HubnessOptions& options)
     : options_(options) {
   check_bank(images, texts, options);
-  check_potentials("images", potentials.images, images.rows, options.kind);
-  check_potentials("texts", potentials.texts, texts.rows, options.kind);
+  check_potentials("images", potentials.images, images.rows, options);
+  check_potentials("texts", potentials.texts, texts.rows, options);
   images_ = restored_rows(context, images, "bank image");
   texts_ = restored_rows(context, texts, "bank text");
   potentials_ = std::move(potentials);

@@ -57,6 +57,7 @@ struct HubnessOptions {
   uint64_t seed = 0;         ///< for hubness_bank_rows()
   /// Scores are computed in tiles of at most tile x tile, or one row if the bank has more than tile^2.
   int64_t tile = 2048;
+  bool operator==(const HubnessOptions&) const = default;
 };
 
 /// The rows that form one side of the bank: min(options.bank, population) different numbers below
@@ -91,8 +92,8 @@ class HubnessCorrection {
 
   /// Restores a correction from what bank(), potentials() and options() gave; corrections are the same to the
   /// bit. Throws InvalidArgument, in addition, for rows that have neither unit length nor length zero, for
-  /// potentials that do not match the bank, are not finite or have exponentials that do not sum to 1, and for
-  /// potentials that the kind does not have.
+  /// potentials that do not match the bank or the kind, and for potentials that no transport has:
+  /// exponentials that do not sum to 1, or a number that is too low for cosines over the temperature.
   HubnessCorrection(Context& context, ConstMatrixF images, ConstMatrixF texts, HubnessPotentials potentials,
                     const HubnessOptions& options);
 
