@@ -34,6 +34,7 @@
 
 namespace SOTALIGN_API sotalign {
 
+/// Kinds of corrections.
 enum class Hubness {
   kNone,             ///< zeros
   kDbs,              ///< bank rows weighted by their optimal transport plan
@@ -60,9 +61,9 @@ struct HubnessOptions {
   bool operator==(const HubnessOptions&) const = default;
 };
 
-/// The rows that form one side of the bank: min(options.bank, population) different numbers below
-/// `population`, ascending; all of them if there are no more. A function of its arguments alone. The sides
-/// draw independently. Throws InvalidArgument for a population below 1 and for invalid options.
+/// Draws the rows of one side of the bank: min(options.bank, population) different numbers below
+/// `population`, ascending. The same arguments give the same rows everywhere; the sides draw independently.
+/// Throws InvalidArgument for a population below 1 and for invalid options.
 /// @param side of the rows
 /// @param population number of unpaired training rows of this side
 /// @param options `bank` and `seed` select the rows
@@ -78,11 +79,10 @@ struct HubnessPotentials {
 /// A bank, ready to correct galleries. The context must outlive it.
 class HubnessCorrection {
  public:
-  /// Copies the rows, scaled to unit length (a zero row stays zero), and solves for the potentials. The two
-  /// sides may differ in the number of rows. dbs takes memory
-  /// for two matrices [n, m] while it solves. Throws InvalidArgument for options out of range, for an empty
-  /// side or one with more than options.bank rows, for shapes that do not match, and for rows that are not
-  /// finite.
+  /// Copies the rows, scaled to unit length (a zero row stays zero), and solves for the potentials. The sides
+  /// may differ in the number of rows. dbs takes memory for two matrices [n, m] while it solves. Throws
+  /// InvalidArgument for options out of range, for an empty side or one with more than options.bank rows, for
+  /// shapes that do not match, and for rows that are not finite.
   /// @param context owns the memory of the rows
   /// @param images [n, d], rows of the images in the shared space
   /// @param texts [m, d]
