@@ -1,13 +1,14 @@
 // Times a Sinkhorn iteration, and a step (value and gradient) of KLOT, InfoNCE and CKA, for affinities [n, n]
-// of random unit vectors, on the CPU and on the first CUDA device if there is one. The time of an iteration
-// is the difference of two solves, so that one-time costs cancel. Reported with each time, at the median of
-// the samples:
+// of random unit vectors, and the hubness corrections of a gallery, on the CPU and on the first CUDA device
+// if there is one. The time of an iteration is the difference of two solves, so that one-time costs cancel.
+// Reported with each time, at the median of the samples:
 //   GB_per_s     minimum traffic per second: one read of the matrix per iteration; two reads of both
 //                matrices and one write for InfoNCE and CKA
 //   percent      of the device's bandwidth for a matrix of that size, measured just before: a read on
 //                the CPU, a copy (bytes read plus written) on CUDA
 //   ns_per_entry per matrix entry and iteration
-// The column Time is the mean. Sizes that do not fit into memory are skipped with a message.
+// Hubness corrections report GFLOP_per_s of their product, and bank_ms, the time to build the bank. The
+// column Time is the mean. Sizes that do not fit into memory are skipped with a message.
 //
 //   build/release/bench/klot_bench --benchmark_filter='sinkhorn/cpu/n:(1024|4096)/batch:1'
 #include <benchmark/benchmark.h>
@@ -23,6 +24,7 @@
 #include <vector>
 
 #include "sotalign/core/error.h"
+#include "sotalign/eval/hubness.h"
 #include "sotalign/linalg/gemm.h"
 #include "sotalign/loss/divergence.h"
 #include "sotalign/ot/klot.h"
@@ -104,11 +106,9 @@ double bandwidth(Context& context, const Matrix<float>& matrix) {
   return (cpu ? 1.0 : 2.0) * at_once * bytes / seconds[kSamples / 2];
 }
 
-// Samples measure(), whose run has this many Sinkhorn iterations and entries and moves at least this many
-// bytes.
+// Samples measure() and returns the median.
 template <class Measure>
-void report(benchmark::State& state, double bandwidth, double bytes, double iterations, double entries,
-            Measure&& measure) {
+double sample(benchmark::State& state, Measure&& measure) {
   std::vector<double> samples;
   for (auto _ : state) {
     samples.push_back(measure());
@@ -118,10 +118,18 @@ void report(benchmark::State& state, double bandwidth, double bytes, double iter
   const auto percentile = [&](size_t percent) {
     return samples[((samples.size() - 1) * percent + 50) / 100];
   };
-  const double median = percentile(50);
   state.counters["p10_ms"] = 1e3 * percentile(10);
-  state.counters["median_ms"] = 1e3 * median;
+  state.counters["median_ms"] = 1e3 * percentile(50);
   state.counters["p90_ms"] = 1e3 * percentile(90);
+  return percentile(50);
+}
+
+// Samples measure(), whose run has this many Sinkhorn iterations and entries and moves at least this many
+// bytes.
+template <class Measure>
+void report(benchmark::State& state, double bandwidth, double bytes, double iterations, double entries,
+            Measure&& measure) {
+  const double median = sample(state, measure);
   state.counters["GB_per_s"] = 1e-9 * bytes / median;
   state.counters["percent"] = 100.0 * bytes / median / bandwidth;
   state.counters["ns_per_entry"] = 1e9 * median / (iterations * entries);
@@ -255,6 +263,31 @@ void divergence(benchmark::State& state, Device device, const std::string& name)
          [&] { return seconds_of(context, [&] { divergence->run(student, teacher, gradient); }); });
 }
 
+// Corrections of a gallery of n texts from a bank of 1500 rows of each side.
+void hubness(benchmark::State& state, Device device, Hubness kind) {
+  constexpr int64_t kBank = 1500, kDim = 512;
+  const int64_t n = state.range(0);
+  Context context(device);
+  require_memory(context, 2.0 * static_cast<double>((n + 2 * kBank) * kDim) * sizeof(float));
+  std::mt19937 engine(3);
+  std::normal_distribution<float> normal;
+  const auto rows = [&](int64_t count) {
+    std::vector<float> x(static_cast<size_t>(count * kDim));
+    for (float& value : x) value = normal(engine);
+    return Matrix<float>(context, x.data(), count, kDim);
+  };
+  const Matrix<float> images = rows(kBank), texts = rows(kBank), gallery = rows(n);
+  const auto build = [&] { return HubnessCorrection(context, images, texts, {.kind = kind}); };
+  const HubnessCorrection correction = build();
+  state.counters["bank_ms"] = 1e3 * seconds_of(context, build);
+  correction.corrections(context, Side::kY, gallery);  // one-time allocations
+  const double median = sample(state, [&] {
+    return seconds_of(context,
+                      [&] { benchmark::DoNotOptimize(correction.corrections(context, Side::kY, gallery)); });
+  });
+  state.counters["GFLOP_per_s"] = 2e-9 * static_cast<double>(n * kBank * kDim) / median;
+}
+
 // A benchmark that reports its own time.
 template <class Function>
 benchmark::internal::Benchmark* add(const std::string& name, int64_t samples, Function function) {
@@ -286,6 +319,10 @@ void register_benchmarks(const Device& device) {
   std::vector<int64_t> sizes;
   for (int64_t n = 256; n <= 32768; n *= 2) sizes.push_back(n);
   if (!cpu) sizes.push_back(22000);  // the paper's batch
+  for (const Hubness kind : {Hubness::kDbs, Hubness::kInvertedSoftmax, Hubness::kCsls})
+    add("hubness" + where + "/" + to_string(kind), 30, [=](auto& state) { hubness(state, device, kind); })
+        ->ArgNames({"n"})
+        ->Args({10000});
   for (const int64_t n : sizes) {
     const int64_t samples = cpu && n > 4096 ? 5 : 30;  // large sizes take seconds per sample
     for (const std::string divergence_name : {"infonce", "cka"})

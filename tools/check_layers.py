@@ -22,8 +22,8 @@ LAYERS = [
     ["kernels/cpu", "kernels/cuda"],
     ["lib/core"],
     ["lib/io", "lib/linalg", "lib/optim", "lib/sampling"],
-    ["lib/eval", "lib/nn", "lib/ot"],
-    ["lib/loss"],
+    ["lib/nn", "lib/ot"],
+    ["lib/eval", "lib/loss"],
     ["lib/teacher"],
     ["lib/train"],
     ["lib/sotalign.h"],  # includes all public headers

@@ -17,6 +17,7 @@ void match_scores(const Queue& queue, const MatchScores& args) {
       double sum = 0;
 #pragma omp simd reduction(+ : sum)
       for (int64_t j = 0; j < args.cols; ++j) sum += static_cast<double>(query[j]) * row[j];
+      if (args.corrections != nullptr) sum -= static_cast<double>(args.corrections[args.members[l]]);
       best = std::fmax(best, static_cast<float>(sum));  // fmax prefers numbers to NaN
     }
     args.best[i] = best;

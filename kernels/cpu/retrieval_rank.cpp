@@ -7,7 +7,7 @@
 namespace sotalign::kernels::cpu {
 
 namespace {
-constexpr int64_t kBlock = 1024;  // columns: scores, groups, thresholds and counters of a block fit in L1
+constexpr int64_t kBlock = 1024;  // columns: what a block needs of them fits in L1
 }
 
 void retrieval_rank(const Queue& queue, const RetrievalRank& args) {
@@ -15,19 +15,21 @@ void retrieval_rank(const Queue& queue, const RetrievalRank& args) {
   for (int64_t first = 0; first < args.cols; first += kBlock) {
     const int64_t count = std::min(kBlock, args.cols - first);
     const int32_t* groups = args.col_groups + first;
-    float thresholds[kBlock];
+    float thresholds[kBlock], corrections[kBlock] = {};
     int32_t counters[kBlock] = {};
     for (int64_t j = 0; j < count; ++j) thresholds[j] = args.col_best[first + j] - args.margin;
+    if (args.col_corrections != nullptr) std::copy_n(args.col_corrections + first, count, corrections);
     for (int64_t i = 0; i < args.rows; ++i) {
       const float* scores = args.scores + i * args.scores_stride + first;
       const float threshold = args.row_best[i] - args.margin;
+      const float correction = args.row_corrections != nullptr ? args.row_corrections[i] : 0.0f;
       const int32_t group = args.row_groups[i];
       int32_t row_counter = 0;
 #pragma omp simd reduction(+ : row_counter)
       for (int64_t j = 0; j < count; ++j) {
         const int32_t wrong = groups[j] != group ? 1 : 0;
-        row_counter += scores[j] < threshold ? 0 : wrong;
-        counters[j] += scores[j] < thresholds[j] ? 0 : wrong;
+        row_counter += scores[j] - corrections[j] < threshold ? 0 : wrong;
+        counters[j] += scores[j] - correction < thresholds[j] ? 0 : wrong;
       }
 #pragma omp atomic
       args.row_counts[i] += row_counter;

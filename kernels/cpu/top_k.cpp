@@ -27,15 +27,22 @@ void top_k(const Queue& queue, const TopK& args) {
     const float* row = args.tile + i * args.tile_stride;
     float* values = args.values + i * args.k;
     int64_t* indices = args.indices + i * args.k;
+    float corrected[kBlock];
     for (int64_t first = 0; first < args.cols; first += kBlock) {
-      const int64_t last = std::min(first + kBlock, args.cols);
+      const int64_t count = std::min(kBlock, args.cols - first);
+      const float* scores = row + first;
+      if (args.corrections != nullptr) {
+        for (int64_t j = 0; j < count; ++j) corrected[j] = scores[j] - args.corrections[first + j];
+        scores = corrected;
+      }
       const float worst = values[args.k - 1];
       int32_t candidates = 0;
 #pragma omp simd reduction(+ : candidates)
-      for (int64_t j = first; j < last; ++j) candidates += row[j] > worst ? 1 : 0;
+      for (int64_t j = 0; j < count; ++j) candidates += scores[j] > worst ? 1 : 0;
       if (candidates == 0) continue;
-      for (int64_t j = first; j < last; ++j)
-        if (row[j] > values[args.k - 1]) insert(row[j], args.first_col + j, args.k, values, indices);
+      for (int64_t j = 0; j < count; ++j)
+        if (scores[j] > values[args.k - 1])
+          insert(scores[j], args.first_col + first + j, args.k, values, indices);
     }
   }
 }

@@ -28,7 +28,9 @@ __global__ void __launch_bounds__(kThreads) match_scores_kernel(MatchScores args
     double sum = 0;
 #pragma unroll 4
     for (int64_t j = lane; j < args.cols; j += kWarpSize) sum += static_cast<double>(query[j]) * row[j];
-    best = fmaxf(best, static_cast<float>(warp_sum(sum)));  // fmaxf prefers numbers to NaN
+    sum = warp_sum(sum);
+    if (args.corrections != nullptr) sum -= static_cast<double>(args.corrections[args.members[l]]);
+    best = fmaxf(best, static_cast<float>(sum));  // fmaxf prefers numbers to NaN
   }
   if (lane == 0) args.best[i] = best;
 }

@@ -1,7 +1,7 @@
 // One pass over S. A block takes a piece of kRows x kCols; a thread owns kOwned columns, a block width apart,
-// and keeps their counters, thresholds and groups in registers; those of the rows are in shared memory. A
-// thread's hits in kTogether rows are the bytes of one word, so one warp reduction serves all of them.
-// Counters leave the block by atomic adds, one per row and column of the piece: 1/512 and 1/64 of the
+// and keeps their counters, thresholds, corrections and groups in registers; those of the rows are in shared
+// memory. A thread's hits in kTogether rows are the bytes of one word, so one warp reduction serves all of
+// them. Counters leave the block by atomic adds, one per row and column of the piece: 1/512 and 1/64 of the
 // entries. Integer adds are exact, so their order does not matter.
 #include "kernels/retrieval_rank.h"
 
@@ -24,6 +24,7 @@ __device__ __forceinline__ void count_up(int64_t* counter, int more) {
 
 __global__ void __launch_bounds__(kThreads) retrieval_rank_kernel(RetrievalRank args, int64_t pieces_across) {
   SOTALIGN_SHARED(float, row_thresholds, [kRows]);
+  SOTALIGN_SHARED(float, row_corrections, [kRows]);
   SOTALIGN_SHARED(int32_t, row_groups, [kRows]);
   SOTALIGN_SHARED(int, row_counters, [kRows]);
   const int thread = static_cast<int>(threadIdx.x), lane = thread % kWarpSize;
@@ -33,11 +34,13 @@ __global__ void __launch_bounds__(kThreads) retrieval_rank_kernel(RetrievalRank 
 
   if (thread < rows) {
     row_thresholds[thread] = args.row_best[first_row + thread] - args.margin;
+    row_corrections[thread] =
+        args.row_corrections != nullptr ? args.row_corrections[first_row + thread] : 0.0f;
     row_groups[thread] = args.row_groups[first_row + thread];
     row_counters[thread] = 0;
   }
   bool inside[kOwned];
-  float thresholds[kOwned];
+  float thresholds[kOwned], corrections[kOwned];
   int32_t groups[kOwned];
   int counters[kOwned];
 #pragma unroll
@@ -45,10 +48,11 @@ __global__ void __launch_bounds__(kThreads) retrieval_rank_kernel(RetrievalRank 
     const int64_t j = first_col + c * kThreads;
     inside[c] = j < args.cols;
     thresholds[c] = inside[c] ? args.col_best[j] - args.margin : 0.0f;
+    corrections[c] = inside[c] && args.col_corrections != nullptr ? args.col_corrections[j] : 0.0f;
     groups[c] = inside[c] ? args.col_groups[j] : 0;
     counters[c] = 0;
   }
-  __syncthreads();  // thresholds, groups and counters of the rows are set
+  __syncthreads();  // what the threads need of the rows is set
 
   for (int r = 0; r < rows; r += kTogether) {
     float scores[kTogether][kOwned];
@@ -63,14 +67,14 @@ __global__ void __launch_bounds__(kThreads) retrieval_rank_kernel(RetrievalRank 
 #pragma unroll
     for (int t = 0; t < kTogether; ++t) {
       if (r + t >= rows) continue;
-      const float row_threshold = row_thresholds[r + t];
+      const float row_threshold = row_thresholds[r + t], row_correction = row_corrections[r + t];
       const int32_t row_group = row_groups[r + t];
 #pragma unroll
       for (int c = 0; c < kOwned; ++c) {
         const bool wrong = inside[c] && groups[c] != row_group;
         // Not >=: a NaN on either side counts.
-        found += wrong && !(scores[t][c] < row_threshold) ? 1u << 8 * t : 0u;
-        counters[c] += wrong && !(scores[t][c] < thresholds[c]) ? 1 : 0;
+        found += wrong && !(scores[t][c] - corrections[c] < row_threshold) ? 1u << 8 * t : 0u;
+        counters[c] += wrong && !(scores[t][c] - row_correction < thresholds[c]) ? 1 : 0;
       }
     }
     found = warp_sum(found);

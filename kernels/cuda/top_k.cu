@@ -111,6 +111,9 @@ __global__ void __launch_bounds__(kThreads) top_k_kernel(TopK args) {
   int64_t* indices = args.indices + i * args.k;
   Candidates& candidates = buffers[warp];
 
+  const auto entry = [&](int64_t j) {
+    return args.corrections != nullptr ? row[j] - args.corrections[j] : row[j];
+  };
   float worst = values[args.k - 1];
   int count = 0;
   for (int64_t start = 0; start < args.cols; start += kScan) {
@@ -118,7 +121,8 @@ __global__ void __launch_bounds__(kThreads) top_k_kernel(TopK args) {
 #pragma unroll
     for (int s = 0; s < kScan; s += kWarpSize) {
       const int64_t j = start + s + lane;
-      any |= j < args.cols && row[j] > worst;  // false for NaN, and for -infinity as `worst` is at least that
+      // False for NaN, and for -infinity as `worst` is at least that.
+      any |= j < args.cols && entry(j) > worst;
     }
     if (!__any_sync(kFullMask, any)) continue;
     const int64_t end = start + kScan < args.cols ? start + kScan : args.cols;
@@ -128,7 +132,7 @@ __global__ void __launch_bounds__(kThreads) top_k_kernel(TopK args) {
         count = 0;
       }
       const int64_t j = first + lane;
-      const float value = j < args.cols ? row[j] : -std::numeric_limits<float>::infinity();
+      const float value = j < args.cols ? entry(j) : -std::numeric_limits<float>::infinity();
       const unsigned takers = __ballot_sync(kFullMask, value > worst);
       if (value > worst) {
         const int place = count + __popc(takers & ((1u << lane) - 1));

@@ -48,6 +48,7 @@ struct MatchProblem {
   Floats queries, gallery;
   std::vector<int32_t> groups;
   std::vector<int64_t> offsets, members;
+  Floats corrections = {};
 };
 
 /// Groups of 0, 1, 2 ... members, scattered over the gallery, and `rows` queries whose groups follow in no
@@ -76,6 +77,7 @@ Floats match_scores(Context& context, const MatchProblem& p, int64_t padding = 0
   const Buffer<float> gallery(context, padded(p.gallery, gallery_rows, p.cols, padding, kNan));
   const Buffer<int32_t> groups(context, p.groups);
   const Buffer<int64_t> offsets(context, p.offsets), members(context, p.members);
+  const Buffer<float> corrections(context, p.corrections);
   Buffer<float> best(context, Floats(static_cast<size_t>(p.rows) + 1, 7.0f));
   kernels::match_scores(context.queue(), {.queries = queries.data(),
                                           .queries_stride = stride,
@@ -84,6 +86,7 @@ Floats match_scores(Context& context, const MatchProblem& p, int64_t padding = 0
                                           .groups = groups.data(),
                                           .offsets = offsets.data(),
                                           .members = members.data(),
+                                          .corrections = corrections.data(),
                                           .rows = p.rows,
                                           .cols = p.cols,
                                           .best = best.data()});
@@ -117,6 +120,39 @@ TEST_P(RetrievalKernels, MatchScoresAgreeWithLoops) {
       }
       expect_same_bits(match_scores(context, p, 3), best);
     }
+}
+
+TEST_P(RetrievalKernels, MatchScoresSubtractTheCorrectionOfTheGalleryRow) {
+  for (const int64_t cols : {1, 33, 127}) {
+    MatchProblem p = random_match_problem(31, cols, uint64_t(cols));
+    p.corrections = random_normal(static_cast<int64_t>(p.members.size()), 9, 3.0f);
+    p.corrections[0] = 1e30f;
+    const Floats best = match_scores(context, p, 2);
+    int64_t changed = 0;  // queries whose best row is another one than without corrections
+    for (int64_t i = 0; i < p.rows; ++i) {
+      double expected = -std::numeric_limits<double>::infinity(), plain = expected;
+      int64_t at = -1, plain_at = -1;
+      for (int64_t l = p.offsets[p.groups[i]]; l < p.offsets[p.groups[i] + 1]; ++l) {
+        double sum = 0;
+        for (int64_t j = 0; j < cols; ++j)
+          sum += double(p.queries[i * cols + j]) * double(p.gallery[p.members[l] * cols + j]);
+        if (sum > plain) plain = sum, plain_at = l;
+        sum -= double(p.corrections[p.members[l]]);
+        if (sum > expected) expected = sum, at = l;
+      }
+      changed += at != plain_at;
+      if (at < 0)
+        EXPECT_TRUE(std::isnan(best[i]));
+      else
+        EXPECT_WITHIN(std::abs(best[i] - expected), 6e-8 * std::abs(expected) + 1e-12);
+    }
+    EXPECT_GT(changed, 0);  // otherwise the test would be weak
+    expect_same_bits(match_scores(context, p, 2), best);
+    p.corrections.assign(p.corrections.size(), 0.0f);
+    MatchProblem none = p;
+    none.corrections.clear();
+    expect_same_bits(match_scores(context, p), match_scores(context, none));
+  }
 }
 
 TEST_P(RetrievalKernels, MatchScoresPreferNumbersToNan) {
@@ -167,6 +203,7 @@ struct RankProblem {
   Floats scores, row_best, col_best;
   std::vector<int32_t> row_groups, col_groups;
   float margin = 0.125f;
+  Floats row_corrections = {}, col_corrections = {};
 };
 
 /// Scores and best scores are multiples of 1/8, so that ties and scores exactly at a threshold are frequent;
@@ -205,6 +242,8 @@ RankCounts retrieval_rank(Context& context, const RankProblem& p, int64_t paddin
   const Buffer<float> scores(context, padded(p.scores, p.rows, p.cols, padding, kNan));
   const Buffer<float> row_best(context, p.row_best), col_best(context, p.col_best);
   const Buffer<int32_t> row_groups(context, p.row_groups), col_groups(context, p.col_groups);
+  const Buffer<float> row_corrections(context, p.row_corrections),
+      col_corrections(context, p.col_corrections);
   Buffer<int64_t> row_counts(context, before.rows), col_counts(context, before.cols);
   kernels::retrieval_rank(context.queue(), {.scores = scores.data(),
                                             .scores_stride = p.cols + padding,
@@ -214,6 +253,8 @@ RankCounts retrieval_rank(Context& context, const RankProblem& p, int64_t paddin
                                             .col_groups = col_groups.data(),
                                             .row_best = row_best.data(),
                                             .col_best = col_best.data(),
+                                            .row_corrections = row_corrections.data(),
+                                            .col_corrections = col_corrections.data(),
                                             .margin = p.margin,
                                             .row_counts = row_counts.data(),
                                             .col_counts = col_counts.data()});
@@ -227,8 +268,11 @@ RankCounts rank_oracle(const RankProblem& p) {
       if (p.row_groups[i] == p.col_groups[j]) continue;
       const float score = p.scores[i * p.cols + j];
       const float row_threshold = p.row_best[i] - p.margin, col_threshold = p.col_best[j] - p.margin;
-      if (!(score < row_threshold)) ++counts.rows[i];
-      if (!(score < col_threshold)) ++counts.cols[j];
+      const float row_correction = p.row_corrections.empty() ? 0.0f : p.row_corrections[i],
+                  col_correction = p.col_corrections.empty() ? 0.0f : p.col_corrections[j];
+      const float for_row = score - col_correction, for_col = score - row_correction;
+      if (!(for_row < row_threshold)) ++counts.rows[i];
+      if (!(for_col < col_threshold)) ++counts.cols[j];
     }
   return counts;
 }
@@ -238,6 +282,37 @@ TEST_P(RetrievalKernels, RankAgreesWithLoops) {
     for (const int64_t cols : {1, 2, 31, 33, 127, 511, 512, 513, 1025}) {
       const RankProblem p = random_rank_problem(rows, cols, uint64_t(rows * cols));
       EXPECT_EQ(retrieval_rank(context, p, 5), rank_oracle(p)) << rows << " x " << cols;
+    }
+}
+
+TEST_P(RetrievalKernels, RankSubtractsTheCorrectionOfTheGallerySide) {
+  std::mt19937_64 engine(3);
+  const auto eighths = [&](int64_t count) {
+    Floats values(static_cast<size_t>(count));
+    for (float& value : values) value = static_cast<float>(engine() % 9) / 8 - 0.5f;
+    return values;
+  };
+  for (const int64_t rows : {1, 2, 33, 64, 65, 127})
+    for (const int64_t cols : {1, 2, 31, 127, 513, 1025}) {
+      SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(cols));
+      RankProblem p = random_rank_problem(rows, cols, uint64_t(rows + cols));
+      const RankCounts plain = retrieval_rank(context, p, 5);
+      RankProblem zeros = p;
+      zeros.row_corrections.assign(static_cast<size_t>(rows), 0.0f);
+      zeros.col_corrections.assign(static_cast<size_t>(cols), 0.0f);
+      EXPECT_EQ(retrieval_rank(context, zeros, 5), plain);
+      for (const bool of_rows : {false, true})
+        for (const bool of_cols : {false, true}) {
+          p.row_corrections = of_rows ? eighths(rows) : Floats{};
+          p.col_corrections = of_cols ? eighths(cols) : Floats{};
+          if (of_rows) p.row_corrections[rows / 2] = -1e38f;
+          if (of_cols) p.col_corrections[cols / 2] = 1e38f;
+          const RankCounts found = retrieval_rank(context, p, 5);
+          EXPECT_EQ(found, rank_oracle(p));
+          // Each side's corrections leave the counts of that side's own queries alone.
+          EXPECT_TRUE(of_cols || found.rows == plain.rows);
+          EXPECT_TRUE(of_rows || found.cols == plain.cols);
+        }
     }
 }
 
@@ -279,6 +354,8 @@ TEST_P(RetrievalKernels, RankCountsNanAgainstTheModel) {
   RankProblem p = random_rank_problem(67, 130, 5);
   for (size_t e = 0; e < p.scores.size(); e += 7) p.scores[e] = kNan;
   for (size_t e = 3; e < p.scores.size(); e += 11) p.scores[e] = e % 2 ? kInfinity : -kInfinity;
+  p.row_corrections = random_normal(p.rows, 6);
+  p.col_corrections = random_normal(p.cols, 7);
   for (const size_t i : {0, 13, 66}) p.row_best[i] = kNan;
   for (const size_t j : {1, 64, 129}) p.col_best[j] = kNan;
   p.row_best[5] = kInfinity;
@@ -305,7 +382,8 @@ void expect_same(const Lists& actual, const Lists& expected) {
 /// Processes tiles of `width` columns, whose padding would win if it were read. Checks a guard after the
 /// lists.
 Lists top_k(Context& context, const Floats& scores, int64_t rows, int64_t cols, int64_t k, int64_t width,
-            int64_t first_col = 0) {
+            int64_t first_col = 0, const Floats& all_corrections = {}) {
+  const Buffer<float> corrections(context, all_corrections);
   const size_t entries = static_cast<size_t>(rows * k);
   Buffer<float> values(context, Floats(entries + 1, -kInfinity));
   Buffer<int64_t> indices(context, std::vector<int64_t>(entries + 1, -1));
@@ -318,14 +396,16 @@ Lists top_k(Context& context, const Floats& scores, int64_t rows, int64_t cols, 
       tile.insert(tile.end(), 3, kInfinity);
     }
     const Buffer<float> on_device(context, tile);
-    kernels::top_k(context.queue(), {.tile = on_device.data(),
-                                     .tile_stride = count + 3,
-                                     .rows = rows,
-                                     .cols = count,
-                                     .first_col = first_col + first,
-                                     .k = k,
-                                     .values = values.data(),
-                                     .indices = indices.data()});
+    kernels::top_k(context.queue(),
+                   {.tile = on_device.data(),
+                    .tile_stride = count + 3,
+                    .corrections = all_corrections.empty() ? nullptr : corrections.data() + first,
+                    .rows = rows,
+                    .cols = count,
+                    .first_col = first_col + first,
+                    .k = k,
+                    .values = values.data(),
+                    .indices = indices.data()});
   }
   Lists lists{values.download(), indices.download()};
   EXPECT_EQ(lists.values.back(), -kInfinity);
@@ -395,6 +475,26 @@ TEST_P(RetrievalKernels, TopKNeverTakesNanNorMinusInfinity) {
   for (const int64_t k : {1, 40, 200, 333})
     for (const int64_t width : {50, 333})
       expect_same(top_k(context, scores, rows, cols, k, width), top_k_oracle(scores, rows, cols, k));
+}
+
+TEST_P(RetrievalKernels, TopKSubtractsTheCorrectionOfTheColumn) {
+  for (const int64_t rows : {1, 5})
+    for (const int64_t cols : {1, 31, 33, 127, 300}) {
+      Floats scores = random_normal(rows * cols, uint64_t(rows + cols));
+      for (size_t e = 0; e < scores.size(); e += 5) scores[e] = kNan;
+      for (size_t e = 1; e < scores.size(); e += 7) scores[e] = -kInfinity;
+      Floats corrections = random_normal(cols, 5);
+      corrections[cols / 2] = 1e30f;
+      Floats differences = scores;
+      for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < cols; ++j) differences[i * cols + j] = scores[i * cols + j] - corrections[j];
+      for (const int64_t k : {int64_t{1}, int64_t{10}, cols})
+        for (const int64_t width : {int64_t{29}, cols})
+          expect_same(top_k(context, scores, rows, cols, k, width, 0, corrections),
+                      top_k_oracle(differences, rows, cols, k));
+      expect_same(top_k(context, scores, rows, cols, cols, cols, 0, Floats(corrections.size())),
+                  top_k(context, scores, rows, cols, cols, cols));
+    }
 }
 
 TEST_P(RetrievalKernels, TopKNumbersColumnsBeyond32Bits) {

@@ -12,6 +12,7 @@
 #include "sotalign/eval/top_k.h"
 #include "support/compare.h"
 #include "support/devices.h"
+#include "support/error_message.h"
 
 namespace sotalign {
 namespace {
@@ -54,17 +55,19 @@ std::vector<double> cosines(const std::vector<float>& a, const std::vector<float
   return result;
 }
 
-/// Ranks of a's rows by brute force; `slack` shifts the score that wrong answers must reach.
+/// Ranks of a's rows by brute force; `slack` shifts the score that wrong answers must reach. `corrections` of
+/// b's rows are subtracted if there are any.
 std::vector<int64_t> oracle(const std::vector<float>& a, const std::vector<float>& b, int64_t d,
                             const std::vector<int64_t>& a_ids, const std::vector<int64_t>& b_ids,
-                            double slack = 0) {
+                            double slack = 0, const std::vector<float>& corrections = {}) {
   const std::vector<double> scores = cosines(a, b, d);
   std::vector<int64_t> ranks;
   for (size_t i = 0; i < a_ids.size(); ++i) {
     std::vector<double> wrong;
-    double best = -2;
+    double best = -std::numeric_limits<double>::infinity();
     for (size_t j = 0; j < b_ids.size(); ++j) {
-      const double score = scores[i * b_ids.size() + j];
+      const double score =
+          scores[i * b_ids.size() + j] - (corrections.empty() ? 0.0 : double(corrections[j]));
       if (a_ids[i] == b_ids[j])
         best = std::max(best, score);
       else
@@ -200,6 +203,141 @@ TEST_P(RetrievalTest, TilesGiveTheResultOfTheWholeMatrixInBoundedMemory) {
   EXPECT_LT(small.peak_bytes(), n * n);  // a quarter of the score matrix
 }
 
+/// Multiples of 1/64 from -1/4 to 1/4: the differences from cosines of signs are exact.
+std::vector<float> exact_corrections(int64_t count, uint64_t seed) {
+  std::mt19937_64 engine(seed);
+  std::vector<float> corrections(static_cast<size_t>(count));
+  for (float& value : corrections) value = static_cast<float>(engine() % 33) / 64 - 0.25f;
+  return corrections;
+}
+
+TEST_P(RetrievalTest, CorrectionsAreSubtractedFromTheGallerysCosines) {
+  for (const int64_t n : {1, 2, 31, 33, 127})
+    for (const int64_t copies : {1, 3}) {
+      SCOPED_TRACE(std::to_string(n) + " images, " + std::to_string(copies) + " texts each");
+      const Signs signs = random_signs(n, copies, uint64_t(n + copies));
+      const std::vector<int64_t> image_ids = row_ids(n), text_ids = row_ids(n, copies);
+      const std::vector<float> image_corrections = exact_corrections(n, 1),
+                               text_corrections = exact_corrections(n * copies, 2);
+      const std::vector<int64_t> plain = oracle(signs.images, signs.texts, kSignCols, image_ids, text_ids),
+                                 plain_texts =
+                                     oracle(signs.texts, signs.images, kSignCols, text_ids, image_ids),
+                                 corrected = oracle(signs.images, signs.texts, kSignCols, image_ids, text_ids,
+                                                    0, text_corrections),
+                                 corrected_texts = oracle(signs.texts, signs.images, kSignCols, text_ids,
+                                                          image_ids, 0, image_corrections);
+      EXPECT_TRUE(n < 127 || corrected != plain);  // otherwise the test would be weak
+      for (const int64_t tile : {7, 64, 1000}) {
+        RetrievalOptions options{image_ids, text_ids, tile, image_corrections, text_corrections};
+        RetrievalRanks found = ranks(signs.images, signs.texts, kSignCols, options);
+        EXPECT_EQ(found.image_to_text, corrected);
+        EXPECT_EQ(found.text_to_image, corrected_texts);
+        options.image_corrections.clear();
+        found = ranks(signs.images, signs.texts, kSignCols, options);
+        EXPECT_EQ(found.image_to_text, corrected);
+        EXPECT_EQ(found.text_to_image, plain_texts);
+        options.text_corrections.assign(text_corrections.size(), 0.0f);
+        EXPECT_EQ(ranks(signs.images, signs.texts, kSignCols, options).image_to_text, plain);
+      }
+    }
+}
+
+TEST_P(RetrievalTest, CorrectionsOfRealNumbersAgreeUpToRounding) {
+  const int64_t n = 257, d = 33;
+  const std::vector<float> images = random_normal(n * d, 1, 5.0f);
+  std::vector<float> texts = random_normal(n * d, 2);
+  for (size_t i = 0; i < texts.size(); ++i) texts[i] += 0.1f * images[i];
+  const std::vector<float> of_images = random_normal(n, 3, 0.2f), of_texts = random_normal(n, 4, 0.2f);
+  const RetrievalRanks found =
+      ranks(images, texts, d, {.tile = 100, .image_corrections = of_images, .text_corrections = of_texts});
+  const std::vector<int64_t> ids = row_ids(n);
+  // Float32 cosines are within 5e-7 of the exact values; the difference is rounded once more.
+  const double slack = 7e-7;
+  const std::vector<int64_t> low = oracle(images, texts, d, ids, ids, slack, of_texts),
+                             high = oracle(images, texts, d, ids, ids, -slack, of_texts),
+                             text_low = oracle(texts, images, d, ids, ids, slack, of_images),
+                             text_high = oracle(texts, images, d, ids, ids, -slack, of_images);
+  for (size_t i = 0; i < low.size(); ++i) {
+    EXPECT_GE(found.image_to_text[i], low[i]);
+    EXPECT_LE(found.image_to_text[i], high[i]);
+    EXPECT_GE(found.text_to_image[i], text_low[i]);
+    EXPECT_LE(found.text_to_image[i], text_high[i]);
+  }
+}
+
+TEST_P(RetrievalTest, AConstantCorrectionChangesNoRank) {
+  const Signs signs = random_signs(127, 1, 8);
+  const RetrievalRanks plain = ranks(signs.images, signs.texts, kSignCols);
+  for (const float constant : {0.0f, 0.3f, -1.0f, 0.9999f}) {
+    const std::vector<float> corrections(127, constant);
+    const RetrievalRanks found =
+        ranks(signs.images, signs.texts, kSignCols,
+              {.tile = 50, .image_corrections = corrections, .text_corrections = corrections});
+    EXPECT_EQ(found.image_to_text, plain.image_to_text);
+    EXPECT_EQ(found.text_to_image, plain.text_to_image);
+  }
+}
+
+TEST_P(RetrievalTest, CorrectionsAreNoExcuseForCollapse) {
+  const int64_t n = 61, d = 17;
+  const std::vector<float> row = random_normal(d, 4);
+  std::vector<float> equal;
+  for (int64_t i = 0; i < n; ++i) equal.insert(equal.end(), row.begin(), row.end());
+  const std::vector<float> corrections(size_t(n), 0.37f);
+  const RetrievalRanks found =
+      ranks(equal, equal, d, {.tile = 7, .image_corrections = corrections, .text_corrections = corrections});
+  EXPECT_EQ(found.image_to_text, std::vector<int64_t>(size_t(n), n));
+  EXPECT_EQ(found.text_to_image, std::vector<int64_t>(size_t(n), n));
+  std::vector<float> spoilt = equal;
+  spoilt[3 * d] = kNan;
+  EXPECT_EQ(ranks(spoilt, equal, d, {.text_corrections = corrections}).image_to_text[3], n);
+}
+
+TEST_P(RetrievalTest, ErrorsOfCorrections) {
+  const auto message = [&](const RetrievalOptions& options) {
+    return testing::error_message([&] { ranks({1, 0, 0, 1}, {1, 0, 0, 1}, 2, options); });
+  };
+  EXPECT_EQ(message({.image_corrections = {1, 2, 3}}),
+            "retrieval: image_corrections, expected one for each of the 2 images, found 3");
+  EXPECT_EQ(message({.text_corrections = {1}}),
+            "retrieval: text_corrections, expected one for each of the 2 texts, found 1");
+  EXPECT_EQ(message({.text_corrections = {1, kNan}}),
+            "retrieval: text_corrections, expected finite numbers, found nan at 1");
+  EXPECT_EQ(message({.image_corrections = {std::numeric_limits<float>::infinity(), 0}}),
+            "retrieval: image_corrections, expected finite numbers, found inf at 0");
+}
+
+TEST_P(RetrievalTest, MeanReciprocalRank) {
+  EXPECT_DOUBLE_EQ(summarize_ranks({7, 1, 3}).mean_reciprocal_rank, (1.0 / 7 + 1 + 1.0 / 3) / 3);
+  EXPECT_EQ(summarize_ranks({1, 1}).mean_reciprocal_rank, 1.0);
+  EXPECT_EQ(summarize_ranks({4, 4, 4}).mean_reciprocal_rank, 0.25);
+  EXPECT_EQ(testing::error_message([] {
+              summarize_ranks({2, 0});
+            }),
+            "retrieval: ranks, expected at least 1, found 0");
+  // Any caption of an image counts; ties count against the model.
+  const int64_t n = 41, copies = 3;
+  const Signs signs = random_signs(n, copies, 3);
+  const std::vector<int64_t> image_ids = row_ids(n), text_ids = row_ids(n, copies);
+  const RetrievalResult result = retrieval(context, matrix(signs.images, kSignCols),
+                                           matrix(signs.texts, kSignCols), {image_ids, text_ids});
+  const auto mean = [](const std::vector<int64_t>& ranks) {
+    double sum = 0;
+    for (const int64_t rank : ranks) sum += 1.0 / double(rank);
+    return sum / double(ranks.size());
+  };
+  const double images = mean(oracle(signs.images, signs.texts, kSignCols, image_ids, text_ids)),
+               texts = mean(oracle(signs.texts, signs.images, kSignCols, text_ids, image_ids));
+  EXPECT_EQ(result.image_to_text.mean_reciprocal_rank, images);
+  EXPECT_EQ(result.text_to_image.mean_reciprocal_rank, texts);
+  EXPECT_EQ(result.mean_reciprocal_rank, 0.5 * (images + texts));
+  EXPECT_GT(result.mean_reciprocal_rank, result.mean_r1);  // otherwise the test would be weak
+  EXPECT_LT(result.mean_reciprocal_rank, 1.0);
+  const std::vector<float> equal(size_t(n * 2), 1.0f);
+  EXPECT_EQ(retrieval(context, matrix(equal, 2), matrix(equal, 2)).mean_reciprocal_rank,
+            mean(std::vector<int64_t>(size_t(n), n)));
+}
+
 TEST_P(RetrievalTest, SummaryOfRanks) {
   const RecallAtK odd = summarize_ranks({7, 1, 3});
   EXPECT_EQ(odd.queries, 3);
@@ -269,6 +407,31 @@ TEST_P(RetrievalTest, TopKAgreesWithSorting) {
   }
 }
 
+TEST_P(RetrievalTest, TopKSubtractsCorrections) {
+  const int64_t n = 37, m = 130;
+  const std::vector<float> queries = random_signs(n, 1, 7).images, gallery = random_signs(m, 1, 8).images,
+                           corrections = exact_corrections(m, 9);
+  const std::vector<double> scores = cosines(queries, gallery, kSignCols);
+  for (const int64_t k : {int64_t{1}, int64_t{10}, m})
+    for (const int64_t tile : {7, 1000}) {
+      const TopKResult result = top_k(context, matrix(queries, kSignCols), matrix(gallery, kSignCols), k,
+                                      {.tile = tile, .corrections = corrections});
+      for (int64_t i = 0; i < n; ++i) {
+        const auto score = [&](int64_t j) {
+          return scores[size_t(i * m + j)] - double(corrections[size_t(j)]);
+        };
+        std::vector<int64_t> order(static_cast<size_t>(m));
+        std::iota(order.begin(), order.end(), 0);
+        std::stable_sort(order.begin(), order.end(),
+                         [&](int64_t a, int64_t b) { return score(a) > score(b); });
+        for (int64_t r = 0; r < k; ++r) {
+          EXPECT_EQ(result.indices[size_t(i * k + r)], order[size_t(r)]);
+          EXPECT_EQ(result.scores[size_t(i * k + r)], float(score(order[size_t(r)])));
+        }
+      }
+    }
+}
+
 TEST_P(RetrievalTest, TopKNeverReturnsNan) {
   const TopKResult result =
       top_k(context, matrix({1, 0, kNan, 0}, 2), matrix({0, 1, kNan, 1, 1, 1}, 2), 3, {.tile = 2});
@@ -287,6 +450,14 @@ TEST_P(RetrievalTest, TopKErrors) {
   EXPECT_THROW(top_k(context, a, b, 0), InvalidArgument);
   EXPECT_THROW(top_k(context, a, c, 1), InvalidArgument);
   EXPECT_THROW(top_k(context, a, b, 1, {.tile = 0}), InvalidArgument);
+  EXPECT_EQ(testing::error_message([&] {
+              top_k(context, a, b, 1, {.corrections = {1, 2, 3}});
+            }),
+            "top_k: corrections, expected one for each of the 4 gallery rows, found 3");
+  EXPECT_EQ(testing::error_message([&] {
+              top_k(context, a, b, 1, {.corrections = {1, 2, 3, kNan}});
+            }),
+            "top_k: corrections, expected finite numbers, found nan at 3");
 }
 
 }  // namespace

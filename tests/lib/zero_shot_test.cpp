@@ -46,19 +46,27 @@ std::map<int64_t, Doubles> class_oracle(const std::vector<float>& prompts, const
   return classes;
 }
 
-/// `slack` shifts the score that wrong classes must reach.
+/// `slack` shifts the score that wrong classes must reach. `corrections` of the classes, by ascending id, are
+/// subtracted if there are any.
 std::vector<int64_t> rank_oracle(const std::vector<float>& images, const std::vector<int64_t>& labels,
-                                 const std::map<int64_t, Doubles>& classes, int64_t d, double slack = 0) {
+                                 const std::map<int64_t, Doubles>& classes, int64_t d, double slack = 0,
+                                 const std::vector<float>& corrections = {}) {
+  std::map<int64_t, double> correction_of;
+  for (const auto& [id, row] : classes) {
+    const size_t c = correction_of.size();
+    correction_of[id] = corrections.empty() ? 0.0 : double(corrections[c]);
+  }
   std::vector<int64_t> ranks;
   for (size_t i = 0; i < labels.size(); ++i) {
     const Doubles image = unit_row(images, int64_t(i), d);
-    const auto score = [&](const Doubles& row) {
-      return std::inner_product(row.begin(), row.end(), image.begin(), 0.0);
+    const auto score = [&](int64_t id) {
+      const Doubles& row = classes.at(id);
+      return std::inner_product(row.begin(), row.end(), image.begin(), 0.0) - correction_of.at(id);
     };
-    const double bound = score(classes.at(labels[i])) - kRetrievalMargin + slack;
+    const double bound = score(labels[i]) - kRetrievalMargin + slack;
     ranks.push_back(1);
     for (const auto& [id, row] : classes)
-      if (id != labels[i] && score(row) >= bound) ++ranks.back();
+      if (id != labels[i] && score(id) >= bound) ++ranks.back();
   }
   return ranks;
 }
@@ -135,6 +143,30 @@ TEST_P(ZeroShotTest, RanksAgreeWithBruteForce) {
       EXPECT_EQ(ranks(p, kSignCols, {.tile = tile}), oracle) << tile;
     }
   }
+}
+
+TEST_P(ZeroShotTest, CorrectionsAreSubtractedByAscendingId) {
+  const int64_t count = 33;
+  const Problem p = sign_problem(57, count);
+  std::vector<float> corrections;
+  for (int64_t c = 0; c < count; ++c) corrections.push_back(static_cast<float>(c * 7 % 33) / 64 - 0.25f);
+  const auto oracle = [&](const std::vector<float>& own) {
+    return rank_oracle(p.images, p.labels, class_oracle(p.prompts, p.prompt_classes, kSignCols), kSignCols, 0,
+                       own);
+  };
+  EXPECT_NE(oracle(corrections), oracle({}));  // otherwise the test would be weak
+  for (const int64_t tile : {7, 1000})
+    EXPECT_EQ(ranks(p, kSignCols, {.tile = tile, .corrections = corrections}), oracle(corrections)) << tile;
+  EXPECT_EQ(ranks(p, kSignCols, {.corrections = std::vector<float>(33, 0.3f)}), oracle({}));
+  const ZeroShotResult from_prompts = zero_shot(context, matrix(p.images, kSignCols), p.labels,
+                                                matrix(p.prompts, kSignCols), p.prompt_classes,
+                                                {.corrections = corrections}),
+                       from_classes = zero_shot(context, matrix(p.images, kSignCols), p.labels,
+                                                classes(p, kSignCols), {.corrections = corrections});
+  const std::vector<int64_t> expected = oracle(corrections);
+  EXPECT_DOUBLE_EQ(from_prompts.top1, double(std::count(expected.begin(), expected.end(), 1)) / 57);
+  EXPECT_EQ(from_classes.top1, from_prompts.top1);
+  EXPECT_EQ(from_classes.mean_class_top1, from_prompts.mean_class_top1);
 }
 
 TEST_P(ZeroShotTest, AClassIsTheMeanOfItsUnitPrompts) {
@@ -251,6 +283,10 @@ TEST_P(ZeroShotTest, ErrorsNameTheImageTheClassOrThePrompt) {
   EXPECT_EQ(message(0, {}, two, {4, 5}), "zero_shot: expected images, found [0, 2]");
   EXPECT_EQ(message(1, {4}, {}, {}), "zero_shot: expected prompts, found [0, 2]");
   EXPECT_EQ(message(1, {4}, two, {4, 5}, {.tile = 0}), "zero_shot: tile, expected at least 1, found 0");
+  EXPECT_EQ(message(1, {4}, two, {4, 5}, {.corrections = {1}}),
+            "zero_shot: corrections, expected one for each of the 2 classes, found 1");
+  EXPECT_EQ(message(1, {4}, two, {4, 5}, {.corrections = {kNan, 1}}),
+            "zero_shot: corrections, expected finite numbers, found nan at 0");
   EXPECT_EQ(message_of<InvalidArgument>([&] {
               zero_shot(context, matrix({1, 2, 3}, 3), {4}, matrix(two, 2), {4, 5});
             }),

@@ -25,10 +25,11 @@ struct NearestRows {
   Buffer<int64_t> indices;  ///< [queries, k]; -1 where there is no neighbour
 };
 
-/// Finds the k gallery rows with the largest inner product for each query; ties go to the lower index. Scores
-/// are computed in tiles of at most tile x tile.
+/// Finds the k gallery rows with the largest score, inner product less correction, for each query; ties go to
+/// the lower index. Scores are computed in tiles of at most tile x tile. `corrections` is [gallery rows] in
+/// the memory of the context, or null.
 inline NearestRows nearest_rows(Context& context, ConstMatrixF queries, ConstMatrixF gallery, int64_t k,
-                                int64_t tile) {
+                                int64_t tile, const float* corrections = nullptr) {
   NearestRows nearest(context, queries.rows, k);
   Workspace scratch(context);
   const int64_t tile_rows = std::min(tile, queries.rows), tile_cols = std::min(tile, gallery.rows);
@@ -41,6 +42,7 @@ inline NearestRows nearest_rows(Context& context, ConstMatrixF queries, ConstMat
            0.0f, MatrixF(scores, rows, cols));
       kernels::top_k(context.queue(), {.tile = scores,
                                        .tile_stride = cols,
+                                       .corrections = corrections != nullptr ? corrections + j : nullptr,
                                        .rows = rows,
                                        .cols = cols,
                                        .first_col = j,

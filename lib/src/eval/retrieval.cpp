@@ -6,8 +6,10 @@
 #include <limits>
 #include <numeric>
 #include <unordered_map>
+#include <utility>
 
 #include "eval/unit_rows.h"
+#include "eval/upload_corrections.h"
 #include "kernels/match_scores.h"
 #include "kernels/retrieval_rank.h"
 #include "sotalign/core/error.h"
@@ -70,11 +72,13 @@ Groups number_groups(int64_t images, int64_t texts, const RetrievalOptions& opti
 
 /// One side of the comparison, in the memory of the context.
 struct Side {
-  Side(Context& context, ConstMatrixF rows, const std::vector<int32_t>& group_of_row, int64_t group_count)
+  Side(Context& context, ConstMatrixF rows, const std::vector<int32_t>& group_of_row, int64_t group_count,
+       Buffer<float> corrections_of_rows)
       : unit(unit_rows(context, rows)),
         groups(context, group_of_row, "retrieval groups"),
         best(context, rows.rows, "retrieval scores"),
-        counts(context, rows.rows, "retrieval counts") {
+        counts(context, rows.rows, "retrieval counts"),
+        corrections(std::move(corrections_of_rows)) {
     std::vector<int64_t> starts(static_cast<size_t>(group_count) + 1), sorted(group_of_row.size());
     for (const int32_t group : group_of_row) ++starts[static_cast<size_t>(group) + 1];
     std::partial_sum(starts.begin(), starts.end(), starts.begin());
@@ -95,6 +99,7 @@ struct Side {
   Buffer<int64_t> offsets, members;  // the rows of each group
   Buffer<float> best;                // score of the best match
   Buffer<int64_t> counts;            // wrong rows that score at least as high
+  Buffer<float> corrections;         // of this side's rows as a gallery; empty if there are none
 };
 
 void score_matches(Context& context, Side& queries, const Side& gallery) {
@@ -105,6 +110,7 @@ void score_matches(Context& context, Side& queries, const Side& gallery) {
                                           .groups = queries.groups.data(),
                                           .offsets = gallery.offsets.data(),
                                           .members = gallery.members.data(),
+                                          .corrections = gallery.corrections.data(),
                                           .rows = queries.unit.rows(),
                                           .cols = queries.unit.cols(),
                                           .best = queries.best.data()});
@@ -126,8 +132,15 @@ RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatri
   if (options.tile < 1)
     throw InvalidArgument(fmt::format("retrieval: tile, expected at least 1, found {}", options.tile));
   const Groups groups = number_groups(images.rows, texts.rows, options);
-  Side image_side(context, images, groups.images, groups.count);
-  Side text_side(context, texts, groups.texts, groups.count);
+  Side image_side(context, images, groups.images, groups.count,
+                  upload_corrections(context, "retrieval: image_corrections", options.image_corrections,
+                                     images.rows, "images"));
+  Side text_side(context, texts, groups.texts, groups.count,
+                 upload_corrections(context, "retrieval: text_corrections", options.text_corrections,
+                                    texts.rows, "texts"));
+  const auto corrections_from = [](const Side& side, int64_t first) {
+    return side.corrections.size() > 0 ? side.corrections.data() + first : nullptr;
+  };
   score_matches(context, image_side, text_side);
   score_matches(context, text_side, image_side);
 
@@ -148,6 +161,8 @@ RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatri
                                                 .col_groups = text_side.groups.data() + j,
                                                 .row_best = image_side.best.data() + i,
                                                 .col_best = text_side.best.data() + j,
+                                                .row_corrections = corrections_from(image_side, i),
+                                                .col_corrections = corrections_from(text_side, j),
                                                 .margin = kRetrievalMargin,
                                                 .row_counts = image_side.counts.data() + i,
                                                 .col_counts = text_side.counts.data() + j});
@@ -157,8 +172,12 @@ RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatri
 
 RecallAtK summarize_ranks(const std::vector<int64_t>& ranks) {
   if (ranks.empty()) throw InvalidArgument("retrieval: ranks, expected at least one, found none");
+  double reciprocals = 0;
+  for (const int64_t rank : ranks) reciprocals += 1.0 / static_cast<double>(rank);
   std::vector<int64_t> sorted = ranks;
   std::sort(sorted.begin(), sorted.end());
+  if (sorted.front() < 1)
+    throw InvalidArgument(fmt::format("retrieval: ranks, expected at least 1, found {}", sorted.front()));
   const auto recall = [&](int64_t k) {
     return static_cast<double>(std::upper_bound(sorted.begin(), sorted.end(), k) - sorted.begin()) /
            static_cast<double>(sorted.size());
@@ -168,7 +187,8 @@ RecallAtK summarize_ranks(const std::vector<int64_t>& ranks) {
           .r5 = recall(5),
           .r10 = recall(10),
           .median_rank = 0.5 * static_cast<double>(sorted[(n - 1) / 2] + sorted[n / 2]),
-          .queries = static_cast<int64_t>(n)};
+          .queries = static_cast<int64_t>(n),
+          .mean_reciprocal_rank = reciprocals / static_cast<double>(n)};
 }
 
 RetrievalResult retrieval(Context& context, ConstMatrixF images, ConstMatrixF texts,
@@ -176,6 +196,8 @@ RetrievalResult retrieval(Context& context, ConstMatrixF images, ConstMatrixF te
   const RetrievalRanks ranks = retrieval_ranks(context, images, texts, options);
   RetrievalResult result{summarize_ranks(ranks.image_to_text), summarize_ranks(ranks.text_to_image)};
   result.mean_r1 = 0.5 * (result.image_to_text.r1 + result.text_to_image.r1);
+  result.mean_reciprocal_rank =
+      0.5 * (result.image_to_text.mean_reciprocal_rank + result.text_to_image.mean_reciprocal_rank);
   return result;
 }
 

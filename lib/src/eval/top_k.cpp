@@ -4,6 +4,7 @@
 
 #include "eval/nearest_rows.h"
 #include "eval/unit_rows.h"
+#include "eval/upload_corrections.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign {
@@ -18,8 +19,11 @@ TopKResult top_k(Context& context, ConstMatrixF queries, ConstMatrixF gallery, i
         fmt::format("top_k: k, expected 1 to {} (gallery rows), found {}", gallery.rows, k));
   if (options.tile < 1)
     throw InvalidArgument(fmt::format("top_k: tile, expected at least 1, found {}", options.tile));
+  const Buffer<float> corrections =
+      upload_corrections(context, "top_k: corrections", options.corrections, gallery.rows, "gallery rows");
   const Matrix<float> unit_queries = unit_rows(context, queries), unit_gallery = unit_rows(context, gallery);
-  const NearestRows nearest = nearest_rows(context, unit_queries, unit_gallery, k, options.tile);
+  const NearestRows nearest =
+      nearest_rows(context, unit_queries, unit_gallery, k, options.tile, corrections.data());
   return {.k = k, .indices = nearest.indices.download(), .scores = nearest.values.download()};
 }
 

@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "eval/unit_rows.h"
+#include "eval/upload_corrections.h"
 #include "kernels/column_mean.h"
 #include "kernels/gather_rows.h"
 #include "kernels/match_scores.h"
@@ -135,6 +136,8 @@ std::vector<int64_t> zero_shot_ranks(Context& context, ConstMatrixF images,
   if (options.tile < 1)
     throw InvalidArgument(fmt::format("zero_shot: tile, expected at least 1, found {}", options.tile));
 
+  const Buffer<float> corrections =
+      upload_corrections(context, "zero_shot: corrections", options.corrections, count, "classes");
   std::vector<int32_t> numbers(static_cast<size_t>(count));
   std::iota(numbers.begin(), numbers.end(), 0);
   std::vector<int64_t> offsets(static_cast<size_t>(count) + 1);
@@ -151,11 +154,15 @@ std::vector<int64_t> zero_shot_ranks(Context& context, ConstMatrixF images,
                                           .groups = image_class.data(),
                                           .offsets = device_offsets.data(),
                                           .members = device_offsets.data(),  // class c has a single row, c
+                                          .corrections = corrections.data(),
                                           .rows = unit.rows(),
                                           .cols = unit.cols(),
                                           .best = best.data()});
 
   Buffer<int64_t> counts(context, images.rows, "better classes");
+  const auto corrections_from = [&](int64_t first) {
+    return corrections.size() > 0 ? corrections.data() + first : nullptr;
+  };
   // The kernel counts per column as well; those counts are not used.
   const Buffer<float> class_best(context, count, "scores");
   Buffer<int64_t> class_counts(context, count, "counts");
@@ -175,6 +182,7 @@ std::vector<int64_t> zero_shot_ranks(Context& context, ConstMatrixF images,
                                                 .col_groups = class_number.data() + j,
                                                 .row_best = best.data() + i,
                                                 .col_best = class_best.data() + j,
+                                                .col_corrections = corrections_from(j),
                                                 .margin = kRetrievalMargin,
                                                 .row_counts = counts.data() + i,
                                                 .col_counts = class_counts.data() + j});
@@ -185,9 +193,7 @@ std::vector<int64_t> zero_shot_ranks(Context& context, ConstMatrixF images,
 }
 
 ZeroShotResult zero_shot(Context& context, ConstMatrixF images, const std::vector<int64_t>& labels,
-                         ConstMatrixF prompts, const std::vector<int64_t>& prompt_classes,
-                         const ZeroShotOptions& options) {
-  const ClassEmbeddings classes = class_embeddings(context, prompts, prompt_classes);
+                         const ClassEmbeddings& classes, const ZeroShotOptions& options) {
   const std::vector<int64_t> ranks = zero_shot_ranks(context, images, labels, classes, options);
 
   std::map<int64_t, ClassAccuracy> by_id;
@@ -215,6 +221,12 @@ ZeroShotResult zero_shot(Context& context, ConstMatrixF images, const std::vecto
   result.top5 = static_cast<double>(top5) / static_cast<double>(images.rows);
   result.mean_class_top1 = sum / static_cast<double>(with_images);
   return result;
+}
+
+ZeroShotResult zero_shot(Context& context, ConstMatrixF images, const std::vector<int64_t>& labels,
+                         ConstMatrixF prompts, const std::vector<int64_t>& prompt_classes,
+                         const ZeroShotOptions& options) {
+  return zero_shot(context, images, labels, class_embeddings(context, prompts, prompt_classes), options);
 }
 
 }  // namespace sotalign

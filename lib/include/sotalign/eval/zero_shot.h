@@ -2,9 +2,10 @@
 //
 // A class is described by prompts, texts such as "a photo of a dog". Its embedding is the mean of the unit
 // embeddings of its prompts, scaled to unit length (Radford et al., "Learning transferable visual models from
-// natural language supervision", ICML 2021). Scores are cosines. The rank of an image is 1 plus the number of
-// wrong classes that score at least as high as its own. Ties (kRetrievalMargin) and NaN count against the
-// model, as in retrieval: a model that gives all classes the same score is never right.
+// natural language supervision", ICML 2021). Scores are cosines, less a correction of the class if the caller
+// gives some (hubness.h). The rank of an image is 1 plus the number of wrong classes that score at least as
+// high as its own. Ties (kRetrievalMargin) and NaN count against the model, as in retrieval: a model that
+// gives all classes the same score is never right.
 #pragma once
 
 #include <cstdint>
@@ -20,6 +21,9 @@ struct ZeroShotOptions {
   /// Scores are computed in tiles of at most tile x tile. The result does not depend on the tile, except
   /// where a score is within rounding (1e-7) of the margin.
   int64_t tile = 2048;
+  /// Subtracted from the cosines of each class (hubness.h): one per class, in the order of
+  /// ClassEmbeddings::ids, finite, or empty for none.
+  std::vector<float> corrections = {};
 };
 
 /// One unit row per class.
@@ -52,8 +56,9 @@ struct ZeroShotResult {
 ClassEmbeddings class_embeddings(Context& context, ConstMatrixF prompts,
                                  const std::vector<int64_t>& prompt_classes);
 
-/// The rank of every image, counted from 1. Throws InvalidArgument for shapes that do not match, and for an
-/// image whose class has no prompts; the message names the first one.
+/// The rank of every image, counted from 1. Throws InvalidArgument for shapes and corrections that do not
+/// match, for corrections that are not finite, and for an image whose class has no prompts; the message names
+/// the first one.
 /// @param context owns the memory of images and classes
 /// @param images [n, d]
 /// @param labels [n], the id of each image's class
@@ -63,7 +68,11 @@ std::vector<int64_t> zero_shot_ranks(Context& context, ConstMatrixF images,
                                      const std::vector<int64_t>& labels, const ClassEmbeddings& classes,
                                      const ZeroShotOptions& options = {});
 
-/// Computes class embeddings, ranks and accuracies. With at most 5 classes every image is in the top 5.
+/// Computes ranks and accuracies. With at most 5 classes every image is in the top 5.
+ZeroShotResult zero_shot(Context& context, ConstMatrixF images, const std::vector<int64_t>& labels,
+                         const ClassEmbeddings& classes, const ZeroShotOptions& options = {});
+
+/// Computes the class embeddings, too.
 ZeroShotResult zero_shot(Context& context, ConstMatrixF images, const std::vector<int64_t>& labels,
                          ConstMatrixF prompts, const std::vector<int64_t>& prompt_classes,
                          const ZeroShotOptions& options = {});

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "sotalign/core/buffer.h"
+#include "sotalign/core/side.h"
 
 namespace SOTALIGN_API sotalign {
 
@@ -29,9 +30,6 @@ std::vector<std::string> teacher_names();
 /// Throws InvalidArgument, listing the names, for an unknown one.
 TeacherKind parse_teacher_kind(const std::string& name);
 std::string to_string(TeacherKind kind);
-
-/// The modality of rows: x is the first (images), y the second (texts).
-enum class Side { kX, kY };
 
 /// Trains with Lion and a cosine schedule from learning_rate to 0, from random weights like those of linear
 /// heads. Defaults chosen on validation pairs of flickr8k and emoji.
