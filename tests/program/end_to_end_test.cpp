@@ -32,9 +32,8 @@ Scores compare(const std::string& folder, const std::string& pairs, const std::s
 }
 
 TEST(EndToEnd, EmojiAlignBetterWithUnpairedRows) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "minutes under sanitizers; the release build runs it";
-#endif
+  if (testing::kProgramUnderAddressSanitizer)
+    GTEST_SKIP() << "minutes under sanitizers; the release build runs it";
   const Scores scores = compare(SOTALIGN_DEMO_DATA, "200", "0,1,2");
   EXPECT_GE(scores.sotalign, scores.sail + 1.0);
   EXPECT_GE(scores.sotalign, scores.teacher - 0.3)
@@ -42,9 +41,8 @@ TEST(EndToEnd, EmojiAlignBetterWithUnpairedRows) {
 }
 
 TEST(EndToEnd, Flickr8kAlignsBetterWithUnpairedRows) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "minutes under sanitizers; the release build runs it";
-#endif
+  if (testing::kProgramUnderAddressSanitizer)
+    GTEST_SKIP() << "minutes under sanitizers; the release build runs it";
   const std::string folder = testing::shared_data() + "/data/flickr8k";
   if (!std::filesystem::exists(folder))
     GTEST_SKIP() << folder << " is not there: flickr8k may not be copied into the repository. "

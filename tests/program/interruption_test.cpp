@@ -208,9 +208,8 @@ TEST_F(InterruptionProgram, MoreThreadsThanCoresOnlyIfForced) {
 }
 
 TEST_F(InterruptionProgram, ThreadsThatCannotBeStarted) {
-#ifdef __SANITIZE_ADDRESS__
-  GTEST_SKIP() << "AddressSanitizer needs more address space than the limit leaves";
-#endif
+  if (kProgramUnderAddressSanitizer)
+    GTEST_SKIP() << "AddressSanitizer needs more address space than the limit leaves";
   const ProgramResult result =
       run_shell(files, "ulimit -v 4000000; OMP_STACKSIZE=256M \"$S\" train " + std::string(kTrainingOptions) +
                            "--device cpu --threads 256 --force-threads true --out run");

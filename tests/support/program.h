@@ -19,6 +19,9 @@ namespace sotalign::testing {
 /// Path of the program built along with the tests.
 const char* program_path();
 
+/// Whether the program was built with AddressSanitizer. The tests themselves may be built without it.
+extern const bool kProgramUnderAddressSanitizer;
+
 struct ProgramResult {
   int exit_code = -1;  ///< 128 + signal number if a signal ended it
   std::string out, err;
@@ -49,19 +52,20 @@ inline ProgramResult run_program(const std::vector<std::string>& arguments,
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", 0, 0);
   posix_spawn_file_actions_adddup2(&actions, fileno(out), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, fileno(err), STDERR_FILENO);
-  // A background job of a script ignores SIGINT, and its children would inherit that: the program respects
-  // it.
-  sigset_t defaults;
-  sigemptyset(&defaults);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE}) sigaddset(&defaults, signal);
+  // Background jobs of a shell ignore SIGINT, and nohup ignores SIGHUP. A program that a test interrupts
+  // would inherit that and never end.
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setsigdefault(&attributes, &defaults);
+  sigset_t reset;
+  sigemptyset(&reset);
+  sigaddset(&reset, SIGINT);
+  sigaddset(&reset, SIGHUP);
+  posix_spawnattr_setsigdefault(&attributes, &reset);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
   pid_t child = 0;
   const int failed = posix_spawn(&child, argv[0], &actions, &attributes, argv.data(), environ);
-  posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
   if (failed != 0) throw std::runtime_error(std::string("cannot run ") + program_path());
   if (meanwhile) meanwhile(child);
   int status = 0;
