@@ -229,10 +229,10 @@ TEST_P(RegistryTest, ValuesAreChecked) {
             "squared_sharpness: expected a number, found nan");
   changed = options();
   changed.method = "Toy";
-  EXPECT_EQ(
-      error_message([&] { Trainer(context, data(), changed); }),
-      "method: expected one of sotalign, sail, sail_semi, structure, structure_semi, nnclr, sclip, self_training, toy, "
-      "found 'Toy'");
+  EXPECT_EQ(error_message([&] { Trainer(context, data(), changed); }),
+            "method: expected one of sotalign, sail, sail_semi, structure, structure_semi, nnclr, sclip, "
+            "self_training, toy, "
+            "found 'Toy'");
   changed.method = "sotalign", changed.divergence.name = "KLOT";
   EXPECT_EQ(error_message([&] { Trainer(context, data(), changed); }),
             "divergence: expected one of klot, infonce, cka, squared, found 'KLOT'");
@@ -270,8 +270,9 @@ TEST(Registry, RefusesIncompleteAndConflictingEntries) {
 }
 
 TEST(Registry, ListsWhatItKnows) {
-  EXPECT_EQ(method_names(), (std::vector<std::string>{"sotalign", "sail", "sail_semi", "structure",
-                                                      "structure_semi", "nnclr", "sclip", "self_training", "toy"}));
+  EXPECT_EQ(method_names(),
+            (std::vector<std::string>{"sotalign", "sail", "sail_semi", "structure", "structure_semi", "nnclr",
+                                      "sclip", "self_training", "toy"}));
   EXPECT_EQ(divergence_names(), (std::vector<std::string>{"klot", "infonce", "cka", "squared"}));
   std::vector<std::string> keys;
   for (const OptionInfo& option : declared_method_options()) keys.push_back(option.key);
