@@ -112,6 +112,29 @@ TEST_P(SelfTrainingMethodTest, TheHeadsAreTheMapsOfTheTeacher) {
   EXPECT_EQ(metrics.loss, metrics.terms[0].value);
 }
 
+// The first teacher has at most as many directions as the pairs determine, later ones have more.
+TEST_P(SelfTrainingMethodTest, FewerPairsThanDimensions) {
+  TrainingData few = data();
+  few.pair_images.rows = few.pair_texts.rows = 4;
+  Trainer trainer(context, few, method());
+  EXPECT_EQ(trainer.options().dim, kTextDim);
+  EXPECT_EQ(trainer.model().teacher->dim(), 3);
+  finish(trainer);
+  const std::vector<float> weight = trainer.model().parameters.download("text_head.0.weight");
+  for (int64_t column = 0; column < kTextDim; ++column) {
+    double squares = 0;
+    for (int64_t i = 0; i < kTextDim; ++i)
+      squares += std::pow(double(weight[size_t(column * kTextDim + i)]), 2);
+    EXPECT_GT(squares, 0) << column;  // all of them are in use
+  }
+  // A narrower shared space holds the strongest directions.
+  TrainOptions narrow = method();
+  narrow.dim = 2;
+  Trainer other(context, few, narrow);
+  finish(other);
+  EXPECT_EQ(other.model().dim(Projection::kHeads), 2);
+}
+
 TEST_P(SelfTrainingMethodTest, ResumesToTheSameBits) {
   const std::string path = (std::filesystem::temp_directory_path() /
                             ("sotalign_self_training_" + std::to_string(::getpid()) + ".checkpoint"))

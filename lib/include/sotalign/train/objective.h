@@ -27,7 +27,8 @@
 
 namespace SOTALIGN_API sotalign {
 
-/// Arguments of an objective's constructor. Objectives may keep references only to the context.
+/// Arguments of an objective's constructor. Objectives may keep references only to the context, and views of
+/// the rows.
 struct ObjectiveSetup {
   Context& context;
   const TrainOptions& options;

@@ -13,12 +13,18 @@ namespace sotalign::detail {
 
 namespace {
 
+SelfTrainingOptions options_of(const TrainOptions& options) {
+  SelfTrainingOptions result = with_teacher_options(options.self_training, options.teacher);
+  result.dim = options.dim;  // the heads have room for no more
+  return result;
+}
+
 class SelfTrainingPasses : public Objective {
  public:
   explicit SelfTrainingPasses(const ObjectiveSetup& s)
       : options_(s.options),
         training_(s.context, s.rows.pair_images, s.rows.pair_texts, s.rows.images, s.rows.texts,
-                  with_teacher_options(s.options.self_training, s.options.teacher)) {}
+                  options_of(s.options)) {}
 
   void run(const Step& step) override {
     training_.pass();
@@ -54,7 +60,6 @@ void resolve(TrainOptions& o, int64_t image_dim, int64_t text_dim) {
   o.initialization = Initialization::kRandom;  // the first pass sets all weights
   const int64_t columns = o.teacher.dim.value() > 0 ? o.teacher.dim.value() : o.self_training.dim;
   if (o.dim == 0) o.dim = std::min({columns == 0 ? kLargestDefaultDim : columns, image_dim, text_dim});
-  o.teacher.dim = o.self_training.dim = std::min(columns == 0 ? o.dim : columns, o.dim);
 }
 
 }  // namespace
