@@ -60,6 +60,7 @@ namespace {
 
 std::vector<std::pair<std::string, std::string>> named(const std::vector<std::string>& names) {
   std::vector<std::pair<std::string, std::string>> pairs;
+  pairs.reserve(names.size());
   for (const std::string& name : names) pairs.emplace_back(name, name);
   return pairs;
 }
