@@ -415,7 +415,7 @@ TEST_P(MethodTest, RefusesOptionsThatDoNotFit) {
             "nnclr_image_weight: expected a number >= 0, found -1");
   EXPECT_EQ(message("nnclr", "nnclr_text_weight", std::nan("")),
             "nnclr_text_weight: expected a number >= 0, found nan");
-  // Of a method that is not trained, too.
+  // Options of methods that are not trained are checked, too.
   EXPECT_EQ(message("sail", "nnclr_text_weight", -1), "nnclr_text_weight: expected a number >= 0, found -1");
   EXPECT_EQ(message("sail", "nnclr_wieght", 1), "nnclr_wieght: no method has an option of this name");
 }

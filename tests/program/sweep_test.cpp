@@ -181,6 +181,18 @@ TEST_F(SweepProgram, EqualsAreDecidedByOrder) {
   EXPECT_EQ(json("out/config.json")["affinity_memory"], "stored");  // what auto resolved to
 }
 
+// Options that a method declares follow the selected run, too. The first of equals is not the last one
+// planned.
+TEST_F(SweepProgram, DeclaredOptionsAreThoseOfTheSelectedRun) {
+  sweep("out", {"--method", "sail", "--vary", "nnclr_neighbours=2,3", "--vary", "sclip_labels=hard,soft",
+                "--steps", "2"});
+  const Json selected = json("out/sweep.json")["selected"], config = json("out/config.json");
+  EXPECT_EQ(selected, Json({{"nnclr_neighbours", 2}, {"sclip_labels", "hard"}}));
+  EXPECT_EQ(config["nnclr_neighbours"], 2);
+  EXPECT_EQ(config["sclip_labels"], "hard");
+  EXPECT_EQ(json("out/sweep.json")["options"]["nnclr_neighbours"], 5);  // the base of the sweep
+}
+
 TEST_F(SweepProgram, StopAndResumeGiveTheSame) {
   const std::vector<std::string> options = {
       "--vary",        "divergence_weight=30,0,3", "--vary",       "teacher=cca,procrustes", "--steps", "4",

@@ -182,8 +182,9 @@ Json OptionTable::present_names(const Json& object, const std::string& where) co
 
 void OptionTable::require_utf8() const {
   for (const Entry& entry : entries_)
-    if (const auto* text = std::get_if<std::string*>(&entry.target))
-      app::require_utf8(entry.given_flag().empty() ? flag_of(entry.key()) : entry.given_flag(), **text);
+    if (const Json value = value_of(entry.target); value.is_string())
+      app::require_utf8(entry.given_flag().empty() ? flag_of(entry.key()) : entry.given_flag(),
+                        value.get_ref<const std::string&>());
 }
 
 Json OptionTable::values() const {

@@ -63,6 +63,27 @@ bool assign_list(const Json& value, std::vector<int64_t>& target) {
   return true;
 }
 
+OptionValue current(const Declared& d) {
+  return std::visit([&]<class T>(const T&) { return OptionValue(option_value<T>(d.option, *d.values)); },
+                    d.option.initial);
+}
+
+/// A target that sets `variable`, which has the type of the option.
+Target plain(const OptionInfo& option, OptionValue& variable) {
+  if (option.choices.empty()) return std::visit([](auto& v) { return Target(&v); }, variable);
+  std::vector<std::pair<std::string, std::string>> names;
+  names.reserve(option.choices.size());
+  for (const std::string& name : option.choices) names.emplace_back(name, name);
+  return choice(&std::get<std::string>(variable), names);
+}
+
+/// For what depends only on the type of a declared option.
+template <class Function>
+std::string of_plain(const Declared& d, Function function) {
+  OptionValue variable = d.option.initial;
+  return function(plain(d.option, variable));
+}
+
 Json parse_number(const std::string& text) {
   const char *first = text.data(), *last = first + text.size();
   uint64_t natural = 0;
@@ -152,6 +173,12 @@ bool assign(const Json& value, const Target& target) {
             c.set(name);
             return true;
           },
+          [&](const Declared& d) {
+            OptionValue variable = current(d);
+            if (!assign(value, plain(d.option, variable))) return false;
+            (*d.values)[d.option.key] = variable;
+            return true;
+          },
       },
       target);
 }
@@ -166,6 +193,9 @@ Json value_of(const Target& target) {
                         [](AutoOr<int64_t> t) { return *t.value ? Json(**t.value) : Json("auto"); },
                         [](AutoOr<double> t) { return *t.value ? Json(**t.value) : Json("auto"); },
                         [](const Choice& c) { return Json(c.get()); },
+                        [](const Declared& d) {
+                          return std::visit([](const auto& value) { return Json(value); }, current(d));
+                        },
                     },
                     target);
 }
@@ -174,6 +204,10 @@ Json parse_text(const std::string& text, const Target& target) {
   return std::visit(Overloaded{
                         [&](std::string*) { return Json(text); },
                         [&](const Choice&) { return Json(text); },
+                        [&](const Declared& d) {
+                          OptionValue variable = d.option.initial;
+                          return parse_text(text, plain(d.option, variable));
+                        },
                         [&](bool*) { return parse_bool(text); },
                         [&](Symmetrize*) { return parse_bool(text); },
                         [&](std::vector<int64_t>*) { return parse_list(text); },
@@ -205,6 +239,7 @@ std::string expectation(const Target& target) {
                         },
                         [](AutoOr<double>) -> std::string { return "auto or a finite number"; },
                         [](const Choice& c) { return alternatives(c.names); },
+                        [](const Declared& d) { return of_plain(d, expectation); },
                     },
                     target);
 }
@@ -224,6 +259,9 @@ std::string type_name(const Target& target, const std::string& for_text) {
                         [](AutoOr<int64_t>) -> std::string { return "auto|N"; },
                         [](AutoOr<double>) -> std::string { return "auto|X"; },
                         [](const Choice& c) { return fmt::format("{}", fmt::join(c.names, "|")); },
+                        [&](const Declared& d) {
+                          return of_plain(d, [&](const Target& t) { return type_name(t, for_text); });
+                        },
                     },
                     target);
 }

@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "sotalign/core/option.h"
 #include "sotalign/ot/sinkhorn.h"
 
 namespace sotalign::app {
@@ -57,10 +58,16 @@ struct ListAtMost {
   int64_t most;  ///< bound of each entry
 };
 
+/// An option that a method or a divergence declares: an entry of a map, which lacks it at its default.
+struct Declared {
+  OptionValues* values;
+  OptionInfo option;
+};
+
 /// The variable that an option sets. Its value when the option is added is the default.
-using Target =
-    std::variant<int64_t*, uint64_t*, double*, std::optional<double>*, bool*, Symmetrize*, std::string*,
-                 std::vector<int64_t>*, AtMost, ListAtMost, AutoOr<int64_t>, AutoOr<double>, Choice>;
+using Target = std::variant<int64_t*, uint64_t*, double*, std::optional<double>*, bool*, Symmetrize*,
+                            std::string*, std::vector<int64_t>*, AtMost, ListAtMost, AutoOr<int64_t>,
+                            AutoOr<double>, Choice, Declared>;
 
 /// Returns false, and leaves the target unchanged, if the value does not fit it.
 bool assign(const nlohmann::ordered_json& value, const Target& target);

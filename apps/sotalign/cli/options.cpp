@@ -4,9 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <memory>
 #include <set>
-#include <type_traits>
 
 #include "cli/notes.h"
 #include "cli/threads.h"
@@ -65,18 +63,6 @@ std::vector<std::pair<std::string, std::string>> named(const std::vector<std::st
   return pairs;
 }
 
-template <class T>
-void add_declared_option(OptionTable& table, const OptionInfo& option, const std::string& help,
-                         OptionValues& values) {
-  // The table sets a variable of the option's type; the hook copies it, and keeps it alive.
-  const auto variable = std::make_shared<T>(option_value<T>(option, values));
-  Target target = variable.get();
-  if constexpr (std::is_same_v<T, std::string>)
-    if (!option.choices.empty()) target = choice(variable.get(), named(option.choices));
-  table.add(option.key, target, help);
-  table.after_set([variable, key = option.key, &values] { values[key] = *variable; });
-}
-
 /// Adds the options that methods or divergences declare, each once; help texts start with the first one's
 /// title.
 template <class Info>
@@ -87,9 +73,7 @@ void add_declared_options(OptionTable& table, const std::vector<std::string>& na
     const Info& info = find(name);
     for (const OptionInfo& option : info.options) {
       if (!added.insert(option.key).second) continue;
-      const std::string help = fmt::format("{}: {}", info.title, option.help);
-      std::visit([&]<class T>(const T&) { add_declared_option<T>(table, option, help, values); },
-                 option.initial);
+      table.add(option.key, Declared{&values, option}, fmt::format("{}: {}", info.title, option.help));
     }
   }
 }

@@ -46,7 +46,7 @@ void check_count(const char* name, int64_t value, int64_t least) {
 }
 
 void check(const HubnessOptions& options) {
-  to_string(options.kind);  // throws for a value that is none of the kinds
+  to_string(options.kind);  // throws for an unknown kind
   check_count("bank", options.bank, 1);
   if (!(options.temperature >= kLeastTemperature && options.temperature <= kLargestTemperature))
     throw InvalidArgument(fmt::format("hubness: temperature, expected a number from {} to {}, found {}",

@@ -99,7 +99,7 @@ struct Side {
   Buffer<int64_t> offsets, members;  // the rows of each group
   Buffer<float> best;                // score of the best match
   Buffer<int64_t> counts;            // wrong rows that score at least as high
-  Buffer<float> corrections;         // of this side's rows as a gallery; empty if there are none
+  Buffer<float> corrections;         // one for each row of this side, where it is the gallery; may be empty
 };
 
 void score_matches(Context& context, Side& queries, const Side& gallery) {

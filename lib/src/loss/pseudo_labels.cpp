@@ -61,7 +61,7 @@ PseudoLabelTargets::PseudoLabelTargets(Context& context, int64_t rows, int64_t c
       rows_((detail::check_affinity_shape("pseudo_labels", rows, cols), rows)),
       cols_(cols),
       options_(options) {
-  to_string(options.kind);  // throws for a value that is none of the kinds
+  to_string(options.kind);  // throws for an unknown kind
   if (options.kind == PseudoLabels::kHard) return;
   inverse_epsilon_ = Buffer<float>(context, std::vector<float>{detail::inverse("epsilon", options.epsilon)});
   log_mass_ = Buffer<double>(context, rows, "potentials");
