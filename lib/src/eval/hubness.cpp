@@ -1,13 +1,13 @@
 #include "sotalign/eval/hubness.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <utility>
 
+#include "core/kinds.h"
 #include "core/plain_nan.h"
 #include "eval/nearest_rows.h"
 #include "eval/unit_rows.h"
@@ -215,24 +215,11 @@ std::vector<double> half_mean_neighbours(Context& context, ConstMatrixF gallery,
 
 }  // namespace
 
-std::vector<std::string> hubness_names() {
-  std::vector<std::string> names;
-  for (const Entry& entry : kHubness) names.emplace_back(entry.name);
-  return names;
-}
+std::vector<std::string> hubness_names() { return detail::kind_names(kHubness); }
 
-Hubness parse_hubness(const std::string& name) {
-  for (const Entry& entry : kHubness)
-    if (name == entry.name) return entry.kind;
-  throw InvalidArgument(
-      fmt::format("hubness: expected one of {}, found '{}'", fmt::join(hubness_names(), ", "), name));
-}
+Hubness parse_hubness(const std::string& name) { return detail::parse_kind("hubness", kHubness, name); }
 
-std::string to_string(Hubness kind) {
-  for (const Entry& entry : kHubness)
-    if (entry.kind == kind) return entry.name;
-  throw InvalidArgument(fmt::format("hubness: no kind has the number {}", static_cast<int>(kind)));
-}
+std::string to_string(Hubness kind) { return detail::kind_entry("hubness", kHubness, kind).name; }
 
 std::vector<int64_t> hubness_bank_rows(Side side, int64_t population, const HubnessOptions& options) {
   check(options);

@@ -1,10 +1,10 @@
 #include "sotalign/loss/pseudo_labels.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <cmath>
 
+#include "core/kinds.h"
 #include "kernels/one_hot_maximum.h"
 #include "kernels/sinkhorn_plan.h"
 #include "kernels/sinkhorn_update.h"
@@ -36,23 +36,14 @@ void check_shape(const char* name, ConstMatrixF matrix, int64_t rows, int64_t co
 
 }  // namespace
 
-std::vector<std::string> pseudo_label_names() {
-  std::vector<std::string> names;
-  for (const Entry& entry : kPseudoLabels) names.emplace_back(entry.name);
-  return names;
-}
+std::vector<std::string> pseudo_label_names() { return detail::kind_names(kPseudoLabels); }
 
 PseudoLabels parse_pseudo_labels(const std::string& name) {
-  for (const Entry& entry : kPseudoLabels)
-    if (name == entry.name) return entry.kind;
-  throw InvalidArgument(fmt::format("pseudo_labels: expected one of {}, found '{}'",
-                                    fmt::join(pseudo_label_names(), ", "), name));
+  return detail::parse_kind("pseudo_labels", kPseudoLabels, name);
 }
 
 std::string to_string(PseudoLabels kind) {
-  for (const Entry& entry : kPseudoLabels)
-    if (entry.kind == kind) return entry.name;
-  throw InvalidArgument(fmt::format("pseudo_labels: no kind has the number {}", static_cast<int>(kind)));
+  return detail::kind_entry("pseudo_labels", kPseudoLabels, kind).name;
 }
 
 PseudoLabelTargets::PseudoLabelTargets(Context& context, int64_t rows, int64_t cols,

@@ -1,11 +1,11 @@
 #include "sotalign/teacher/teacher.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
 
+#include "core/kinds.h"
 #include "kernels/center_rows.h"
 #include "kernels/normalize_rows.h"
 #include "sotalign/core/error.h"
@@ -38,11 +38,7 @@ void check(const ContrastiveOptions& options) {
         fmt::format("teacher learning rate: expected a finite number > 0, found {}", options.learning_rate));
 }
 
-const Entry& entry_of(TeacherKind kind) {
-  for (const Entry& entry : kTeachers)
-    if (entry.kind == kind) return entry;
-  throw InvalidArgument(fmt::format("teacher: no kind has the number {}", static_cast<int>(kind)));
-}
+const Entry& entry_of(TeacherKind kind) { return detail::kind_entry("teacher", kTeachers, kind); }
 }  // namespace
 
 void detail::check_teacher(ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options) {
@@ -84,17 +80,10 @@ void detail::check_teacher(ConstMatrixF a, ConstMatrixF b, const TeacherOptions&
                                       limit, reason, dim));
 }
 
-std::vector<std::string> teacher_names() {
-  std::vector<std::string> names;
-  for (const Entry& entry : kTeachers) names.emplace_back(entry.name);
-  return names;
-}
+std::vector<std::string> teacher_names() { return detail::kind_names(kTeachers); }
 
 TeacherKind parse_teacher_kind(const std::string& name) {
-  for (const Entry& entry : kTeachers)
-    if (name == entry.name) return entry.kind;
-  throw InvalidArgument(
-      fmt::format("teacher: expected one of {}, found '{}'", fmt::join(teacher_names(), ", "), name));
+  return detail::parse_kind("teacher", kTeachers, name);
 }
 
 std::string to_string(TeacherKind kind) { return entry_of(kind).name; }
