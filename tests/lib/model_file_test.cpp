@@ -264,7 +264,7 @@ TEST_F(CheckpointFile, NumbersWithoutSenseAreRefused) {
   EXPECT_CONTAINS(error_with("best_step", "5"), "best_step: expected -1 to 4, found 5");
   EXPECT_CONTAINS(error_with("best_step", "-1"), "best_score: expected -1");
   for (const char* score : {"nan", "inf", "1.5", "-0.5", "-1"})
-    EXPECT_CONTAINS(error_with("best_score", score), "best_score: expected a recall from 0 to 1");
+    EXPECT_CONTAINS(error_with("best_score", score), "best_score: expected a score from 0 to 1");
 }
 
 TEST_F(CheckpointFile, EveryDamagedByteIsFound) {

@@ -176,7 +176,7 @@ TEST_P(TrainerTest, ResumeContinuesBitForBit) {
     o.optimizer.kind = kind;
     Trainer straight(context, data(), o), stopped(context, data(), o), resumed(context, data(), o);
     train(straight, 4);
-    const double score = straight.validate().mean_r1;
+    const double score = straight.validate().mean_reciprocal_rank;
     train(straight, 8);
     train(stopped, 4);
     stopped.validate();
@@ -290,12 +290,12 @@ TEST_P(TrainerTest, ValidationKeepsTheBestWeights) {
   TrainOptions o = options();
   o.schedule.peak = 1.0;  // ruins the weights
   Trainer trainer(context, data(), o);
-  const double start = trainer.validate().mean_r1;
+  const double start = trainer.validate().mean_reciprocal_rank;
   const std::vector<float> initial = values(trainer);
   train(trainer, 1);
-  for (int i = 0; i < 5 && trainer.validate().mean_r1 > start; ++i) train(trainer, 1);
+  for (int i = 0; i < 5 && trainer.validate().mean_reciprocal_rank > start; ++i) train(trainer, 1);
   trainer.restore_best();
-  EXPECT_EQ(trainer.validate().mean_r1, trainer.best_score());
+  EXPECT_EQ(trainer.validate().mean_reciprocal_rank, trainer.best_score());
   EXPECT_GT(trainer.validate_teacher().mean_r1, 0.1);
 }
 

@@ -38,9 +38,11 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
             choice(&options.kind, {{"cca", TeacherKind::kCca},
                                    {"procrustes", TeacherKind::kProcrustes},
                                    {"contrastive", TeacherKind::kContrastive},
-                                   {"self_training", TeacherKind::kSelfTraining}}),
+                                   {"self_training", TeacherKind::kSelfTraining},
+                                   {"auto", TeacherKind::kAuto}}),
             "Linear maps fitted to the pairs; contrastive: trained with SigLIP;\n"
-            "self_training: CCA, fitted again to soft matches of unpaired rows");
+            "self_training: CCA, fitted again to soft matches of unpaired rows; auto: CCA or\n"
+            "self-training, whichever retrieves better, with --ridge, 0.3 or 0.1 of it");
   table.add("ridge", AutoOr<double>{&options.ridge},
             "CCA: added to the eigenvalues of both covariances. auto, here and below:\n"
             "chosen by cross-validation on the pairs");

@@ -26,33 +26,43 @@ Json to_json(const RecallAtK& recall) {
           {"r5", recall.r5},
           {"r10", recall.r10},
           {"median_rank", recall.median_rank},
+          {"mean_reciprocal_rank", recall.mean_reciprocal_rank},
           {"queries", recall.queries}};
 }
 
+/// Files of sotalign 0.1 have none.
+double reciprocal_rank_of_json(const JsonReader& reader) {
+  constexpr const char* kKey = "mean_reciprocal_rank";
+  return reader.has(kKey) ? reader.number(kKey, 0, 1) : 0;
+}
+
 RecallAtK recall_of_json(const Json& json, const std::string& where) {
-  const JsonReader reader(json, where, {"r1", "r5", "r10", "median_rank", "queries"});
+  const JsonReader reader(json, where, {"r1", "r5", "r10", "median_rank", "mean_reciprocal_rank", "queries"});
   const auto recall = [&](const char* key) { return reader.number(key, 0, 1); };
   constexpr double kMostRows = 0x1p40;
   return {.r1 = recall("r1"),
           .r5 = recall("r5"),
           .r10 = recall("r10"),
           .median_rank = reader.number("median_rank", 0, kMostRows),
-          .queries = reader.count("queries", 0)};
+          .queries = reader.count("queries", 0),
+          .mean_reciprocal_rank = reciprocal_rank_of_json(reader)};
 }
 }  // namespace
 
 Json to_json(const RetrievalResult& result) {
   return {{"image_to_text", to_json(result.image_to_text)},
           {"text_to_image", to_json(result.text_to_image)},
-          {"mean_r1", result.mean_r1}};
+          {"mean_r1", result.mean_r1},
+          {"mean_reciprocal_rank", result.mean_reciprocal_rank}};
 }
 
 RetrievalResult retrieval_of_json(const Json& json, const std::string& where) {
-  const JsonReader reader(json, where, {"image_to_text", "text_to_image", "mean_r1"});
+  const JsonReader reader(json, where, {"image_to_text", "text_to_image", "mean_r1", "mean_reciprocal_rank"});
   const auto recall = [&](const char* key) { return recall_of_json(reader.at(key), reader.where(key)); };
   return {.image_to_text = recall("image_to_text"),
           .text_to_image = recall("text_to_image"),
-          .mean_r1 = reader.number("mean_r1", 0, 1)};
+          .mean_r1 = reader.number("mean_r1", 0, 1),
+          .mean_reciprocal_rank = reciprocal_rank_of_json(reader)};
 }
 
 Json to_json(const ZeroShotResult& result) {
@@ -97,15 +107,15 @@ std::string retrieval_table(const std::vector<RetrievalRow>& rows) {
       std::any_of(rows.begin(), rows.end(), [](const RetrievalRow& row) { return row.seconds >= 0; });
   std::string text = fmt::format("  {:{}}  {:^29}  {:>21}\n", "", width, "image to text", "text to image");
   const char* recalls = "   R@1   R@5  R@10  median";
-  text += fmt::format("  {:{}}  {:>29}  {:>29}  MeanR@1{}\n", "", width, recalls, recalls,
+  text += fmt::format("  {:{}}  {:>29}  {:>29}  MeanR@1    MRR{}\n", "", width, recalls, recalls,
                       timed ? "     time" : "");
   for (const auto& [name, result, seconds] : rows) {
     const auto cells = [](const RecallAtK& r) {
       return fmt::format("   {:6.1f}{:6.1f}{:6.1f}{:8.1f}", 100 * r.r1, 100 * r.r5, 100 * r.r10,
                          r.median_rank);
     };
-    text += fmt::format("  {:{}}  {}  {}  {:7.1f}", name, width, cells(result.image_to_text),
-                        cells(result.text_to_image), 100 * result.mean_r1);
+    text += fmt::format("  {:{}}  {}  {}  {:7.1f}  {:5.3f}", name, width, cells(result.image_to_text),
+                        cells(result.text_to_image), 100 * result.mean_r1, result.mean_reciprocal_rank);
     if (seconds >= 0) text += fmt::format("{:>9}", duration(seconds));
     text += '\n';
   }
@@ -130,6 +140,21 @@ Json to_json(const TeacherSearch& search, const TeacherOptions& asked) {
           {"left_out", search.left_out}, {"reason", search.reason},          {"candidates", candidates}};
 }
 
+Json to_json(const TeacherChoice& choice) {
+  Json trials = Json::array();
+  for (const TeacherTrial& trial : choice.trials) {
+    Json entry = {{"teacher", to_string(trial.kind)}, {"ridge", trial.ridge}};
+    if (trial.kind == TeacherKind::kSelfTraining) entry["passes"] = trial.passes;
+    entry["mean_reciprocal_rank"] = trial.mean_reciprocal_rank;
+    trials.push_back(entry);
+  }
+  Json json = {{"teacher", to_string(choice.options.kind)}, {"ridge", *choice.options.ridge}};
+  if (choice.options.kind == TeacherKind::kSelfTraining) json["passes"] = choice.self_training.passes;
+  json["reason"] = choice.reason;
+  json["candidates"] = trials;
+  return json;
+}
+
 std::string search_table(const TeacherSearch& search) {
   std::string text = "chosen    " + search.reason;
   if (search.candidates.empty()) return text;
@@ -147,7 +172,7 @@ std::string search_table(const TeacherSearch& search) {
     const bool chosen = best != last;
     if (!chosen)
       best = std::max_element(first, last, [](const auto& l, const auto& r) {
-        return std::pair(l.mean_r1, l.mean_reciprocal_rank) < std::pair(r.mean_r1, r.mean_reciprocal_rank);
+        return std::pair(l.mean_reciprocal_rank, l.mean_r1) < std::pair(r.mean_reciprocal_rank, r.mean_r1);
       });
     text += fmt::format("\n  {:>9}  {:>10}  {:>5}  {:>7.1f}  {:>5.3f}{}", best->ridge,
                         best->dim == 0 ? "all" : fmt::format("{}", best->dim), best->correlation_power,

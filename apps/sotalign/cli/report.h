@@ -28,11 +28,14 @@ struct RetrievalRow {
   double seconds = -1;  ///< negative: not shown
 };
 
-/// A table of recalls in percent, one line per row.
+/// A table of recalls in percent and of the mean reciprocal rank (MRR), one line per row.
 std::string retrieval_table(const std::vector<RetrievalRow>& rows);
 
 /// What was left to the search, what it chose, and every candidate.
 nlohmann::ordered_json to_json(const TeacherSearch& search, const TeacherOptions& asked);
+
+/// What was chosen, why, and every candidate.
+nlohmann::ordered_json to_json(const TeacherChoice& choice);
 
 /// The reason for the choice and, for each ridge tried, its best candidate; recalls in percent. Ends
 /// without a newline.

@@ -75,15 +75,33 @@ class Comparison {
     progress_.print(fmt::format("\nMean of {} seeds, measured on {} rows, {} pairs, percent; {}\n\n{}",
                                 arguments_.seeds.size(), measured_rows(), arguments_.sizes.pairs,
                                 describe(arguments_.config.train), retrieval_table(rows())));
-    progress_.print(fmt::format("MeanR@1 gain of {} over {}, over {}", methods_[2].name,
+    progress_.print(fmt::format("MeanR@1 gain of {} over {}, over {}", methods_.back().name,
                                 difference(methods_[0]), difference(methods_[1])));
     if (!arguments_.json.empty()) write_json(arguments_.json, report());
     return 0;
   }
 
  private:
+  /// Whether the method chooses its teacher. The first contender is then the plain teacher, CCA.
+  bool chooses_teacher() const {
+    return arguments_.config.train.teacher.kind == TeacherKind::kAuto &&
+           effective_method(arguments_.config.train).starts_from_teacher;
+  }
+
+  std::vector<Contender> contenders() const {
+    std::vector<Contender> names = {{"teacher"}, {"SAIL"}};
+    if (chooses_teacher()) names.push_back({"chosen teacher"});
+    names.push_back({find_method(arguments_.config.train.method).title});
+    return names;
+  }
+
   int64_t measured_rows() const {
     return arguments_.measure_on == MeasureOn::kTest ? arguments_.sizes.test : arguments_.sizes.validation;
+  }
+
+  /// Training chooses among its models by these rows, unless they are what is measured.
+  HostMatrix validation(const HostMatrix& rows, const Split& split) const {
+    return arguments_.measure_on == MeasureOn::kTest ? take_rows(rows, split.validation) : HostMatrix();
   }
 
   void run_seed(uint64_t seed) {
@@ -94,8 +112,8 @@ class Comparison {
                        .pair_texts = take_rows(texts_, split.pairs),
                        .images = take_rows(images_, split.unpaired_images),
                        .texts = take_rows(texts_, split.unpaired_texts),
-                       .val_images = {},
-                       .val_texts = {}};
+                       .val_images = validation(images_, split),
+                       .val_texts = validation(texts_, split)};
     const TestPairs test{.images = take_rows(images_, measured), .texts = take_rows(texts_, measured)};
 
     TrainOptions options = arguments_.config.train;
@@ -109,8 +127,10 @@ class Comparison {
       method.add(outcome.heads, outcome.seconds);
       return outcome;
     };
-    train(methods_[1], sail);
-    methods_[0].add(train(methods_[2], options).teacher, -1);
+    const RetrievalResult plain = train(methods_[1], sail).teacher,
+                          own = train(methods_.back(), options).teacher;
+    methods_[0].add(chooses_teacher() ? plain : own, -1);
+    if (chooses_teacher()) methods_[2].add(own, -1);
     std::string line = fmt::format("seed {:<4}", seed);
     for (const Contender& method : methods_)
       line += fmt::format("  {} {:.1f}", method.name, 100 * method.results.back().mean_r1);
@@ -136,13 +156,16 @@ class Comparison {
                          .r5 = of(&RecallAtK::r5),
                          .r10 = of(&RecallAtK::r10),
                          .median_rank = of(&RecallAtK::median_rank),
-                         .queries = method.results[0].image_to_text.queries};
+                         .queries = method.results[0].image_to_text.queries,
+                         .mean_reciprocal_rank = of(&RecallAtK::mean_reciprocal_rank)};
       };
-      RetrievalRow row{
-          .name = method.name,
-          .result = {.image_to_text = direction(&RetrievalResult::image_to_text),
-                     .text_to_image = direction(&RetrievalResult::text_to_image),
-                     .mean_r1 = mean(method, [](const RetrievalResult& r) { return r.mean_r1; })}};
+      RetrievalRow row{.name = method.name,
+                       .result = {.image_to_text = direction(&RetrievalResult::image_to_text),
+                                  .text_to_image = direction(&RetrievalResult::text_to_image),
+                                  .mean_r1 = mean(method, [](const RetrievalResult& r) { return r.mean_r1; }),
+                                  .mean_reciprocal_rank = mean(method, [](const RetrievalResult& r) {
+                                    return r.mean_reciprocal_rank;
+                                  })}};
       double seconds = 0;
       for (const double s : method.seconds) seconds += s;
       row.seconds = seconds / static_cast<double>(method.seconds.size());
@@ -156,7 +179,7 @@ class Comparison {
     const auto count = static_cast<double>(other.results.size());
     double sum = 0, squares = 0;
     for (size_t i = 0; i < other.results.size(); ++i) {
-      const double d = 100 * (methods_[2].results[i].mean_r1 - other.results[i].mean_r1);
+      const double d = 100 * (methods_.back().results[i].mean_r1 - other.results[i].mean_r1);
       sum += d, squares += d * d;
     }
     std::string text = fmt::format("{}: {:+.1f}", other.name, sum / count);
@@ -177,6 +200,8 @@ class Comparison {
         results.push_back(entry);
       }
       methods[method.name] = {{"mean_r1", mean(method, [](const RetrievalResult& r) { return r.mean_r1; })},
+                              {"mean_reciprocal_rank",
+                               mean(method, [](const RetrievalResult& r) { return r.mean_reciprocal_rank; })},
                               {"seeds", results}};
     }
     return {{"images", arguments_.images},
@@ -197,8 +222,7 @@ class Comparison {
   Context context_;
   HostMatrix images_, texts_;
   Progress progress_;
-  std::vector<Contender> methods_ = {
-      {"teacher"}, {"SAIL"}, {find_method(arguments_.config.train.method).title}};
+  std::vector<Contender> methods_ = contenders();  // the method comes last
 };
 
 }  // namespace
@@ -212,7 +236,8 @@ Action add_compare(CLI::App& app) {
   table.add("pairs", &arguments->sizes.pairs, "Number of rows to train on as pairs");
   table.add("test", &arguments->sizes.test, "Number of test rows");
   table.add("validation", &arguments->sizes.validation,
-            "Number of validation rows, held out to choose options on");
+            "Number of validation rows, held out; measured on test rows, training chooses\n"
+            "among its models by them");
   table.add(
       "measure_on",
       choice(&arguments->measure_on, {{"test", MeasureOn::kTest}, {"validation", MeasureOn::kValidation}}),

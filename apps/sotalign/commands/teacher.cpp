@@ -32,10 +32,18 @@ Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unp
   return preprocessing;
 }
 
-nlohmann::ordered_json report(const Teacher& teacher, const TeacherSearch& search,
-                              const TeacherOptions& asked, const std::optional<RetrievalResult>& validation) {
-  nlohmann::ordered_json json = {{"teacher", to_string(search.chosen.kind)}, {"dim", teacher.dim()}};
-  if (is_open(asked)) json["search"] = to_json(search, asked);
+/// How the teacher came about.
+struct Fit {
+  TeacherSearch search;
+  std::optional<TeacherChoice> choice = {};  // of --teacher auto
+  TeacherOptions options = {};               // the resolved ones
+};
+
+nlohmann::ordered_json report(const Teacher& teacher, const Fit& fit, const TeacherOptions& asked,
+                              const std::optional<RetrievalResult>& validation) {
+  nlohmann::ordered_json json = {{"teacher", to_string(fit.options.kind)}, {"dim", teacher.dim()}};
+  if (is_open(asked)) json["search"] = to_json(fit.search, asked);
+  if (fit.choice) json["choice"] = to_json(*fit.choice);
   if (validation) json["validation"] = to_json(*validation);
   return json;
 }
@@ -53,14 +61,34 @@ int run(const Arguments& arguments) {
   Matrix<float> images = upload(context, data.images), texts = upload(context, data.texts);
   Preprocessing image_preprocessing = prepare(context, pair_images, images);
   Preprocessing text_preprocessing = prepare(context, pair_texts, texts);
-  TeacherSearch search;
+  Fit fit;
   Model model = naming_pairs(arguments.data.pairs_images, arguments.data.pairs_texts, [&] {
-    search = search_teacher(context, pair_images, pair_texts, cca_if_self_training(arguments.teacher));
+    fit.search = search_teacher(context, pair_images, pair_texts, first_teacher_options(arguments.teacher));
+    fit.options = fit.search.chosen;
+    if (arguments.teacher.kind == TeacherKind::kAuto) {
+      Matrix<float> val_images = upload(context, data.val_images),
+                    val_texts = upload(context, data.val_texts);
+      if (data.has_validation()) {
+        preprocess(context, image_preprocessing, val_images, val_images);
+        preprocess(context, text_preprocessing, val_texts, val_texts);
+      }
+      ChosenTeacher chosen = choose_teacher(context,
+                                            {.pairs_x = pair_images,
+                                             .pairs_y = pair_texts,
+                                             .unpaired_x = images,
+                                             .unpaired_y = texts,
+                                             .validation_x = val_images,
+                                             .validation_y = val_texts},
+                                            fit.options, arguments.self_training);
+      fit.options = chosen.choice.options;
+      fit.choice = std::move(chosen.choice);
+      return Model(context, std::move(chosen.teacher));
+    }
     if (arguments.teacher.kind != TeacherKind::kSelfTraining)
-      return Model(context, fit_teacher(context, pair_images, pair_texts, search.chosen));
-    search.chosen.kind = TeacherKind::kSelfTraining;
+      return Model(context, fit_teacher(context, pair_images, pair_texts, fit.options));
+    fit.options.kind = TeacherKind::kSelfTraining;
     return Model(context, self_train(context, pair_images, pair_texts, images, texts,
-                                     with_teacher_options(arguments.self_training, search.chosen)));
+                                     with_teacher_options(arguments.self_training, fit.options)));
   });
   model.image_preprocessing = std::move(image_preprocessing);
   model.text_preprocessing = std::move(text_preprocessing);
@@ -71,10 +99,11 @@ int run(const Arguments& arguments) {
     validation = measure(context, model, Projection::kTeacher, arguments.data.val_images, data.val_images,
                          arguments.data.val_texts, data.val_texts);
   if (!arguments.json.empty())
-    write_json(arguments.json, report(*model.teacher, search, arguments.teacher, validation));
+    write_json(arguments.json, report(*model.teacher, fit, arguments.teacher, validation));
   if (arguments.machine.quiet || arguments.json == "-") return 0;
-  fmt::print("teacher   {}\n", describe(*model.teacher, search.chosen));
-  if (is_open(arguments.teacher)) fmt::print("{}\n", search_table(search));
+  fmt::print("teacher   {}\n", describe(*model.teacher, fit.options));
+  if (is_open(arguments.teacher)) fmt::print("{}\n", search_table(fit.search));
+  if (fit.choice) fmt::print("chosen    {}\n", fit.choice->reason);
   fmt::print("file      {}\n", arguments.out);
   if (validation)
     fmt::print("\nRetrieval on {} validation pairs, percent\n\n{}", data.val_images.rows(),

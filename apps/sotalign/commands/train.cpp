@@ -65,11 +65,15 @@ class Training {
     // Without a checkpoint the run starts here, with the options of this process.
     if (!has_checkpoint) write_json(not_a_link(run_.config()), arguments_.table.values());
     lock_.begun();
-    if (trainer_.teacher_search())
-      write_json(not_a_link(run_.teacher()), to_json(*trainer_.teacher_search(), asked));
+    Json teacher;
+    if (trainer_.teacher_search()) teacher = to_json(*trainer_.teacher_search(), asked);
+    if (trainer_.teacher_choice()) teacher["choice"] = to_json(*trainer_.teacher_choice());
+    if (!teacher.is_null()) write_json(not_a_link(run_.teacher()), teacher);
     metrics_ =
         std::make_unique<MetricsFile>(run_.metrics(), trainer_.steps_done(), checkpoint.notes["metrics"]);
     print_header();
+    // The initial weights are a candidate, too: they may be the teacher.
+    if (trainer_.has_validation() && trainer_.steps_done() == 0) trainer_.validate();
     progress_.start("train", trainer_.steps_done(), config_.train.steps);
     while (!trainer_.finished()) {
       trainer_.train_step();
@@ -120,10 +124,12 @@ class Training {
       progress_.print(fmt::format("          {} passes of self-training, the last changed it by {:.3f}",
                                   passes.size(), passes.back().change));
     if (trainer_.teacher_search()) progress_.print(search_table(*trainer_.teacher_search()));
+    if (trainer_.teacher_choice()) progress_.print("chosen    " + trainer_.teacher_choice()->reason);
     if (trainer_.has_validation()) {
       teacher_result_ = trainer_.validate_teacher();
-      progress_.print(fmt::format("          MeanR@1 {} on {} validation pairs",
-                                  percent(teacher_result_.mean_r1), data_.val_images.rows()));
+      progress_.print(fmt::format("          MeanR@1 {}, MRR {:.3f} on {} validation pairs",
+                                  percent(teacher_result_.mean_r1), teacher_result_.mean_reciprocal_rank,
+                                  data_.val_images.rows()));
     }
     progress_.print(fmt::format("model     {} parameters, {} dimensions; {}", model.parameters.size(),
                                 model.dim(Projection::kHeads), describe(config_.train)));
@@ -138,7 +144,7 @@ class Training {
 
   std::string numbers(const StepMetrics& m) const {
     std::string text = fmt::format("loss {:.4f}", m.loss);
-    if (trainer_.best_step() >= 0) text += fmt::format("  best MeanR@1 {}", percent(trainer_.best_score()));
+    if (trainer_.best_step() >= 0) text += fmt::format("  best MRR {:.3f}", trainer_.best_score());
     return text;
   }
 

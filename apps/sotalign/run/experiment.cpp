@@ -58,14 +58,21 @@ Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& t
                        const TrainOptions& options, const std::string& name, Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
   Trainer trainer(context, data.view(), options);
-  progress.start(name, 0, options.steps);
+  const bool closed_form = effective_method(options).closed_form;
+  constexpr int64_t kValidateEvery = 10;  // the default of train
+  const bool validates = trainer.has_validation();
+  if (validates) trainer.validate();
+  progress.start(name, 0, trainer.options().steps);
   while (!trainer.finished()) {
     trainer.train_step();
     if (interrupted()) throw Interrupted();
+    if (validates && (closed_form || trainer.finished() || trainer.steps_done() % kValidateEvery == 0))
+      trainer.validate();
     if (progress.due())
       progress.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));
   }
   trainer.metrics();  // throws if training diverged
+  if (validates) trainer.restore_best();
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   const auto result = [&](Projection projection) {
     return measure(context, trainer.model(), projection, "test images", test.images, "test texts",

@@ -44,9 +44,10 @@ struct Outcome {
   RetrievalResult heads, teacher;
   double seconds = 0;  ///< of the trainer's setup and all its steps
 };
-/// Trains with `options` on `data`, ignoring its validation rows, and measures the heads of the last step and
-/// the teacher. `progress` draws a bar with the title `name`. Throws NumericalError if training diverges and,
-/// if signals are caught, Interrupted after the step in which one arrived.
+/// Trains with `options` on `data`, and measures the teacher and the heads: of the last step, or of the step
+/// that retrieves best among the validation rows, if there are any. `progress` draws a bar with the title
+/// `name`. Throws NumericalError if training diverges and, if signals are caught, Interrupted after the step
+/// in which one arrived.
 Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
                        const TrainOptions& options, const std::string& name, Progress& progress);
 

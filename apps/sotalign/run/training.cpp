@@ -32,6 +32,7 @@ void make_absolute(DataPaths& paths) {
 void keep_choices(TrainConfig& config, const Trainer& trainer) {
   config.train.affinity_memory = trainer.options().affinity_memory;
   config.train.teacher = trainer.options().teacher;
+  config.train.self_training = trainer.options().self_training;
   config.train.steps = trainer.options().steps;
 }
 

@@ -53,6 +53,7 @@
 #include "sotalign/ot/sinkhorn.h"
 #include "sotalign/ot/solve_options.h"
 #include "sotalign/sampling/batch_sampler.h"
+#include "sotalign/teacher/choice.h"
 #include "sotalign/teacher/search.h"
 #include "sotalign/teacher/self_training.h"
 #include "sotalign/teacher/teacher.h"

@@ -196,7 +196,7 @@ Grid make_grid(Context& context, ConstMatrixF a, ConstMatrixF b, ConstMatrixF ho
 }
 
 auto merit(const TeacherCandidate& c) {
-  return std::tuple(c.mean_r1, c.mean_reciprocal_rank,
+  return std::tuple(c.mean_reciprocal_rank, c.mean_r1,
                     c.dim == 0 ? std::numeric_limits<int64_t>::max() : c.dim, c.ridge, -c.correlation_power);
 }
 
@@ -260,8 +260,9 @@ TeacherSearch search_teacher(Context& context, ConstMatrixF a, ConstMatrixF b,
   search.chosen.ridge = best.ridge;
   search.chosen.dim = best.dim;
   search.chosen.correlation_power = best.correlation_power;
-  search.reason = fmt::format("MeanR@1 {:.1f} of {} left-out pairs in {} folds, the best of {} candidates",
-                              100 * best.mean_r1, search.left_out, search.folds, search.candidates.size());
+  search.reason =
+      fmt::format("mean reciprocal rank {:.3f} of {} left-out pairs in {} folds, the best of {} candidates",
+                  best.mean_reciprocal_rank, search.left_out, search.folds, search.candidates.size());
   return search;
 }
 

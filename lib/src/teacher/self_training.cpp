@@ -62,8 +62,9 @@ SelfTrainingOptions with_teacher_options(SelfTrainingOptions options, const Teac
   return options;
 }
 
-TeacherOptions cca_if_self_training(TeacherOptions options) {
-  if (options.kind == TeacherKind::kSelfTraining) options.kind = TeacherKind::kCca;
+TeacherOptions first_teacher_options(TeacherOptions options) {
+  if (options.kind == TeacherKind::kSelfTraining || options.kind == TeacherKind::kAuto)
+    options.kind = TeacherKind::kCca;
   return options;
 }
 

@@ -26,6 +26,7 @@ constexpr Entry kTeachers[] = {
     {TeacherKind::kProcrustes, "procrustes", detail::fit_procrustes},
     {TeacherKind::kContrastive, "contrastive", detail::fit_contrastive},
     {TeacherKind::kSelfTraining, "self_training", nullptr},
+    {TeacherKind::kAuto, "auto", nullptr},
 };
 
 void check(const ContrastiveOptions& options) {
@@ -91,7 +92,8 @@ std::string to_string(TeacherKind kind) { return entry_of(kind).name; }
 Teacher fit_teacher(Context& context, ConstMatrixF a, ConstMatrixF b, const TeacherOptions& options) {
   const Entry& entry = entry_of(options.kind);
   if (entry.fit == nullptr)
-    throw InvalidArgument("teacher: self_training needs unpaired rows, see SelfTraining");
+    throw InvalidArgument(
+        fmt::format("teacher: {} needs unpaired rows, see SelfTraining and choose_teacher()", entry.name));
   detail::check_teacher(a, b, options);
   return entry.fit(context, a, b, is_open(options) ? search_teacher(context, a, b, options).chosen : options);
 }

@@ -22,6 +22,8 @@ namespace {
 
 constexpr const char* kFormat = "sotalign-checkpoint-2";
 constexpr const char* kFormatWithoutChecksums = "sotalign-checkpoint-1";  // sotalign 0.1
+// What best_score is. Checkpoints without a note have a MeanR@1.
+constexpr const char *kByRecall = "mean_r1", *kByReciprocalRank = "mean_reciprocal_rank";
 constexpr const char *kDataPrefix = "data.", *kNotePrefix = "note.", *kObjectivePrefix = "objective.";
 
 // FNV-1a over the bits of the means, by which sotalign 0.1 identifies data.
@@ -176,6 +178,7 @@ void Trainer::save_checkpoint(const std::string& path, const std::map<std::strin
   writer.set_metadata("best_step", fmt::format("{}", best_step_));
   writer.set_metadata("best_score",
                       fmt::format("{}", best_score_));  // fmt prints doubles that read back exactly
+  writer.set_metadata("best_by", best_by_recall_ ? kByRecall : kByReciprocalRank);
   writer.write(path);
 }
 
@@ -221,6 +224,7 @@ CheckpointInfo Trainer::load_checkpoint(const std::string& path) {
                 best_step = number<int64_t>(path, file, "best_step");
   const int64_t optimizer_steps = number<int64_t>(path, file, "optimizer_steps");
   const double best_score = number<double>(path, file, "best_score");
+  const std::string best_by = note("best_by");
   std::map<std::string, std::vector<double>> objective;
   for (const std::string& name : file.names())
     if (name.starts_with(kObjectivePrefix))
@@ -236,7 +240,9 @@ CheckpointInfo Trainer::load_checkpoint(const std::string& path) {
   require(best_step >= -1 && best_step <= (has_validation() ? step : -1), "best_step", best_step,
           has_validation() ? fmt::format("-1 to {}", step) : "-1, as there are no validation pairs");
   require(best_step == -1 ? best_score == -1 : best_score >= 0 && best_score <= 1, "best_score", best_score,
-          best_step == -1 ? "-1, as nothing was validated" : "a recall from 0 to 1");
+          best_step == -1 ? "-1, as nothing was validated" : "a score from 0 to 1");
+  require(best_by.empty() || best_by == kByRecall || best_by == kByReciprocalRank, "best_by",
+          io::printable(best_by), fmt::format("{} or {}", kByRecall, kByReciprocalRank));
 
   try {
     objective_->restore(objective);
@@ -248,6 +254,7 @@ CheckpointInfo Trainer::load_checkpoint(const std::string& path) {
   for (size_t i = 0; i < states.size(); ++i) states[i].values->upload(optimizer_values[i].data());
   optimizer_.set_steps(optimizer_steps);
   step_ = step, best_step_ = best_step, best_score_ = best_score;
+  best_by_recall_ = best_by != kByReciprocalRank;
   return info;
 }
 

@@ -109,6 +109,7 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
                                                   .unpaired_texts = unpaired_->texts()})),
       affinity_memory_(objective_->affinity_memory()) {
   if (affinity_memory_) options_.affinity_memory = affinity_memory_->memory;
+  objective_->initialize(model_.parameters);
 }
 
 Trainer::~Trainer() = default;
@@ -120,6 +121,21 @@ AllRows Trainer::all_rows() const {
 
 Teacher Trainer::build_teacher() {
   const TeacherOptions& options = options_.teacher;
+  if (options.kind == TeacherKind::kAuto) {
+    ChosenTeacher chosen = choose_teacher(*context_,
+                                          {.pairs_x = pair_images_,
+                                           .pairs_y = pair_texts_,
+                                           .unpaired_x = images_,
+                                           .unpaired_y = texts_,
+                                           .validation_x = validation_images_,
+                                           .validation_y = validation_texts_},
+                                          options, options_.self_training);
+    options_.teacher = chosen.choice.options;
+    options_.self_training = chosen.choice.self_training;
+    teacher_passes_ = chosen.choice.passes;
+    teacher_choice_ = std::move(chosen.choice);
+    return std::move(chosen.teacher);
+  }
   if (options.kind != TeacherKind::kSelfTraining)
     return fit_teacher(*context_, pair_images_, pair_texts_, options);
   SelfTraining training(*context_, pair_images_, pair_texts_, images_, texts_,
@@ -138,12 +154,13 @@ Model Trainer::build_model() {
   options.seed = options_.seed;
   if (is_open(options)) {
     const TeacherKind kind = options.kind;
-    teacher_search_ = search_teacher(*context_, pair_images_, pair_texts_, cca_if_self_training(options));
+    teacher_search_ = search_teacher(*context_, pair_images_, pair_texts_, first_teacher_options(options));
     options = teacher_search_->chosen;
     options.kind = kind;
   }
-  if (const MethodInfo& method = effective_method(options_); method.resolve)
-    method.resolve(options_, pair_images_.cols(), pair_texts_.cols());
+  const MethodInfo& method = effective_method(options_);
+  if (options.kind == TeacherKind::kAuto && !method.starts_from_teacher) options.kind = TeacherKind::kCca;
+  if (method.resolve) method.resolve(options_, pair_images_.cols(), pair_texts_.cols());
   Teacher teacher = build_teacher();
   resolve(options_, teacher.dim());
   Model model(*context_, head_options(options_, pair_images_.cols()),
@@ -237,8 +254,9 @@ RetrievalResult Trainer::validate() {
   model_.head(Side::kX).embed(*context_, model_.parameters, validation_images_, images);
   model_.head(Side::kY).embed(*context_, model_.parameters, validation_texts_, texts);
   const RetrievalResult result = retrieval(*context_, images, texts);
-  if (result.mean_r1 > best_score_) {
-    best_score_ = result.mean_r1;
+  const double score = best_by_recall_ ? result.mean_r1 : result.mean_reciprocal_rank;
+  if (score > best_score_) {
+    best_score_ = score;
     best_step_ = step_;
     context_->copy_on_device(best_values_.data(), model_.parameters.values(),
                              static_cast<size_t>(best_values_.size()) * sizeof(float));

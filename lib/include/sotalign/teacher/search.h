@@ -49,7 +49,7 @@ inline constexpr int64_t kFewestGroups = 10;
 /// 500 pairs have been left out. No fold follows once 2000 pairs have been left out. Folds whose kept rows
 /// are all equal on one side are skipped.
 ///
-/// Decision: the highest MeanR@1; ties go to the highest mean reciprocal rank, then to more dimensions, the
+/// Decision: the highest mean reciprocal rank; ties go to the highest MeanR@1, then to more dimensions, the
 /// larger ridge, the smaller power. The gallery holds only left-out pairs: the teacher was fitted to the kept
 /// ones, and adding them led to worse choices on flickr8k and emoji.
 ///

@@ -64,8 +64,8 @@ struct SelfTrainingOptions {
 /// std::bad_optional_access if one of them is open.
 SelfTrainingOptions with_teacher_options(SelfTrainingOptions options, const TeacherOptions& teacher);
 
-/// The options of the first teacher if the kind is kSelfTraining, which is CCA; else the same options.
-TeacherOptions cca_if_self_training(TeacherOptions options);
+/// The same options, with the kind kCca, the first teacher, in place of kSelfTraining and kAuto.
+TeacherOptions first_teacher_options(TeacherOptions options);
 
 /// What a pass did.
 struct PassReport {

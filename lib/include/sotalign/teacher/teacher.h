@@ -23,9 +23,10 @@ enum class TeacherKind {
   /// CCA, fitted again to soft matches of unpaired rows; see self_training.h. Only an option: the teacher
   /// that it gives has kind kCca, and fit_teacher(), which sees no unpaired rows, refuses it.
   kSelfTraining,
+  kAuto,  ///< CCA or self-training, by their scores; see choice.h. Likewise only an option.
 };
 
-/// "cca", "procrustes", "contrastive", "self_training".
+/// "cca", "procrustes", "contrastive", "self_training", "auto".
 std::vector<std::string> teacher_names();
 /// Throws InvalidArgument, listing the names, for an unknown one.
 TeacherKind parse_teacher_kind(const std::string& name);

@@ -29,10 +29,12 @@ struct UnpairedSetup;
 
 /// What the library knows about a method.
 struct MethodInfo {
-  std::string name;                      ///< "sail_semi", as in options, metrics and checkpoints
-  std::string title;                     ///< its name in publications: "SAIL semi"
-  bool needs_unpaired = false;           ///< unpaired images and texts
-  bool starts_from_teacher = false;      ///< what Initialization::kAuto chooses where the heads allow it
+  std::string name;             ///< "sail_semi", as in options, metrics and checkpoints
+  std::string title;            ///< its name in publications: "SAIL semi"
+  bool needs_unpaired = false;  ///< unpaired images and texts
+  /// What Initialization::kAuto chooses where the heads allow it. Only for such methods does
+  /// TeacherKind::kAuto compare teachers; for the others it is kCca.
+  bool starts_from_teacher = false;
   std::vector<OptionInfo> options = {};  ///< besides those of TrainOptions; read them with method_option()
   /// Makes the loss.
   std::function<std::unique_ptr<Objective>(const ObjectiveSetup&)> make;

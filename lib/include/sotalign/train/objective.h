@@ -77,6 +77,8 @@ inline void zero_unpaired(Context& context, const Step& step) {
 class Objective {
  public:
   virtual ~Objective() = default;
+  /// Sets weights before the first step. Called once; most objectives leave the weights as they are.
+  virtual void initialize(ParameterSet& parameters) { static_cast<void>(parameters); }
   /// Computes the gradients of a step: all of d_f of both modalities, and those of 'log_scale' and 'bias'.
   /// Allocates only in the first step; synchronizes only if KLOT computes its affinities in strips.
   virtual void run(const Step& step) = 0;

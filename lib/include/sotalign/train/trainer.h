@@ -16,6 +16,7 @@
 #include "sotalign/optim/schedule.h"
 #include "sotalign/ot/klot_memory.h"
 #include "sotalign/sampling/batch_sampler.h"
+#include "sotalign/teacher/choice.h"
 #include "sotalign/teacher/search.h"
 #include "sotalign/teacher/self_training.h"
 #include "sotalign/train/method.h"
@@ -55,9 +56,9 @@ struct TrainOptions {
   std::string method = "sotalign";   ///< see train/method.h
   OptionValues method_options = {};  ///< options that methods declare, by key
   /// Its seed is replaced by `seed` below.
-  TeacherOptions teacher = {.ridge = 0.01, .correlation_power = 0.5};
-  /// For the teacher kSelfTraining and the method self_training. Ridge, power, dimension and seed are the
-  /// teacher's; a teacher's dimension of 0 leaves the one here.
+  TeacherOptions teacher = {.kind = TeacherKind::kAuto, .ridge = 0.01, .correlation_power = 0.5};
+  /// For the teachers kSelfTraining and kAuto, and the method self_training. Ridge, power, dimension and seed
+  /// are the teacher's; a teacher's dimension of 0 leaves the one here.
   SelfTrainingOptions self_training = {};
   Initialization initialization = Initialization::kAuto;
   int64_t dim = 0;  ///< shared dimension; 0: the teacher's if the heads start from it, else 1024
@@ -136,12 +137,13 @@ class Trainer {
   StepMetrics metrics() const;
 
   bool has_validation() const { return validation_images_.rows() > 0; }
-  /// Retrieval on the validation pairs with the current weights; keeps a copy of them if their MeanR@1 is the
-  /// best so far.
+  /// Retrieval on the validation pairs with the current weights; keeps a copy of them if their mean
+  /// reciprocal rank is the highest so far. Before the first step, heads that start from the teacher are the
+  /// teacher.
   RetrievalResult validate();
   RetrievalResult validate_teacher();
-  int64_t best_step() const { return best_step_; }  ///< -1: validate() was never called
-  double best_score() const { return best_score_; }
+  int64_t best_step() const { return best_step_; }   ///< -1: validate() was never called
+  double best_score() const { return best_score_; }  ///< mean reciprocal rank
 
   /// The model with its current weights.
   const Model& model() const { return model_; }
@@ -161,10 +163,14 @@ class Trainer {
   /// The search for the teacher's open options; std::nullopt if none was open.
   const std::optional<TeacherSearch>& teacher_search() const { return teacher_search_; }
 
+  /// What was chosen and why, if the teacher's kind was kAuto.
+  const std::optional<TeacherChoice>& teacher_choice() const { return teacher_choice_; }
+
   /// What self-training of the teacher did, pass by pass; empty for other teachers.
   const std::vector<PassReport>& teacher_passes() const { return teacher_passes_; }
 
-  /// The given options, with `steps`, `teacher`, `initialization`, `dim` and `affinity_memory` resolved.
+  /// The given options, with `steps`, `teacher`, `self_training`, `initialization`, `dim` and
+  /// `affinity_memory` resolved.
   const TrainOptions& options() const { return options_; }
 
  private:
@@ -182,6 +188,7 @@ class Trainer {
   Matrix<float> pair_images_, pair_texts_, images_, texts_, validation_images_, validation_texts_;
 
   std::optional<TeacherSearch> teacher_search_;
+  std::optional<TeacherChoice> teacher_choice_;
   std::vector<PassReport> teacher_passes_;
   Model model_;
   Optimizer optimizer_;
@@ -198,6 +205,7 @@ class Trainer {
   Buffer<float> best_values_;
   int64_t best_step_ = -1;
   double best_score_ = -1;
+  bool best_by_recall_ = false;  // a run of sotalign 0.1 goes on as it began
 
   // Constructed last: KLOT may use the memory that all other members leave free.
   std::unique_ptr<Objective> objective_;

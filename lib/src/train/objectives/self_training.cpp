@@ -26,6 +26,9 @@ class SelfTrainingPasses : public Objective {
         training_(s.context, s.rows.pair_images, s.rows.pair_texts, s.rows.images, s.rows.texts,
                   options_of(s.options)) {}
 
+  void initialize(ParameterSet& parameters) override {
+    set_teacher_heads(parameters, options_, training_.teacher());
+  }
   void run(const Step& step) override {
     training_.pass();
     set_teacher_heads(step.parameters, options_, training_.teacher());
@@ -47,7 +50,7 @@ class SelfTrainingPasses : public Objective {
 };
 
 void check(Context&, const TrainingData&, const TrainOptions& o) {
-  if (o.teacher.kind != TeacherKind::kCca)
+  if (o.teacher.kind != TeacherKind::kCca && o.teacher.kind != TeacherKind::kAuto)
     throw InvalidArgument(
         fmt::format("teacher: method self_training starts from cca, found {}", to_string(o.teacher.kind)));
   if (!o.hidden.empty() && !o.residual)
@@ -57,7 +60,7 @@ void check(Context&, const TrainingData&, const TrainOptions& o) {
 
 void resolve(TrainOptions& o, int64_t image_dim, int64_t text_dim) {
   o.steps = o.self_training.passes;
-  o.initialization = Initialization::kRandom;  // the first pass sets all weights
+  o.initialization = Initialization::kRandom;  // initialize() sets all weights
   const int64_t columns = o.teacher.dim.value() > 0 ? o.teacher.dim.value() : o.self_training.dim;
   if (o.dim == 0) o.dim = std::min({columns == 0 ? kLargestDefaultDim : columns, image_dim, text_dim});
 }
