@@ -1,14 +1,15 @@
 // Banks in models and what --hubness makes of them, as users see it. Corrected figures are computed again
 // from the files of embed, in double precision.
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <tuple>
 
-#include "sotalign/eval/hubness.h"
+#include "sotalign/core/random.h"
 #include "sotalign/io/safetensors.h"
 #include "support/npy.h"
 #include "support/program_data.h"
@@ -305,6 +306,98 @@ TEST_F(HubnessProgram, EveryCommandThatTrainsKeepsABank) {
   const std::vector<float> first = bank(teacher("a", {"--hubness-bank", "9"}));
   EXPECT_EQ(bank(teacher("b", {"--hubness-bank", "9"})), first);
   EXPECT_NE(bank(teacher("c", {"--hubness-bank", "9", "--seed", "1"})), first);
+}
+
+/// The figures of compare are those of train or teacher, followed by eval, on the same split.
+TEST_F(HubnessProgram, CompareCorrectsEachMethodWithTheUnpairedRowsOfItsSplit) {
+  constexpr int64_t kAll = 40, kPairs = 15, kTest = 10;
+  const auto shuffled = [](std::vector<int64_t> rows, const char* stream) {
+    const RandomStream random(1, stream_id(stream));
+    std::sort(rows.begin(), rows.end(), [&](int64_t i, int64_t j) {
+      return random.bits64(static_cast<uint64_t>(i)) < random.bits64(static_cast<uint64_t>(j));
+    });
+    return rows;
+  };
+  std::vector<int64_t> all(kAll);
+  std::iota(all.begin(), all.end(), 0);
+  all = shuffled(all, "demo.split");
+  const auto part = [&](int64_t from, int64_t to) {
+    return std::vector<int64_t>(all.begin() + from, all.begin() + to);
+  };
+  const std::vector<int64_t> pairs = part(0, kPairs), test = part(kPairs, kPairs + kTest),
+                             unpaired = part(kPairs + kTest, kAll);
+  for (const std::string side : {"images", "texts"}) {
+    const GoldenArray from = read_golden(path("pairs_" + side + ".npy"));
+    const int64_t cols = from.shape[1];
+    const auto write = [&](const std::string& name, const std::vector<int64_t>& rows) {
+      std::vector<float> values;
+      for (const int64_t row : rows)
+        for (int64_t j = 0; j < cols; ++j)
+          values.push_back(static_cast<float>(from.values[static_cast<size_t>(row * cols + j)]));
+      write_npy(path(name + side + ".npy"),
+                ConstMatrixF(values.data(), static_cast<int64_t>(rows.size()), cols));
+    };
+    std::vector<int64_t> whole(kAll);
+    std::iota(whole.begin(), whole.end(), 0);
+    write("all_", whole);
+    write("split_pairs_", pairs);
+    write("val_", test);
+    write("split_", shuffled(unpaired, side == "images" ? "demo.images" : "demo.texts"));
+  }
+  const std::vector<std::string> split = {"--pairs-images", path("split_pairs_images.npy"),
+                                          "--pairs-texts",  path("split_pairs_texts.npy"),
+                                          "--images",       path("split_images.npy"),
+                                          "--texts",        path("split_texts.npy"),
+                                          "--val-images",   "",
+                                          "--val-texts",    "",
+                                          "--seed",         "1"};
+  const auto with = [](std::vector<std::string> arguments, const std::vector<std::string>& more) {
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  };
+  const std::vector<std::string> csls = {"--hubness", "csls", "--hubness-neighbours", "3"};
+  const auto compare = [&](const std::vector<std::string>& more) {
+    return run(with({"compare", "--images", path("all_images.npy"), "--texts", path("all_texts.npy"),
+                     "--pairs", "15", "--test", "10", "--seeds", "1,0", "--steps", "3", "--json",
+                     path("compare.json")},
+                    more))
+        .out;
+  };
+  const std::string plain = compare({});
+  EXPECT_EQ(plain.find("csls"), std::string::npos);
+  const Json without = Json::parse(read_file(path("compare.json")));
+  EXPECT_FALSE(without.contains("hubness"));
+  const std::string table = compare(csls);
+  const Json both = Json::parse(read_file(path("compare.json")));
+  for (const char* row : {"\n  teacher, csls ", "\n  SAIL, csls ", "\n  SOTAlign, csls ", " (csls "})
+    EXPECT_CONTAINS(table, row);
+  EXPECT_EQ(both["hubness"]["kind"], "csls");
+  EXPECT_EQ(both["hubness"]["neighbours"], 3);
+
+  const auto figures = [](const Json& json, const std::string& method, size_t seed) {
+    Json result = json["methods"][method]["seeds"][seed];
+    result.erase("seed"), result.erase("seconds");
+    return result;
+  };
+  ASSERT_EQ(files.train("heads", with(split, {"--steps", "3"})).exit_code, 0);
+  ASSERT_EQ(files.train("sail", with(split, {"--steps", "3", "--method", "sail"})).exit_code, 0);
+  ASSERT_EQ(files.command("teacher", "t.safetensors", split).exit_code, 0);
+  for (const auto& [method, model, projection] : {std::tuple("SOTAlign", "heads/model.safetensors", "heads"),
+                                                  std::tuple("SAIL", "sail/model.safetensors", "heads"),
+                                                  std::tuple("teacher", "t.safetensors", "teacher")}) {
+    SCOPED_TRACE(method);
+    Json expected = json(eval(path(model), with(csls, {"--projection", projection})));
+    EXPECT_EQ(figures(both["hubness"], method, 0), expected["hubness"]["corrected"]);
+    expected.erase("hubness");
+    for (const Json& json : {both, without}) EXPECT_EQ(figures(json, method, 0), expected);
+    double mean = 0;
+    for (size_t seed = 0; seed < 2; ++seed)
+      mean += figures(both["hubness"], method, seed)["mean_r1"].get<double>() / 2;
+    EXPECT_WITHIN(std::abs(both["hubness"]["methods"][method]["mean_r1"].get<double>() - mean), 1e-12);
+  }
+  expect_refused({"compare", "--images", path("all_images.npy"), "--texts", path("all_texts.npy"), "--pairs",
+                  "15", "--test", "10", "--hubness", "dbs", "--hubness-temperature", "0"},
+                 "hubness: temperature, expected a number from");
 }
 
 TEST_F(HubnessProgram, WhatCannotBeCorrectedIsRefused) {

@@ -41,8 +41,8 @@ void add_bank_option(OptionTable& table, int64_t& bank) {
 
 void add_hubness_options(OptionTable& table, Target kind, HubnessOptions& options) {
   table.add("hubness", std::move(kind),
-            "Correct hubness, rows near to everything, with the unpaired rows in the model's\n"
-            "bank: dual bank Sinkhorn, inverted softmax or CSLS");
+            "Correct hubness, rows near to everything, with a bank of unpaired training\n"
+            "rows: dual bank Sinkhorn, inverted softmax or CSLS");
   table.add("hubness_temperature", &options.temperature,
             "dbs and inverted_softmax: the cosines are divided by it");
   table.add("hubness_neighbours", &options.neighbours, "csls: nearest rows of the bank");

@@ -55,13 +55,17 @@ std::vector<float> corrections(Context& context, const HubnessCorrection& hubnes
   return result;
 }
 
-nlohmann::ordered_json to_json(const HubnessCorrection& hubness) {
-  const HubnessOptions& options = hubness.options();
+nlohmann::ordered_json to_json(const HubnessOptions& options) {
   nlohmann::ordered_json json = {{"kind", to_string(options.kind)}};
   if (options.kind == Hubness::kCsls)
     json["neighbours"] = options.neighbours;
   else
     json["temperature"] = options.temperature;
+  return json;
+}
+
+nlohmann::ordered_json to_json(const HubnessCorrection& hubness) {
+  nlohmann::ordered_json json = to_json(hubness.options());
   json["bank_images"] = hubness.bank(Side::kX).rows;
   json["bank_texts"] = hubness.bank(Side::kY).rows;
   return json;

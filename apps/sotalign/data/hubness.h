@@ -29,7 +29,9 @@ std::optional<HubnessCorrection> correction_of(Context& context, const Model& mo
 std::vector<float> corrections(Context& context, const HubnessCorrection& hubness, Side side,
                                const HostMatrix& embedded);
 
-/// Kind, its option and the rows of the bank.
+/// Kind and its option.
+nlohmann::ordered_json to_json(const HubnessOptions& options);
+/// The same, and the rows of the bank.
 nlohmann::ordered_json to_json(const HubnessCorrection& hubness);
 
 /// "heads, dbs": the name of a corrected row of a table.

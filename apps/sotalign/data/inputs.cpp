@@ -212,11 +212,17 @@ std::optional<HubnessCorrection> bring_to_one_space(Context& context, const std:
 
 RetrievalResult measure(Context& context, const Model& model, Projection projection,
                         const std::string& image_path, const HostMatrix& images, const std::string& text_path,
-                        const HostMatrix& texts) {
+                        const HostMatrix& texts, const HubnessCorrection* hubness) {
   const auto rows = [&](Side side, const std::string& path, const HostMatrix& x) {
     return upload(context, embed(context, model, side, projection, path, x));
   };
-  return retrieval(context, rows(Side::kX, image_path, images), rows(Side::kY, text_path, texts));
+  const Matrix<float> x = rows(Side::kX, image_path, images), y = rows(Side::kY, text_path, texts);
+  RetrievalOptions options;
+  if (hubness != nullptr) {
+    options.image_corrections = hubness->corrections(context, Side::kX, x);
+    options.text_corrections = hubness->corrections(context, Side::kY, y);
+  }
+  return retrieval(context, x, y, options);
 }
 
 }  // namespace sotalign::app

@@ -100,9 +100,10 @@ std::optional<HubnessCorrection> bring_to_one_space(Context& context, const std:
                                                     HostMatrix& images, const std::string& text_path,
                                                     HostMatrix& texts, const HubnessOptions& asked);
 
-/// Measures retrieval on pairs of raw rows, projected by the model; paths as in embed().
+/// Measures retrieval on pairs of raw rows, projected by the model, with the corrections of `hubness` if it
+/// is not null; paths as in embed().
 RetrievalResult measure(Context& context, const Model& model, Projection projection,
                         const std::string& image_path, const HostMatrix& images, const std::string& text_path,
-                        const HostMatrix& texts);
+                        const HostMatrix& texts, const HubnessCorrection* hubness = nullptr);
 
 }  // namespace sotalign::app
