@@ -23,13 +23,22 @@ const std::vector<float> kValues = {0.5f, -1, 2, 0.25f, 3, -0.125f, 1, 7, -2, 0.
 void write_text(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
 
 void write_models(Context& context, const std::string& directory) {
-  const auto save = [&](const std::string& name, const HeadOptions& image, const HeadOptions& text) {
+  const auto save = [&](const std::string& name, const HeadOptions& image, const HeadOptions& text,
+                        Hubness kind = Hubness::kNone) {
     Model model(context, image, text, 1);
     model.image_preprocessing.mean.assign(static_cast<size_t>(image.input_dim), 0.125f);
     model.text_preprocessing.mean.assign(static_cast<size_t>(text.input_dim), -0.25f);
+    if (kind != Hubness::kNone) {
+      const Matrix<float> images(context, kValues.data(), 2, image.input_dim),
+          texts(context, kValues.data(), 3, text.input_dim);
+      model.hubness =
+          model.make_bank(Projection::kHeads, images, texts, {.kind = kind, .bank = 3, .neighbours = 2});
+    }
     model.save(directory + "/" + name, {{"note", "seed"}});
   };
   save("linear", {.input_dim = 3, .output_dim = 4}, {.input_dim = 2, .output_dim = 4});
+  save("dbs", {.input_dim = 3, .output_dim = 2}, {.input_dim = 2, .output_dim = 2}, Hubness::kDbs);
+  save("csls", {.input_dim = 3, .output_dim = 2}, {.input_dim = 2, .output_dim = 2}, Hubness::kCsls);
   save("hidden", {.input_dim = 3, .hidden = {5, 2}, .output_dim = 4},
        {.input_dim = 2, .hidden = {3}, .output_dim = 4, .activation = Activation::kTanh});
   save("residual",

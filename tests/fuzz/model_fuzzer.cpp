@@ -26,6 +26,17 @@ void check(Context& context, const Model& model) {
     require_finite(model.teacher->wx.download(), "teacher.image.weight");
     require_finite(model.teacher->wy.download(), "teacher.text.weight");
   }
+  if (model.hubness) {
+    const HubnessCorrection& hubness = *model.hubness;
+    if (hubness.dim() != model.dim(model.hubness_projection()))
+      fuzz::finding("loaded a bank of another dimension", "hubness");
+    for (const Side side : {Side::kX, Side::kY}) {
+      const ConstMatrixF bank = hubness.bank(side);
+      require_finite({bank.data, bank.data + bank.rows * bank.cols}, "bank");
+      const Matrix<float> gallery(context, 2, hubness.dim());
+      fuzz::accepted([&] { require_finite(hubness.corrections(context, side, gallery), "corrections"); });
+    }
+  }
   for (const Projection projection : {Projection::kHeads, Projection::kTeacher})
     for (const Side side : {Side::kX, Side::kY}) {
       if (!model.has(projection)) continue;

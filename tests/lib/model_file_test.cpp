@@ -1,8 +1,11 @@
 // Model and checkpoint files that are damaged, hostile, or from another run: loading gives an error that
 // names the place, never crashes, and never returns a model that differs from the saved one.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -34,7 +37,8 @@ struct File {
     metadata().erase("checksums");
     metadata()["format"] = format;
   }
-  void set_float(const std::string& name, size_t index, float value) {
+  template <class T>
+  void set(const std::string& name, size_t index, T value) {
     std::memcpy(data.data() + header[name]["data_offsets"][0].get<size_t>() + index * sizeof value, &value,
                 sizeof value);
   }
@@ -65,10 +69,12 @@ class ModelFile : public ::testing::Test {
             .validation_images = part(images, kDx, 2),
             .validation_texts = part(texts, kDy, 2)};
   }
+  static constexpr HubnessOptions kBank{.bank = 4, .temperature = 0.5, .neighbours = 3, .seed = 5};
   static TrainOptions options() { return {.hidden = {4}, .residual = true, .steps = 6}; }
 
   std::string saved_model() {
     Trainer trainer(context, data(), options());
+    trainer.add_bank(kBank);
     trainer.model().save(path, {{"note", "kept"}});
     return read_file(path);
   }
@@ -127,15 +133,174 @@ TEST_F(ModelFile, HeadsOfOtherTypesAreRefused) {
 }
 
 TEST_F(ModelFile, NumbersThatAreNotFiniteAreRefused) {
-  for (const std::string name : {"image_head.0.weight", "text_head.1.bias", "image_head.residual.weight",
-                                 "log_scale", "image.mean", "teacher.image.mean", "teacher.text.weight"})
+  for (const std::string name :
+       {"image_head.0.weight", "text_head.1.bias", "image_head.residual.weight", "log_scale", "image.mean",
+        "teacher.image.mean", "teacher.text.weight", "hubness.images", "hubness.texts"})
     for (const float bad : {std::nanf(""), INFINITY, -INFINITY}) {
       File file(good);
       file.remove_checksums("sotalign-model-1");
       ASSERT_TRUE(file.header.contains(name)) << name;
-      file.set_float(name, 0, bad);
+      file.set(name, 0, bad);
       EXPECT_CONTAINS(load_error(file.bytes()), "tensor '" + name + "': entry 0 is not finite");
     }
+}
+
+TEST_F(ModelFile, ABankComesBackToTheBit) {
+  Trainer trainer(context, data(), options());
+  const Matrix<float> gallery(context, part(images, kDx, 2).data, kRows, kDx);
+  for (const Hubness kind : {Hubness::kNone, Hubness::kDbs, Hubness::kInvertedSoftmax, Hubness::kCsls}) {
+    SCOPED_TRACE(to_string(kind));
+    HubnessOptions bank = kBank;
+    bank.kind = kind;
+    trainer.add_bank(bank);
+    trainer.model().save(path);
+    const Model model = Model::load(context, path);
+    ASSERT_TRUE(model.hubness);
+    const HubnessCorrection &saved = *trainer.model().hubness, &loaded = *model.hubness;
+    EXPECT_EQ(loaded.options(), bank);
+    EXPECT_EQ(loaded.potentials().images, saved.potentials().images);
+    EXPECT_EQ(loaded.potentials().texts, saved.potentials().texts);
+    Matrix<float> embedded(context, kRows, model.dim(Projection::kHeads));
+    model.embed(Side::kX, Projection::kHeads, gallery, embedded);
+    for (const Side side : {Side::kX, Side::kY}) {
+      const ConstMatrixF a = saved.bank(side), b = loaded.bank(side);
+      ASSERT_EQ(a.rows, 4);
+      ASSERT_EQ(b.rows, 4);
+      ASSERT_EQ(a.cols, b.cols);
+      EXPECT_EQ(std::memcmp(a.data, b.data, static_cast<size_t>(a.rows * a.cols) * sizeof(float)), 0);
+      EXPECT_EQ(loaded.corrections(context, side, embedded), saved.corrections(context, side, embedded));
+    }
+    model.save(directory / "again.safetensors");
+    EXPECT_EQ(read_file(directory / "again.safetensors"), read_file(path));
+  }
+}
+
+TEST_F(ModelFile, ABankHoldsTheDrawnUnpairedRowsInTheSpaceOfTheHeads) {
+  Model model = Model::load(context, path);
+  const int64_t dim = model.dim(Projection::kHeads);
+  for (const Side side : {Side::kX, Side::kY}) {
+    const int64_t cols = model.input_dim(side);
+    const ConstMatrixF raw = part(side == Side::kX ? images : texts, cols, 1);
+    Matrix<float> embedded(context, kRows, dim);
+    model.embed(side, Projection::kHeads, Matrix<float>(context, raw.data, kRows, cols), embedded);
+    const ConstMatrixF bank = model.hubness->bank(side);
+    const std::vector<int64_t> drawn = hubness_bank_rows(side, kRows, kBank);
+    ASSERT_EQ(bank.rows, 4);
+    ASSERT_EQ(drawn.size(), 4u);
+    for (size_t i = 0; i < drawn.size(); ++i)
+      for (int64_t j = 0; j < dim; ++j)
+        EXPECT_NEAR(bank.row(static_cast<int64_t>(i))[j], embedded.view().row(drawn[i])[j], 2e-6f);
+  }
+  EXPECT_EQ(model.hubness_projection(), Projection::kHeads);
+}
+
+TEST_F(ModelFile, ABankOfATeacherAlone) {
+  const Model trained = Model::load(context, path);
+  Model model(context, fit_teacher(context, Matrix<float>(context, images.data(), kRows, kDx),
+                                   Matrix<float>(context, texts.data(), kRows, kDy), {}));
+  model.image_preprocessing = trained.image_preprocessing;
+  model.text_preprocessing = trained.text_preprocessing;
+  EXPECT_EQ(model.hubness_projection(), Projection::kTeacher);
+  const ConstMatrixF x = part(images, kDx, 1), y = part(texts, kDy, 1);
+  model.hubness = model.make_bank(Projection::kTeacher, x, y, {.bank = 1000});
+  model.save(path);
+  const Model loaded = Model::load(context, path);
+  ASSERT_TRUE(loaded.hubness);
+  EXPECT_EQ(loaded.hubness->dim(), model.teacher->dim());
+  EXPECT_EQ(loaded.hubness->bank(Side::kY).rows, kRows);
+  EXPECT_EQ(loaded.hubness->potentials().texts, model.hubness->potentials().texts);
+  // A bank in another space than the model's is not written.
+  const std::string before = read_file(path);
+  const Matrix<float> other(context, images.data(), 3, kDx + 20);
+  model.hubness = HubnessCorrection(context, other, other);
+  EXPECT_CONTAINS(message_of<InvalidArgument>([&] { model.save(path); }), "hubness: expected a bank of");
+  EXPECT_EQ(read_file(path), before);
+}
+
+TEST_F(ModelFile, ABankLastsUntilTheWeightsChange) {
+  Trainer trainer(context, data(), options());
+  trainer.add_bank(kBank);
+  EXPECT_TRUE(trainer.model().hubness);
+  trainer.train_step();
+  EXPECT_FALSE(trainer.model().hubness);
+  trainer.validate();
+  trainer.add_bank(kBank);
+  trainer.restore_best();
+  EXPECT_FALSE(trainer.model().hubness);
+  trainer.save_checkpoint(directory / "checkpoint");
+  trainer.add_bank(kBank);
+  trainer.load_checkpoint(directory / "checkpoint");
+  EXPECT_FALSE(trainer.model().hubness);
+  trainer.model().save(path);
+  EXPECT_FALSE(Model::load(context, path).hubness);
+  EXPECT_EQ(read_file(path).find("hubness"), std::string::npos);
+  TrainingData pairs = data();
+  pairs.images = {};
+  TrainOptions sail = options();
+  sail.method = "sail";
+  Trainer without(context, pairs, sail);
+  without.add_bank(kBank);
+  EXPECT_FALSE(without.model().hubness);
+  EXPECT_FALSE(without.make_bank(Projection::kTeacher, kBank));
+}
+
+TEST_F(ModelFile, DamagedBanksAreRefused) {
+  const auto error_of = [&](const std::function<void(File&)>& damage) {
+    File file(good);
+    file.remove_checksums("sotalign-model-1");
+    damage(file);
+    return load_error(file.bytes());
+  };
+  for (const char* side : {"image", "text"}) {
+    const std::string rows = fmt::format("hubness.{}s", side),
+                      potentials = fmt::format("hubness.{}_potentials", side);
+    EXPECT_CONTAINS(error_of([&](File& file) { file.set(rows, 0, 3.0f); }),
+                    fmt::format("hubness: bank {} 0, expected a row of length 1 or 0", side));
+    for (const double bad : {std::nan(""), static_cast<double>(INFINITY), -static_cast<double>(INFINITY)})
+      EXPECT_CONTAINS(error_of([&](File& file) { file.set(potentials, 1, bad); }),
+                      "tensor '" + potentials + "': entry 1 is not finite");
+    EXPECT_CONTAINS(error_of([&](File& file) { file.set(potentials, 1, 0.5); }),
+                    fmt::format("potentials of the {}s, expected exponentials that sum to 1", side));
+    EXPECT_CONTAINS(error_of([&](File& file) { file.set(potentials, 2, -1e3); }),
+                    fmt::format("potentials of the {}s, expected numbers of at least", side));
+    EXPECT_CONTAINS(error_of([&](File& file) {
+                      file.header[rows]["shape"] = {2, 2 * file.header[rows]["shape"][1].get<int64_t>()};
+                    }),
+                    "tensor '" + rows + "': expected shape");
+    EXPECT_CONTAINS(error_of([&](File& file) {
+                      file.header[potentials]["shape"] = {2, 2};
+                    }),
+                    "tensor '" + potentials + "': expected shape [4]");
+    for (const std::string& name : {rows, potentials}) {
+      const std::string error = error_of([&](File& file) {
+        file.header["other"] = file.header[name];
+        file.header.erase(name);
+      });
+      EXPECT_CONTAINS(error, name == rows ? "expected a tensor '" + rows + "', found none"
+                                          : fmt::format("potentials of the {}s, expected 4", side));
+    }
+  }
+  const auto option_error = [&](const char* key, const Json& value) {
+    return error_of([&](File& file) {
+      Json json = Json::parse(file.metadata()["hubness"].get<std::string>());
+      json[key] = value;
+      file.metadata()["hubness"] = json.dump();
+    });
+  };
+  for (const char* key : {"bank", "iterations", "neighbours", "seed", "tile"})
+    for (const Json& value : {Json(-1), Json(2.5), Json("6"), Json(nullptr), Json(true), Json::array()})
+      EXPECT_CONTAINS(option_error(key, value), fmt::format("hubness: {}: expected an integer", key));
+  EXPECT_CONTAINS(option_error("iterations", 1'000'001), "iterations: expected an integer from 0 to 1000000");
+  EXPECT_CONTAINS(option_error("bank", 3), "expected a bank of at most 3 rows");
+  EXPECT_CONTAINS(option_error("tile", 0), "hubness: tile, expected at least 1");
+  for (const Json& value : {Json("0.1"), Json(nullptr), Json(true)})
+    EXPECT_CONTAINS(option_error("temperature", value), "hubness: temperature: expected a number");
+  EXPECT_CONTAINS(option_error("temperature", 0), "hubness: temperature, expected a number from");
+  EXPECT_CONTAINS(option_error("kind", 1), "hubness: kind: expected a name");
+  EXPECT_CONTAINS(option_error("kind", "hubs"), "hubs");
+  EXPECT_CONTAINS(option_error("kind", "csls"), "potentials of the images, expected 0 for csls, found 4");
+  for (const std::string text : {"[]", "{}", "null", "{", "{\"kind\":\"dbs\",\"kind\":\"dbs\"}"})
+    EXPECT_CONTAINS(error_of([&](File& file) { file.metadata()["hubness"] = text; }), "hubness");
 }
 
 TEST_F(ModelFile, FilesOfTheFirstFormatLoadWithoutChecksums) {

@@ -525,6 +525,7 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
                                                                     {"--sinkhorn-form", "log_domain"},
                                                                     {"--sinkhorn-storage", "ladder"},
                                                                     {"--seed", "1"},
+                                                                    {"--hubness-bank", "9"},
                                                                     {"--validate-every", "1"}};
   const auto outcome = [&](const std::string& run, const std::vector<std::string>& more) {
     std::vector<std::string> arguments = base;

@@ -32,6 +32,22 @@ void add_data_options(OptionTable& table, DataPaths& paths) {
   table.add("val_texts", &paths.val_texts, "Texts of the validation pairs", Role::kPath);
 }
 
+void add_bank_option(OptionTable& table, int64_t& bank) {
+  table.add("hubness_bank", AtMost{&bank, kMostBank},
+            "Unpaired rows of each side, at most, that the model keeps to correct hubness\n"
+            "with (eval --hubness); 0: none");
+  table.added_later();
+}
+
+void add_hubness_options(OptionTable& table, Target kind, HubnessOptions& options) {
+  table.add("hubness", std::move(kind),
+            "Correct hubness, rows near to everything, with a bank of unpaired training\n"
+            "rows: dual bank Sinkhorn, inverted softmax or CSLS");
+  table.add("hubness_temperature", &options.temperature,
+            "dbs and inverted_softmax: the cosines are divided by it");
+  table.add("hubness_neighbours", &options.neighbours, "csls: nearest rows of the bank");
+}
+
 void add_teacher_options(OptionTable& table, TeacherOptions& options) {
   table.section("Teacher");
   table.add("teacher",
@@ -204,6 +220,7 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
   table.add("checkpoint_every", &config.checkpoint_every, "Steps between checkpoints; 0: only at the end",
             Role::kMachine);
   table.add("log_every", &config.log_every, "Steps between lines of metrics.jsonl", Role::kMachine);
+  add_bank_option(table, config.hubness_bank);
   add_machine_options(table, config.machine);
   table.section("Randomness");
   table.add("seed", &config.train.seed, "Seed of initial weights and batches");

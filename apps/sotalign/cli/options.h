@@ -29,13 +29,20 @@ struct TrainConfig {
   int64_t validate_every = 10;
   int64_t checkpoint_every = 50;
   int64_t log_every = 10;
+  int64_t hubness_bank = HubnessOptions{}.bank;
 };
 
 /// Upper bounds: more steps and iterations than anyone waits for, and wider than any layer.
 constexpr int64_t kMostSteps = 100'000'000, kMostIterations = 1'000'000, kMostWidth = 1 << 20;
+/// The bank is solved for with matrices [kMostBank, kMostBank], 400 MB each.
+constexpr int64_t kMostBank = 10'000;
 
 void add_machine_options(OptionTable& table, Machine& machine);
 void add_data_options(OptionTable& table, DataPaths& paths);
+/// How many unpaired rows of each side a model keeps.
+void add_bank_option(OptionTable& table, int64_t& bank);
+/// --hubness with its numbers, for commands that use a model's bank.
+void add_hubness_options(OptionTable& table, Target kind, HubnessOptions& options);
 void add_teacher_options(OptionTable& table, TeacherOptions& options);
 void add_self_training_options(OptionTable& table, SelfTrainingOptions& options);
 void add_klot_options(OptionTable& table, KlotOptions& options);

@@ -5,12 +5,14 @@
 
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "cli/files.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "cli/shown_text.h"
 #include "commands/command.h"
+#include "data/hubness.h"
 #include "data/inputs.h"
 #include "run/experiment.h"
 #include "run/progress.h"
@@ -29,6 +31,7 @@ struct Arguments {
   SplitSizes sizes{.pairs = 500, .test = 400, .validation = 0};
   std::vector<int64_t> seeds = {0, 1, 2};
   MeasureOn measure_on = MeasureOn::kTest;
+  HubnessOptions hubness{.kind = Hubness::kNone};
   TrainConfig config;
 };
 
@@ -36,9 +39,11 @@ struct Contender {
   std::string name;
   std::vector<RetrievalResult> results = {};  // one for each seed
   std::vector<double> seconds = {};
+  std::vector<RetrievalResult> corrected = {};  // with the hubness correction; empty without
 
-  void add(const RetrievalResult& result, double taken) {
+  void add(const RetrievalResult& result, const std::optional<RetrievalResult>& with_hubness, double taken) {
     results.push_back(result);
+    if (with_hubness) corrected.push_back(*with_hubness);
     seconds.push_back(taken);
   }
 };
@@ -62,6 +67,7 @@ class Comparison {
       throw InvalidArgument(
           fmt::format("measure_on: validation: expected --validation of at least 1, found {}",
                       arguments.sizes.validation));
+    hubness_bank_rows(Side::kX, 1, arguments.hubness);  // throws for options out of range
     for (const int64_t seed : arguments.seeds) {
       if (seed < 0) throw InvalidArgument(fmt::format("seeds: expected numbers >= 0, found {}", seed));
       split_rows(images_.rows(), arguments.sizes,
@@ -120,20 +126,27 @@ class Comparison {
     options.seed = seed;
     TrainOptions sail = options;
     sail.method = "sail";
+    HubnessOptions hubness = arguments_.hubness;
+    hubness.seed = seed;
     const auto train = [&](Contender& method, const TrainOptions& method_options) {
       const Outcome outcome = naming_pairs(arguments_.images, arguments_.texts, [&] {
-        return run_experiment(context_, data, test, method_options, method.name, progress_);
+        return run_experiment(context_, data, test, method_options, method.name, progress_, hubness);
       });
-      method.add(outcome.heads, outcome.seconds);
+      method.add(outcome.heads, outcome.corrected_heads, outcome.seconds);
       return outcome;
     };
-    const RetrievalResult plain = train(methods_[1], sail).teacher,
-                          own = train(methods_.back(), options).teacher;
-    methods_[0].add(chooses_teacher() ? plain : own, -1);
-    if (chooses_teacher()) methods_[2].add(own, -1);
+    const auto add_teacher = [](Contender& teacher, const Outcome& outcome) {
+      teacher.add(outcome.teacher, outcome.corrected_teacher, -1);
+    };
+    const Outcome baseline = train(methods_[1], sail), outcome = train(methods_.back(), options);
+    add_teacher(methods_[0], chooses_teacher() ? baseline : outcome);
+    if (chooses_teacher()) add_teacher(methods_[2], outcome);
     std::string line = fmt::format("seed {:<4}", seed);
-    for (const Contender& method : methods_)
+    for (const Contender& method : methods_) {
       line += fmt::format("  {} {:.1f}", method.name, 100 * method.results.back().mean_r1);
+      if (!method.corrected.empty())
+        line += fmt::format(" ({} {:.1f})", to_string(hubness.kind), 100 * method.corrected.back().mean_r1);
+    }
     progress_.print(
         line + fmt::format("  MeanR@1, {} unpaired rows of each modality", split.unpaired_images.size()));
   }
@@ -145,9 +158,28 @@ class Comparison {
     return sum / static_cast<double>(method.results.size());
   }
 
+  /// The contenders with corrected results in the place of the plain ones; empty without a correction.
+  std::vector<Contender> corrected_methods() const {
+    std::vector<Contender> corrected;
+    for (const Contender& method : methods_)
+      if (!method.corrected.empty())
+        corrected.push_back({.name = method.name,
+                             .results = method.corrected,
+                             .seconds = std::vector<double>(method.corrected.size(), -1)});
+    return corrected;
+  }
+
   std::vector<RetrievalRow> rows() const {
+    std::vector<Contender> shown;
+    const std::vector<Contender> corrected = corrected_methods();
+    for (size_t i = 0; i < methods_.size(); ++i) {
+      shown.push_back(methods_[i]);
+      if (corrected.empty()) continue;
+      shown.push_back(corrected[i]);
+      shown.back().name = corrected_name(methods_[i].name, arguments_.hubness.kind);
+    }
     std::vector<RetrievalRow> rows;
-    for (const Contender& method : methods_) {
+    for (const Contender& method : shown) {
       const auto direction = [&](RecallAtK RetrievalResult::*side) {
         const auto of = [&](double RecallAtK::*field) {
           return mean(method, [&](const RetrievalResult& r) { return r.*side.*field; });
@@ -189,9 +221,9 @@ class Comparison {
     return text;
   }
 
-  Json report() const {
+  Json report_of(const std::vector<Contender>& contenders) const {
     Json methods = Json::object();
-    for (const Contender& method : methods_) {
+    for (const Contender& method : contenders) {
       Json results = Json::array();
       for (size_t i = 0; i < method.results.size(); ++i) {
         Json entry = to_json(method.results[i]);
@@ -204,18 +236,27 @@ class Comparison {
                                mean(method, [](const RetrievalResult& r) { return r.mean_reciprocal_rank; })},
                               {"seeds", results}};
     }
-    return {{"images", arguments_.images},
-            {"texts", arguments_.texts},
-            {"rows", images_.rows()},
-            {"pairs", arguments_.sizes.pairs},
-            {"test", arguments_.sizes.test},
-            {"validation", arguments_.sizes.validation},
-            {"method", arguments_.config.train.method},
-            {"divergence", arguments_.config.train.divergence.name},
-            {"measured_on", arguments_.measure_on == MeasureOn::kTest ? "test" : "validation"},
-            {"device", describe_device(context_, arguments_.config.machine)},
-            {"threads", context_.threads()},
-            {"methods", methods}};
+    return methods;
+  }
+
+  Json report() const {
+    Json json = {{"images", arguments_.images},
+                 {"texts", arguments_.texts},
+                 {"rows", images_.rows()},
+                 {"pairs", arguments_.sizes.pairs},
+                 {"test", arguments_.sizes.test},
+                 {"validation", arguments_.sizes.validation},
+                 {"method", arguments_.config.train.method},
+                 {"divergence", arguments_.config.train.divergence.name},
+                 {"measured_on", arguments_.measure_on == MeasureOn::kTest ? "test" : "validation"},
+                 {"device", describe_device(context_, arguments_.config.machine)},
+                 {"threads", context_.threads()},
+                 {"methods", report_of(methods_)}};
+    if (const std::vector<Contender> corrected = corrected_methods(); !corrected.empty()) {
+      json["hubness"] = to_json(arguments_.hubness);
+      json["hubness"]["methods"] = report_of(corrected);
+    }
+    return json;
   }
 
   const Arguments& arguments_;
@@ -244,6 +285,8 @@ Action add_compare(CLI::App& app) {
       "Rows to measure on");
   table.add("seeds", &arguments->seeds, "Seeds: one split and training each");
   table.add("json", &arguments->json, "Write the results to this JSON file", Role::kOutput);
+  table.section("Hubness");
+  add_hubness_options(table, hubness_choice(&arguments->hubness.kind), arguments->hubness);
   add_machine_options(table, arguments->config.machine);
   add_method_options(table, arguments->config.train);
   return [arguments] {

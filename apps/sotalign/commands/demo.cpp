@@ -102,6 +102,7 @@ class Demo {
         "  SOTAlign: trained on the pairs and, guided by the teacher, on the unpaired rows.\n");
     show_retrievals();
     if (lock) lock->begun();
+    sotalign_trainer.add_bank({.seed = arguments_.seed});
     if (lock) save(sotalign_trainer.model());
     suggest();
     return 0;

@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "cli/files.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "commands/command.h"
+#include "data/hubness.h"
 #include "data/inputs.h"
 
 namespace sotalign::app {
@@ -16,12 +18,14 @@ namespace {
 struct Arguments {
   std::string model, images, texts, image_ids, text_ids, json;
   Projection projection = Projection::kHeads;
+  HubnessOptions hubness{.kind = Hubness::kNone};
   Machine machine;
 };
 
 int run(const Arguments& arguments) {
   require(arguments.images, "images");
   require(arguments.texts, "texts");
+  require_model_for_hubness(arguments.model, arguments.hubness);
   if (arguments.image_ids.empty() != arguments.text_ids.empty())
     require("", arguments.image_ids.empty() ? "image_ids" : "text_ids");
   Context context = make_context(arguments.machine);
@@ -33,23 +37,35 @@ int run(const Arguments& arguments) {
     options.image_ids = read_ids(arguments.image_ids, images, arguments.images);
     options.text_ids = read_ids(arguments.text_ids, texts, arguments.texts);
   }
-  bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
-                     arguments.texts, texts);
-  const auto run_retrieval = [&] {
-    return retrieval(context, upload(context, images), upload(context, texts), options);
-  };
+  const std::optional<HubnessCorrection> hubness =
+      bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
+                         arguments.texts, texts, arguments.hubness);
+  const Matrix<float> device_images = upload(context, images), device_texts = upload(context, texts);
+  const auto run_retrieval = [&] { return retrieval(context, device_images, device_texts, options); };
   const RetrievalResult result =
       arguments.image_ids.empty()
           ? run_retrieval()
           : naming_files(arguments.image_ids + " and " + arguments.text_ids, "retrieval: ", run_retrieval);
 
-  if (!arguments.json.empty()) write_json(arguments.json, to_json(result));
+  nlohmann::ordered_json json = to_json(result);
+  std::optional<RetrievalResult> corrected;
+  if (hubness) {
+    options.image_corrections = hubness->corrections(context, Side::kX, device_images);
+    options.text_corrections = hubness->corrections(context, Side::kY, device_texts);
+    corrected = run_retrieval();
+    json["hubness"] = to_json(*hubness);
+    json["hubness"]["corrected"] = to_json(*corrected);
+  }
+
+  if (!arguments.json.empty()) write_json(arguments.json, json);
   if (arguments.json == "-" || arguments.machine.quiet) return 0;
   const char* name = arguments.model.empty()                      ? "as they are"
                      : arguments.projection == Projection::kHeads ? "heads"
                                                                   : "teacher";
+  std::vector<RetrievalRow> rows = {{name, result}};
+  if (corrected) rows.push_back({corrected_name(name, arguments.hubness.kind), *corrected});
   fmt::print("{} images and {} texts of {} dimensions; recalls in percent\n\n{}", images.rows(), texts.rows(),
-             images.cols(), retrieval_table({{name, result}}));
+             images.cols(), retrieval_table(rows));
   return 0;
 }
 
@@ -70,6 +86,7 @@ Action add_eval(CLI::App& app) {
             "Also write the result as JSON; -: to standard output, without the table", Role::kOutput);
   table.section("Model");
   add_projection_option(table, arguments->projection);
+  add_hubness_options(table, hubness_choice(&arguments->hubness.kind), arguments->hubness);
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

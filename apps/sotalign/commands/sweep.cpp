@@ -39,6 +39,8 @@ void continue_with(SweepArguments& arguments, const Json& stored, const std::str
           fmt::format("{}: expected {} {} as in this sweep, found {}; --resume needs no options but --out",
                       path, key, shown(value_text(theirs)), shown(value_text(value))));
   }
+  // A sweep that began before there were banks stays without.
+  if (!reader.has("hubness_bank")) arguments.config.hubness_bank = 0;
   SweepSpace& space = arguments.space;
   space.vary = reader.strings("vary");
   space.range = reader.strings("range");

@@ -19,6 +19,7 @@ struct Arguments {
   std::string out, json;
   TeacherOptions teacher = TrainOptions{}.teacher;  // the defaults of train
   SelfTrainingOptions self_training;
+  int64_t hubness_bank = HubnessOptions{}.bank;
   Machine machine;
 };
 
@@ -50,6 +51,7 @@ nlohmann::ordered_json report(const Teacher& teacher, const Fit& fit, const Teac
 
 int run(const Arguments& arguments) {
   require(arguments.out, "out");
+  require_at_least("hubness_bank", arguments.hubness_bank, 0);
   if (arguments.teacher.kind == TeacherKind::kSelfTraining) {
     require(arguments.data.images, "images");
     require(arguments.data.texts, "texts");
@@ -92,6 +94,9 @@ int run(const Arguments& arguments) {
   });
   model.image_preprocessing = std::move(image_preprocessing);
   model.text_preprocessing = std::move(text_preprocessing);
+  if (arguments.hubness_bank > 0 && images.rows() > 0 && texts.rows() > 0)
+    model.hubness = model.make_bank(Projection::kTeacher, images, texts,
+                                    {.bank = arguments.hubness_bank, .seed = arguments.teacher.seed});
   model.save(arguments.out);
 
   std::optional<RetrievalResult> validation;
@@ -124,11 +129,12 @@ Action add_teacher(CLI::App& app) {
             Role::kOutput);
   table.add("json", &arguments->json,
             "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
+  add_bank_option(table, arguments->hubness_bank);
   add_teacher_options(table, arguments->teacher);
   add_self_training_options(table, arguments->self_training);
   table.section("Randomness");
   table.add("seed", &arguments->teacher.seed,
-            "Seed of cross-validation, of the contrastive teacher, and of self-training");
+            "Seed of cross-validation, of the contrastive teacher, of self-training and of the bank");
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

@@ -196,7 +196,7 @@ class Training {
     summary["device"] = to_string(context_.device());
     summary["threads"] = context_.threads();
     metrics_->sync();
-    save_model(not_a_link(run_.model()), trainer_, arguments_.table, model_step);
+    save_model(not_a_link(run_.model()), trainer_, config_, arguments_.table, model_step);
     write_json(not_a_link(run_.summary()), summary);
     progress_.print(fmt::format(
         "{}\nfiles     {}: model.safetensors, metrics.jsonl, summary.json, config.json", table, run_.path()));
@@ -231,6 +231,7 @@ int train(Arguments& arguments) {
       throw InvalidArgument(
           fmt::format("--config: not allowed with --resume, which uses {}/config.json", out));
     RunDirectory(out).require("config.json");
+    config.hubness_bank = 0;  // of a run that began before there were banks: its config.json has none
     arguments.config_path = RunDirectory(out).config();
   }
   std::optional<RunLock> lock;

@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <optional>
 
 #include "cli/files.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "commands/command.h"
+#include "data/hubness.h"
 #include "data/inputs.h"
 
 namespace sotalign::app {
@@ -16,32 +18,51 @@ namespace {
 struct Arguments {
   std::string model, images, labels, prompts, prompt_classes, json;
   Projection projection = Projection::kHeads;
+  HubnessOptions hubness{.kind = Hubness::kNone};
   Machine machine;
 };
+
+std::string accuracies(const ZeroShotResult& result) {
+  return fmt::format("top-1 {:.1f} %, top-5 {:.1f} %; top-1 averaged over classes {:.1f} %",
+                     100 * result.top1, 100 * result.top5, 100 * result.mean_class_top1);
+}
 
 int run(const Arguments& arguments) {
   require(arguments.images, "images");
   require(arguments.labels, "labels");
   require(arguments.prompts, "prompts");
   require(arguments.prompt_classes, "prompt_classes");
+  require_model_for_hubness(arguments.model, arguments.hubness);
   Context context = make_context(arguments.machine);
   HostMatrix images = read_embeddings(arguments.images), prompts = read_embeddings(arguments.prompts);
   const std::vector<int64_t> labels = read_ids(arguments.labels, images, arguments.images),
                              classes = read_ids(arguments.prompt_classes, prompts, arguments.prompts);
-  bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
-                     arguments.prompts, prompts);
-  const ZeroShotResult result =
-      naming_files(arguments.labels + " and " + arguments.prompt_classes, "zero_shot: ", [&] {
-        return zero_shot(context, upload(context, images), labels, upload(context, prompts), classes);
-      });
+  const std::optional<HubnessCorrection> hubness =
+      bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
+                         arguments.prompts, prompts, arguments.hubness);
+  const Matrix<float> device_images = upload(context, images), device_prompts = upload(context, prompts);
+  ZeroShotOptions options;
+  const auto classify = [&] {
+    return naming_files(arguments.labels + " and " + arguments.prompt_classes, "zero_shot: ", [&] {
+      return zero_shot(context, device_images, labels, device_prompts, classes, options);
+    });
+  };
+  const ZeroShotResult result = classify();
+  nlohmann::ordered_json json = to_json(result);
+  std::optional<ZeroShotResult> corrected;
+  if (hubness) {
+    options.corrections =
+        hubness->corrections(context, Side::kY, class_embeddings(context, device_prompts, classes).rows);
+    corrected = classify();
+    json["hubness"] = to_json(*hubness);
+    json["hubness"]["corrected"] = to_json(*corrected);
+  }
 
-  if (!arguments.json.empty()) write_json(arguments.json, to_json(result));
+  if (!arguments.json.empty()) write_json(arguments.json, json);
   if (arguments.json == "-" || arguments.machine.quiet) return 0;
-  fmt::print(
-      "{} images, {} classes, {} prompts: top-1 {:.1f} %, top-5 {:.1f} %; top-1 averaged over classes "
-      "{:.1f} %\n",
-      result.images, result.classes.size(), prompts.rows(), 100 * result.top1, 100 * result.top5,
-      100 * result.mean_class_top1);
+  fmt::print("{} images, {} classes, {} prompts: {}\n", result.images, result.classes.size(), prompts.rows(),
+             accuracies(result));
+  if (corrected) fmt::print("with {}: {}\n", to_string(arguments.hubness.kind), accuracies(*corrected));
   return 0;
 }
 
@@ -65,6 +86,7 @@ Action add_zeroshot(CLI::App& app) {
             Role::kOutput);
   table.section("Model");
   add_projection_option(table, arguments->projection);
+  add_hubness_options(table, hubness_choice(&arguments->hubness.kind), arguments->hubness);
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "cli/notes.h"
+#include "data/hubness.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
 #include "sotalign/io/npy.h"
@@ -151,12 +152,16 @@ Model load_model(Context& context, const std::string& path) {
   return model;
 }
 
-HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
-                 const std::string& path, const HostMatrix& x) {
+void require_projection(const Model& model, Projection projection) {
   if (!model.has(projection))
     throw InvalidArgument(fmt::format("--projection: the model has no {}", projection == Projection::kHeads
                                                                                ? "heads, only a teacher"
                                                                                : "teacher"));
+}
+
+HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
+                 const std::string& path, const HostMatrix& x) {
+  require_projection(model, projection);
   if (x.cols() != model.input_dim(side))
     throw InvalidArgument(fmt::format("{}: expected {} columns, as the model has for {}, found {}", path,
                                       model.input_dim(side), side == Side::kX ? "images" : "texts",
@@ -184,28 +189,40 @@ HostMatrix embed(Context& context, const Model& model, Side side, Projection pro
   return HostMatrix(std::move(result), x.rows(), dim);
 }
 
-void bring_to_one_space(Context& context, const std::string& model_path, Projection projection,
-                        const std::string& image_path, HostMatrix& images, const std::string& text_path,
-                        HostMatrix& texts) {
+std::optional<HubnessCorrection> bring_to_one_space(Context& context, const std::string& model_path,
+                                                    Projection projection, const std::string& image_path,
+                                                    HostMatrix& images, const std::string& text_path,
+                                                    HostMatrix& texts, const HubnessOptions& asked) {
+  require_model_for_hubness(model_path, asked);
   if (!model_path.empty()) {
     const Model model = load_model(context, model_path);
+    require_projection(model, projection);
+    std::optional<HubnessCorrection> hubness = correction_of(context, model, model_path, projection, asked);
     images = embed(context, model, Side::kX, projection, image_path, images);
     texts = embed(context, model, Side::kY, projection, text_path, texts);
     require_directions(image_path, images);
     require_directions(text_path, texts);
-  } else if (images.cols() != texts.cols()) {
+    return hubness;
+  }
+  if (images.cols() != texts.cols())
     throw InvalidArgument(fmt::format("{}: without --model, expected {} columns as in {}, found {}",
                                       text_path, images.cols(), image_path, texts.cols()));
-  }
+  return std::nullopt;
 }
 
 RetrievalResult measure(Context& context, const Model& model, Projection projection,
                         const std::string& image_path, const HostMatrix& images, const std::string& text_path,
-                        const HostMatrix& texts) {
+                        const HostMatrix& texts, const HubnessCorrection* hubness) {
   const auto rows = [&](Side side, const std::string& path, const HostMatrix& x) {
     return upload(context, embed(context, model, side, projection, path, x));
   };
-  return retrieval(context, rows(Side::kX, image_path, images), rows(Side::kY, text_path, texts));
+  const Matrix<float> x = rows(Side::kX, image_path, images), y = rows(Side::kY, text_path, texts);
+  RetrievalOptions options;
+  if (hubness != nullptr) {
+    options.image_corrections = hubness->corrections(context, Side::kX, x);
+    options.text_corrections = hubness->corrections(context, Side::kY, y);
+  }
+  return retrieval(context, x, y, options);
 }
 
 }  // namespace sotalign::app

@@ -1,6 +1,7 @@
 // Reads embeddings from files and checks them against each other before anything is computed.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -79,6 +80,9 @@ Matrix<float> upload(Context& context, const HostMatrix& matrix, const char* pur
 /// Adds a note() that the file has no checksums.
 void note_missing_checksums(const std::string& path);
 
+/// Throws InvalidArgument, naming --projection, unless the model has it.
+void require_projection(const Model& model, Projection projection);
+
 /// Model::load(), with a note for a file without checksums.
 Model load_model(Context& context, const std::string& path);
 
@@ -89,14 +93,17 @@ HostMatrix embed(Context& context, const Model& model, Side side, Projection pro
                  const std::string& path, const HostMatrix& x);
 
 /// Replaces both matrices by their projections with the model in `model_path`; without a path they stay as
-/// they are. Throws InvalidArgument, naming the files, if they do not match each other or the model.
-void bring_to_one_space(Context& context, const std::string& model_path, Projection projection,
-                        const std::string& image_path, HostMatrix& images, const std::string& text_path,
-                        HostMatrix& texts);
+/// they are. Returns correction_of() the model. Throws InvalidArgument, naming the files, if they do not
+/// match each other or the model.
+std::optional<HubnessCorrection> bring_to_one_space(Context& context, const std::string& model_path,
+                                                    Projection projection, const std::string& image_path,
+                                                    HostMatrix& images, const std::string& text_path,
+                                                    HostMatrix& texts, const HubnessOptions& asked);
 
-/// Measures retrieval on pairs of raw rows, projected by the model; paths as in embed().
+/// Measures retrieval on pairs of raw rows, projected by the model, with the corrections of `hubness` if it
+/// is not null; paths as in embed().
 RetrievalResult measure(Context& context, const Model& model, Projection projection,
                         const std::string& image_path, const HostMatrix& images, const std::string& text_path,
-                        const HostMatrix& texts);
+                        const HostMatrix& texts, const HubnessCorrection* hubness = nullptr);
 
 }  // namespace sotalign::app

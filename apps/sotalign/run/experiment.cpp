@@ -55,7 +55,8 @@ HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows)
 }
 
 Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
-                       const TrainOptions& options, const std::string& name, Progress& progress) {
+                       const TrainOptions& options, const std::string& name, Progress& progress,
+                       const HubnessOptions& hubness) {
   const auto start = std::chrono::steady_clock::now();
   Trainer trainer(context, data.view(), options);
   const bool closed_form = effective_method(options).closed_form;
@@ -78,8 +79,18 @@ Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& t
     return measure(context, trainer.model(), projection, "test images", test.images, "test texts",
                    test.texts);
   };
-  return {
-      .heads = result(Projection::kHeads), .teacher = result(Projection::kTeacher), .seconds = taken.count()};
+  const auto corrected = [&](Projection projection) -> std::optional<RetrievalResult> {
+    if (hubness.kind == Hubness::kNone) return std::nullopt;
+    const std::optional<HubnessCorrection> bank = trainer.make_bank(projection, hubness);
+    if (!bank) throw InvalidArgument("--hubness: expected unpaired images and texts for a bank, found none");
+    return measure(context, trainer.model(), projection, "test images", test.images, "test texts", test.texts,
+                   &*bank);
+  };
+  return {.heads = result(Projection::kHeads),
+          .teacher = result(Projection::kTeacher),
+          .corrected_heads = corrected(Projection::kHeads),
+          .corrected_teacher = corrected(Projection::kTeacher),
+          .seconds = taken.count()};
 }
 
 }  // namespace sotalign::app

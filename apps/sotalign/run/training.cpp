@@ -1,9 +1,12 @@
 #include "run/training.h"
-#include "sotalign/version.h"
 
 #include <fmt/format.h>
 
 #include <filesystem>
+
+#include "cli/notes.h"
+#include "sotalign/core/error.h"
+#include "sotalign/version.h"
 
 namespace sotalign::app {
 
@@ -11,6 +14,7 @@ void check_config(const TrainConfig& config) {
   require_at_least("validate_every", config.validate_every, 0);
   require_at_least("checkpoint_every", config.checkpoint_every, 0);
   require_at_least("log_every", config.log_every, 1);
+  require_at_least("hubness_bank", config.hubness_bank, 0);
   check_epsilons(config.train.divergence.epsilon_student, config.train.divergence.epsilon_teacher);
   if (effective_method(config.train).needs_unpaired ||
       config.train.teacher.kind == TeacherKind::kSelfTraining) {
@@ -36,7 +40,13 @@ void keep_choices(TrainConfig& config, const Trainer& trainer) {
   config.train.steps = trainer.options().steps;
 }
 
-void save_model(const std::string& path, const Trainer& trainer, const OptionTable& table, int64_t step) {
+void save_model(const std::string& path, Trainer& trainer, const TrainConfig& config,
+                const OptionTable& table, int64_t step) {
+  if (config.hubness_bank > 0) try {
+      trainer.add_bank({.bank = config.hubness_bank, .seed = config.train.seed});
+    } catch (const OutOfMemory& error) {  // the trained weights matter more
+      note(fmt::format("{} has no bank against hubness: {}", path, error.what()));
+    }
   trainer.model().save(path, {{"sotalign", version()},
                               {"options", table.values(Role::kTraining).dump()},
                               {"step", fmt::format("{}", step)}});

@@ -17,7 +17,9 @@ void make_absolute(DataPaths& paths);
 /// Replaces `auto` by what the trainer chose, so that a resumed or repeated run uses the same values.
 void keep_choices(TrainConfig& config, const Trainer& trainer);
 
-/// Saves the trainer's weights, with the training options and `step` as metadata.
-void save_model(const std::string& path, const Trainer& trainer, const OptionTable& table, int64_t step);
+/// Saves the trainer's weights and a bank of config.hubness_bank unpaired rows, with the training options and
+/// `step` as metadata. If there is no memory for the bank, saves the model without it and adds a note().
+void save_model(const std::string& path, Trainer& trainer, const TrainConfig& config,
+                const OptionTable& table, int64_t step);
 
 }  // namespace sotalign::app

@@ -197,9 +197,9 @@ class Sweep {
   }
 
   /// Saves the model as `train` would, and the configuration with which `train` makes the same model.
-  void keep(const Trainer& trainer, int64_t step) {
+  void keep(Trainer& trainer, int64_t step) {
     keep_choices(arguments_.config, trainer);
-    save_model(not_a_link(directory_.model()), trainer, arguments_.table, step);
+    save_model(not_a_link(directory_.model()), trainer, arguments_.config, arguments_.table, step);
     Json config = arguments_.table.values();
     config.erase("out");
     write_json(not_a_link(directory_.config()), config);

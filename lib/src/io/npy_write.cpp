@@ -40,17 +40,25 @@ void write_matrix(const std::string& path, const char* descr, MatrixView<const T
   file.commit();
 }
 
+template <class T>
+void write_vector(const std::string& path, const char* descr, const std::vector<T>& values) {
+  AtomicFile file(path);
+  const std::string header = header_for(descr, fmt::format("{},", values.size()));
+  file.write(header.data(), header.size());
+  file.write(values.data(), values.size() * sizeof(T));
+  file.commit();
+}
+
 }  // namespace
 
 void write_npy(const std::string& path, ConstMatrixF matrix) { write_matrix(path, "<f4", matrix); }
 void write_npy(const std::string& path, ConstMatrixD matrix) { write_matrix(path, "<f8", matrix); }
 
+void write_npy(const std::string& path, const std::vector<float>& values) {
+  write_vector(path, "<f4", values);
+}
 void write_npy(const std::string& path, const std::vector<int64_t>& values) {
-  AtomicFile file(path);
-  const std::string header = header_for("<i8", fmt::format("{},", values.size()));
-  file.write(header.data(), header.size());
-  file.write(values.data(), values.size() * sizeof(int64_t));
-  file.commit();
+  write_vector(path, "<i8", values);
 }
 
 }  // namespace sotalign

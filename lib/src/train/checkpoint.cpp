@@ -249,6 +249,7 @@ CheckpointInfo Trainer::load_checkpoint(const std::string& path) {
   } catch (const InvalidArgument& error) {
     throw IoError(fmt::format("{}: {}", path, error.what()));
   }
+  model_.hubness.reset();
   context_->copy_to_device(model_.parameters.values(), values.data(), values.size() * sizeof(float));
   best_values_.upload(best.data());
   for (size_t i = 0; i < states.size(); ++i) states[i].values->upload(optimizer_values[i].data());

@@ -11,9 +11,14 @@
 #include "sotalign/core/error.h"
 #include "sotalign/io/json_text.h"
 #include "sotalign/io/safetensors.h"
+#include "sotalign/linalg/row_products.h"
+#include "train/bank_file.h"
 #include "train/finite.h"
+#include "train/model_tensors.h"
 
 namespace sotalign {
+
+using namespace detail;
 
 namespace {
 
@@ -65,34 +70,6 @@ HeadOptions head_from_json(const std::string& where, const std::string& text, in
   return options;
 }
 
-// Throws unless tensor `name` has this shape; -1 matches any size > 0.
-void check_shape(const SafetensorsFile& file, const std::string& path, const std::string& name,
-                 const std::vector<int64_t>& shape) {
-  if (!file.contains(name)) throw IoError(fmt::format("{}: expected a tensor '{}', found none", path, name));
-  const std::vector<int64_t>& found = file.shape(name);
-  bool fits = found.size() == shape.size();
-  for (size_t i = 0; fits && i < shape.size(); ++i)
-    fits = shape[i] == -1 ? found[i] > 0 : shape[i] == found[i];
-  if (!fits)
-    throw IoError(fmt::format("{}: tensor '{}': expected shape [{}], found [{}]", path, name,
-                              fmt::join(shape, ", "), fmt::join(found, ", ")));
-}
-
-template <class T>
-void check_finite(const std::string& path, const std::string& name, const std::vector<T>& values) {
-  if (const auto bad = detail::first_not_finite(values))
-    throw IoError(
-        fmt::format("{}: tensor '{}': entry {} is not finite, expected finite values", path, name, *bad));
-}
-
-std::vector<float> read(const SafetensorsFile& file, const std::string& path, const std::string& name,
-                        const std::vector<int64_t>& shape) {
-  check_shape(file, path, name, shape);
-  std::vector<float> values = file.read_float(name);
-  check_finite(path, name, values);
-  return values;
-}
-
 }  // namespace
 
 Model::Model(Context& context, const HeadOptions& image, const HeadOptions& text, uint64_t seed)
@@ -132,30 +109,58 @@ int64_t Model::dim(Projection projection) const {
   return projection == Projection::kHeads ? heads_[0].options().output_dim : teacher->dim();
 }
 
-void Model::embed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const {
+void Model::check_embed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const {
   if (x.cols != input_dim(side))
     throw InvalidArgument(fmt::format("{} embeddings: the model expects {} columns, found {}",
                                       side_name(side), input_dim(side), x.cols));
   if (out.rows != x.rows || out.cols != dim(projection))
     throw InvalidArgument(fmt::format("output: expected [{}, {}], found [{}, {}]", x.rows, dim(projection),
                                       out.rows, out.cols));
+}
+
+void Model::embed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const {
+  check_embed(side, projection, x, out);
   const Preprocessing& preprocessing = side == Side::kX ? image_preprocessing : text_preprocessing;
   for (int64_t first = 0; first < x.rows; first += kEmbedTile) {
     const int64_t rows = std::min(kEmbedTile, x.rows - first);
     Workspace workspace(*context_);
     const MatrixF prepared = workspace.take_matrix<float>(rows, x.cols);
     preprocess(*context_, preprocessing, x.row_range(first, rows), prepared);
-    if (projection == Projection::kHeads) {
-      head(side).embed(*context_, parameters, prepared, out.row_range(first, rows));
-    } else {
-      teacher->project(*context_, side, prepared, out.row_range(first, rows));
-    }
+    embed_preprocessed(side, projection, prepared, out.row_range(first, rows));
   }
+}
+
+void Model::embed_preprocessed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const {
+  check_embed(side, projection, x, out);
+  if (projection == Projection::kHeads) {
+    head(side).embed(*context_, parameters, x, out);
+  } else {
+    teacher->project(*context_, side, x, out);
+  }
+}
+
+HubnessCorrection Model::make_bank(Projection projection, ConstMatrixF images, ConstMatrixF texts,
+                                   const HubnessOptions& options) const {
+  const auto embedded = [&](Side side, ConstMatrixF x) {
+    const Buffer<int64_t> index(*context_, hubness_bank_rows(side, x.rows, options));
+    Workspace workspace(*context_);
+    const MatrixF rows = workspace.take_matrix<float>(index.size(), x.cols);
+    gather_rows(*context_, x, index.data(), rows);
+    Matrix<float> out(*context_, rows.rows, dim(projection), "bank");
+    embed_preprocessed(side, projection, rows, out);
+    return out;
+  };
+  return HubnessCorrection(*context_, embedded(Side::kX, images), embedded(Side::kY, texts), options);
+}
+
+Projection Model::hubness_projection() const {
+  return has(Projection::kHeads) ? Projection::kHeads : Projection::kTeacher;
 }
 
 void Model::save(const std::string& path, const std::map<std::string, std::string>& notes) const {
   SafetensorsWriter writer;
   std::vector<std::vector<float>> kept;  // the writer points into these until write()
+  std::optional<BankTensors> bank;       // and into this
   const auto add = [&](const std::string& name, std::vector<int64_t> shape, std::vector<float> values) {
     if (const auto bad = detail::first_not_finite(values))
       throw NumericalError(fmt::format("{}: not written: entry {} of '{}' is not finite", path, *bad, name));
@@ -183,6 +188,13 @@ void Model::save(const std::string& path, const std::map<std::string, std::strin
       writer.add("teacher.correlations", {static_cast<int64_t>(teacher->correlations.size())},
                  teacher->correlations.data());
   }
+  if (hubness) {
+    if (hubness->dim() != dim(hubness_projection()))
+      throw InvalidArgument(fmt::format("hubness: expected a bank of the model's {} dimensions, found {}",
+                                        dim(hubness_projection()), hubness->dim()));
+    bank.emplace(*context_, *hubness);
+    bank->add_to(writer);
+  }
   writer.write(path);
 }
 
@@ -201,8 +213,8 @@ Model Model::load(Context& context, const std::string& path) {
   Model model(context);
   model.verified_ = format == kFormat || file.has_checksums();
   if (model.verified_) file.verify();
-  model.image_preprocessing.mean = read(file, path, "image.mean", {-1});
-  model.text_preprocessing.mean = read(file, path, "text.mean", {-1});
+  model.image_preprocessing.mean = read_floats(file, path, "image.mean", {-1});
+  model.text_preprocessing.mean = read_floats(file, path, "text.mean", {-1});
   const int64_t dx = static_cast<int64_t>(model.image_preprocessing.mean.size());
   const int64_t dy = static_cast<int64_t>(model.text_preprocessing.mean.size());
   if (!note("image_head").empty()) {
@@ -223,7 +235,7 @@ Model Model::load(Context& context, const std::string& path) {
     model.parameters.allocate(context);
     for (int i = 0; i < model.parameters.count(); ++i) {
       const Parameter& parameter = model.parameters[i];
-      model.parameters.upload(parameter.name, read(file, path, parameter.name, parameter.shape));
+      model.parameters.upload(parameter.name, read_floats(file, path, parameter.name, parameter.shape));
     }
   }
   if (!note("teacher").empty()) {
@@ -233,12 +245,13 @@ Model Model::load(Context& context, const std::string& path) {
     } catch (const InvalidArgument& error) {
       throw IoError(fmt::format("{}: {}", path, error.what()));
     }
-    teacher.mean_x = Buffer<float>(context, read(file, path, "teacher.image.mean", {dx}));
-    teacher.mean_y = Buffer<float>(context, read(file, path, "teacher.text.mean", {dy}));
-    const std::vector<float> wx = read(file, path, "teacher.image.weight", {dx, -1});
+    teacher.mean_x = Buffer<float>(context, read_floats(file, path, "teacher.image.mean", {dx}));
+    teacher.mean_y = Buffer<float>(context, read_floats(file, path, "teacher.text.mean", {dy}));
+    const std::vector<float> wx = read_floats(file, path, "teacher.image.weight", {dx, -1});
     const int64_t k = static_cast<int64_t>(wx.size()) / dx;
     teacher.wx = Matrix<float>(context, wx.data(), dx, k);
-    teacher.wy = Matrix<float>(context, read(file, path, "teacher.text.weight", {dy, k}).data(), dy, k);
+    teacher.wy =
+        Matrix<float>(context, read_floats(file, path, "teacher.text.weight", {dy, k}).data(), dy, k);
     if (file.contains("teacher.correlations")) {
       check_shape(file, path, "teacher.correlations", {k});
       teacher.correlations = file.read_double("teacher.correlations");
@@ -248,6 +261,8 @@ Model Model::load(Context& context, const std::string& path) {
   }
   if (!model.has(Projection::kHeads) && !model.has(Projection::kTeacher))
     throw IoError(fmt::format("{}: expected heads or a teacher, found neither", path));
+  if (!note("hubness").empty())
+    model.hubness = read_bank(context, file, path, model.dim(model.hubness_projection()));
   file.require_unchanged();
   return model;
 }

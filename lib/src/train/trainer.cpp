@@ -176,6 +176,7 @@ Model Trainer::build_model() {
 void Trainer::train_step() {
   if (finished()) throw InvalidArgument(fmt::format("train_step: all {} steps are done", options_.steps));
   Context& context = *context_;
+  model_.hubness.reset();
   if (effective_method(options_).closed_form) {
     objective_->run({.number = step_, .image = {}, .text = {}, .parameters = model_.parameters});
     ++step_;
@@ -278,8 +279,19 @@ RetrievalResult Trainer::validate_teacher() {
 
 void Trainer::restore_best() {
   if (best_step_ < 0) throw InvalidArgument("restore_best: validate() was never called");
+  model_.hubness.reset();
   context_->copy_on_device(model_.parameters.values(), best_values_.data(),
                            static_cast<size_t>(best_values_.size()) * sizeof(float));
+}
+
+std::optional<HubnessCorrection> Trainer::make_bank(Projection projection,
+                                                    const HubnessOptions& options) const {
+  if (images_.rows() == 0 || texts_.rows() == 0) return std::nullopt;
+  return model_.make_bank(projection, images_, texts_, options);
+}
+
+void Trainer::add_bank(const HubnessOptions& options) {
+  model_.hubness = make_bank(Projection::kHeads, options);
 }
 
 }  // namespace sotalign

@@ -32,9 +32,11 @@ HostMatrix read_npy_matrix(const std::string& path);
 /// other array, for an empty one and for values beyond int64.
 std::vector<int64_t> read_npy_integers(const std::string& path);
 
-/// Write a host matrix as C-order '<f4' or '<f8', or a vector as '<i8', through AtomicFile. Throw IoError.
+/// Write a host matrix as C-order '<f4' or '<f8', or a vector as '<f4' or '<i8', through AtomicFile. Throw
+/// IoError.
 void write_npy(const std::string& path, ConstMatrixF matrix);
 void write_npy(const std::string& path, ConstMatrixD matrix);
+void write_npy(const std::string& path, const std::vector<float>& values);
 void write_npy(const std::string& path, const std::vector<int64_t>& values);
 
 }  // namespace sotalign

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "sotalign/eval/hubness.h"
 #include "sotalign/nn/head.h"
 #include "sotalign/nn/parameters.h"
 #include "sotalign/nn/preprocess.h"
@@ -30,8 +31,9 @@ class Model {
   static Model load(Context& context, const std::string& path);
   /// Whether load() verified checksums. Files of sotalign 0.1 have none.
   bool verified() const { return verified_; }
-  /// Writes weights, biases, means and teacher to a safetensors file with checksums, and `notes` to its
-  /// metadata. Throws NumericalError, and writes nothing, if a weight, bias or mean is not finite.
+  /// Writes weights, biases, means, teacher and bank to a safetensors file with checksums, and `notes` to its
+  /// metadata. Throws NumericalError, and writes nothing, if a weight, bias or mean is not finite, and
+  /// InvalidArgument for a bank of another dimension than that of hubness_projection().
   void save(const std::string& path, const std::map<std::string, std::string>& notes = {}) const;
 
   bool has(Projection projection) const;
@@ -42,17 +44,35 @@ class Model {
   /// Maps raw embeddings x [n, input_dim] to unit rows out [n, dim], tile by tile; x and out must not
   /// overlap. Throws InvalidArgument if the shapes do not match or the model lacks the projection.
   void embed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const;
+  /// The same for rows that are preprocessed already.
+  void embed_preprocessed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const;
+
+  /// Draws a bank (hubness_bank_rows()) from preprocessed unpaired rows, in the memory of the context, and
+  /// embeds it. Throws InvalidArgument for a side without rows, and what embed() and HubnessCorrection throw.
+  /// @param projection whose space the bank is for
+  /// @param images [n, input_dim(Side::kX)]
+  /// @param texts [m, input_dim(Side::kY)]
+  /// @param options see HubnessOptions
+  HubnessCorrection make_bank(Projection projection, ConstMatrixF images, ConstMatrixF texts,
+                              const HubnessOptions& options = {}) const;
+  /// The projection that `hubness` corrects: the heads, or the teacher if there are none.
+  Projection hubness_projection() const;
 
   const Head& head(Side side) const { return heads_[side == Side::kX ? 0 : 1]; }
 
   Preprocessing image_preprocessing, text_preprocessing;  ///< empty until fitted
   ParameterSet parameters;  ///< 'image_head.*', 'text_head.*', 'log_scale', 'bias'; empty without heads
   std::optional<Teacher> teacher;
+  /// A bank of unpaired training rows in the space of hubness_projection(). Valid for the weights that it was
+  /// made with.
+  std::optional<HubnessCorrection> hubness;
 
  private:
   explicit Model(Context& context) : context_(&context) {}
   /// Registers the tensors of both heads without allocating them.
   void add_heads(const HeadOptions& image, const HeadOptions& text);
+  /// Throws unless embed() can map x to out.
+  void check_embed(Side side, Projection projection, ConstMatrixF x, MatrixF out) const;
 
   Context* context_;
   std::vector<Head> heads_;  // none, or image and text

@@ -150,6 +150,13 @@ class Trainer {
   /// Restores the weights that validate() found best. Throws InvalidArgument if it was never called.
   void restore_best();
 
+  /// A bank of the unpaired rows, see Model::make_bank(), with the current weights. std::nullopt if there are
+  /// no unpaired images or no unpaired texts.
+  std::optional<HubnessCorrection> make_bank(Projection projection, const HubnessOptions& options = {}) const;
+  /// Puts such a bank of the heads into model(), until train_step(), restore_best() or load_checkpoint()
+  /// changes the weights.
+  void add_bank(const HubnessOptions& options = {});
+
   /// Saves the state that the remaining steps need besides data and options, a fingerprint of both, and the
   /// caller's `notes`. Throws NumericalError, and keeps an existing file, if a value is not finite.
   void save_checkpoint(const std::string& path, const std::map<std::string, std::string>& notes = {});

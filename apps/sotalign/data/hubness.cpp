@@ -1,0 +1,78 @@
+#include "data/hubness.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "sotalign/core/error.h"
+
+namespace sotalign::app {
+
+Choice hubness_choice(Hubness* kind) {
+  return {.names = hubness_names(),
+          .get = [kind] { return to_string(*kind); },
+          .set = [kind](const std::string& name) { *kind = parse_hubness(name); }};
+}
+
+void require_model_for_hubness(const std::string& model_path, const HubnessOptions& asked) {
+  if (asked.kind != Hubness::kNone && model_path.empty())
+    throw InvalidArgument(
+        fmt::format("--hubness: expected --model with a bank for {}, found none", to_string(asked.kind)));
+}
+
+std::optional<HubnessCorrection> correction_of(Context& context, const Model& model, const std::string& path,
+                                               Projection projection, const HubnessOptions& asked) {
+  if (asked.kind == Hubness::kNone) return std::nullopt;
+  if (!model.hubness)
+    throw InvalidArgument(fmt::format(
+        "--hubness: expected a model with a bank, as train makes from unpaired rows, found none in {}",
+        path));
+  if (projection != model.hubness_projection())
+    throw InvalidArgument(fmt::format(
+        "--hubness: expected --projection heads, whose space the bank of {} is in, found teacher", path));
+  const HubnessOptions& stored = model.hubness->options();
+  HubnessOptions options = stored;
+  options.kind = asked.kind;
+  options.temperature = asked.temperature;
+  options.neighbours = asked.neighbours;
+  const ConstMatrixF images = model.hubness->bank(Side::kX), texts = model.hubness->bank(Side::kY);
+  if (options.kind == stored.kind && options.temperature == stored.temperature)
+    return HubnessCorrection(context, images, texts, model.hubness->potentials(), options);
+  return HubnessCorrection(context, images, texts, options);
+}
+
+std::vector<float> corrections(Context& context, const HubnessCorrection& hubness, Side side,
+                               const HostMatrix& embedded) {
+  constexpr int64_t kPiece = 65536;
+  std::vector<float> result;
+  result.reserve(static_cast<size_t>(embedded.rows()));
+  for (int64_t first = 0; first < embedded.rows(); first += kPiece) {
+    const int64_t rows = std::min(kPiece, embedded.rows() - first);
+    const Matrix<float> piece(context, embedded.view().row(first), rows, embedded.cols(), "embeddings");
+    const std::vector<float> values = hubness.corrections(context, side, piece);
+    result.insert(result.end(), values.begin(), values.end());
+  }
+  return result;
+}
+
+nlohmann::ordered_json to_json(const HubnessOptions& options) {
+  nlohmann::ordered_json json = {{"kind", to_string(options.kind)}};
+  if (options.kind == Hubness::kCsls)
+    json["neighbours"] = options.neighbours;
+  else
+    json["temperature"] = options.temperature;
+  return json;
+}
+
+nlohmann::ordered_json to_json(const HubnessCorrection& hubness) {
+  nlohmann::ordered_json json = to_json(hubness.options());
+  json["bank_images"] = hubness.bank(Side::kX).rows;
+  json["bank_texts"] = hubness.bank(Side::kY).rows;
+  return json;
+}
+
+std::string corrected_name(const std::string& name, Hubness kind) {
+  return fmt::format("{}, {}", name, to_string(kind));
+}
+
+}  // namespace sotalign::app
