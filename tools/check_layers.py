@@ -59,6 +59,8 @@ def folder_of(path):
         return "lib/" + parts[2]
     if path.startswith("apps/sotalign/"):
         return "/".join(parts[:3])
+    if path.startswith("bench/"):
+        return "bench"
     return posixpath.dirname(path)
 
 

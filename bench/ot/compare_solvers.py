@@ -8,7 +8,7 @@ gradient, 100 + 100 iterations) is timed as a whole. Times exclude reading files
 plan or gradient disagrees with ours.
 
   python3 -m venv .venv && .venv/bin/pip install torch numpy pot geomloss ott-jax
-  .venv/bin/python bench/compare_solvers.py --sizes 1024 2048 4096 --out bench/results/solvers_cpu.json
+  .venv/bin/python bench/ot/compare_solvers.py --sizes 1024 2048 4096 --out bench/results/solvers_cpu.json
 
 Requires torch and numpy; skips peers that are not installed.
 """
@@ -367,7 +367,7 @@ def main():
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "commit": output("git", "rev-parse", "HEAD"),
         "modified": bool(output("git", "status", "--porcelain", "--untracked-files=no")),
-        "command": " ".join(["bench/compare_solvers.py", *sys.argv[1:]]),
+        "command": " ".join(["bench/ot/compare_solvers.py", *sys.argv[1:]]),
         "device": processor(arguments.device), "cores": os.cpu_count(), "threads": arguments.threads,
         "versions": found, "left_out": skipped, "load_average": [os.getloadavg()[0]],
         "epsilon": arguments.epsilon, "epsilon_teacher": EPSILON_TEACHER, "klot_iterations": KLOT_ITERATIONS,

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Predicts the time of Sinkhorn iterations and KLOT steps on an H200 from the compiled kernels, without a GPU.
 
-    bench/predict_gpu.py [--library build/release/libsotalign.a] [--out bench/results/gpu_prediction.md]
+    bench/gpu/predict_gpu.py [--library build/release/libsotalign.a] [--out bench/results/gpu_prediction.md]
 
 Registers, shared memory and spills come from `cuobjdump --dump-resource-usage` on the library's machine code for
-compute capability 9.0; launch geometry and traffic come from the formulas in bench/gpu_kernels.py. Each kernel in
+compute capability 9.0; launch geometry and traffic come from the formulas in bench/gpu/gpu_kernels.py. Each kernel in
 the files matching FILES must have a row there, and each row a kernel. The rest is a model (see ASSUMPTIONS): it shows
 what limits a kernel, and measurements can be compared with it.
 
@@ -39,7 +39,7 @@ ASSUMPTIONS = f"""\
 * Memory: {BANDWIDTH / 1e12} TB/s, which needs {IN_FLIGHT // 1024} KB in flight per multiprocessor; with less, the bandwidth is
   proportionally lower. Only vectors are assumed to stay in the L2 cache; small matrices do too, and will be faster.
 * Arithmetic: {EXPONENTIALS} exponentials and {INSTRUCTIONS} other instructions per clock and multiprocessor at {CLOCK / 1e9} GHz,
-  with the instructions per entry given in bench/gpu_kernels.py.
+  with the instructions per entry given in bench/gpu/gpu_kernels.py.
 * A kernel takes at least its longest chain of dependent reads, {ROUND_TRIP * 1e6:.1f} us each, and {GAP * 1e6:.1f} us pass between
   two kernels. "Low" lets memory and arithmetic overlap entirely, "high" not at all.
 * A launch costs the host {SUBMIT * 1e6:.1f} us without a graph: an iteration takes at least as long as its launches."""
@@ -117,7 +117,7 @@ def milliseconds(seconds):
 
 
 def report(found, commit):
-    parts = ["# Predicted, not measured", f"Sinkhorn and KLOT on an H200, predicted by bench/predict_gpu.py from the "
+    parts = ["# Predicted, not measured", f"Sinkhorn and KLOT on an H200, predicted by bench/gpu/predict_gpu.py from the "
              f"machine code of commit {commit}. **No GPU was used; no figure here is a measurement.**", ASSUMPTIONS,
              "## Time", "Milliseconds for an n x n problem of float32. \"Moved\" is the traffic with memory, \"floor\" "
              "the time of the unavoidable matrix traffic."]
@@ -263,7 +263,7 @@ def main():
     for missing in sorted(named - found.keys()):
         sys.exit(f"{': '.join(missing)}: no such kernel in {arguments.library} for compute capability 9.0")
     for missing in sorted(found.keys() - named):
-        sys.exit(f"{': '.join(missing)}: this kernel has no row in bench/gpu_kernels.py")
+        sys.exit(f"{': '.join(missing)}: this kernel has no row in bench/gpu/gpu_kernels.py")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True,
                             text=True).stdout.strip()
     arguments.out.write_text(report(found, commit))

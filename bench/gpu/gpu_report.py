@@ -2,8 +2,8 @@
 """Builds, tests, checks and measures on a machine with a GPU, and writes one results file.
 
     ./run gpu                                      everything, into bench/results/gpu_DEVICE.json
-    bench/gpu_report.py --steps build,test         some of the steps
-    bench/gpu_report.py --out FILE
+    bench/gpu/gpu_report.py --steps build,test         some of the steps
+    bench/gpu/gpu_report.py --out FILE
 
 Steps: build (release preset, for the architectures of this machine's devices), test (every test that has a CUDA
 variant, against its double-precision oracle), sanitize (compute-sanitizer: memcheck, racecheck, synccheck,
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / "build" / "release"
 STEPS = ["build", "test", "sanitize", "bench"]
 # compute-sanitizer slows kernels down a hundredfold, and long tests would add nothing; decompositions run NVIDIA's kernels.
@@ -121,7 +121,7 @@ def main():
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "commit": output("git", "rev-parse", "HEAD"),
         "uncommitted_changes": output("git", "status", "--porcelain", "--untracked-files=no") != "",
-        "command": "bench/gpu_report.py --steps " + ",".join(steps),
+        "command": "bench/gpu/gpu_report.py --steps " + ",".join(steps),
         "devices": found,
     }
     actions = {"build": build, "test": test, "sanitize": sanitize, "bench": bench}

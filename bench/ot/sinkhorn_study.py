@@ -10,7 +10,7 @@ training. Writes tables as Markdown and JSON:
              all of them down equally; needs no float64 plans, so --rows may be large
 
   pip install numpy
-  bench/sinkhorn_study.py --images data/emoji/images.npy --texts data/emoji/texts.npy --pairs 200
+  bench/ot/sinkhorn_study.py --images data/emoji/images.npy --texts data/emoji/texts.npy --pairs 200
 """
 import argparse
 import json

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Plots the measurements of bench/compare_solvers.py: time of a Sinkhorn iteration against n, and one read of the
+"""Plots the measurements of bench/ot/compare_solvers.py: time of a Sinkhorn iteration against n, and one read of the
 matrix, the lower bound for any solver that reads it.
 
   .venv/bin/pip install matplotlib
-  .venv/bin/python bench/plot_sinkhorn.py bench/results/solvers_cpu.json bench/results/solvers_cpu.svg
+  .venv/bin/python bench/ot/plot_sinkhorn.py bench/results/solvers_cpu.json bench/results/solvers_cpu.svg
 """
 import argparse
 import json
@@ -33,7 +33,7 @@ def curves(report):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("json", help="from bench/compare_solvers.py")
+    parser.add_argument("json", help="from bench/ot/compare_solvers.py")
     parser.add_argument("svg")
     arguments = parser.parse_args()
     with open(arguments.json) as file:

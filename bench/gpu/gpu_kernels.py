@@ -1,5 +1,5 @@
 """The CUDA kernels of Sinkhorn and KLOT: launch geometry, traffic and work, following the files in kernels/cuda/,
-and the launches of a solve. For bench/predict_gpu.py.
+and the launches of a solve. For bench/gpu/predict_gpu.py.
 """
 import collections
 
