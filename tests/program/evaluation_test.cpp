@@ -1,4 +1,4 @@
-// The commands zeroshot, similarity and shift as users see them: results, files, and refused input.
+// The commands zeroshot, similarity, shift and eval as users see them: results, files, and refused input.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -211,6 +211,16 @@ TEST_F(EvaluationProgram, ShiftRefuses) {
   expect_refused({"shift", "--images", x, "--other-images", x, "--projections", "1"},
                  {"--projections", "at least 2", "found 1"});
   expect_refused({"shift", "--images", x, "--other-images", x, "--seed", "-1"}, {"seed"});
+}
+
+TEST(Program, EvaluatesGroups) {
+  const TrainingFiles files;
+  write_npy(files / "ids.npy", std::vector<int64_t>(TrainingFiles::kValidation, 5));
+  const ProgramResult result =
+      run_program({"eval", "--images", files / "val_images.npy", "--texts", files / "val_images.npy",
+                   "--image-ids", files / "ids.npy", "--text-ids", files / "ids.npy", "--json", "-"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(Json::parse(result.out)["mean_r1"], 1.0);
 }
 
 }  // namespace

@@ -81,9 +81,6 @@ Json lasting(Json sweep) {
   return sweep;
 }
 
-#define EXPECT_SAME_FILES(a, b) \
-  EXPECT_TRUE(read_file(a) == read_file(b)) << (a) << " and " << (b) << " differ"
-
 TEST_F(SweepProgram, TrainsEveryCombinationAndSelectsTheBest) {
   const ProgramResult result =
       sweep("out", {"--vary", "divergence_weight=0,3,30", "--vary", "learning_rate=1e-5,1e-2", "--steps", "4",

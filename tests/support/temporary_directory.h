@@ -57,6 +57,10 @@ std::string message_of(Action&& action) {
   return "";
 }
 
+/// Unlike EXPECT_EQ, does not print the files.
+#define EXPECT_SAME_FILES(a, b) \
+  EXPECT_TRUE(read_file(a) == read_file(b)) << (a) << " and " << (b) << " differ"
+
 #define EXPECT_CONTAINS(text, part)                          \
   EXPECT_NE(std::string(text).find(part), std::string::npos) \
       << "'" << (text) << "' does not contain '" << (part) << "'"

@@ -1,0 +1,174 @@
+// Every training option has an effect; flags and configuration files mean the same.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "sotalign/io/safetensors.h"
+#include "support/json_lines.h"
+#include "support/program_data.h"
+
+namespace sotalign::testing {
+namespace {
+
+using Json = nlohmann::json;
+
+TEST(Program, FlagsOverrideTheConfigurationAndBothMeanTheSame) {
+  const TrainingFiles files;
+  write_file(files / "c.json", R"({"steps": 7, "learning_rate": 0.01, "symmetrize": false, "hidden": [6],
+                                  "teacher": "procrustes", "beta1": null, "quiet": true})");
+  ASSERT_EQ(files.train("by_file", {"--config", files / "c.json", "--steps", "2"}).exit_code, 0);
+  ASSERT_EQ(files
+                .train("by_flags", {"--learning-rate", "1e-2", "--symmetrize", "false", "--hidden", "6",
+                                    "--teacher", "procrustes", "--steps", "2"})
+                .exit_code,
+            0);
+  EXPECT_EQ(Json::parse(read_file(files / "by_file/config.json"))["steps"], 2);
+  EXPECT_SAME_FILES(files / "by_file/model.safetensors", files / "by_flags/model.safetensors");
+}
+
+/// Silently ignored options are what users of such programs complain about most.
+TEST(Program, EveryTrainingOptionChangesTheResult) {
+  const TrainingFiles files;
+  // In this setting every option has an effect.
+  const std::vector<std::string> base = {
+      "--steps",         "3",    "--batch-pairs",    "20",   "--batch-unpaired", "24",  "--hidden", "8",
+      "--learning-rate", "0.01", "--tolerance",      "1e-4", "--ridge",          "0.1", "--dim",    "6",
+      "--weight-decay",  "0.1",  "--validate-every", "0"};
+  const std::vector<std::pair<std::string, std::string>> changes = {{"--teacher", "procrustes"},
+                                                                    {"--ridge", "0.5"},
+                                                                    {"--teacher-dim", "2"},
+                                                                    {"--correlation-power", "2"},
+                                                                    {"--dim", "5"},
+                                                                    {"--hidden", "7"},
+                                                                    {"--activation", "tanh"},
+                                                                    {"--residual", "true"},
+                                                                    {"--image-rate", "0.5"},
+                                                                    {"--text-rate", "2"},
+                                                                    {"--steps", "4"},
+                                                                    {"--learning-rate", "0.02"},
+                                                                    {"--warmup-steps", "2"},
+                                                                    {"--schedule", "constant"},
+                                                                    {"--final-fraction", "0.5"},
+                                                                    {"--optimizer", "adamw"},
+                                                                    {"--beta1", "0.2"},
+                                                                    {"--beta2", "0.3"},
+                                                                    {"--weight-decay", "0.5"},
+                                                                    {"--batch-pairs", "21"},
+                                                                    {"--batch-unpaired", "23"},
+                                                                    {"--divergence", "infonce"},
+                                                                    {"--divergence-weight", "1"},
+                                                                    {"--affinity-memory", "fixed16"},
+                                                                    {"--epsilon-student", "0.2"},
+                                                                    {"--epsilon-teacher", "0.1"},
+                                                                    {"--iterations", "3"},
+                                                                    {"--tolerance", "0.01"},
+                                                                    {"--check-every", "1"},
+                                                                    {"--symmetrize", "false"},
+                                                                    {"--relaxation", "1.3"},
+                                                                    {"--epsilon-scaling", "4"},
+                                                                    {"--sinkhorn-form", "log_domain"},
+                                                                    {"--sinkhorn-storage", "ladder"},
+                                                                    {"--seed", "1"},
+                                                                    {"--hubness-bank", "9"},
+                                                                    {"--validate-every", "1"}};
+  const auto outcome = [&](const std::string& run, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = base;
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ProgramResult result = files.train(run, arguments);
+    EXPECT_EQ(result.exit_code, 0) << run << ": " << result.err;
+    // The model file repeats the options, so compare only its numbers.
+    std::string text;
+    for (Json line : lines_of(files / (run + "/metrics.jsonl"))) {
+      line.erase("seconds");
+      text += line.dump();
+    }
+    const SafetensorsFile model = SafetensorsFile::open(files / (run + "/model.safetensors"));
+    for (const std::string& name : model.names())
+      if (model.type(name) == ElementType::kFloat32)
+        for (const float value : model.read_float(name)) text += std::to_string(value) + ' ';
+    return text;
+  };
+  const std::string unchanged = outcome("base", {});
+  EXPECT_EQ(outcome("again", {}), unchanged);
+  std::set<std::string> tested = {"adam_epsilon", "initialization"};
+  const auto contrastive = [&](const std::string& flag, const std::string& value) {
+    return outcome("contrastive" + flag, {"--teacher", "contrastive", "--teacher-dim", "9", flag, value});
+  };
+  const std::string trained = contrastive("--teacher-steps", "5");
+  EXPECT_NE(contrastive("--teacher-learning-rate", "0.01"), trained);
+  EXPECT_NE(contrastive("--teacher-batch", "20"), trained);
+  EXPECT_NE(contrastive("--seed", "0"), trained);  // with the default of 60 steps
+  tested.insert({"teacher_steps", "teacher_learning_rate", "teacher_batch"});
+  const auto self_training = [&](const std::string& flag, const std::string& value) {
+    return outcome("self_training" + flag + value, {"--teacher", "self_training", "--self-training-batch",
+                                                    "20", "--self-training-rate", "0.6", flag, value});
+  };
+  const std::string passes = self_training("--self-training-passes", "12");  // the default
+  for (const auto& [flag, value] :
+       {std::pair{"--self-training-passes", "2"}, std::pair{"--self-training-batch", "25"},
+        std::pair{"--self-training-weight", "1"}, std::pair{"--self-training-rate", "0.2"},
+        std::pair{"--self-training-epsilon", "0.1"}})
+    EXPECT_NE(self_training(flag, value), passes) << flag;
+  tested.insert({"self_training_passes", "self_training_batch", "self_training_weight", "self_training_rate",
+                 "self_training_epsilon"});
+  for (const auto& [flag, value] : changes) {
+    EXPECT_NE(outcome("with" + flag, {flag, value}), unchanged) << flag;
+    std::string key = flag.substr(2);
+    std::replace(key.begin(), key.end(), '-', '_');
+    tested.insert(key);
+  }
+  EXPECT_NE(outcome("adam", {"--optimizer", "adamw"}),
+            outcome("adam_epsilon", {"--optimizer", "adamw", "--adam-epsilon", "0.1"}));
+
+  EXPECT_NE(outcome("teacher_start", {"--hidden", "", "--dim", "0"}),
+            outcome("random_start", {"--hidden", "", "--dim", "0", "--initialization", "random"}));
+
+  // The methods other than SOTAlign, with their own options.
+  for (const auto& [method, options] :
+       std::vector<std::pair<std::string, std::vector<std::pair<std::string, std::string>>>>{
+           {"sail", {}},
+           {"sail_semi", {}},
+           {"structure",
+            {{"--structure-weight", "1"},
+             {"--structure-temperature", "0.5"},
+             {"--structure-warmup-steps", "3"}}},
+           {"structure_semi", {}},
+           {"sclip", {{"--sclip-weight", "0.1"}, {"--sclip-labels", "soft"}, {"--sclip-epsilon", "0.5"}}},
+           {"nnclr",
+            {{"--nnclr-neighbours", "2"}, {"--nnclr-image-weight", "3"}, {"--nnclr-text-weight", "0"}}}}) {
+    const std::string plain = outcome(method, {"--method", method});
+    EXPECT_NE(plain, unchanged);
+    for (const auto& [flag, value] : options) {
+      EXPECT_NE(outcome(method + flag, {"--method", method, flag, value}), plain) << flag;
+      std::string key = flag.substr(2);
+      std::replace(key.begin(), key.end(), '-', '_');
+      tested.insert(key);
+    }
+  }
+  tested.insert("method");
+
+  // With a single strip, streaming gives the same bits as storing.
+  const auto memory = [&](const std::string& run) {
+    return Json::parse(read_file(files / (run + "/config.json")))["affinity_memory"].get<std::string>();
+  };
+  const std::vector<std::string> log_domain = {"--sinkhorn-form", "log_domain"};
+  EXPECT_EQ(outcome("little_memory", {"--sinkhorn-form", "log_domain", "--affinity-memory-mib", "0.001"}),
+            outcome("log_domain", {"--sinkhorn-form", "log_domain"}));
+  EXPECT_EQ(memory("little_memory"), "streamed");
+  EXPECT_EQ(memory("base"), "stored");
+  EXPECT_EQ(memory("with--affinity-memory"), "fixed16");
+  tested.insert("affinity_memory_mib");
+
+  // A new option must be added to this test. These options concern only files and the machine:
+  const std::set<std::string> without_effect = {
+      "pairs_images", "pairs_texts", "images",        "texts", "val_images",       "val_texts", "out",
+      "device",       "threads",     "force_threads", "quiet", "checkpoint_every", "log_every"};
+  const Json config = Json::parse(read_file(files / "base/config.json"));
+  for (const auto& [key, value] : config.items())
+    EXPECT_TRUE(tested.count(key) == 1 || without_effect.count(key) == 1) << key;
+}
+
+}  // namespace
+}  // namespace sotalign::testing
