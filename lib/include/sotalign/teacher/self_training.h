@@ -138,7 +138,7 @@ class SelfTraining {
   void restore(const std::map<std::string, std::vector<double>>& state);
 
  private:
-  class Implementation;  // in self_training.cpp
+  class Implementation;  // in lib/src/teacher/self_training
   std::unique_ptr<Implementation> implementation_;
 };
 
