@@ -59,4 +59,6 @@ function(sotalign_twin twin target options)
     endif()
   endforeach()
   target_link_libraries(${twin} PRIVATE ${options})
+  # clang-tidy would check each source once for each of its commands.
+  set_target_properties(${twin} PROPERTIES EXPORT_COMPILE_COMMANDS OFF)
 endfunction()

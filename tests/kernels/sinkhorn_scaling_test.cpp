@@ -2,6 +2,7 @@
 // path in the CUDA backend, and the decisions that it takes.
 #include <gtest/gtest.h>
 
+#include "support/sanitizers.h"
 #include "support/scaling_form.h"
 
 namespace sotalign {
@@ -81,9 +82,11 @@ TEST_P(SinkhornScalingKernelTest, IterationsAgreeWithTheOracleAtEveryWidth) {
       EXPECT_EQ(p.states[0].active, 1);
       EXPECT_EQ(p.states[0].absorb, 0);
       EXPECT_EQ(p.states[0].coarse, start.states[0].coarse);
-      ScalingProblems again = start;
-      scale(again, type);
-      expect_same(again, p);
+      if (!testing::under_sanitizer()) {  // the other builds repeat
+        ScalingProblems again = start;
+        scale(again, type);
+        expect_same(again, p);
+      }
       // Only the new factors have changed.
       ScalingProblems rest = p;
       rest.states = start.states;

@@ -235,7 +235,7 @@ TEST_P(SinkhornRaggedTest, MemoryIsThatOfTheEntriesThereAre) {
     const Problems problems(own, shapes, 70);
     const int64_t before = own.bytes_in_use();
     Sinkhorn solver(own, shapes,
-                    SinkhornOptions{.solve = {.iterations = 6, .form = way.form, .storage = way.storage}});
+                    SinkhornOptions{.solve = {.iterations = 3, .form = way.form, .storage = way.storage}});
     solver.solve(problems.affinities);
     // Vectors of several kinds in double and float; a density with rows padded to 16 entries; column sums of
     // the chunks.
