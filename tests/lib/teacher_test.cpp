@@ -325,6 +325,7 @@ TEST_P(TeacherTest, ErrorsSayWhatIsWrong) {
   const Matrix<float> a(context, 3, 2), b(context, 4, 2);
   EXPECT_THROW(fit_teacher(context, a, b), InvalidArgument);
   EXPECT_THROW(fit_teacher(context, a, a, {.kind = TeacherKind::kSelfTraining}), InvalidArgument);
+  EXPECT_THROW(fit_teacher(context, a, a, {.kind = TeacherKind::kAuto}), InvalidArgument);
 }
 
 TEST(TeacherNames, RoundTrip) {
@@ -333,8 +334,9 @@ TEST(TeacherNames, RoundTrip) {
     parse_teacher_kind("ridge");
     FAIL() << "no exception";
   } catch (const InvalidArgument& error) {
-    EXPECT_NE(std::string(error.what()).find("cca, procrustes, contrastive, self_training, found 'ridge'"),
-              std::string::npos)
+    EXPECT_NE(
+        std::string(error.what()).find("cca, procrustes, contrastive, self_training, auto, found 'ridge'"),
+        std::string::npos)
         << error.what();
   }
 }

@@ -365,6 +365,7 @@ TEST_F(FormerNamesInStudies, ACommittedStudyIsReadWithAllItsRuns) {
                        {"self_training_epsilon", 0.05}});
     defaults[key] = value;
   }
+  defaults["teacher"] = "auto";  // then it was cca
   file["defaults"] = defaults;
   const Json runs = file["runs"];
   Json config = {{"images", data + "/images.npy"},

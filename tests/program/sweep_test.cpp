@@ -94,13 +94,14 @@ TEST_F(SweepProgram, TrainsEveryCombinationAndSelectsTheBest) {
     const Json& run = written["runs"][i];
     const double weight = std::vector{0.0, 3.0, 30.0}[i / 2], rate = std::vector{1e-5, 1e-2}[i % 2];
     EXPECT_EQ(run["settings"], Json({{"divergence_weight", weight}, {"learning_rate", rate}}));
-    EXPECT_TRUE(run["step"] == 2 || run["step"] == 4);
+    EXPECT_TRUE(run["step"] == 0 || run["step"] == 2 || run["step"] == 4);
     EXPECT_GT(run["seconds"].get<double>(), 0);
-    scores.push_back(run["validation"]["mean_r1"]);
+    scores.push_back(run["validation"]["mean_reciprocal_rank"]);
     EXPECT_EQ(rows[i].at("run"), std::to_string(i + 1));
     EXPECT_EQ(std::stod(rows[i].at("divergence_weight")), weight);
     EXPECT_EQ(std::stod(rows[i].at("learning_rate")), rate);
-    EXPECT_EQ(std::stod(rows[i].at("mean_r1")), scores.back());
+    EXPECT_EQ(std::stod(rows[i].at("mean_reciprocal_rank")), scores.back());
+    EXPECT_EQ(std::stod(rows[i].at("mean_r1")), run["validation"]["mean_r1"].get<double>());
     EXPECT_EQ(std::stod(rows[i].at("teacher_mean_r1")), run["validation_teacher"]["mean_r1"].get<double>());
     EXPECT_EQ(rows[i].at("step"), run["step"].dump());
     EXPECT_EQ(rows[i].at("failure"), "");
@@ -113,7 +114,7 @@ TEST_F(SweepProgram, TrainsEveryCombinationAndSelectsTheBest) {
   EXPECT_EQ(written["selected"], written["runs"][static_cast<size_t>(best - scores.begin())]["settings"]);
   EXPECT_EQ(json("out/config.json")["divergence_weight"], written["selected"]["divergence_weight"]);
 
-  EXPECT_CONTAINS(result.out, "6 runs; selection by MeanR@1, percent, on 20 validation pairs");
+  EXPECT_CONTAINS(result.out, "6 runs; selection by mean reciprocal rank on 20 validation pairs");
   EXPECT_CONTAINS(result.out, "best so far\n");
   EXPECT_CONTAINS(result.out, "selected\n");
   EXPECT_FALSE(written.contains("test"));

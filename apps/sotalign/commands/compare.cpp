@@ -3,7 +3,6 @@
 // and are measured on the same test rows. The README shows figures of this command.
 #include <fmt/format.h>
 
-#include <cmath>
 #include <memory>
 #include <optional>
 
@@ -16,6 +15,7 @@
 #include "data/inputs.h"
 #include "run/experiment.h"
 #include "run/progress.h"
+#include "run/spread.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
@@ -208,16 +208,14 @@ class Comparison {
 
   /// "SAIL: +4.2 +- 0.4": the mean over the seeds and, if there are several, its standard error.
   std::string difference(const Contender& other) const {
-    const auto count = static_cast<double>(other.results.size());
-    double sum = 0, squares = 0;
-    for (size_t i = 0; i < other.results.size(); ++i) {
-      const double d = 100 * (methods_.back().results[i].mean_r1 - other.results[i].mean_r1);
-      sum += d, squares += d * d;
-    }
-    std::string text = fmt::format("{}: {:+.1f}", other.name, sum / count);
-    if (count > 1)
-      text += fmt::format(" +- {:.1f}",
-                          std::sqrt(std::max(0.0, squares - sum * sum / count) / (count - 1) / count));
+    const auto recalls = [](const Contender& method) {
+      std::vector<double> values;
+      for (const RetrievalResult& result : method.results) values.push_back(100 * result.mean_r1);
+      return values;
+    };
+    const Spread gain = spread(differences(recalls(methods_.back()), recalls(other)));
+    std::string text = fmt::format("{}: {:+.1f}", other.name, gain.mean);
+    if (other.results.size() > 1) text += fmt::format(" +- {:.1f}", gain.error);
     return text;
   }
 

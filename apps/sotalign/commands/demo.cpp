@@ -1,20 +1,23 @@
-// sotalign demo: trains on 200 pairs of emoji and names, plus 1311 unpaired emoji and 1311 unpaired names. Do
-// the unpaired rows help to match 400 test emoji with their names?
+// sotalign demo: few pairs and many unpaired rows of data that comes with the program. Do the unpaired rows
+// help, and is the gain more than noise?
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
 #include "cli/options.h"
 #include "cli/report.h"
 #include "commands/command.h"
-#include "data/emoji.h"
+#include "data/demo_data.h"
 #include "data/inputs.h"
 #include "run/experiment.h"
 #include "run/progress.h"
 #include "run/run_lock.h"
+#include "run/spread.h"
+#include "sotalign/core/error.h"
 #include "sotalign/eval/top_k.h"
 #include "sotalign/io/npy.h"
 #include "sotalign/version.h"
@@ -23,30 +26,35 @@ namespace sotalign::app {
 
 namespace {
 
-constexpr int64_t kPairs = 200, kTest = 400;
-constexpr int64_t kShown = 5;  // results per query, and queries per direction
-constexpr size_t kWidth = 100;
+constexpr int64_t kTest = 400, kValidation = 200;
+constexpr int64_t kShown = 5;  // results per query
+constexpr size_t kQueries = 4, kWidth = 100;
 
 struct Arguments {
-  std::string data, out;
-  uint64_t seed = 0;
+  std::string data, out, set = "both";
+  std::vector<int64_t> seeds = {0, 1, 2};
   Machine machine;
 };
 
-/// The test rows in the shared space of one method.
-struct Method {
-  std::string name;
-  HostMatrix images, texts;
-  RetrievalResult result;
-  RetrievalRanks ranks;
-  double seconds = 0;
+/// What the demo says about a data set.
+struct Set {
+  std::string name;   // of the folder
+  std::string about;  // what the rows are, and who embedded them
+  std::string query;  // the direction of the examples
+  int64_t pairs;
+  DemoData (*read)(const std::string&);
+  size_t label_width;  // of a result
 };
 
-/// One direction of retrieval, as the demo shows it.
-struct Direction {
-  std::string title;
-  std::vector<int64_t> sail_ranks, ranks;
-  TopKResult sail, sotalign;
+const Set kSets[] = {
+    {"words",
+     "{} entries of WordNet: their words, embedded by GloVe, and their definitions, embedded by the\n"
+     "Universal Sentence Encoder. The encoders were trained independently.",
+     "Definition to words", 100, read_words, 16},
+    {"emoji",
+     "{} emoji, embedded by an image encoder (MobileNetV2), and their names, embedded by a text encoder\n"
+     "(Universal Sentence Encoder). The encoders were trained independently.",
+     "Name to emoji", 200, read_emoji, 14},
 };
 
 /// UTF-8 text, cut to at most `width` characters.
@@ -58,202 +66,233 @@ std::string shortened(const std::string& text, size_t width) {
   return text.substr(0, end - 1) + "…";
 }
 
-class Demo {
+/// A method's figures, one for each seed.
+struct Contender {
+  std::string name;
+  std::vector<double> recalls = {};  // MeanR@1, percent
+  std::vector<double> ranks = {};    // mean reciprocal rank
+};
+
+/// What a method finds for the texts of the test rows.
+struct Found {
+  std::vector<int64_t> ranks;
+  TopKResult best;
+};
+
+class SetDemo {
  public:
-  explicit Demo(const Arguments& arguments)
+  SetDemo(const Arguments& arguments, const Set& set, Context& context, Progress& progress)
       : arguments_(arguments),
-        context_(make_context(arguments.machine)),
-        emoji_(read_emoji(find_emoji(arguments.data))),
-        split_(split_rows(emoji_.images.rows(), {.pairs = kPairs, .test = kTest}, arguments.seed)),
-        pair_images_(take_rows(emoji_.images, split_.pairs)),
-        pair_texts_(take_rows(emoji_.texts, split_.pairs)),
-        images_(take_rows(emoji_.images, split_.unpaired_images)),
-        texts_(take_rows(emoji_.texts, split_.unpaired_texts)),
-        test_images_(take_rows(emoji_.images, split_.test)),
-        test_texts_(take_rows(emoji_.texts, split_.test)),
-        progress_(arguments.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal) {}
+        set_(set),
+        context_(context),
+        progress_(progress),
+        rows_(set.read(find_demo_data(arguments.data) + "/" + set.name)) {}
 
-  int run() {
-    std::optional<RunLock> lock;
-    if (!arguments_.out.empty()) lock.emplace(arguments_.out, RunLock::Kind::kNew, "sotalign demo");
+  void run() {
+    const int64_t unpaired = rows_.images.rows() - set_.pairs - kTest - kValidation;
+    progress_.print(fmt::format(fmt::runtime(set_.about), rows_.images.rows()));
     progress_.print(fmt::format(
-        "{} emoji, embedded by an image encoder (MobileNetV2), and their names, embedded by a text\n"
-        "encoder (Universal Sentence Encoder). The encoders were trained independently. {} emoji are paired\n"
-        "with their names. {} more emoji and their names are known, but not which belongs to which.\n"
-        "{} are for testing.\n",
-        emoji_.images.rows(), kPairs, images_.rows(), kTest));
-    progress_.print("device    " + describe_device(context_, arguments_.machine));
-
-    TrainOptions sail, sotalign;
-    sail.seed = sotalign.seed = arguments_.seed;
-    sail.divergence_weight = 0;
-    Trainer sail_trainer = train("SAIL", sail);
-    Trainer sotalign_trainer = train("SOTAlign", sotalign);
-    const Method& last = methods_.back();
-    add_method("teacher", sotalign_trainer.model(), Projection::kTeacher, last.seconds - training_seconds_);
-    std::rotate(methods_.begin(), methods_.end() - 1, methods_.end());
-
-    std::vector<RetrievalRow> rows;
-    for (const Method& method : methods_) rows.push_back({method.name, method.result, method.seconds});
-    progress_.print(
-        fmt::format("Retrieval among {} test emoji, percent\n\n{}", kTest, retrieval_table(rows)));
-    progress_.print(
-        "  teacher: linear map fitted on the pairs; SAIL: trained on the pairs only;\n"
-        "  SOTAlign: trained on the pairs and, guided by the teacher, on the unpaired rows.\n");
-    show_retrievals();
-    if (lock) lock->begun();
-    sotalign_trainer.add_bank({.seed = arguments_.seed});
-    if (lock) save(sotalign_trainer.model());
-    suggest();
-    return 0;
+        "{} rows are known pairs. Of {} more rows both sides are known, but not which belongs to which.\n"
+        "{} pairs choose between models, {} are the test.\n",
+        set_.pairs, unpaired, kValidation, kTest));
+    for (const int64_t seed : arguments_.seeds) run_seed(static_cast<uint64_t>(seed));
+    print_figures();
+    show_queries();
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-  static double since(Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  }
-
-  Trainer train(const std::string& name, const TrainOptions& options) {
-    const Clock::time_point start = Clock::now();
-    const TrainingData data{.pair_images = pair_images_.view(),
-                            .pair_texts = pair_texts_.view(),
-                            .images = images_.view(),
-                            .texts = texts_.view()};
-    Trainer trainer(context_, data, options);
-    const Clock::time_point prepared = Clock::now();
-    progress_.start(name, 0, options.steps);
-    while (!trainer.finished()) {
-      trainer.train_step();
-      if (progress_.due())
-        progress_.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));
+  void run_seed(uint64_t seed) {
+    const Split split = split_rows(rows_.images.rows(),
+                                   {.pairs = set_.pairs, .test = kTest, .validation = kValidation}, seed);
+    const Dataset data{.pair_images = take_rows(rows_.images, split.pairs),
+                       .pair_texts = take_rows(rows_.texts, split.pairs),
+                       .images = take_rows(rows_.images, split.unpaired_images),
+                       .texts = take_rows(rows_.texts, split.unpaired_texts),
+                       .val_images = take_rows(rows_.images, split.validation),
+                       .val_texts = take_rows(rows_.texts, split.validation)};
+    const TestPairs test{.images = take_rows(rows_.images, split.test),
+                         .texts = take_rows(rows_.texts, split.test)};
+    TrainOptions sail, plain, sotalign;
+    sail.seed = plain.seed = sotalign.seed = seed;
+    sail.method = "sail";
+    plain.teacher.kind = TeacherKind::kCca;
+    const bool first = seed == static_cast<uint64_t>(arguments_.seeds[0]);
+    const auto train = [&](const TrainOptions& options, Contender& contender) {
+      const std::string name = fmt::format("{}, seed {}", contender.name, seed);
+      Trainer trainer = train_experiment(context_, data, options, name, progress_);
+      add(contender, trainer.model(), Projection::kHeads, test);
+      return trainer;
+    };
+    const auto start = std::chrono::steady_clock::now();
+    {
+      const Trainer trainer = train(sail, contenders_[1]);
+      add(contenders_[0], trainer.model(), Projection::kTeacher, test);
+      if (first) sail_ = find(trainer.model(), test);
     }
-    const double loss = trainer.metrics().loss;
-    training_seconds_ = since(prepared);
-    add_method(name, trainer.model(), Projection::kHeads, since(start));
-    progress_.print(
-        fmt::format("{:9} {} steps in {}, loss {:.4f}", name, options.steps, duration(since(start)), loss));
-    if (name == "SOTAlign") progress_.print("");
-    return trainer;
+    train(plain, contenders_[2]);
+    Trainer trainer = train(sotalign, contenders_[3]);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    std::string line = fmt::format("seed {:<3}", seed);
+    for (const Contender& contender : contenders_)
+      line += fmt::format("  {} {:.1f}", contender.name, contender.recalls.back());
+    progress_.print(fmt::format("{}  MeanR@1, {}", line, duration(taken.count())));
+    if (trainer.teacher_choice()) progress_.print("          teacher: " + trainer.teacher_choice()->reason);
+    if (!first) return;
+    sotalign_ = find(trainer.model(), test);
+    test_rows_ = split.test;
+    if (!arguments_.out.empty()) save(trainer, data, test, seed);
   }
 
-  void add_method(const std::string& name, const Model& model, Projection projection, double seconds) {
-    Method method{.name = name,
-                  .images = embed(context_, model, Side::kX, projection, "test images", test_images_),
-                  .texts = embed(context_, model, Side::kY, projection, "test texts", test_texts_),
-                  .result = {},
-                  .ranks = {},
-                  .seconds = seconds};
-    const Matrix<float> images = upload(context_, method.images), texts = upload(context_, method.texts);
-    method.result = retrieval(context_, images, texts);
-    method.ranks = retrieval_ranks(context_, images, texts);
-    methods_.push_back(std::move(method));
+  void add(Contender& contender, const Model& model, Projection projection, const TestPairs& test) {
+    const RetrievalResult result =
+        measure(context_, model, projection, "test images", test.images, "test texts", test.texts);
+    contender.recalls.push_back(100 * result.mean_r1);
+    contender.ranks.push_back(result.mean_reciprocal_rank);
   }
 
-  std::string emoji_name(int64_t test_row, size_t width) const {
-    return shortened(emoji_.names[static_cast<size_t>(split_.test[static_cast<size_t>(test_row)])], width);
-  }
-  const std::string& emoji_glyph(int64_t test_row) const {
-    return emoji_.glyphs[static_cast<size_t>(split_.test[static_cast<size_t>(test_row)])];
-  }
-
-  TopKResult best(const Method& method, bool from_texts) {
-    const Matrix<float> images = upload(context_, method.images), texts = upload(context_, method.texts);
-    return from_texts ? top_k(context_, texts, images, kShown) : top_k(context_, images, texts, kShown);
+  Found find(const Model& model, const TestPairs& test) {
+    const Matrix<float> images = upload(context_, embed(context_, model, Side::kX, Projection::kHeads,
+                                                        "test images", test.images)),
+                        texts = upload(context_, embed(context_, model, Side::kY, Projection::kHeads,
+                                                       "test texts", test.texts));
+    return {.ranks = retrieval_ranks(context_, images, texts).text_to_image,
+            .best = top_k(context_, texts, images, kShown)};
   }
 
-  void show_retrievals() {
-    const Method &sail = methods_[1], &sotalign = methods_[2];
-    show({.title = "Name to emoji",
-          .sail_ranks = sail.ranks.text_to_image,
-          .ranks = sotalign.ranks.text_to_image,
-          .sail = best(sail, true),
-          .sotalign = best(sotalign, true)});
-    show({.title = "Emoji to name",
-          .sail_ranks = sail.ranks.image_to_text,
-          .ranks = sotalign.ranks.image_to_text,
-          .sail = best(sail, false),
-          .sotalign = best(sotalign, false)});
+  void print_figures() {
+    const size_t seeds = arguments_.seeds.size();
+    std::string text =
+        fmt::format("\n  {:24}  {:>12}  {:>5}\n",
+                    fmt::format("mean of {} seed{}", seeds, seeds > 1 ? "s" : ""), "MeanR@1", "MRR");
+    const auto figure = [&](const Spread& s, bool sign) {
+      std::string shown = sign ? fmt::format("{:+.1f}", s.mean) : fmt::format("{:.1f}", s.mean);
+      if (seeds > 1) shown += fmt::format(" ± {:.1f}", s.error);
+      return shown;
+    };
+    const Contender& ours = contenders_.back();
+    const Contender* best = &contenders_[0];
+    for (const Contender& contender : contenders_) {
+      text += fmt::format("  {:24}  {:>12}  {:.3f}\n", contender.name,
+                          figure(spread(contender.recalls), false), spread(contender.ranks).mean);
+      if (&contender != &ours && spread(contender.recalls).mean > spread(best->recalls).mean)
+        best = &contender;
+    }
+    const Spread gain = spread(differences(ours.recalls, best->recalls));
+    const char* verdict = seeds < 2                     ? "one seed cannot tell it from noise"
+                          : gain.mean > 2 * gain.error  ? "more than noise"
+                          : gain.mean < -2 * gain.error ? "a loss beyond noise"
+                                                        : "within noise, two standard errors";
+    text += fmt::format("\n  {} over {}: {}, {}.\n", ours.name, best->name, figure(gain, true), verdict);
+    text +=
+        "  MeanR@1: how often the first result is right, percent. teacher: linear maps fitted to the pairs. "
+        "SAIL:\n"
+        "  trained on the pairs. SOTAlign, plain teacher: also on the unpaired rows. SOTAlign, the default: "
+        "from a\n"
+        "  teacher that may have matched unpaired rows itself; validation pairs choose what is kept.\n";
+    progress_.print(text);
   }
 
   /// Queries that show the difference, and one that SOTAlign gets wrong.
-  static std::vector<int64_t> choose_queries(const Direction& direction) {
+  std::vector<int64_t> choose_queries() const {
     std::vector<int64_t> chosen;
     const auto take = [&](size_t most, auto&& wanted) {
-      for (size_t i = 0; i < direction.ranks.size() && chosen.size() < most; ++i)
-        if (wanted(direction.ranks[i], direction.sail_ranks[i])) chosen.push_back(static_cast<int64_t>(i));
+      for (size_t i = 0; i < sotalign_.ranks.size() && chosen.size() < most; ++i)
+        if (wanted(sotalign_.ranks[i], sail_.ranks[i])) chosen.push_back(static_cast<int64_t>(i));
     };
-    take(kShown - 1, [](int64_t rank, int64_t sail) { return rank == 1 && sail > 1; });
+    take(kQueries - 1, [](int64_t rank, int64_t sail) { return rank == 1 && sail > 1; });
     take(chosen.size() + 1, [](int64_t rank, int64_t) { return rank > kShown; });
     return chosen;
   }
 
-  void show(const Direction& direction) {
-    const std::vector<int64_t> queries = choose_queries(direction);
-    progress_.print(
-        fmt::format("{}: the top {} results, with the [correct one] in brackets. SOTAlign gets these test\n"
-                    "queries right and SAIL does not, except for the last one, which SOTAlign gets wrong:\n",
-                    direction.title, kShown));
-    for (const int64_t query : queries) {
-      progress_.print(fmt::format("  {} {}", emoji_glyph(query), emoji_name(query, kWidth - 8)));
-      progress_.print(results("SOTAlign", direction.sotalign, query, direction.ranks));
-      progress_.print(results("SAIL", direction.sail, query, direction.sail_ranks) + "\n");
+  void show_queries() {
+    progress_.print(fmt::format(
+        "{}, seed {}: the top {} of {}, with the [correct one] in brackets. SOTAlign gets these test\n"
+        "queries right and SAIL does not, except for the last one, which SOTAlign gets wrong:\n",
+        set_.query, arguments_.seeds[0], kShown, kTest));
+    for (const int64_t query : choose_queries()) {
+      const int64_t row = test_rows_[static_cast<size_t>(query)];
+      progress_.print("  " + shortened(rows_.text_labels[static_cast<size_t>(row)], kWidth - 8));
+      progress_.print(results("SOTAlign", sotalign_, query));
+      progress_.print(results("SAIL", sail_, query) + "\n");
     }
   }
 
-  std::string results(const std::string& name, const TopKResult& found, int64_t query,
-                      const std::vector<int64_t>& ranks) const {
-    constexpr size_t kNameWidth = 10;
+  std::string results(const std::string& name, const Found& found, int64_t query) const {
     std::string line = fmt::format("    {:8} ", name);
-    for (int64_t i = 0; i < found.k; ++i) {
-      const int64_t row = found.indices[static_cast<size_t>(query * found.k + i)];
-      const std::string cell = emoji_glyph(row) + " " + emoji_name(row, kNameWidth);
-      line += row == query ? fmt::format(" [{}]", cell) : fmt::format("  {}", cell);
+    for (int64_t i = 0; i < found.best.k; ++i) {
+      const int64_t result = found.best.indices[static_cast<size_t>(query * found.best.k + i)];
+      const auto row = static_cast<size_t>(test_rows_[static_cast<size_t>(result)]);
+      std::string cell = rows_.image_labels[row];
+      if (set_.name == "emoji") cell += " " + rows_.text_labels[row];
+      cell = shortened(cell, set_.label_width);
+      line += result == query ? fmt::format(" [{}]", cell) : fmt::format("  {}", cell);
     }
-    const int64_t rank = ranks[static_cast<size_t>(query)];
+    const int64_t rank = found.ranks[static_cast<size_t>(query)];
     return rank == 1 ? line : line + fmt::format("  (rank {})", rank);
   }
 
   /// Saves everything that the other commands need to repeat this.
-  void save(const Model& model) {
-    const std::string& out = arguments_.out;
-    write_npy(out + "/pairs_images.npy", pair_images_.view());
-    write_npy(out + "/pairs_texts.npy", pair_texts_.view());
-    write_npy(out + "/images.npy", images_.view());
-    write_npy(out + "/texts.npy", texts_.view());
-    write_npy(out + "/test_images.npy", test_images_.view());
-    write_npy(out + "/test_texts.npy", test_texts_.view());
-    model.save(out + "/model.safetensors", {{"sotalign", version()}});
-  }
-
-  void suggest() {
-    if (arguments_.out.empty()) {
-      progress_.print(
-          "Next: save the data and the model, to try the other commands on them:\n\n"
-          "  sotalign demo --out emoji\n\n"
-          "or train on your own embeddings, .npy or .safetensors with one embedding per row:\n\n"
-          "  sotalign train --pairs-images PI.npy --pairs-texts PT.npy --images I.npy --texts T.npy --out "
-          "RUN");
-      return;
-    }
-    progress_.print(fmt::format(
-        "The data and the model are in {0}. Next: evaluate the model, or train another one:\n\n"
-        "  sotalign eval --model {0}/model.safetensors --images {0}/test_images.npy \\\n"
-        "    --texts {0}/test_texts.npy\n"
-        "  sotalign train --pairs-images {0}/pairs_images.npy --pairs-texts {0}/pairs_texts.npy \\\n"
-        "    --images {0}/images.npy --texts {0}/texts.npy --out {0}/run",
-        arguments_.out));
+  void save(Trainer& trainer, const Dataset& data, const TestPairs& test, uint64_t seed) {
+    const std::string out = arguments_.out + "/" + set_.name;
+    std::filesystem::create_directory(out);
+    write_npy(out + "/pairs_images.npy", data.pair_images.view());
+    write_npy(out + "/pairs_texts.npy", data.pair_texts.view());
+    write_npy(out + "/images.npy", data.images.view());
+    write_npy(out + "/texts.npy", data.texts.view());
+    write_npy(out + "/val_images.npy", data.val_images.view());
+    write_npy(out + "/val_texts.npy", data.val_texts.view());
+    write_npy(out + "/test_images.npy", test.images.view());
+    write_npy(out + "/test_texts.npy", test.texts.view());
+    trainer.add_bank({.seed = seed});
+    trainer.model().save(out + "/model.safetensors", {{"sotalign", version()}});
   }
 
   const Arguments& arguments_;
-  Context context_;
-  Emoji emoji_;
-  Split split_;
-  HostMatrix pair_images_, pair_texts_, images_, texts_, test_images_, test_texts_;
-  Progress progress_;
-  std::vector<Method> methods_;
-  double training_seconds_ = 0;  // of the last method's steps, without setup and teacher
+  const Set& set_;
+  Context& context_;
+  Progress& progress_;
+  DemoData rows_;
+  std::vector<Contender> contenders_ = {{"teacher"}, {"SAIL"}, {"SOTAlign, plain teacher"}, {"SOTAlign"}};
+  // Of the first seed.
+  Found sail_, sotalign_;
+  std::vector<int64_t> test_rows_;
 };
+
+int run(const Arguments& arguments) {
+  require_few_seeds("seeds", arguments.seeds);
+  for (const int64_t seed : arguments.seeds)
+    if (seed < 0) throw InvalidArgument(fmt::format("seeds: expected numbers >= 0, found {}", seed));
+  Context context = make_context(arguments.machine);
+  Progress progress(arguments.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal);
+  std::vector<std::unique_ptr<SetDemo>> demos;
+  for (const Set& set : kSets)
+    if (arguments.set == "both" || arguments.set == set.name)
+      demos.push_back(std::make_unique<SetDemo>(arguments, set, context, progress));
+  std::optional<RunLock> lock;
+  if (!arguments.out.empty()) {
+    lock.emplace(arguments.out, RunLock::Kind::kNew, "sotalign demo");
+    lock->begun();
+  }
+  progress.print("device    " + describe_device(context, arguments.machine) + "\n");
+  for (const auto& demo : demos) demo->run();
+  if (arguments.out.empty()) {
+    progress.print(
+        "Next: save the data and the model, to try the other commands on them:\n\n"
+        "  sotalign demo --out demo\n\n"
+        "or train on your own embeddings, .npy or .safetensors with one embedding per row:\n\n"
+        "  sotalign train --pairs-images PI.npy --pairs-texts PT.npy --images I.npy --texts T.npy --out RUN");
+    return 0;
+  }
+  progress.print(fmt::format(
+      "The data and the model are in {0}. Next: evaluate the model, or train another one:\n\n"
+      "  sotalign eval --model {0}/model.safetensors --images {0}/test_images.npy --texts "
+      "{0}/test_texts.npy\n"
+      "  sotalign train --pairs-images {0}/pairs_images.npy --pairs-texts {0}/pairs_texts.npy \\\n"
+      "    --images {0}/images.npy --texts {0}/texts.npy --val-images {0}/val_images.npy \\\n"
+      "    --val-texts {0}/val_texts.npy --out {1}/run",
+      arguments.out + "/" + (arguments.set == "both" ? "words" : arguments.set), arguments.out));
+  return 0;
+}
 
 }  // namespace
 
@@ -261,12 +300,16 @@ Action add_demo(CLI::App& app) {
   const auto arguments = std::make_shared<Arguments>();
   OptionTable table(app);
   table.section("Options");
+  table.add("set", choice(&arguments->set, {{"words", "words"}, {"emoji", "emoji"}, {"both", "both"}}),
+            "Data: words and definitions, emoji and names, or both");
   table.add("data", &arguments->data,
-            "Directory of the emoji data; default: the data that ships with sotalign", Role::kPath);
-  table.add("out", &arguments->out, "Directory for the data and the model; it is created", Role::kPath);
-  table.add("seed", &arguments->seed, "Seed of the split, the weights and the batches");
+            "Directory with the folders words and emoji; default: those that ship with sotalign",
+            Role::kPath);
+  table.add("out", &arguments->out, "Directory for data and model, a folder for each set; it is created",
+            Role::kPath);
+  table.add("seeds", &arguments->seeds, "Seeds: one split and training each");
   add_machine_options(table, arguments->machine);
-  return [arguments] { return Demo(*arguments).run(); };
+  return [arguments] { return run(*arguments); };
 }
 
 }  // namespace sotalign::app

@@ -1,6 +1,7 @@
 // sotalign sweep: trains once for each combination of option values, or for each random draw. It keeps the
-// model with the best MeanR@1 on the validation pairs, and measures only this model, once, on the test pairs.
-// Every combination is checked before the first training. An interrupted sweep can be resumed.
+// model with the best mean reciprocal rank on the validation pairs, and measures only this model, once, on
+// the test pairs. Every combination is checked before the first training. An interrupted sweep can be
+// resumed.
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -54,10 +54,8 @@ HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows)
   return HostMatrix(std::move(values), static_cast<int64_t>(rows.size()), matrix.cols());
 }
 
-Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
-                       const TrainOptions& options, const std::string& name, Progress& progress,
-                       const HubnessOptions& hubness) {
-  const auto start = std::chrono::steady_clock::now();
+Trainer train_experiment(Context& context, const Dataset& data, const TrainOptions& options,
+                         const std::string& name, Progress& progress) {
   Trainer trainer(context, data.view(), options);
   const bool closed_form = effective_method(options).closed_form;
   constexpr int64_t kValidateEvery = 10;  // the default of train
@@ -74,6 +72,14 @@ Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& t
   }
   trainer.metrics();  // throws if training diverged
   if (validates) trainer.restore_best();
+  return trainer;
+}
+
+Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
+                       const TrainOptions& options, const std::string& name, Progress& progress,
+                       const HubnessOptions& hubness) {
+  const auto start = std::chrono::steady_clock::now();
+  Trainer trainer = train_experiment(context, data, options, name, progress);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
   const auto result = [&](Projection projection) {
     return measure(context, trainer.model(), projection, "test images", test.images, "test texts",

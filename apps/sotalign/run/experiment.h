@@ -41,17 +41,21 @@ struct Interrupted : std::exception {
   const char* what() const noexcept override { return "interrupted"; }
 };
 
+/// Trains with `options` on `data`. The model is that of the last step, or of the step that retrieves best
+/// among the validation rows, if there are any. `progress` draws a bar with the title `name`. Throws
+/// NumericalError if training diverges and, if signals are caught, Interrupted after the step in which one
+/// arrived.
+Trainer train_experiment(Context& context, const Dataset& data, const TrainOptions& options,
+                         const std::string& name, Progress& progress);
+
 struct Outcome {
   RetrievalResult heads, teacher;
   /// With a hubness correction; empty without.
   std::optional<RetrievalResult> corrected_heads = std::nullopt, corrected_teacher = std::nullopt;
   double seconds = 0;  ///< of the trainer's setup and all its steps
 };
-/// Trains with `options` on `data`, and measures the teacher and the heads: of the last step, or of the step
-/// that retrieves best among the validation rows, if there are any; also with `hubness`, whose bank is drawn
-/// from the unpaired rows, unless it is kNone. `progress` draws a bar with the title `name`. Throws
-/// NumericalError if training diverges and, if signals are caught, Interrupted after the step in which one
-/// arrived.
+/// train_experiment(), then measures the heads and the teacher; also with `hubness`, whose bank is drawn from
+/// the unpaired rows, unless it is kNone.
 Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
                        const TrainOptions& options, const std::string& name, Progress& progress,
                        const HubnessOptions& hubness = {.kind = Hubness::kNone});

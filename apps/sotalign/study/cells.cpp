@@ -90,12 +90,14 @@ std::string worth_row(const StudyPlan::Methods& section, int64_t times) {
 std::string to_string(StudyRole role) { return role == StudyRole::kTuning ? "tuning" : "final"; }
 
 Json StudyRun::key() const {
-  return {{"setting", setting->values},
-          {"measured", method->measured == Projection::kHeads ? "heads" : "teacher"},
-          {"pairs", pairs},
-          {"unpaired", to_json(unpaired)},
-          {"seed", seed},
-          {"role", to_string(role)}};
+  Json key = {{"setting", setting->values},
+              {"measured", method->measured == Projection::kHeads ? "heads" : "teacher"},
+              {"pairs", pairs},
+              {"unpaired", to_json(unpaired)},
+              {"seed", seed},
+              {"role", to_string(role)}};
+  if (method->validates) key["validates"] = true;
+  return key;
 }
 
 std::vector<StudyCell> study_cells(const StudyPlan& plan, const std::vector<std::string>& sections,

@@ -30,6 +30,16 @@ std::string compared(const std::string& name, const StudyEntry& entry, const std
                      percent(other.mean_r1), signed_percent(difference(entry, other), entry.mean_r1.size()));
 }
 
+/// Adds a comparison: the claim wants `ours` above `other`.
+void judge(StudyClaim& claim, const StudyEntry& ours, const StudyEntry& other) {
+  const Spread gap = difference(ours, other);
+  const bool several = ours.mean_r1.size() > 1;
+  const Verdict verdict = several && gap.mean > 2 * gap.error    ? Verdict::kHolds
+                          : several && gap.mean < -2 * gap.error ? Verdict::kFails
+                                                                 : Verdict::kUndecided;
+  claim.verdict = std::max(claim.verdict, verdict);
+}
+
 /// The best of the candidates; null if there are none.
 const StudyEntry* best(const std::vector<const StudyEntry*>& candidates) {
   const auto found = std::max_element(candidates.begin(), candidates.end(),
@@ -38,8 +48,7 @@ const StudyEntry* best(const std::vector<const StudyEntry*>& candidates) {
 }
 
 StudyClaim best_divergence(const StudyPlan::Teachers& section, const Entries& entries) {
-  StudyClaim claim{.text = fmt::format("{} is the best divergence for every teacher", section.proposed),
-                   .holds = true};
+  StudyClaim claim{.text = fmt::format("{} is the best divergence for every teacher", section.proposed)};
   for (const std::string& teacher : section.teachers) {
     const StudyEntry& ours = *find_entry(entries, "teachers", teacher, section.proposed);
     std::vector<const StudyEntry*> others;
@@ -48,7 +57,7 @@ StudyClaim best_divergence(const StudyPlan::Teachers& section, const Entries& en
         others.push_back(find_entry(entries, "teachers", teacher, divergence));
     const StudyEntry* other = best(others);
     if (other == nullptr) continue;
-    if (!(mean(ours) > mean(*other))) claim.holds = false;
+    judge(claim, ours, *other);
     claim.figures.push_back(fmt::format(
         "{}: {}", teacher,
         compared(section.proposed, ours, fmt::format("best other ({})", other->cell->column), *other)));
@@ -58,8 +67,7 @@ StudyClaim best_divergence(const StudyPlan::Teachers& section, const Entries& en
 
 StudyClaim above_baselines(const StudyPlan::Methods& section, const std::string& proposed,
                            const Entries& entries) {
-  StudyClaim claim{.text = fmt::format("{} beats every other method at every number of pairs", proposed),
-                   .holds = true};
+  StudyClaim claim{.text = fmt::format("{} beats every other method at every number of pairs", proposed)};
   for (const int64_t pairs : section.pairs) {
     const std::string column = fmt::format("{}", pairs);
     const StudyEntry& ours = *find_entry(entries, "methods", proposed, column);
@@ -69,7 +77,7 @@ StudyClaim above_baselines(const StudyPlan::Methods& section, const std::string&
         others.push_back(find_entry(entries, "methods", method.name, column));
     const StudyEntry* other = best(others);
     if (other == nullptr) continue;
-    if (!(mean(ours) > mean(*other))) claim.holds = false;
+    judge(claim, ours, *other);
     claim.figures.push_back(
         fmt::format("{} pairs: {}", pairs,
                     compared(proposed, ours, fmt::format("best other ({})", other->cell->row), *other)));
@@ -79,15 +87,14 @@ StudyClaim above_baselines(const StudyPlan::Methods& section, const std::string&
 
 StudyClaim worth_more_pairs(const StudyPlan::Methods& section, const std::string& proposed, int64_t times,
                             const Entries& entries) {
-  StudyClaim claim{.text = fmt::format("{} is no worse than {} with {} times the pairs", proposed,
-                                       section.worth.name, times),
-                   .holds = true};
+  StudyClaim claim{
+      .text = fmt::format("{} beats {} with {} times the pairs", proposed, section.worth.name, times)};
   for (const int64_t pairs : section.pairs) {
     const std::string column = fmt::format("{}", pairs);
     const StudyEntry* other = find_entry(entries, "methods", worth_row(section, times), column);
     if (other == nullptr) continue;
     const StudyEntry& ours = *find_entry(entries, "methods", proposed, column);
-    if (!(mean(ours) >= mean(*other))) claim.holds = false;
+    judge(claim, ours, *other);
     claim.figures.push_back(compared(fmt::format("{} with {} pairs", proposed, pairs), ours,
                                      fmt::format("{} with {}", section.worth.name, times * pairs), *other));
   }
@@ -95,13 +102,12 @@ StudyClaim worth_more_pairs(const StudyPlan::Methods& section, const std::string
 }
 
 StudyClaim never_hurts(const Entries& entries) {
-  StudyClaim claim{.text = "more unpaired rows never hurt by more than one standard error", .holds = true};
+  StudyClaim claim{.text = "more unpaired rows help at every step"};
   const StudyEntry* last = nullptr;
   for (const StudyEntry& entry : entries) {
     if (entry.cell->section != "unpaired") continue;
     if (last != nullptr) {
-      const Spread step = difference(entry, *last);
-      if (!(step.mean >= -step.error)) claim.holds = false;
+      judge(claim, entry, *last);
       claim.figures.push_back(
           compared(fmt::format("{} unpaired rows", entry.cell->row), entry, last->cell->row, *last));
     }
@@ -116,6 +122,10 @@ bool was_run(const Entries& entries, const std::string& section) {
 }
 
 }  // namespace
+
+std::string to_string(Verdict verdict) {
+  return verdict == Verdict::kHolds ? "holds" : verdict == Verdict::kFails ? "fails" : "undecided";
+}
 
 std::string percent(const std::vector<double>& values) {
   const Spread result = spread(values);

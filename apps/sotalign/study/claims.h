@@ -8,9 +8,19 @@
 
 namespace sotalign::app {
 
+/// A comparison is decided if the mean difference, paired by seed, is larger than two of its standard errors.
+/// A single seed decides nothing.
+enum class Verdict {
+  kHolds,      ///< every comparison is decided in favour of the claim
+  kUndecided,  ///< none is decided against it
+  kFails,      ///< one is decided against it
+};
+/// "holds", "undecided", "fails".
+std::string to_string(Verdict verdict);
+
 struct StudyClaim {
   std::string text;
-  bool holds = false;
+  Verdict verdict = Verdict::kHolds;
   std::vector<std::string> figures = {};  ///< one line each; recalls in percent
 };
 

@@ -121,6 +121,10 @@ StudyData::Rows StudyData::rows(const StudySizes& sizes, const StudyRun& run) co
   Rows result;
   result.data.pair_images = take_rows(images_, pairs);
   result.data.pair_texts = take_rows(texts_, pairs);
+  if (run.method->validates) {
+    result.data.val_images = take_rows(images_, split.validation);
+    result.data.val_texts = take_rows(texts_, split.validation);
+  }
   result.measured = {.images = take_rows(images_, measured), .texts = take_rows(texts_, measured)};
   if (run.unpaired.kind == UnpairedRows::Kind::kOther) {
     const RowList rows = spread(static_cast<int64_t>(images.size() / 2), other_images_.rows());

@@ -1,7 +1,6 @@
 #include "study/entries.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace sotalign::app {
 
@@ -12,19 +11,6 @@ using Json = nlohmann::ordered_json;
 double mean_r1(const Json& record) { return record["figures"]["mean_r1"].get<double>(); }
 
 }  // namespace
-
-Spread spread(const std::vector<double>& values) {
-  if (values.empty()) return {};
-  const auto count = static_cast<double>(values.size());
-  Spread result;
-  for (const double value : values) result.mean += value / count;
-  if (values.size() == 1) return result;
-  double squares = 0;
-  for (const double value : values) squares += (value - result.mean) * (value - result.mean);
-  result.deviation = std::sqrt(squares / (count - 1));
-  result.error = result.deviation / std::sqrt(count);
-  return result;
-}
 
 StudyEntry select_setting(const StudyResults& results, const StudyCell& cell, const StudySeeds& seeds) {
   StudyEntry entry{.cell = &cell};
@@ -45,9 +31,12 @@ StudyEntry entry_of(const StudyResults& results, const StudyCell& cell, const St
   for (const int64_t seed : seeds.final) {
     const Json& record = *results.find(final_run(cell, entry.selected, seed));
     entry.mean_r1.push_back(mean_r1(record));
+    if (const auto found = record["figures"].find("mean_reciprocal_rank"); found != record["figures"].end())
+      entry.mean_reciprocal_rank.push_back(found->get<double>());
     entry.seconds.push_back(record["seconds"].get<double>());
     if (record.contains("shift")) entry.shift.push_back(record["shift"]["sum"].get<double>());
   }
+  if (entry.mean_reciprocal_rank.size() < entry.mean_r1.size()) entry.mean_reciprocal_rank.clear();
   return entry;
 }
 
@@ -69,14 +58,13 @@ Json to_json(const StudyEntry& entry) {
   json["mean_r1"] = entry.mean_r1;
   json["mean"] = result.mean;
   json["deviation"] = result.deviation;
+  if (!entry.mean_reciprocal_rank.empty()) json["mean_reciprocal_rank"] = entry.mean_reciprocal_rank;
   if (!entry.shift.empty()) json["shift"] = spread(entry.shift).mean;
   return json;
 }
 
 Spread difference(const StudyEntry& entry, const StudyEntry& less) {
-  std::vector<double> values;
-  for (size_t i = 0; i < entry.mean_r1.size(); ++i) values.push_back(entry.mean_r1[i] - less.mean_r1.at(i));
-  return spread(values);
+  return spread(differences(entry.mean_r1, less.mean_r1));
 }
 
 const StudyEntry* find_entry(const std::vector<StudyEntry>& entries, const std::string& section,

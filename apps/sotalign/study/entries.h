@@ -5,18 +5,11 @@
 #include <string>
 #include <vector>
 
+#include "run/spread.h"
 #include "study/cells.h"
 #include "study/results.h"
 
 namespace sotalign::app {
-
-/// Statistics of a figure over the seeds.
-struct Spread {
-  double mean = 0;
-  double deviation = 0;  ///< standard deviation over the seeds; 0 for one seed
-  double error = 0;      ///< standard error of the mean; 0 for one seed
-};
-Spread spread(const std::vector<double>& values);
 
 struct StudyEntry {
   const StudyCell* cell = nullptr;
@@ -24,6 +17,8 @@ struct StudyEntry {
   std::vector<double> validation = {};
   size_t selected = 0;               ///< the best setting; the first one on a tie
   std::vector<double> mean_r1 = {};  ///< per final seed, on test rows
+  /// Per final seed, on test rows; empty if a run was made by sotalign 0.1, which did not measure it.
+  std::vector<double> mean_reciprocal_rank = {};
   std::vector<double> seconds = {};  ///< per final seed
   std::vector<double> shift = {};    ///< per final seed; empty: not measured
 

@@ -96,12 +96,21 @@ struct Definition {
   std::string name;
   Projection measured = Projection::kHeads;
   Json set, grid = Json::object();
+  bool validates = false;
 };
 
 Definition parse_definition(const Json& json, const std::string& where) {
-  const JsonReader reader(json, where, {"name", "measure", "set", "grid"});
+  const JsonReader reader(json, where, {"name", "measure", "set", "grid", "validates"});
   Definition result{.name = reader.text("name"), .set = reader.object("set")};
   if (reader.has("grid")) result.grid = reader.at("grid");
+  if (reader.has("validates")) {
+    if (!reader.at("validates").is_boolean())
+      expected_but_found(reader.where("validates"), "true or false", reader.at("validates"));
+    result.validates = reader.at("validates").get<bool>();
+    if (result.validates && reader.has("grid"))
+      throw InvalidArgument(
+          fmt::format("{}: expected no grid, for the method chooses by the validation rows itself", where));
+  }
   if (!reader.has("measure")) return result;
   const std::string measure = reader.text("measure");
   if (measure != "heads" && measure != "teacher")
@@ -122,10 +131,11 @@ std::vector<Definition> parse_definitions(const Json& list, const std::string& w
   return result;
 }
 
-StudyMethod make_method(const std::string& name, Projection measured, const std::vector<Json>& layers,
-                        const Json& grid, const std::string& where) {
-  StudyMethod method{.name = name, .measured = measured};
-  for (const Json& point : grid_points(grid, where + ": grid"))
+StudyMethod make_method(const Definition& definition, const std::vector<Json>& layers,
+                        const std::string& where) {
+  StudyMethod method{
+      .name = definition.name, .measured = definition.measured, .validates = definition.validates};
+  for (const Json& point : grid_points(definition.grid, where + ": grid"))
     method.settings.push_back(make_setting(layers, point, where));
   for (size_t i = 0; i < method.settings.size(); ++i)
     for (size_t j = 0; j < i; ++j)
@@ -134,10 +144,11 @@ StudyMethod make_method(const std::string& name, Projection measured, const std:
   return method;
 }
 
-/// Methods that are compared need grids of equal size: trying more settings is an advantage.
+/// Methods that are compared need grids of equal size: trying more settings is an advantage. Methods that
+/// validate have none. The first method has a grid.
 void require_equal_grids(const std::vector<StudyMethod>& methods, const std::string& where) {
   for (const StudyMethod& method : methods)
-    if (method.settings.size() != methods[0].settings.size())
+    if (!method.validates && method.settings.size() != methods[0].settings.size())
       throw InvalidArgument(
           fmt::format("{}: expected grids of equal size, found {} settings for '{}' and {} for '{}'", where,
                       methods[0].settings.size(), methods[0].name, method.settings.size(), method.name));
@@ -148,8 +159,7 @@ class Parser {
   Parser(const Json& json, const std::string& where) : reader_(json, where, {"set", "methods", "sections"}) {
     common_ = reader_.object("set");
     for (const Definition& d : parse_definitions(reader_.list("methods"), reader_.where("methods")))
-      methods_.push_back(
-          make_method(d.name, d.measured, {common_, d.set}, d.grid, reader_.where("methods: " + d.name)));
+      methods_.push_back(make_method(d, {common_, d.set}, reader_.where("methods: " + d.name)));
   }
 
   StudyPlan parse(const Json& json) const {
@@ -211,9 +221,10 @@ class Parser {
         expected_but_found(reader.where("teachers"), "teachers without a grid", teacher.grid);
       result.teachers.push_back(teacher.name);
       for (const Definition& divergence : divergences) {
-        const std::string name = fmt::format("{}, {}", teacher.name, divergence.name);
-        result.cells.push_back(make_method(name, divergence.measured, {common_, teacher.set, divergence.set},
-                                           divergence.grid, reader.where(name)));
+        Definition cell = divergence;
+        cell.name = fmt::format("{}, {}", teacher.name, divergence.name);
+        result.cells.push_back(
+            make_method(cell, {common_, teacher.set, divergence.set}, reader.where(cell.name)));
       }
     }
     std::vector<StudyMethod> trained;  // a teacher alone has no weight to tune

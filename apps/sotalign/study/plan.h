@@ -23,6 +23,9 @@ struct StudySetting {
 struct StudyMethod {
   std::string name;
   Projection measured = Projection::kHeads;
+  /// Training gets the validation rows of its own split and chooses among its models by them, as `sotalign
+  /// train` does. Such a method has a single setting.
+  bool validates = false;
   std::vector<StudySetting> settings = {};  ///< a single one: nothing to tune
 };
 

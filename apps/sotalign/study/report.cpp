@@ -52,6 +52,25 @@ std::string recall_table(const Entries& entries, const std::string& section, con
   return text;
 }
 
+/// The mean reciprocal rank of the same cells; empty if a run lacks it.
+std::string reciprocal_rank_table(const Entries& entries, const std::string& section) {
+  const auto rows = table_names(entries, section, &StudyCell::row),
+             columns = table_names(entries, section, &StudyCell::column);
+  std::vector<std::string> head = {"mean reciprocal rank, percent"};
+  for (const std::string& column : columns) head.push_back(column + " pairs");
+  std::string text = markdown_head(head);
+  for (const std::string& row : rows) {
+    std::vector<std::string> cells = {row};
+    for (const std::string& column : columns) {
+      const StudyEntry* entry = find_entry(entries, section, row, column);
+      if (entry != nullptr && entry->mean_reciprocal_rank.empty()) return "";
+      cells.push_back(entry == nullptr ? "-" : percent(entry->mean_reciprocal_rank));
+    }
+    text += markdown_row(cells);
+  }
+  return text + "\n";
+}
+
 std::string seconds_table(const Entries& entries, const std::string& section) {
   const auto rows = table_names(entries, section, &StudyCell::row),
              columns = table_names(entries, section, &StudyCell::column);
@@ -158,7 +177,9 @@ std::string what_was_run(const StudyFacts& f) {
       "{}{}.\n\n"
       "Each setting of a method's grid was run on the split of seed {} and measured on its validation "
       "rows. The best setting (the first one on a tie) was then run with the final seeds, separately for "
-      "each number of pairs. Test rows played no part in this choice: nothing was chosen on those of the "
+      "each number of pairs. Methods whose grid is empty chose among their own models by the validation rows "
+      "of "
+      "their split. Test rows played no part in this choice: nothing was chosen on those of the "
       "final splits, and those of the tuning splits were not used. But all splits divide the same {} rows: "
       "a test row of a final run may have been a pair, an unpaired row or a validation row of a tuning "
       "split.\n",
@@ -173,12 +194,14 @@ std::string what_was_run(const StudyFacts& f) {
 }
 
 std::string claims_section(const StudyPlan& plan, const StudyFacts& facts, const Entries& entries) {
-  std::string text =
-      fmt::format("## Claims\n\nJudged by the means. Differences are paired by seed{}.\n\n",
-                  facts.seeds.final.size() > 1 ? ", +- their standard error"
-                                               : "; with a single seed they have no standard error");
+  std::string text = fmt::format(
+      "## Claims\n\nDifferences are paired by seed{}. A claim holds if all of its differences are more than "
+      "two standard errors above zero, fails if one is more than two below, and is undecided "
+      "otherwise.\n\n",
+      facts.seeds.final.size() > 1 ? ", +- their standard error"
+                                   : "; a single seed has no standard error and decides nothing");
   for (const StudyClaim& claim : study_claims(plan, entries)) {
-    text += fmt::format("* {}: **{}**\n", claim.text, claim.holds ? "holds" : "does not hold");
+    text += fmt::format("* {}: **{}**\n", claim.text, to_string(claim.verdict));
     for (const std::string& figure : claim.figures) text += fmt::format("  * {}\n", figure);
   }
   return text;
@@ -210,7 +233,7 @@ std::string study_markdown(const StudyPlan& plan, const Entries& entries, const 
     text +=
         "\nThe last rows use more pairs than their column says, to show how many pairs a method is worth.\n"
         "\n![MeanR@1 by pairs](pairs.svg)\n\n" +
-        seconds_table(entries, "methods");
+        reciprocal_rank_table(entries, "methods") + seconds_table(entries, "methods");
   }
   if (has("teachers"))
     text += fmt::format("\n## Teachers and divergences, {} pairs\n\n", plan.teachers->pairs) +

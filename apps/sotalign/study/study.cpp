@@ -101,6 +101,9 @@ void Study::check_settings() {
       try {
         TrainOptions options = setting.options;
         options.teacher.contrastive.steps = std::min<int64_t>(1, options.teacher.contrastive.steps);
+        // What a choice or passes would reject, check_training() rejects for any teacher.
+        if (options.teacher.kind == TeacherKind::kAuto) options.teacher.kind = TeacherKind::kCca;
+        options.self_training.passes = std::min<int64_t>(1, options.self_training.passes);
         const Trainer trainer(context_, data.view(), options);
       } catch (const InvalidArgument& error) {
         throw InvalidArgument(fmt::format("plan: section {}: {}: {}: {}", cell.section, cell.method.name,

@@ -39,11 +39,14 @@ SweepResults::SweepResults(std::vector<std::string> keys, const std::vector<Json
 }
 
 bool SweepResults::add(SweepResult result) {
-  const bool better =
-      result.failure.empty() && (!best_ || result.validation.mean_r1 > results_[*best_].validation.mean_r1);
+  const bool better = result.failure.empty() && (!best_ || score(result) > score(results_[*best_]));
   if (better) best_ = results_.size();
   results_.push_back(std::move(result));
   return better;
+}
+
+double SweepResults::score(const SweepResult& result) const {
+  return by_recall_ ? result.validation.mean_r1 : result.validation.mean_reciprocal_rank;
 }
 
 const SweepResult* SweepResults::find(const Json& settings) const {
@@ -91,6 +94,8 @@ void SweepResults::add_json(const Json& runs, const std::string& where) {
       result.step = reader.count("step", 0);
       result.validation = retrieval_of_json(reader.at("validation"), reader.where("validation"));
       result.teacher = retrieval_of_json(reader.at("validation_teacher"), reader.where("validation_teacher"));
+      // No reciprocal rank is 0: it is missing.
+      if (result.validation.mean_reciprocal_rank == 0) by_recall_ = true;
     }
     add(std::move(result));
   }
@@ -102,16 +107,17 @@ std::string SweepResults::to_csv() const {
   for (const char* direction : {"image_to_text", "text_to_image"})
     for (const char* column : {"r1", "r5", "r10", "median_rank"})
       text += fmt::format(",{}_{}", direction, column);
-  text += ",mean_r1,teacher_mean_r1,step,seconds,failure\n";
+  text += ",mean_r1,mean_reciprocal_rank,teacher_mean_r1,step,seconds,failure\n";
   for (size_t i = 0; i < results_.size(); ++i) {
     const SweepResult& result = results_[i];
     text += fmt::format("{}", i + 1);
     for (const std::string& key : keys_) text += ',' + quoted(value_text(result.settings.at(key)));
     if (result.failure.empty()) {
       text += recall_cells(result.validation.image_to_text) + recall_cells(result.validation.text_to_image);
-      text += fmt::format(",{},{},{}", result.validation.mean_r1, result.teacher.mean_r1, result.step);
+      text += fmt::format(",{},{},{},{}", result.validation.mean_r1, result.validation.mean_reciprocal_rank,
+                          result.teacher.mean_r1, result.step);
     } else {
-      text += std::string(11, ',');
+      text += std::string(12, ',');
     }
     text += fmt::format(",{:.3f},{}\n", result.seconds, quoted(result.failure));
   }
@@ -121,8 +127,8 @@ std::string SweepResults::to_csv() const {
 std::string SweepResults::table_head() const {
   std::string text = fmt::format("{:>5}", "run");
   for (size_t k = 0; k < keys_.size(); ++k) text += fmt::format("  {:>{}}", keys_[k], widths_[k]);
-  return text + fmt::format("{:>13}{:>10}{:>9}{:>9}{:>7}{:>9}", "R@1 to text", "to image", "MeanR@1",
-                            "teacher", "step", "time");
+  return text + fmt::format("{:>13}{:>10}{:>9}{:>7}{:>9}{:>7}{:>9}", "R@1 to text", "to image", "MeanR@1",
+                            "MRR", "teacher", "step", "time");
 }
 
 std::string SweepResults::table_row(size_t number, const SweepResult& result,
@@ -131,20 +137,18 @@ std::string SweepResults::table_row(size_t number, const SweepResult& result,
   for (size_t k = 0; k < keys_.size(); ++k)
     text += fmt::format("  {:>{}}", value_text(result.settings.at(keys_[k])), widths_[k]);
   if (!result.failure.empty()) return text + "  failed: " + result.failure;
-  text +=
-      fmt::format("{:>13.1f}{:>10.1f}{:>9.1f}{:>9.1f}{:>7}{:>9}", 100 * result.validation.image_to_text.r1,
-                  100 * result.validation.text_to_image.r1, 100 * result.validation.mean_r1,
-                  100 * result.teacher.mean_r1, result.step, duration(result.seconds));
+  text += fmt::format("{:>13.1f}{:>10.1f}{:>9.1f}{:>7.3f}{:>9.1f}{:>7}{:>9}",
+                      100 * result.validation.image_to_text.r1, 100 * result.validation.text_to_image.r1,
+                      100 * result.validation.mean_r1, result.validation.mean_reciprocal_rank,
+                      100 * result.teacher.mean_r1, result.step, duration(result.seconds));
   return remark.empty() ? text : text + "  " + remark;
 }
 
 std::string SweepResults::sorted_table() const {
   std::vector<size_t> order(results_.size());
   std::iota(order.begin(), order.end(), 0);
-  const auto score = [&](size_t i) {
-    return results_[i].failure.empty() ? results_[i].validation.mean_r1 : -1.0;
-  };
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return score(a) > score(b); });
+  const auto merit = [&](size_t i) { return results_[i].failure.empty() ? score(results_[i]) : -1.0; };
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return merit(a) > merit(b); });
   std::string text = table_head();
   for (const size_t i : order) text += '\n' + table_row(i + 1, results_[i], best_ == i ? "selected" : "");
   return text;

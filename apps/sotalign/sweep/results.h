@@ -23,7 +23,8 @@ class SweepResults {
   /// `keys` are varied; `planned` has the settings of every run of the sweep.
   SweepResults(std::vector<std::string> keys, const std::vector<nlohmann::ordered_json>& planned);
 
-  /// Returns whether the result is the best so far; on a tie, the first one stays the best.
+  /// Returns whether the result has the highest mean reciprocal rank so far; on a tie, the first one stays
+  /// the best.
   bool add(SweepResult result);
   /// Null if there is no result for these settings.
   const SweepResult* find(const nlohmann::ordered_json& settings) const;
@@ -46,11 +47,15 @@ class SweepResults {
   std::string sorted_table() const;
 
  private:
+  /// What the best run has most of.
+  double score(const SweepResult& result) const;
+
   std::vector<std::string> keys_;
   std::vector<size_t> widths_;     // of the keys' columns
   std::set<std::string> planned_;  // settings of the runs that add_json() may still add
   std::vector<SweepResult> results_;
   std::optional<size_t> best_;
+  bool by_recall_ = false;  // a sweep that sotalign 0.1 began goes on comparing MeanR@1
 };
 
 /// A plot of MeanR@1 against a varied key. `joined` connects neighbours by lines: for grids, not for draws.

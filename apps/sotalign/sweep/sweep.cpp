@@ -139,7 +139,7 @@ class Sweep {
     if (const auto asked = static_cast<size_t>(arguments_.space.random); asked > runs_.size())
       text += fmt::format(" ({} of {} draws repeat others)", asked - runs_.size(), asked);
     if (results_.size() > 0) text += fmt::format("; {} are done", results_.size());
-    progress_.print(fmt::format("{}; selection by MeanR@1, percent, on {} validation pairs\n\n{}", text,
+    progress_.print(fmt::format("{}; selection by mean reciprocal rank on {} validation pairs\n\n{}", text,
                                 data_.training.val_images.rows(), results_.table_head()));
   }
 
@@ -180,6 +180,7 @@ class Sweep {
 
   bool take_steps(Trainer& trainer, const std::string& name) {
     const int64_t every = arguments_.config.validate_every;
+    trainer.validate();  // the initial weights are a candidate, too: they may be the teacher
     progress_.start(name, 0, trainer.options().steps);
     while (!trainer.finished()) {
       trainer.train_step();
@@ -189,8 +190,8 @@ class Sweep {
         trainer.validate();
       }
       if (progress_.due())
-        progress_.update(step, fmt::format("loss {:.4f}  best MeanR@1 {:.1f}", trainer.metrics().loss,
-                                           100 * std::max(0.0, trainer.best_score())));
+        progress_.update(step, fmt::format("loss {:.4f}  best MRR {:.3f}", trainer.metrics().loss,
+                                           std::max(0.0, trainer.best_score())));
       if (interrupted() && !trainer.finished()) return false;
     }
     return true;

@@ -1,4 +1,4 @@
-#include "data/emoji.h"
+#include "data/demo_data.h"
 
 #include <fmt/format.h>
 
@@ -22,7 +22,7 @@ std::vector<std::string> read_lines(const std::string& path, int64_t expected) {
   for (std::string line; std::getline(text, line);) lines.push_back(line);
   if (static_cast<int64_t>(lines.size()) != expected)
     throw IoError(
-        fmt::format("{}: expected {} lines, one for each emoji, found {}", path, expected, lines.size()));
+        fmt::format("{}: expected {} lines, one for each row, found {}", path, expected, lines.size()));
   return lines;
 }
 
@@ -59,32 +59,45 @@ std::string glyph(const std::string& path, const std::string& id) {
 
 }  // namespace
 
-std::string find_emoji(const std::string& given) {
+std::string find_demo_data(const std::string& given) {
   if (!given.empty()) return given;
   std::error_code error;
   const fs::path program = fs::read_symlink("/proc/self/exe", error);
-  const fs::path installed = program.parent_path().parent_path() / "share" / "sotalign" / "emoji";
+  const fs::path installed = program.parent_path().parent_path() / "share" / "sotalign";
   for (const fs::path& directory : {fs::path(SOTALIGN_DEMO_DATA), installed})
-    if (fs::exists(directory / "images.npy", error)) return directory;
-  throw IoError(fmt::format("--data: expected the emoji in {} or {}, found them in neither",
+    if (fs::exists(directory / "emoji" / "images.npy", error)) return directory;
+  throw IoError(fmt::format("--data: expected the folders words and emoji in {} or {}, found them in neither",
                             SOTALIGN_DEMO_DATA, installed.string()));
 }
 
-Emoji read_emoji(const std::string& directory) {
-  Emoji emoji;
-  emoji.images = read_embeddings(directory + "/images.npy");
-  emoji.texts = read_embeddings(directory + "/texts.npy");
-  const int64_t rows = emoji.images.rows();
-  if (emoji.texts.rows() != rows)
+namespace {
+DemoData read_rows(const std::string& directory) {
+  DemoData data{.images = read_embeddings(directory + "/images.npy"),
+                .texts = read_embeddings(directory + "/texts.npy")};
+  if (data.texts.rows() != data.images.rows())
     throw IoError(fmt::format("{}: expected as many texts as images, found {} and {}", directory,
-                              emoji.texts.rows(), rows));
+                              data.texts.rows(), data.images.rows()));
+  return data;
+}
+}  // namespace
+
+DemoData read_words(const std::string& directory) {
+  DemoData data = read_rows(directory);
+  data.image_labels = read_lines(directory + "/lemmas.txt", data.images.rows());
+  data.text_labels = read_lines(directory + "/captions.txt", data.images.rows());
+  return data;
+}
+
+DemoData read_emoji(const std::string& directory) {
+  DemoData data = read_rows(directory);
   const std::string ids = directory + "/ids.txt";
-  for (const std::string& id : read_lines(ids, rows)) emoji.glyphs.push_back(glyph(ids, id));
-  for (const std::string& caption : read_lines(directory + "/captions.txt", rows)) {
+  for (const std::string& id : read_lines(ids, data.images.rows()))
+    data.image_labels.push_back(glyph(ids, id));
+  for (const std::string& caption : read_lines(directory + "/captions.txt", data.images.rows())) {
     // "flag: France: FR, flag" is the flag of France: the tags follow the last colon.
-    emoji.names.push_back(caption.substr(0, caption.rfind(": ")));
+    data.text_labels.push_back(caption.substr(0, caption.rfind(": ")));
   }
-  return emoji;
+  return data;
 }
 
 }  // namespace sotalign::app
