@@ -242,7 +242,7 @@ def main():
     try:
         checker = Checker(arguments, work)
         (work / "data").mkdir()
-        pages_data.make(ROOT / "data" / "emoji", work / "data")
+        pages_data.make(ROOT / "data" / "words", work / "data")
         for where, message in check_links(ROOT):
             checker.fail(where, message)
         checker.check_flags(pages)

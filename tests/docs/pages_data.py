@@ -1,4 +1,4 @@
-"""The files that the blocks of the pages find: small .npy files from data/emoji, by the standard library alone."""
+"""The files that the blocks of the pages find: small .npy files from data/words, by the standard library alone."""
 import array
 import math
 import random
@@ -28,15 +28,15 @@ def write_npy(path, descr, shape, data):
     Path(path).write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + data)
 
 
-def make(emoji, out):
+def make(words, out):
     generator = random.Random(0)
-    sides = {side: read_npy(emoji / f"{side}.npy") for side in ("images", "texts")}
+    sides = {side: read_npy(words / f"{side}.npy") for side in ("images", "texts")}
     count = sides["images"][1][0]
     order = list(range(count))
     generator.shuffle(order)
     pairs, test, validation, rest = order[:200], order[200:400], order[400:500], order[500:1100]
     other = rest[:]
-    generator.shuffle(other)  # so that row i of t.npy is not the name of row i of i.npy
+    generator.shuffle(other)  # so that row i of t.npy is not the definition of row i of i.npy
 
     def rows(name, side, chosen):
         descr, shape, all_rows = sides[side]
@@ -49,8 +49,10 @@ def make(emoji, out):
     rows("queries.npy", "texts", test[:5])
     for side in ("images", "texts"):
         rows(side + ".npy", side, order[:900])
-    descr, shape, labels = read_npy(emoji / "labels.npy")
-    write_npy(out / "labels.npy", descr, [len(test)], b"".join(labels[r] for r in test))
+    # Parts of speech as classes.
+    parts = [line.split("-")[0] for line in (words / "ids.txt").read_text().split()]
+    classes = sorted(set(parts))
+    write_npy(out / "labels.npy", "<i4", [len(test)], array.array("i", [classes.index(parts[r]) for r in test]).tobytes())
 
     n, m = 60, 80
     teacher = [[math.cos(0.1 * i - 0.07 * j) * 0.5 + generator.uniform(-0.1, 0.1) for j in range(m)] for i in range(n)]
