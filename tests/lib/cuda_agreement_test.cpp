@@ -49,7 +49,8 @@ struct Data {
 };
 
 TrainOptions short_run(const std::vector<int64_t>& hidden) {
-  return {.hidden = hidden,
+  return {.teacher = {.ridge = 0.01, .correlation_power = 0.5},
+          .hidden = hidden,
           .activation = Activation::kGelu,
           .steps = 6,
           .schedule = {.peak = 1e-3},

@@ -111,7 +111,12 @@ class RegistryTest : public testing::DeviceTest {
             .texts = {y.data(), kRows, kDim}};
   }
   static TrainOptions options() {
-    return {.dim = 4, .steps = 5, .schedule = {.peak = 0.01}, .batch_unpaired = 15, .seed = 3};
+    return {.teacher = {.ridge = 0.01, .correlation_power = 0.5},
+            .dim = 4,
+            .steps = 5,
+            .schedule = {.peak = 0.01},
+            .batch_unpaired = 15,
+            .seed = 3};
   }
   std::vector<float> trained(const TrainOptions& options) {
     Trainer trainer(context, data(), options);

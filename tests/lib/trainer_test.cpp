@@ -54,8 +54,10 @@ class TrainerTest : public testing::DeviceTest {
             .validation_images = views.image_rows(300, 100),
             .validation_texts = views.text_rows(300, 100)};
   }
+  /// With the plain teacher: the choice of a teacher has tests of its own.
   TrainOptions options() const {
-    return {.dim = 16,
+    return {.teacher = {.ridge = 0.01, .correlation_power = 0.5},
+            .dim = 16,
             .steps = 12,
             .schedule = {.peak = 3e-3},
             .batch_unpaired = 60,

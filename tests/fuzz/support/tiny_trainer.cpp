@@ -12,6 +12,7 @@ Trainer tiny_trainer(Context& context, OptimizerKind optimizer) {
   for (int64_t i = 0; i < kRows * kTextDim; ++i) texts.push_back(std::cos(static_cast<float>(2 + i * i)));
   const ConstMatrixF x(images.data(), kRows, kImageDim), y(texts.data(), kRows, kTextDim);
   TrainOptions options;
+  options.teacher.kind = TeacherKind::kCca;
   options.steps = kTinySteps;
   options.optimizer.kind = optimizer;
   options.initialization = Initialization::kRandom;
