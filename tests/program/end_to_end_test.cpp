@@ -24,10 +24,19 @@ Scores compare(const std::string& folder, const std::string& pairs, const std::s
                const std::vector<std::string>& more) {
   const TemporaryDirectory directory;
   const std::string json = directory / "figures.json";
-  std::vector<std::string> command = {
-      "compare", "--images", folder + "/images.npy", "--texts", folder + "/texts.npy", "--pairs",
-      pairs,     "--test",   "400",                  "--seeds", seeds,                 "--json",
-      json};
+  std::vector<std::string> command = {"compare",
+                                      "--images",
+                                      folder + "/images.npy",
+                                      "--texts",
+                                      folder + "/texts.npy",
+                                      "--pairs",
+                                      pairs,
+                                      "--test",
+                                      "400",
+                                      "--seeds",
+                                      seeds,
+                                      "--json",
+                                      json};
   command.insert(command.end(), more.begin(), more.end());
   const auto result = run_program(command);
   EXPECT_EQ(result.exit_code, 0) << result.err;

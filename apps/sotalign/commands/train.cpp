@@ -188,9 +188,13 @@ class Training {
                   config_.data.val_texts, data_.val_texts);
       summary["validation"] = to_json(result);
       summary["validation_teacher"] = to_json(teacher_result_);
-      table = fmt::format("\nRetrieval on {} validation pairs, percent; model from step {}\n\n{}",
-                          data_.val_images.rows(), model_step,
-                          retrieval_table({{"teacher", teacher_result_}, {"model", result}}));
+      const bool began_as_teacher =
+          closed_form_ || trainer_.options().initialization == Initialization::kTeacher;
+      const std::string origin = model_step == 0 && began_as_teacher
+                                     ? "the model is the teacher, as no step was better"
+                                     : fmt::format("model from step {}", model_step);
+      table = fmt::format("\nRetrieval on {} validation pairs, percent; {}\n\n{}", data_.val_images.rows(),
+                          origin, retrieval_table({{"teacher", teacher_result_}, {"model", result}}));
     }
     summary["seconds"] = seconds();
     summary["device"] = to_string(context_.device());
