@@ -71,8 +71,8 @@ TEST(EndToEnd, Flickr8kAlignsBetterWithUnpairedRows) {
   if (!std::filesystem::exists(folder))
     GTEST_SKIP() << folder << " is not there: flickr8k may not be copied into the repository. "
                  << "SOTALIGN_TEST_DATA_DIR names the folder that holds data/flickr8k";
-  const Scores scores = compare(folder, "500", "0,1,2,3,4,5", {"--teacher", "cca"});
-  // Measured: 2.8 above SAIL and 2.1 above the teacher; the standard error over six seeds is 0.6.
+  const Scores scores = compare(folder, "500", "0,1,2", {"--teacher", "cca"});
+  // Measured: 3.0 above SAIL and 2.3 above the teacher; the standard errors over the seeds are 1.2 and 0.5.
   EXPECT_GE(scores.sotalign, scores.sail + 2.0);
   EXPECT_GE(scores.sotalign, scores.teacher + 1.0);
 }
