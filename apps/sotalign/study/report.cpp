@@ -177,7 +177,7 @@ std::string what_was_run(const StudyFacts& f) {
       "{}{}.\n\n"
       "Each setting of a method's grid was run on the split of seed {} and measured on its validation "
       "rows. The best setting (the first one on a tie) was then run with the final seeds, separately for "
-      "each number of pairs. Methods whose grid is empty chose among their own models by the validation rows "
+      "each number of pairs. Methods that validate chose among their own models by the validation rows "
       "of "
       "their split. Test rows played no part in this choice: nothing was chosen on those of the "
       "final splits, and those of the tuning splits were not used. But all splits divide the same {} rows: "
