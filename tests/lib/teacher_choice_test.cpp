@@ -54,6 +54,14 @@ class TeacherChoiceTest : public testing::DeviceTest {
     if (validation) rows.validation_x = u, rows.validation_y = v;
     return rows;
   }
+  TrainingData data() const {
+    return {.pair_images = {host_a.data(), kPairs, kDx},
+            .pair_texts = {host_b.data(), kPairs, kDy},
+            .images = {host_x.data(), kUnpaired, kDx},
+            .texts = {host_y.data(), kUnpaired, kDy},
+            .validation_images = {host_u.data(), kValidation, kDx},
+            .validation_texts = {host_v.data(), kValidation, kDy}};
+  }
   double score(const Teacher& teacher, ConstMatrixF left, ConstMatrixF right) {
     Matrix<float> f(context, left.rows, teacher.dim(), "f"), g(context, right.rows, teacher.dim(), "g");
     teacher.project(context, Side::kX, left, f);
@@ -211,43 +219,31 @@ TEST_P(TeacherChoiceTest, RefusesRowsThatAreNotFinite) {
 }
 
 TEST_P(TeacherChoiceTest, ATrainerKeepsWhatItChose) {
-  const TrainingData data{.pair_images = {host_a.data(), kPairs, kDx},
-                          .pair_texts = {host_b.data(), kPairs, kDy},
-                          .images = {host_x.data(), kUnpaired, kDx},
-                          .texts = {host_y.data(), kUnpaired, kDy},
-                          .validation_images = {host_u.data(), kValidation, kDx},
-                          .validation_texts = {host_v.data(), kValidation, kDy}};
   TrainOptions train{
       .teacher = asked, .self_training = self_training, .steps = 3, .batch_unpaired = 40, .seed = 3};
-  Trainer trainer(context, data, train);
+  Trainer trainer(context, data(), train);
   ASSERT_TRUE(trainer.teacher_choice().has_value());
   EXPECT_EQ(trainer.options().teacher.kind, trainer.teacher_choice()->options.kind);
   EXPECT_EQ(trainer.options().self_training.passes, trainer.teacher_choice()->self_training.passes);
   ASSERT_EQ(trainer.options().teacher.kind, TeacherKind::kSelfTraining);
   // Its options give the same teacher without a choice.
-  Trainer again(context, data, trainer.options());
+  Trainer again(context, data(), trainer.options());
   EXPECT_FALSE(again.teacher_choice().has_value());
   EXPECT_EQ(again.model().teacher->wx.download(), trainer.model().teacher->wx.download());
   EXPECT_EQ(again.model().teacher->wy.download(), trainer.model().teacher->wy.download());
   // SAIL uses no teacher, so nothing is compared.
   train.method = "sail";
-  Trainer sail(context, data, train);
+  Trainer sail(context, data(), train);
   EXPECT_FALSE(sail.teacher_choice().has_value());
   EXPECT_EQ(sail.options().teacher.kind, TeacherKind::kCca);
 }
 
 TEST_P(TeacherChoiceTest, AStudentThatOnlyGetsWorseLeavesTheTeacher) {
-  const TrainingData data{.pair_images = {host_a.data(), kPairs, kDx},
-                          .pair_texts = {host_b.data(), kPairs, kDy},
-                          .images = {host_x.data(), kUnpaired, kDx},
-                          .texts = {host_y.data(), kUnpaired, kDy},
-                          .validation_images = {host_u.data(), kValidation, kDx},
-                          .validation_texts = {host_v.data(), kValidation, kDy}};
   for (const char* method : {"sotalign", "self_training"}) {
     TrainOptions train{.method = method, .self_training = self_training, .steps = 4, .batch_unpaired = 40};
     train.schedule.peak = 100;  // destroys the weights
     if (train.method == "self_training") train.self_training.unpaired_weight = 0;
-    Trainer trainer(context, data, train);
+    Trainer trainer(context, data(), train);
     const RetrievalResult teacher = trainer.validate_teacher(), start = trainer.validate();
     EXPECT_EQ(start.mean_reciprocal_rank, teacher.mean_reciprocal_rank) << method;
     EXPECT_EQ(trainer.best_score(), start.mean_reciprocal_rank) << method;

@@ -253,7 +253,7 @@ class SetDemo {
   Progress& progress_;
   DemoData rows_;
   std::vector<Contender> contenders_ = {{"teacher"}, {"SAIL"}, {"SOTAlign, plain teacher"}, {"SOTAlign"}};
-  // Of the first seed.
+  // What the first seed gave.
   Found sail_, sotalign_;
   std::vector<int64_t> test_rows_;
 };

@@ -58,14 +58,14 @@ Trainer train_experiment(Context& context, const Dataset& data, const TrainOptio
                          const std::string& name, Progress& progress) {
   Trainer trainer(context, data.view(), options);
   const bool closed_form = effective_method(options).closed_form;
-  constexpr int64_t kValidateEvery = 10;  // the default of train
+  const int64_t validate_every = TrainConfig{}.validate_every;  // as train does by default
   const bool validates = trainer.has_validation();
   if (validates) trainer.validate();
   progress.start(name, 0, trainer.options().steps);
   while (!trainer.finished()) {
     trainer.train_step();
     if (interrupted()) throw Interrupted();
-    if (validates && (closed_form || trainer.finished() || trainer.steps_done() % kValidateEvery == 0))
+    if (validates && (closed_form || trainer.finished() || trainer.steps_done() % validate_every == 0))
       trainer.validate();
     if (progress.due())
       progress.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));

@@ -52,40 +52,39 @@ std::string recall_table(const Entries& entries, const std::string& section, con
   return text;
 }
 
-/// The mean reciprocal rank of the same cells; empty if a run lacks it.
-std::string reciprocal_rank_table(const Entries& entries, const std::string& section) {
+/// A table by row and number of pairs; `cell` gives the text of an entry.
+template <class Cell>
+std::string table_by_pairs(const Entries& entries, const std::string& section, const std::string& corner,
+                           Cell&& cell) {
   const auto rows = table_names(entries, section, &StudyCell::row),
              columns = table_names(entries, section, &StudyCell::column);
-  std::vector<std::string> head = {"mean reciprocal rank, percent"};
+  std::vector<std::string> head = {corner};
   for (const std::string& column : columns) head.push_back(column + " pairs");
   std::string text = markdown_head(head);
   for (const std::string& row : rows) {
     std::vector<std::string> cells = {row};
     for (const std::string& column : columns) {
       const StudyEntry* entry = find_entry(entries, section, row, column);
-      if (entry != nullptr && entry->mean_reciprocal_rank.empty()) return "";
-      cells.push_back(entry == nullptr ? "-" : percent(entry->mean_reciprocal_rank));
-    }
-    text += markdown_row(cells);
-  }
-  return text + "\n";
-}
-
-std::string seconds_table(const Entries& entries, const std::string& section) {
-  const auto rows = table_names(entries, section, &StudyCell::row),
-             columns = table_names(entries, section, &StudyCell::column);
-  std::vector<std::string> head = {"seconds per run"};
-  for (const std::string& column : columns) head.push_back(column + " pairs");
-  std::string text = markdown_head(head);
-  for (const std::string& row : rows) {
-    std::vector<std::string> cells = {row};
-    for (const std::string& column : columns) {
-      const StudyEntry* entry = find_entry(entries, section, row, column);
-      cells.push_back(entry == nullptr ? "-" : fmt::format("{:.1f}", spread(entry->seconds).mean));
+      cells.push_back(entry == nullptr ? "-" : cell(*entry));
     }
     text += markdown_row(cells);
   }
   return text;
+}
+
+/// Empty if a run lacks the mean reciprocal rank.
+std::string reciprocal_rank_table(const Entries& entries, const std::string& section) {
+  for (const StudyEntry& entry : entries)
+    if (entry.cell->section == section && entry.mean_reciprocal_rank.empty()) return "";
+  return table_by_pairs(entries, section, "mean reciprocal rank, percent",
+                        [](const StudyEntry& entry) { return percent(entry.mean_reciprocal_rank); }) +
+         "\n";
+}
+
+std::string seconds_table(const Entries& entries, const std::string& section) {
+  return table_by_pairs(entries, section, "seconds per run", [](const StudyEntry& entry) {
+    return fmt::format("{:.1f}", spread(entry.seconds).mean);
+  });
 }
 
 std::string shift_table(const Entries& entries) {

@@ -7,7 +7,6 @@
 
 #include "sotalign/core/error.h"
 #include "sotalign/eval/retrieval.h"
-#include "sotalign/linalg/row_products.h"
 #include "sotalign/teacher/search.h"
 #include "teacher/folds.h"
 
@@ -46,13 +45,6 @@ Teacher copy(Context& context, const Teacher& teacher) {
           .wx = matrix(teacher.wx),
           .wy = matrix(teacher.wy),
           .correlations = teacher.correlations};
-}
-
-Matrix<float> take(Context& context, ConstMatrixF x, const std::vector<int64_t>& rows) {
-  const Buffer<int64_t> index(context, rows, "rows of a fold");
-  Matrix<float> taken(context, index.size(), x.cols, "rows of a fold");
-  gather_rows(context, x, index.data(), taken);
-  return taken;
 }
 
 class Chooser {
@@ -181,10 +173,10 @@ class Chooser {
   /// Adds the reciprocal ranks of the pairs left out.
   void add_fold(const detail::Fold& fold, const std::vector<int64_t>& groups, TeacherTrial& cca,
                 TeacherTrial& self) {
-    const Matrix<float> x = take(context_, rows_.pairs_x, fold.kept),
-                        y = take(context_, rows_.pairs_y, fold.kept),
-                        left_x = take(context_, rows_.pairs_x, fold.left_out),
-                        left_y = take(context_, rows_.pairs_y, fold.left_out);
+    const Matrix<float> x = detail::take_rows(context_, rows_.pairs_x, fold.kept),
+                        y = detail::take_rows(context_, rows_.pairs_y, fold.kept),
+                        left_x = detail::take_rows(context_, rows_.pairs_x, fold.left_out),
+                        left_y = detail::take_rows(context_, rows_.pairs_y, fold.left_out);
     RetrievalOptions retrieval;
     for (const int64_t pair : fold.left_out) retrieval.image_ids.push_back(groups[static_cast<size_t>(pair)]);
     retrieval.text_ids = retrieval.image_ids;

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "sotalign/core/random.h"
+#include "sotalign/linalg/row_products.h"
 #include "sotalign/sampling/batch_sampler.h"
 
 namespace sotalign::detail {
@@ -41,6 +42,13 @@ std::vector<float> host_rows(Context& context, ConstMatrixF x) {
     for (int64_t i = 0; i < x.rows; ++i) context.copy_to_host(rows.data() + i * x.cols, x.row(i), row_bytes);
   }
   return rows;
+}
+
+Matrix<float> take_rows(Context& context, ConstMatrixF x, const std::vector<int64_t>& rows) {
+  const Buffer<int64_t> index(context, rows, "rows of a fold");
+  Matrix<float> taken(context, index.size(), x.cols, "rows of a fold");
+  gather_rows(context, x, index.data(), taken);
+  return taken;
 }
 
 std::vector<int64_t> group_pairs(ConstMatrixF a, ConstMatrixF b) {

@@ -4,12 +4,16 @@
 #include <cstdint>
 #include <vector>
 
+#include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
 
 namespace sotalign::detail {
 
 /// Copies the rows of `x` to the host, contiguously.
 std::vector<float> host_rows(Context& context, ConstMatrixF x);
+
+/// The chosen rows of `x`, in the context's memory like `x`.
+Matrix<float> take_rows(Context& context, ConstMatrixF x, const std::vector<int64_t>& rows);
 
 /// The group of each pair, numbered from 0 by first appearance. Pairs with bitwise equal rows in a or in b
 /// share a group, transitively. a [p, dx] and b [p, dy] are on the host.

@@ -7,7 +7,6 @@
 #include <limits>
 #include <tuple>
 
-#include "kernels/gather_rows.h"
 #include "sotalign/core/error.h"
 #include "sotalign/eval/retrieval.h"
 #include "sotalign/linalg/gemm.h"
@@ -70,25 +69,12 @@ bool rows_differ(ConstMatrixF x, const std::vector<int64_t>& rows) {
 /// One side of a fold: the principal components of the kept pairs, and the left-out pairs' scores in them.
 struct FoldSide {
   FoldSide(Context& context, ConstMatrixF x, const detail::Fold& fold, const char* name)
-      : basis(detail::principal_basis(context, take(context, x, fold.kept), name)),
+      : basis(detail::principal_basis(context, detail::take_rows(context, x, fold.kept), name)),
         left_out(context, static_cast<int64_t>(fold.left_out.size()), basis.scores.cols,
                  "scores of the pairs") {
     const Matrix<double> centered =
-        detail::centered_rows(context, take(context, x, fold.left_out), basis.mean);
+        detail::centered_rows(context, detail::take_rows(context, x, fold.left_out), basis.mean);
     gemm(context, Op::kNone, Op::kTranspose, 1.0, centered, basis.directions, 0.0, left_out);
-  }
-
-  static Matrix<float> take(Context& context, ConstMatrixF x, const std::vector<int64_t>& rows) {
-    const Buffer<int64_t> index(context, rows, "rows of a fold");
-    Matrix<float> taken(context, index.size(), x.cols, "rows of a fold");
-    kernels::gather_rows(context.queue(), {.x = x.data,
-                                           .x_stride = x.stride,
-                                           .index = index.data(),
-                                           .y = taken.data(),
-                                           .y_stride = taken.cols(),
-                                           .rows = taken.rows(),
-                                           .cols = taken.cols()});
-    return taken;
   }
 
   /// The diagonal of D in teacher/reduced.h.

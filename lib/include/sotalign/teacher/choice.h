@@ -1,10 +1,9 @@
 // Chooses between CCA and self-training, and how strong the ridge is, by the mean reciprocal rank of
 // retrieval among pairs that no candidate was fitted to.
 //
-//   ChosenTeacher chosen = choose_teacher(context, {.pairs_x = a, .pairs_y = b, .unpaired_x = x, .unpaired_y
-//   = y,
-//                                                   .validation_x = u, .validation_y = v}, options,
-//                                                   self_training);
+//   const TeacherRows rows{.pairs_x = a, .pairs_y = b, .unpaired_x = x, .unpaired_y = y,
+//                          .validation_x = u, .validation_y = v};
+//   ChosenTeacher chosen = choose_teacher(context, rows, options, self_training);
 //   chosen.teacher.project(context, Side::kX, rows, projected);
 #pragma once
 
@@ -32,12 +31,11 @@ struct TeacherTrial {
 
 /// What choose_teacher() chose, and why.
 struct TeacherChoice {
-  TeacherOptions options;             ///< as given, with the kind and the ridge of the choice
-  SelfTrainingOptions self_training;  ///< as given, with the passes of the choice
-  std::vector<TeacherTrial> trials =
-      {};  ///< in the order in which they were fitted; empty if none was measured
-  std::vector<PassReport> passes = {};  ///< what self-training did, if it was chosen
-  std::string reason = {};              ///< one line
+  TeacherOptions options;                 ///< as given, with the kind and the ridge of the choice
+  SelfTrainingOptions self_training;      ///< as given, with the passes of the choice
+  std::vector<TeacherTrial> trials = {};  ///< in the order of their fits; empty if none was measured
+  std::vector<PassReport> passes = {};    ///< what self-training did, if it was chosen
+  std::string reason = {};                ///< one line
 };
 
 struct ChosenTeacher {
