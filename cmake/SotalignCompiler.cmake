@@ -47,12 +47,26 @@ sotalign_sanitize(sotalign_asan_options address,undefined)
 target_compile_options(sotalign_asan_options INTERFACE
   $<IF:$<BOOL:$<TARGET_PROPERTY:SOTALIGN_COMPUTES_LITTLE>>,-O0,-O1> -g1 -UNDEBUG)
 
+# With SOTALIGN_UNITY_BUILD the files of TARGET in each folder are compiled as one unit, for headers such as
+# nlohmann/json.hpp cost more than our code. A file with the property SKIP_UNITY_BUILD_INCLUSION is compiled alone.
+option(SOTALIGN_UNITY_BUILD "Compile most folders as one unit: a full build is faster, one after a small change slower" OFF)
+function(sotalign_unit_per_folder target)
+  get_target_property(sources ${target} SOURCES)
+  foreach(source ${sources})
+    cmake_path(GET source PARENT_PATH folder)
+    cmake_path(RELATIVE_PATH folder BASE_DIRECTORY ${PROJECT_SOURCE_DIR})
+    string(MAKE_C_IDENTIFIER "${folder}" group)
+    set_source_files_properties(${source} PROPERTIES UNITY_GROUP ${group})
+  endforeach()
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${SOTALIGN_UNITY_BUILD} UNITY_BUILD_MODE GROUP)
+endfunction()
+
 # TWIN is an object library of the sources and properties of TARGET, with the further options of the library OPTIONS.
 # It is built on request.
 function(sotalign_twin twin target options)
   get_target_property(sources ${target} SOURCES)
   add_library(${twin} OBJECT EXCLUDE_FROM_ALL ${sources})
-  foreach(property INCLUDE_DIRECTORIES COMPILE_DEFINITIONS COMPILE_OPTIONS LINK_LIBRARIES)
+  foreach(property INCLUDE_DIRECTORIES COMPILE_DEFINITIONS COMPILE_OPTIONS LINK_LIBRARIES UNITY_BUILD UNITY_BUILD_MODE)
     get_target_property(value ${target} ${property})
     if(value)
       set_target_properties(${twin} PROPERTIES ${property} "${value}")

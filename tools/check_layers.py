@@ -5,7 +5,8 @@
   tools/check_layers.py --graph   also prints which folder includes which, with the number of includes
 
 A folder may include itself and folders of lower layers, so there can be no circle of folders. tests/ may include
-anything.
+anything. A test file tests/FOLDER/NAME_test.cpp puts its code into namespace FOLDER_NAME_test, so that files compiled as one
+unit do not clash.
 """
 import argparse
 import collections
@@ -42,6 +43,7 @@ EXCEPTIONS = {
 }
 
 SOURCE = re.compile(r"\.(h|hpp|cuh|cpp|cu|inl)(\.in)?$")
+TEST = re.compile(r"tests/(\w+)/(\w+_test)\.cpp")
 INCLUDE = re.compile(r'\s*#\s*include\s*["<]([^">]+)[">]')
 KERNEL_NAME = re.compile(r"\bkernels\s*::|\bnamespace\s+(\w+::)*kernels\b")
 SEARCH_PATH = ["", "lib/include", "lib/src", "apps/sotalign", "tests", "tests/fuzz"]
@@ -113,7 +115,11 @@ def main():
     violations = []
     used = set()
     for path in sorted(files):
-        for number, line in enumerate((root / path).read_text(encoding="utf-8").splitlines(), 1):
+        lines = (root / path).read_text(encoding="utf-8").splitlines()
+        test = TEST.fullmatch(path)
+        if test and f"namespace {test[1]}_{test[2]} {{" not in lines:
+            violations.append(f"{path}: no namespace {test[1]}_{test[2]}, or an unnamed one")
+        for number, line in enumerate(lines, 1):
             if path.startswith(PUBLIC) and KERNEL_NAME.search(line):
                 violations.append(f"{path}:{number}: names namespace kernels: public headers do not")
             match = INCLUDE.match(line)

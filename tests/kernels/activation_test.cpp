@@ -12,7 +12,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_activation_test {
 
 using testing::activate;
 using testing::kActivations;
@@ -190,5 +190,5 @@ TEST_P(ColumnSumTest, NanStaysInItsColumn) {
   EXPECT_TRUE(std::isnan(sums[39]));
 }
 
-}  // namespace
+}  // namespace kernels_activation_test
 }  // namespace sotalign

@@ -10,7 +10,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_divergence_test {
 
 using namespace testing;
 
@@ -156,5 +156,5 @@ TEST_P(DivergenceKernelTest, CkaAgreesWithTheOracle) {
   check(9, 32, aligned, aligned, unaligned);
 }
 
-}  // namespace
+}  // namespace kernels_divergence_test
 }  // namespace sotalign

@@ -9,7 +9,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_elementwise_test {
 
 using testing::Layout;
 using testing::layouts;
@@ -204,5 +204,5 @@ TEST_P(BiasActivationTest, EveryEntryOfALargeMatrixHasItsRowAndColumn) {
   }
 }
 
-}  // namespace
+}  // namespace kernels_elementwise_test
 }  // namespace sotalign

@@ -11,7 +11,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_fixed_point_test {
 
 using testing::Layout;
 using testing::random_uniform;
@@ -97,5 +97,5 @@ TEST_P(FixedPointTest, EndsAndEqualEntries) {
   for (int j = 0; j < 4; ++j) EXPECT_WITHIN(std::abs(result.x[12 + j] - 1), 1.2e-7f);
 }
 
-}  // namespace
+}  // namespace kernels_fixed_point_test
 }  // namespace sotalign

@@ -10,7 +10,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_jensen_shannon_test {
 
 using namespace testing;
 
@@ -224,5 +224,5 @@ TEST_P(JensenShannonTest, WeightScaleAndStrips) {
   for (size_t i = 0; i < actual.size(); ++i) EXPECT_EQ(actual[i], 8 * expected.gradient[i]);
 }
 
-}  // namespace
+}  // namespace kernels_jensen_shannon_test
 }  // namespace sotalign

@@ -8,7 +8,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_normalize_rows_test {
 
 using testing::Layout;
 using testing::layouts;
@@ -165,5 +165,5 @@ TEST_P(NormalizeRowsTest, RowsTooShortForADirectionAreZero) {
   }
 }
 
-}  // namespace
+}  // namespace kernels_normalize_rows_test
 }  // namespace sotalign

@@ -7,7 +7,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_orient_vectors_test {
 
 using testing::Strided;
 using Doubles = std::vector<double>;
@@ -96,5 +96,5 @@ TEST_P(OrientVectorsTest, ZerosStayAndNanDoesNotDecide) {
   EXPECT_EQ(sign({1e300, -infinity, infinity}), -1.0);
 }
 
-}  // namespace
+}  // namespace kernels_orient_vectors_test
 }  // namespace sotalign

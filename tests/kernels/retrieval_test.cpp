@@ -15,7 +15,7 @@
 #include "support/devices.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_retrieval_test {
 
 using testing::random_normal;
 using testing::random_uniform;
@@ -504,5 +504,5 @@ TEST_P(RetrievalKernels, TopKNumbersColumnsBeyond32Bits) {
               top_k_oracle(scores, 1, cols, 20, first_col));
 }
 
-}  // namespace
+}  // namespace kernels_retrieval_test
 }  // namespace sotalign

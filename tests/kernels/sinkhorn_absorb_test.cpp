@@ -6,7 +6,7 @@
 #include "support/scaling_form.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_sinkhorn_absorb_test {
 
 using kernels::density_stride;
 using kernels::DensityType;
@@ -295,5 +295,5 @@ TEST_P(SinkhornAbsorbKernelTest, TogetherTheySolve) {
   }
 }
 
-}  // namespace
+}  // namespace kernels_sinkhorn_absorb_test
 }  // namespace sotalign

@@ -6,7 +6,7 @@
 #include "support/scaling_form.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_sinkhorn_scaling_test {
 
 using kernels::density_stride;
 using kernels::DensityType;
@@ -225,5 +225,5 @@ TEST_P(SinkhornScalingKernelTest, UntrustedRowsDoNotConverge) {
   }
 }
 
-}  // namespace
+}  // namespace kernels_sinkhorn_scaling_test
 }  // namespace sotalign

@@ -16,7 +16,7 @@
 #include "support/sanitizers.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_sinkhorn_test {
 
 using kernels::SinkhornState;
 using testing::EntropicOracle;
@@ -533,5 +533,5 @@ TEST_P(SinkhornKernelTest, PlansAreZeroBelowTheLowestExponent) {
   EXPECT_EQ(plan[3], 0.0f);
 }
 
-}  // namespace
+}  // namespace kernels_sinkhorn_test
 }  // namespace sotalign

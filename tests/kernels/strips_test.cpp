@@ -17,7 +17,7 @@
 #include "support/entropic_oracle.h"
 
 namespace sotalign {
-namespace {
+namespace kernels_strips_test {
 
 using kernels::EntropicBatch;
 using testing::EntropicOracle;
@@ -304,5 +304,5 @@ TEST_P(StripsKernelTest, KlotGradients) {
   }
 }
 
-}  // namespace
+}  // namespace kernels_strips_test
 }  // namespace sotalign

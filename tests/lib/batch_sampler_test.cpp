@@ -16,7 +16,7 @@
 #include "support/error_message.h"
 
 namespace sotalign {
-namespace {
+namespace lib_batch_sampler_test {
 
 using kernels::random_permutation;
 using testing::error_message;
@@ -252,5 +252,5 @@ TEST_P(SamplerTest, GatherPicksRows) {
     }
 }
 
-}  // namespace
+}  // namespace lib_batch_sampler_test
 }  // namespace sotalign

@@ -11,7 +11,7 @@
 #include "support/recording_resource.h"
 
 namespace sotalign {
-namespace {
+namespace lib_context_test {
 
 using testing::descend;
 using testing::Fault;
@@ -197,5 +197,5 @@ TEST_P(ContextTest, AStreamNeedsACudaDevice) {
   EXPECT_EQ(Context(options).stream(), nullptr);
 }
 
-}  // namespace
+}  // namespace lib_context_test
 }  // namespace sotalign

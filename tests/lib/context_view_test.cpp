@@ -11,7 +11,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace lib_context_view_test {
 
 using testing::EntropicOracle;
 using testing::Layout;
@@ -81,5 +81,5 @@ TEST_P(ContextViewTest, SinkhornReadsAndWritesOnlyTheView) {
     }
 }
 
-}  // namespace
+}  // namespace lib_context_view_test
 }  // namespace sotalign

@@ -8,7 +8,7 @@
 #include "support/devices.h"
 
 namespace sotalign {
-namespace {
+namespace lib_core_test {
 
 using testing::random_normal;
 
@@ -110,5 +110,5 @@ TEST_P(CoreTest, GemmAgreesWithLoops) {
   EXPECT_THROW(gemm(context, Op::kNone, Op::kNone, 1.0f, a, b, 0.0f, c), InvalidArgument);
 }
 
-}  // namespace
+}  // namespace lib_core_test
 }  // namespace sotalign

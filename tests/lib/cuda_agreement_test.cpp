@@ -8,7 +8,7 @@
 #include "support/devices.h"
 
 namespace sotalign {
-namespace {
+namespace lib_cuda_agreement_test {
 
 using testing::random_normal;
 
@@ -89,5 +89,5 @@ TEST_F(CudaAgreement, MlpHeadsReproduceTheLosses) {
   expect_same_losses(device, options);
 }
 
-}  // namespace
+}  // namespace lib_cuda_agreement_test
 }  // namespace sotalign

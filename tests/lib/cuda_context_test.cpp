@@ -19,7 +19,7 @@
 #include "support/recording_resource.h"
 
 namespace sotalign {
-namespace {
+namespace lib_cuda_context_test {
 
 using testing::descend;
 using testing::random_normal;
@@ -198,6 +198,6 @@ TEST_F(CudaContextTest, TheCallersStreamReachesTheResource) {
   EXPECT_TRUE(resource.live.empty());
 }
 
-}  // namespace
+}  // namespace lib_cuda_context_test
 }  // namespace sotalign
 #endif

@@ -16,7 +16,7 @@
 #include "support/npy.h"
 
 namespace sotalign {
-namespace {
+namespace lib_divergence_test {
 
 using testing::cka_oracle;
 using testing::DivergenceOracle;
@@ -332,5 +332,5 @@ TEST_P(DivergenceTest, RejectsWhatDoesNotFit) {
   }
 }
 
-}  // namespace
+}  // namespace lib_divergence_test
 }  // namespace sotalign

@@ -12,7 +12,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace lib_embedding_klot_test {
 
 using testing::EntropicOracle;
 using testing::random_normal;
@@ -405,5 +405,5 @@ TEST_P(EmbeddingKlotTest, RejectsWhatDoesNotFit) {
   EXPECT_THROW(one.plan(Embeddings{x, y}, -1, plan), InvalidArgument);
 }
 
-}  // namespace
+}  // namespace lib_embedding_klot_test
 }  // namespace sotalign

@@ -12,7 +12,7 @@
 #include "sotalign/version.h"
 
 namespace sotalign {
-namespace {
+namespace lib_headers_test {
 
 TEST(Headers, VersionOfTheLibraryIsThatOfTheHeaders) {
   EXPECT_EQ(version(),
@@ -35,5 +35,5 @@ TEST(Headers, TheWholeIncludesEveryPublicHeader) {
   EXPECT_GT(headers, 40);
 }
 
-}  // namespace
+}  // namespace lib_headers_test
 }  // namespace sotalign

@@ -9,7 +9,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace lib_host_memory_test {
 
 using detail::available_host_bytes;
 
@@ -81,5 +81,5 @@ TEST_P(AvailableBytesTest, IsPlausible) {
   EXPECT_LT(context.available_bytes(), int64_t{1} << 50);
 }
 
-}  // namespace
+}  // namespace lib_host_memory_test
 }  // namespace sotalign

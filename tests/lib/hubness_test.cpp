@@ -16,7 +16,7 @@
 #include "support/error_message.h"
 
 namespace sotalign {
-namespace {
+namespace lib_hubness_test {
 
 using testing::error_message;
 using testing::random_normal;
@@ -443,5 +443,5 @@ TEST_P(HubnessTest, ErrorsNameWhatIsWrong) {
             "hubness: bank image 1, expected a row of length 1 or 0, found one of length 2");
 }
 
-}  // namespace
+}  // namespace lib_hubness_test
 }  // namespace sotalign

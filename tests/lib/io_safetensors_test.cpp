@@ -14,7 +14,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace lib_io_safetensors_test {
 
 using testing::message_of;
 using testing::random_normal;
@@ -335,5 +335,5 @@ TEST(Embeddings, ErrorsNameFileAndTensor) {
                   "expected a .npy or .safetensors");
 }
 
-}  // namespace
+}  // namespace lib_io_safetensors_test
 }  // namespace sotalign

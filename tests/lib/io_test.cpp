@@ -25,7 +25,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace lib_io_test {
 
 using testing::message_of;
 using testing::random_normal;
@@ -471,5 +471,5 @@ TEST(Npy, IntegersOfEveryType) {
   EXPECT_CONTAINS(message(npy(dictionary("<i4", "0,"), "")), "found [0]");
 }
 
-}  // namespace
+}  // namespace lib_io_test
 }  // namespace sotalign

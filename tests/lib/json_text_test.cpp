@@ -10,7 +10,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace lib_json_text_test {
 
 using testing::message_of;
 using namespace std::string_literals;
@@ -118,5 +118,5 @@ TEST(JsonText, WhatItAcceptsNlohmannReadsAlike) {
   EXPECT_EQ(nlohmann::ordered_json::parse(text).dump(), R"({"a":[1,-2,0.5,null,true,"é\n"],"b":{"a":{}}})");
 }
 
-}  // namespace
+}  // namespace lib_json_text_test
 }  // namespace sotalign

@@ -18,7 +18,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace lib_klot_test {
 
 using testing::EntropicOracle;
 using testing::random_uniform;
@@ -479,5 +479,5 @@ TEST(KlotMemory, PeaksAtThreeMatrices) {
   EXPECT_LE(double(context.peak_bytes()), 3.5 * double(n * n) * sizeof(float));
 }
 
-}  // namespace
+}  // namespace lib_klot_test
 }  // namespace sotalign

@@ -19,7 +19,7 @@
 #include "support/devices.h"
 
 namespace sotalign {
-namespace {
+namespace lib_linalg_test {
 
 using testing::random_normal;
 using Doubles = std::vector<double>;
@@ -390,5 +390,5 @@ TEST_P(LinalgTest, ErrorsSayWhatIsWrong) {
   }
 }
 
-}  // namespace
+}  // namespace lib_linalg_test
 }  // namespace sotalign

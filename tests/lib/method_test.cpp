@@ -19,7 +19,7 @@
 #include "support/method_oracle.h"
 
 namespace sotalign {
-namespace {
+namespace lib_method_test {
 
 using namespace testing::oracle;
 using testing::error_message;
@@ -480,5 +480,5 @@ TEST(PickNeighbours, ChoicesAreUniformAndIndependent) {
   }
 }
 
-}  // namespace
+}  // namespace lib_method_test
 }  // namespace sotalign

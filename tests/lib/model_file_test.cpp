@@ -16,7 +16,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign::testing {
-namespace {
+namespace lib_model_file_test {
 
 using Json = nlohmann::ordered_json;
 
@@ -477,5 +477,5 @@ TEST_F(CheckpointFile, ABadStateDoesNotReplaceAGoodOne) {
   EXPECT_EQ(read_file(path), good);
 }
 
-}  // namespace
+}  // namespace lib_model_file_test
 }  // namespace sotalign::testing

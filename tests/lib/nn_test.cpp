@@ -11,7 +11,7 @@
 #include "support/error_message.h"
 
 namespace sotalign {
-namespace {
+namespace lib_nn_test {
 
 using testing::activate;
 using testing::error_message;
@@ -387,5 +387,5 @@ TEST_P(HeadTest, BadArgumentsAreNamed) {
             "h: residual: expected hidden layers, found none");
 }
 
-}  // namespace
+}  // namespace lib_nn_test
 }  // namespace sotalign

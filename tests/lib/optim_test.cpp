@@ -15,7 +15,7 @@
 #include "support/npy.h"
 
 namespace sotalign {
-namespace {
+namespace lib_optim_test {
 
 using testing::max_difference;
 using testing::random_normal;
@@ -347,5 +347,5 @@ TEST_P(OptimizerTest, ErrorsNameArgumentAndValues) {
   EXPECT_EQ(optimizer.steps(), 0);
 }
 
-}  // namespace
+}  // namespace lib_optim_test
 }  // namespace sotalign

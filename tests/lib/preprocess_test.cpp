@@ -16,7 +16,7 @@
 #include "support/devices.h"
 
 namespace sotalign {
-namespace {
+namespace lib_preprocess_test {
 
 using testing::random_normal;
 
@@ -136,5 +136,5 @@ TEST_P(PreprocessTest, ErrorsSayWhatIsWrong) {
   }
 }
 
-}  // namespace
+}  // namespace lib_preprocess_test
 }  // namespace sotalign

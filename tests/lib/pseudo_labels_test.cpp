@@ -16,7 +16,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace lib_pseudo_labels_test {
 
 using namespace testing;
 
@@ -240,5 +240,5 @@ TEST(PseudoLabelsNames, AreReadBack) {
   EXPECT_THROW(to_string(static_cast<PseudoLabels>(7)), InvalidArgument);
 }
 
-}  // namespace
+}  // namespace lib_pseudo_labels_test
 }  // namespace sotalign

@@ -9,7 +9,7 @@
 #include "support/compare.h"
 
 namespace sotalign {
-namespace {
+namespace lib_random_test {
 
 TEST(Random, PhiloxGivesThePublishedAnswers) {
   // Test vectors of the Random123 distribution.
@@ -80,5 +80,5 @@ TEST(Random, StreamsAndSeedsAreUncorrelated) {
   EXPECT_EQ(stream_id("a"), 0xAF63DC4C8601EC8Cu);  // published FNV-1a values
 }
 
-}  // namespace
+}  // namespace lib_random_test
 }  // namespace sotalign

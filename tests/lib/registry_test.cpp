@@ -17,7 +17,7 @@
 #include "support/error_message.h"
 
 namespace sotalign {
-namespace {
+namespace lib_registry_test {
 
 using testing::error_message;
 using testing::random_normal;
@@ -292,5 +292,5 @@ TEST(Registry, ListsWhatItKnows) {
   EXPECT_EQ(effective_method(options).name, "sail");
 }
 
-}  // namespace
+}  // namespace lib_registry_test
 }  // namespace sotalign

@@ -15,7 +15,7 @@
 #include "support/error_message.h"
 
 namespace sotalign {
-namespace {
+namespace lib_retrieval_test {
 
 using testing::random_normal;
 
@@ -460,5 +460,5 @@ TEST_P(RetrievalTest, TopKErrors) {
             "top_k: corrections, expected finite numbers, found nan at 3");
 }
 
-}  // namespace
+}  // namespace lib_retrieval_test
 }  // namespace sotalign

@@ -9,7 +9,7 @@
 #include "sotalign/core/error.h"
 
 namespace sotalign {
-namespace {
+namespace lib_schedule_test {
 
 TEST(Schedule, CosineStartsAtThePeakAndEndsAtTheFinalFraction) {
   const ScheduleOptions options{.peak = 2.0, .final_fraction = 0.1};
@@ -65,5 +65,5 @@ TEST(Schedule, ErrorsNameArgumentAndValues) {
   EXPECT_EQ(message({}, -1, 10), "schedule: step, expected 0 to 10, found -1");
 }
 
-}  // namespace
+}  // namespace lib_schedule_test
 }  // namespace sotalign

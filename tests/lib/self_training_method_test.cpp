@@ -14,7 +14,7 @@
 #include "support/error_message.h"
 
 namespace sotalign {
-namespace {
+namespace lib_self_training_method_test {
 
 using testing::error_message;
 using testing::random_normal;
@@ -218,5 +218,5 @@ TEST_P(SelfTrainingMethodTest, RefusesWhatDoesNotFit) {
             "dim: expected 0 to 6, the columns of the narrower side, found 7");
 }
 
-}  // namespace
+}  // namespace lib_self_training_method_test
 }  // namespace sotalign

@@ -22,7 +22,7 @@
 #include "support/error_message.h"
 
 namespace sotalign {
-namespace {
+namespace lib_self_training_test {
 
 using testing::error_message;
 using testing::max_difference;
@@ -700,5 +700,5 @@ TEST_P(SelfTrainingTest, RestoreRefusesAStateThatDoesNotFit) {
                                    std::to_string(int(state.at("report")[1])) + " and 9");
 }
 
-}  // namespace
+}  // namespace lib_self_training_test
 }  // namespace sotalign

@@ -13,7 +13,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace lib_siglip_test {
 
 using testing::max_difference;
 using testing::random_normal;
@@ -323,5 +323,5 @@ TEST_P(SiglipTest, ErrorsNameArgumentAndValues) {
   EXPECT_THROW(siglip(context, f, g, kLogScale, kBias), InvalidArgument);
 }
 
-}  // namespace
+}  // namespace lib_siglip_test
 }  // namespace sotalign

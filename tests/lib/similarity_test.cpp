@@ -14,7 +14,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace lib_similarity_test {
 
 using testing::message_of;
 using testing::random_normal;
@@ -287,5 +287,5 @@ TEST_P(SimilarityTest, CkaErrors) {
   EXPECT_EQ(message(three, three, {.tile = 0}), "linear_cka: tile, expected at least 1, found 0");
 }
 
-}  // namespace
+}  // namespace lib_similarity_test
 }  // namespace sotalign

@@ -11,7 +11,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace lib_sinkhorn_form_test {
 
 using testing::EntropicOracle;
 using testing::random_uniform;
@@ -229,5 +229,5 @@ TEST_P(SinkhornFormTest, RejectsWhatItCannotDo) {
                InvalidArgument);
 }
 
-}  // namespace
+}  // namespace lib_sinkhorn_form_test
 }  // namespace sotalign

@@ -14,7 +14,7 @@
 #include "support/entropic_oracle.h"
 
 namespace sotalign {
-namespace {
+namespace lib_sinkhorn_hostile_test {
 
 using testing::EntropicOracle;
 using testing::random_uniform;
@@ -308,5 +308,5 @@ TEST_P(SinkhornHostileTest, KlotNamesTheAffinity) {
   }
 }
 
-}  // namespace
+}  // namespace lib_sinkhorn_hostile_test
 }  // namespace sotalign

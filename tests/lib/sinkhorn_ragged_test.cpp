@@ -13,7 +13,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace lib_sinkhorn_ragged_test {
 
 using testing::EntropicOracle;
 using testing::error_message;
@@ -290,5 +290,5 @@ TEST_P(SinkhornRaggedTest, BadInputIsNamed) {
             "affinity: expected one matrix, because all problems have one shape, found 1");
 }
 
-}  // namespace
+}  // namespace lib_sinkhorn_ragged_test
 }  // namespace sotalign

@@ -10,7 +10,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace lib_sinkhorn_test {
 
 using testing::EntropicOracle;
 using testing::random_uniform;
@@ -348,5 +348,5 @@ TEST_P(SinkhornTest, RejectsWhatItCannotDo) {
   EXPECT_THROW(solver.solve(Matrix<float>(context, 3, 3)), InvalidArgument);
 }
 
-}  // namespace
+}  // namespace lib_sinkhorn_test
 }  // namespace sotalign

@@ -17,7 +17,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace lib_sliced_wasserstein_test {
 
 using testing::message_of;
 using testing::random_normal;
@@ -275,5 +275,5 @@ TEST_P(SlicedWassersteinTest, Errors) {
             "spherical_sliced_wasserstein: x and y need equally many columns, found 3 and 4");
 }
 
-}  // namespace
+}  // namespace lib_sliced_wasserstein_test
 }  // namespace sotalign

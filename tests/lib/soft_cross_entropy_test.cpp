@@ -11,7 +11,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace lib_soft_cross_entropy_test {
 
 using namespace testing;
 
@@ -226,5 +226,5 @@ TEST_P(SoftCrossEntropyTest, ErrorsNameArgumentAndValues) {
             "soft_cross_entropy: weight: expected a finite number, found nan");
 }
 
-}  // namespace
+}  // namespace lib_soft_cross_entropy_test
 }  // namespace sotalign

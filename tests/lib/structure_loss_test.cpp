@@ -13,7 +13,7 @@
 #include "support/strided.h"
 
 namespace sotalign {
-namespace {
+namespace lib_structure_loss_test {
 
 using namespace testing;
 
@@ -190,5 +190,5 @@ TEST_P(StructureLossTest, RejectsWhatDoesNotFit) {
   EXPECT_EQ(run(r, a, wrong), "structure: d_aligned: expected [4, 2], found [4, 3]");
 }
 
-}  // namespace
+}  // namespace lib_structure_loss_test
 }  // namespace sotalign

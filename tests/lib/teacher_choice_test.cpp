@@ -18,7 +18,7 @@
 #include "teacher/folds.h"
 
 namespace sotalign {
-namespace {
+namespace lib_teacher_choice_test {
 
 using testing::random_normal;
 using Floats = std::vector<float>;
@@ -259,5 +259,5 @@ TEST_P(TeacherChoiceTest, AStudentThatOnlyGetsWorseLeavesTheTeacher) {
 
 SOTALIGN_ON_EVERY_DEVICE(TeacherChoiceTest);
 
-}  // namespace
+}  // namespace lib_teacher_choice_test
 }  // namespace sotalign

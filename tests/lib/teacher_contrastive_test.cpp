@@ -15,7 +15,7 @@
 #include "support/error_message.h"
 
 namespace sotalign {
-namespace {
+namespace lib_teacher_contrastive_test {
 
 using testing::random_normal;
 using Doubles = std::vector<double>;
@@ -160,5 +160,5 @@ TEST_P(ContrastiveTeacherTest, ErrorsSayWhatIsWrong) {
   EXPECT_THROW(fit_teacher(context, a, b, contrastive({.steps = 3, .learning_rate = 3e38})), NumericalError);
 }
 
-}  // namespace
+}  // namespace lib_teacher_contrastive_test
 }  // namespace sotalign

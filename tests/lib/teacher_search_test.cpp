@@ -17,7 +17,7 @@
 #include "teacher/folds.h"
 
 namespace sotalign {
-namespace {
+namespace lib_teacher_search_test {
 
 using testing::random_normal;
 
@@ -308,5 +308,5 @@ TEST(TeacherFolds, DivideEveryPairOnceAndNoGroup) {
   EXPECT_GT(orders.size(), 10u);  // each round has its own order
 }
 
-}  // namespace
+}  // namespace lib_teacher_search_test
 }  // namespace sotalign

@@ -16,7 +16,7 @@
 #include "support/npy.h"
 
 namespace sotalign {
-namespace {
+namespace lib_teacher_test {
 
 using testing::GoldenArray;
 using testing::random_normal;
@@ -341,5 +341,5 @@ TEST(TeacherNames, RoundTrip) {
   }
 }
 
-}  // namespace
+}  // namespace lib_teacher_test
 }  // namespace sotalign

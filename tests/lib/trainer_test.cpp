@@ -13,7 +13,7 @@
 #include "support/devices.h"
 
 namespace sotalign {
-namespace {
+namespace lib_trainer_test {
 
 using testing::random_normal;
 
@@ -86,14 +86,15 @@ SOTALIGN_ON_EVERY_DEVICE(TrainerTest);
 
 TEST_P(TrainerTest, LossFallsAndRetrievalImproves) {
   TrainOptions o = options();
-  o.steps = 80;
+  o.steps = 25;
+  o.schedule.peak = 1e-2;
   Trainer trainer(context, data(), o);
   const double before = trainer.validate().mean_r1;
   trainer.train_step();
   const StepMetrics first = trainer.metrics();
   ASSERT_TRUE(first.divergence.has_value());
   EXPECT_NEAR(first.loss, *first.siglip + 3.0 * first.divergence->value, 1e-9 * first.loss);
-  train(trainer, 79);
+  train(trainer, 24);
   EXPECT_LT(trainer.metrics().loss, 0.7 * first.loss);
   EXPECT_GT(trainer.validate().mean_r1, before + 0.2);
   EXPECT_TRUE(trainer.finished());
@@ -490,5 +491,5 @@ TEST_P(TrainerTest, RejectsDataAndOptionsThatDoNotFit) {
   EXPECT_THROW(Trainer(context, data(), o), InvalidArgument);
 }
 
-}  // namespace
+}  // namespace lib_trainer_test
 }  // namespace sotalign

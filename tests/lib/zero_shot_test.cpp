@@ -15,7 +15,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace lib_zero_shot_test {
 
 using testing::message_of;
 using testing::random_normal;
@@ -293,5 +293,5 @@ TEST_P(ZeroShotTest, ErrorsNameTheImageTheClassOrThePrompt) {
             "zero_shot: images and prompts need equally many columns, found 3 and 2");
 }
 
-}  // namespace
+}  // namespace lib_zero_shot_test
 }  // namespace sotalign

@@ -8,7 +8,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_affinity_test {
 
 class AffinityProgram : public ::testing::Test {
  protected:
@@ -85,5 +85,5 @@ TEST_F(AffinityProgram, WhatIsWithinReachIsSolved) {
   }
 }
 
-}  // namespace
+}  // namespace program_affinity_test
 }  // namespace sotalign::testing

@@ -13,7 +13,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_commands_test {
 
 using Json = nlohmann::json;
 
@@ -170,5 +170,5 @@ TEST(Program, RepeatsSayTheSameAndTheMedianOfTheirTimes) {
   }
 }
 
-}  // namespace
+}  // namespace program_commands_test
 }  // namespace sotalign::testing

@@ -10,7 +10,7 @@
 #include "support/program_data.h"
 
 namespace sotalign {
-namespace {
+namespace program_cuda_test {
 
 // Runs the program on the device. An emulated device exists only if SIMT_DEVICES asks for it.
 class CudaProgram : public ::testing::Test {
@@ -70,5 +70,5 @@ TEST_F(CudaProgram, RefusesADeviceThatIsNotThere) {
   EXPECT_NE(result.err.find("this machine has"), std::string::npos) << result.err;
 }
 
-}  // namespace
+}  // namespace program_cuda_test
 }  // namespace sotalign

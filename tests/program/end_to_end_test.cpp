@@ -10,7 +10,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign {
-namespace {
+namespace program_end_to_end_test {
 
 using testing::run_program;
 using testing::TemporaryDirectory;
@@ -77,5 +77,5 @@ TEST(EndToEnd, Flickr8kAlignsBetterWithUnpairedRows) {
   EXPECT_GE(scores.sotalign, scores.teacher + 1.0);
 }
 
-}  // namespace
+}  // namespace program_end_to_end_test
 }  // namespace sotalign

@@ -9,7 +9,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_evaluation_test {
 
 using Json = nlohmann::json;
 
@@ -223,5 +223,5 @@ TEST(Program, EvaluatesGroups) {
   EXPECT_EQ(Json::parse(result.out)["mean_r1"], 1.0);
 }
 
-}  // namespace
+}  // namespace program_evaluation_test
 }  // namespace sotalign::testing

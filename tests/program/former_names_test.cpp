@@ -10,7 +10,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_former_names_test {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
@@ -396,5 +396,5 @@ TEST_F(FormerNamesInStudies, ACommittedStudyIsReadWithAllItsRuns) {
   expect_only_present_names("study");
 }
 
-}  // namespace
+}  // namespace program_former_names_test
 }  // namespace sotalign::testing

@@ -13,7 +13,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_hostile_text_test {
 
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
@@ -382,5 +382,5 @@ TEST_F(HostileText, TheLearningRateIsNotBlamedForTheInitialWeights) {
   EXPECT_EQ(rate.err.find("-nan"), std::string::npos) << rate.err;
 }
 
-}  // namespace
+}  // namespace program_hostile_text_test
 }  // namespace sotalign::testing

@@ -15,7 +15,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_hubness_test {
 
 using Json = nlohmann::json;
 using Doubles = std::vector<double>;
@@ -443,5 +443,5 @@ TEST_F(HubnessProgram, WhatCannotBeCorrectedIsRefused) {
   }
 }
 
-}  // namespace
+}  // namespace program_hubness_test
 }  // namespace sotalign::testing

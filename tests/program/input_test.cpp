@@ -9,7 +9,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_input_test {
 
 std::set<std::string> listing(const std::string& directory) {
   std::set<std::string> names;
@@ -360,5 +360,5 @@ TEST_F(ProgramInput, ResumingAnotherTraining) {
   EXPECT_EQ(result.exit_code, 2) << "other data: " << result.out;
 }
 
-}  // namespace
+}  // namespace program_input_test
 }  // namespace sotalign::testing

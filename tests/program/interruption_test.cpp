@@ -10,7 +10,7 @@
 #include "support/shell.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_interruption_test {
 
 namespace fs = std::filesystem;
 
@@ -219,5 +219,5 @@ TEST_F(InterruptionProgram, ThreadsThatCannotBeStarted) {
   EXPECT_FALSE(fs::exists(path("run")));
 }
 
-}  // namespace
+}  // namespace program_interruption_test
 }  // namespace sotalign::testing

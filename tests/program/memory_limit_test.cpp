@@ -8,7 +8,7 @@
 #include "support/program_data.h"
 
 namespace sotalign {
-namespace {
+namespace program_memory_limit_test {
 
 struct Ended {
   int exit_code;    ///< 124: still running after a minute
@@ -101,5 +101,5 @@ TEST_F(MemoryLimitTest, FewerThreadsOfOpenBlasNeedLess) {
   EXPECT_EQ(result.exit_code, 0) << result.err;
 }
 
-}  // namespace
+}  // namespace program_memory_limit_test
 }  // namespace sotalign

@@ -10,7 +10,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_old_files_test {
 
 class OldFiles : public ::testing::Test {
  protected:
@@ -60,5 +60,5 @@ TEST_F(OldFiles, AModelIsUsed) {
   EXPECT_CONTAINS(result.err, "model.safetensors was written by sotalign 0.1 and has no checksums");
 }
 
-}  // namespace
+}  // namespace program_old_files_test
 }  // namespace sotalign::testing

@@ -9,7 +9,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_output_files_test {
 
 namespace fs = std::filesystem;
 
@@ -147,5 +147,5 @@ TEST(AtomicFile, IsNeverWiderThanWhatItReplaces) {
   EXPECT_EQ(seen, 2);
 }
 
-}  // namespace
+}  // namespace program_output_files_test
 }  // namespace sotalign::testing

@@ -5,7 +5,7 @@
 #include "support/shell.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_restart_test {
 
 TEST(RestartProgram, TheEnvironmentDecides) {
   const TrainingFiles files;
@@ -26,5 +26,5 @@ TEST(RestartProgram, TheEnvironmentDecides) {
   EXPECT_EQ(restarted("OMP_WAIT_POLICY=passive"), "0\n");
 }
 
-}  // namespace
+}  // namespace program_restart_test
 }  // namespace sotalign::testing

@@ -10,7 +10,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_resume_test {
 
 using Json = nlohmann::json;
 
@@ -69,5 +69,5 @@ TEST(Program, InterruptedTrainingCanBeResumed) {
   for (size_t i = 0; i < lines.size(); ++i) EXPECT_EQ(lines[i]["step"], i + 1);
 }
 
-}  // namespace
+}  // namespace program_resume_test
 }  // namespace sotalign::testing

@@ -11,7 +11,7 @@
 #include "support/shell.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_run_directory_test {
 
 namespace fs = std::filesystem;
 
@@ -275,5 +275,5 @@ TEST_F(RunDirectoryProgram, ClosedStreamsAreNotTakenByFiles) {
   }
 }
 
-}  // namespace
+}  // namespace program_run_directory_test
 }  // namespace sotalign::testing

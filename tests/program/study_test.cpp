@@ -15,7 +15,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_study_test {
 
 using Json = nlohmann::json;
 
@@ -466,5 +466,5 @@ TEST_F(StudyProgram, RefusesOtherMistakes) {
   expect_refused(command("refused"), {"120 and 119"});
 }
 
-}  // namespace
+}  // namespace program_study_test
 }  // namespace sotalign::testing

@@ -14,7 +14,7 @@
 #include "support/temporary_directory.h"
 
 namespace sotalign::app {
-namespace {
+namespace program_svg_plot_test {
 
 using sotalign::testing::error_message;
 
@@ -285,5 +285,5 @@ TEST(SvgPlot, RefusesWhatItCannotDraw) {
             "series 's': expected numbers > 0 on a logarithmic axis, found 0");
 }
 
-}  // namespace
+}  // namespace program_svg_plot_test
 }  // namespace sotalign::app

@@ -14,7 +14,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_sweep_test {
 
 using Json = nlohmann::ordered_json;
 
@@ -448,5 +448,5 @@ TEST_F(SweepProgram, BadInputIsRefusedBeforeAnythingIsDone) {
   }
 }
 
-}  // namespace
+}  // namespace program_sweep_test
 }  // namespace sotalign::testing

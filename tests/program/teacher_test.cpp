@@ -8,7 +8,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_teacher_test {
 
 using Json = nlohmann::json;
 
@@ -114,5 +114,5 @@ TEST(Program, ContrastiveTeacher) {
   EXPECT_CONTAINS(train.out, ", 17 dimensions; SOTAlign, klot weight");
 }
 
-}  // namespace
+}  // namespace program_teacher_test
 }  // namespace sotalign::testing

@@ -10,7 +10,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_training_options_test {
 
 using Json = nlohmann::json;
 
@@ -170,5 +170,5 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
     EXPECT_TRUE(tested.count(key) == 1 || without_effect.count(key) == 1) << key;
 }
 
-}  // namespace
+}  // namespace program_training_options_test
 }  // namespace sotalign::testing

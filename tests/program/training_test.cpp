@@ -13,7 +13,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_training_test {
 
 using Json = nlohmann::json;
 
@@ -166,5 +166,5 @@ TEST(Program, ThreadsChangeRoundingAtMost) {
   EXPECT_SAME_FILES(files / "again/model.safetensors", files / "run2/model.safetensors");
 }
 
-}  // namespace
+}  // namespace program_training_test
 }  // namespace sotalign::testing

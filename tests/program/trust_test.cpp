@@ -12,7 +12,7 @@
 #include "support/program_data.h"
 
 namespace sotalign::testing {
-namespace {
+namespace program_trust_test {
 
 using Json = nlohmann::ordered_json;
 
@@ -169,5 +169,5 @@ TEST_F(TrustProgram, FilesThatChangeDuringAStudy) {
   }
 }
 
-}  // namespace
+}  // namespace program_trust_test
 }  // namespace sotalign::testing

@@ -7,7 +7,7 @@
 #include "simt/support.h"
 
 namespace simt::testing {
-namespace {
+namespace simt_costs_test {
 
 constexpr int kRounds = 200;
 
@@ -58,5 +58,5 @@ TEST_F(CostsTest, DISABLED_Print) {
   }
 }
 
-}  // namespace
+}  // namespace simt_costs_test
 }  // namespace simt::testing

@@ -10,7 +10,7 @@
 #include "simt/support.h"
 
 namespace simt::testing {
-namespace {
+namespace simt_libraries_test {
 
 template <class T>
 std::vector<T> random_values(size_t count, uint64_t seed) {
@@ -285,5 +285,5 @@ TEST_F(LibrariesTest, FunctionsAreFoundByName) {
   EXPECT_EQ(version, CUSOLVER_VERSION);
 }
 
-}  // namespace
+}  // namespace simt_libraries_test
 }  // namespace simt::testing

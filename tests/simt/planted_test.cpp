@@ -11,7 +11,7 @@ extern "C" const char* __tsan_default_options() { return "halt_on_error=1"; }
 #endif
 
 namespace simt::testing {
-namespace {
+namespace simt_planted_test {
 
 constexpr unsigned kFull = 0xffffffffu;
 constexpr unsigned kThreads = 256;
@@ -336,5 +336,5 @@ TEST_F(PlantedTest, PointerToMemoryOfTheHost) {
                   "does not point into device memory");
 }
 
-}  // namespace
+}  // namespace simt_planted_test
 }  // namespace simt::testing

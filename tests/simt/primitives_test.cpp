@@ -6,7 +6,7 @@
 #include "simt/support.h"
 
 namespace simt::testing {
-namespace {
+namespace simt_primitives_test {
 
 constexpr unsigned kFull = 0xffffffffu;
 
@@ -503,5 +503,5 @@ TEST_P(PrimitivesTest, FunctionsOfCuda) {
   EXPECT_EQ(rsqrt(4.0), 0.5);
 }
 
-}  // namespace
+}  // namespace simt_primitives_test
 }  // namespace simt::testing

@@ -10,7 +10,7 @@
 #include "simt/support.h"
 
 namespace simt::testing {
-namespace {
+namespace simt_runtime_test {
 
 class RuntimeTest : public EmulatorTest {};
 using RuntimeDeathTest = RuntimeTest;
@@ -442,5 +442,5 @@ TEST_F(RuntimeTest, EnvironmentGivesTheFirstSettings) {
   EXPECT_CONTAINS(child.output, "simt: the test failed with SIMT_SEED=123456789012 SIMT_DEFERRED=1");
 }
 
-}  // namespace
+}  // namespace simt_runtime_test
 }  // namespace simt::testing

@@ -107,10 +107,10 @@ void OptionTable::set_unless_given(const Json& object, const std::string& where)
   require_one_name_each(object, where);
   for (const auto& [key, value] : object.items()) {
     const Entry& entry = find(key, where);
-    const Json kept = value_of(entry.target);
+    const Json before = value_of(entry.target);
     set(key, value, where);
     // A flag wins, but invalid values still fail.
-    if (!entry.given_flag().empty()) assign(kept, entry.target);
+    if (!entry.given_flag().empty()) assign(before, entry.target);
   }
   call_hooks();
 }

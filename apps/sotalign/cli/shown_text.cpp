@@ -26,8 +26,7 @@ std::string shown(const std::string& text) {
 }
 
 std::string shown(const nlohmann::ordered_json& value) {
-  using Json = nlohmann::ordered_json;
-  return shown(value.dump(-1, ' ', false, Json::error_handler_t::replace));
+  return shown(value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
 }
 
 bool is_utf8(std::string_view text) {

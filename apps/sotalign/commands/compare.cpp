@@ -26,7 +26,7 @@ using Json = nlohmann::ordered_json;
 
 enum class MeasureOn { kTest, kValidation };
 
-struct Arguments {
+struct CompareArguments {
   std::string images, texts, json;
   SplitSizes sizes{.pairs = 500, .test = 400, .validation = 0};
   std::vector<int64_t> seeds = {0, 1, 2};
@@ -50,7 +50,7 @@ struct Contender {
 
 class Comparison {
  public:
-  explicit Comparison(Arguments& arguments)
+  explicit Comparison(CompareArguments& arguments)
       : arguments_(arguments),
         context_(make_context(arguments.config.machine)),
         images_(read_embeddings(arguments.images)),
@@ -257,7 +257,7 @@ class Comparison {
     return json;
   }
 
-  const Arguments& arguments_;
+  const CompareArguments& arguments_;
   Context context_;
   HostMatrix images_, texts_;
   Progress progress_;
@@ -267,7 +267,7 @@ class Comparison {
 }  // namespace
 
 Action add_compare(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<CompareArguments>();
   OptionTable table(app);
   table.section("Data");
   table.add("images", &arguments->images, "Image embeddings, one per row", Role::kPath);

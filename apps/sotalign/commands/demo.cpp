@@ -30,7 +30,7 @@ constexpr int64_t kTest = 400, kValidation = 200;
 constexpr int64_t kShown = 5;  // results per query
 constexpr size_t kQueries = 4, kWidth = 100;
 
-struct Arguments {
+struct DemoArguments {
   std::string data, out, set = "both";
   std::vector<int64_t> seeds = {0, 1, 2};
   Machine machine;
@@ -67,7 +67,7 @@ std::string shortened(const std::string& text, size_t width) {
 }
 
 /// A method's figures, one for each seed.
-struct Contender {
+struct DemoContender {
   std::string name;
   std::vector<double> recalls = {};  // MeanR@1, percent
   std::vector<double> ranks = {};    // mean reciprocal rank
@@ -81,7 +81,7 @@ struct Found {
 
 class SetDemo {
  public:
-  SetDemo(const Arguments& arguments, const Set& set, Context& context, Progress& progress)
+  SetDemo(const DemoArguments& arguments, const Set& set, Context& context, Progress& progress)
       : arguments_(arguments),
         set_(set),
         context_(context),
@@ -117,7 +117,7 @@ class SetDemo {
     sail.method = "sail";
     plain.teacher.kind = TeacherKind::kCca;
     const bool first = seed == static_cast<uint64_t>(arguments_.seeds[0]);
-    const auto train = [&](const TrainOptions& options, Contender& contender) {
+    const auto train = [&](const TrainOptions& options, DemoContender& contender) {
       const std::string name = fmt::format("{}, seed {}", contender.name, seed);
       Trainer trainer = train_experiment(context_, data, options, name, progress_);
       add(contender, trainer.model(), Projection::kHeads, test);
@@ -133,7 +133,7 @@ class SetDemo {
     Trainer trainer = train(sotalign, contenders_[3]);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
     std::string line = fmt::format("seed {:<3}", seed);
-    for (const Contender& contender : contenders_)
+    for (const DemoContender& contender : contenders_)
       line += fmt::format("  {} {:.1f}", contender.name, contender.recalls.back());
     progress_.print(fmt::format("{}  MeanR@1, {}", line, duration(taken.count())));
     if (trainer.teacher_choice()) progress_.print("          teacher: " + trainer.teacher_choice()->reason);
@@ -143,7 +143,7 @@ class SetDemo {
     if (!arguments_.out.empty()) save(trainer, data, test, seed);
   }
 
-  void add(Contender& contender, const Model& model, Projection projection, const TestPairs& test) {
+  void add(DemoContender& contender, const Model& model, Projection projection, const TestPairs& test) {
     const RetrievalResult result =
         measure(context_, model, projection, "test images", test.images, "test texts", test.texts);
     contender.recalls.push_back(100 * result.mean_r1);
@@ -169,9 +169,9 @@ class SetDemo {
       if (seeds > 1) shown += fmt::format(" ± {:.1f}", s.error);
       return shown;
     };
-    const Contender& ours = contenders_.back();
-    const Contender* best = &contenders_[0];
-    for (const Contender& contender : contenders_) {
+    const DemoContender& ours = contenders_.back();
+    const DemoContender* best = &contenders_[0];
+    for (const DemoContender& contender : contenders_) {
       text += fmt::format("  {:24}  {:>12}  {:.3f}\n", contender.name,
                           figure(spread(contender.recalls), false), spread(contender.ranks).mean);
       if (&contender != &ours && spread(contender.recalls).mean > spread(best->recalls).mean)
@@ -247,18 +247,18 @@ class SetDemo {
     trainer.model().save(out + "/model.safetensors", {{"sotalign", version()}});
   }
 
-  const Arguments& arguments_;
+  const DemoArguments& arguments_;
   const Set& set_;
   Context& context_;
   Progress& progress_;
   DemoData rows_;
-  std::vector<Contender> contenders_ = {{"teacher"}, {"SAIL"}, {"SOTAlign, plain teacher"}, {"SOTAlign"}};
+  std::vector<DemoContender> contenders_ = {{"teacher"}, {"SAIL"}, {"SOTAlign, plain teacher"}, {"SOTAlign"}};
   // What the first seed gave.
   Found sail_, sotalign_;
   std::vector<int64_t> test_rows_;
 };
 
-int run(const Arguments& arguments) {
+int run(const DemoArguments& arguments) {
   require_few_seeds("seeds", arguments.seeds);
   for (const int64_t seed : arguments.seeds)
     if (seed < 0) throw InvalidArgument(fmt::format("seeds: expected numbers >= 0, found {}", seed));
@@ -297,7 +297,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Action add_demo(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<DemoArguments>();
   OptionTable table(app);
   table.section("Options");
   table.add("set", choice(&arguments->set, {{"words", "words"}, {"emoji", "emoji"}, {"both", "both"}}),

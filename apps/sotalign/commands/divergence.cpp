@@ -20,8 +20,8 @@ namespace sotalign::app {
 
 namespace {
 
-struct Arguments {
-  explicit Arguments(CLI::App& app) : table(app) {}
+struct DivergenceArguments {
+  explicit DivergenceArguments(CLI::App& app) : table(app) {}
 
   OptionTable table;
   std::string student, teacher, gradient;
@@ -31,7 +31,7 @@ struct Arguments {
 };
 
 /// Rejects options that have no effect on this divergence.
-void check_applicable(const Arguments& arguments) {
+void check_applicable(const DivergenceArguments& arguments) {
   const DivergenceInfo& info = find_divergence(arguments.divergence.name);
   if (info.uses_solver) return;
   std::vector<std::string> own;
@@ -47,7 +47,7 @@ void check_applicable(const Arguments& arguments) {
                       own.empty() ? "no options" : fmt::format("{}", fmt::join(own, " and "))));
 }
 
-int run(const Arguments& arguments) {
+int run(const DivergenceArguments& arguments) {
   require(arguments.student, "student");
   require(arguments.teacher, "teacher");
   check_applicable(arguments);
@@ -99,7 +99,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Action add_divergence(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>(app);
+  const auto arguments = std::make_shared<DivergenceArguments>(app);
   OptionTable& table = arguments->table;
   table.section("Files");
   table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kPath);

@@ -15,7 +15,7 @@ namespace sotalign::app {
 
 namespace {
 
-struct Arguments {
+struct EmbedArguments {
   std::string model, input, output, corrections;
   std::optional<Side> side;
   Projection projection = Projection::kHeads;
@@ -24,7 +24,7 @@ struct Arguments {
   Machine machine;
 };
 
-int run(const Arguments& arguments) {
+int run(const EmbedArguments& arguments) {
   require(arguments.model, "model");
   require(arguments.input, "input");
   require(arguments.output, "output");
@@ -56,7 +56,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Action add_embed(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<EmbedArguments>();
   OptionTable table(app);
   table.section("Files");
   table.add("model", &arguments->model, "Model written by sotalign train or teacher", Role::kPath);

@@ -15,14 +15,14 @@ namespace sotalign::app {
 
 namespace {
 
-struct Arguments {
+struct EvalArguments {
   std::string model, images, texts, image_ids, text_ids, json;
   Projection projection = Projection::kHeads;
   HubnessOptions hubness{.kind = Hubness::kNone};
   Machine machine;
 };
 
-int run(const Arguments& arguments) {
+int run(const EvalArguments& arguments) {
   require(arguments.images, "images");
   require(arguments.texts, "texts");
   require_model_for_hubness(arguments.model, arguments.hubness);
@@ -72,7 +72,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Action add_eval(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<EvalArguments>();
   OptionTable table(app);
   table.section("Files");
   table.add("model", &arguments->model, "Model; without one, rows are compared as they are", Role::kPath);

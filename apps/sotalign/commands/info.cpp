@@ -20,7 +20,7 @@ namespace sotalign::app {
 
 namespace {
 
-struct Arguments {
+struct InfoArguments {
   std::string file;
   Machine machine;
 };
@@ -83,7 +83,7 @@ void describe_safetensors(const std::string& path) {
   for (const auto& [key, value] : file.metadata()) fmt::print("  {} = {}\n", key, value);
 }
 
-int run(const Arguments& arguments) {
+int run(const InfoArguments& arguments) {
   if (arguments.file.empty()) {
     describe_program(arguments.machine);
     return 0;
@@ -100,7 +100,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Action add_info(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<InfoArguments>();
   app.add_option("file", arguments->file, "A .npy or .safetensors file, for example a model");
   OptionTable table(app);
   add_machine_options(table, arguments->machine);

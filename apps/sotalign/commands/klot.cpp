@@ -20,7 +20,7 @@ namespace sotalign::app {
 
 namespace {
 
-struct Arguments {
+struct KlotArguments {
   std::string student, teacher, a, b, gradient;
   KlotOptions klot;
   KlotMemory memory = KlotMemory::kStored;
@@ -28,7 +28,7 @@ struct Arguments {
   int64_t repeat = 1;
 };
 
-int run(const Arguments& arguments) {
+int run(const KlotArguments& arguments) {
   require(arguments.student, "student");
   require(arguments.teacher, "teacher");
   check_epsilons(arguments.klot.epsilon_student, arguments.klot.epsilon_teacher);
@@ -94,7 +94,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Action add_klot(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<KlotArguments>();
   OptionTable table(app);
   table.section("Files");
   table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kPath);

@@ -15,7 +15,7 @@ namespace sotalign::app {
 
 namespace {
 
-struct Arguments {
+struct ShiftArguments {
   std::string images, texts, other_images, other_texts, json;
   SlicedWassersteinOptions sliced;
   Machine machine;
@@ -33,15 +33,15 @@ std::optional<SlicedWasserstein> shift(Context& context, const std::string& path
   return spherical_sliced_wasserstein(context, upload(context, x), upload(context, y), options);
 }
 
-nlohmann::ordered_json to_json(const SlicedWasserstein& result) {
+nlohmann::ordered_json wasserstein_json(const SlicedWasserstein& result) {
   return {{"distance", result.distance}, {"standard_error", result.standard_error}};
 }
 
-std::string describe(const char* name, const std::optional<SlicedWasserstein>& result) {
+std::string distance_text(const char* name, const std::optional<SlicedWasserstein>& result) {
   return result ? fmt::format("{} {:.5f} +- {:.5f}, ", name, result->distance, result->standard_error) : "";
 }
 
-int run(const Arguments& arguments) {
+int run(const ShiftArguments& arguments) {
   if (arguments.images.empty() && arguments.texts.empty()) require("", "images");
   if (arguments.images.empty() != arguments.other_images.empty())
     require("", arguments.images.empty() ? "images" : "other_images");
@@ -58,8 +58,8 @@ int run(const Arguments& arguments) {
 
   nlohmann::ordered_json json = {{"projections", arguments.sliced.projections},
                                  {"seed", arguments.sliced.seed}};
-  if (images) json["images"] = to_json(*images);
-  if (texts) json["texts"] = to_json(*texts);
+  if (images) json["images"] = wasserstein_json(*images);
+  if (texts) json["texts"] = wasserstein_json(*texts);
   std::string sum;
   if (images && texts) {
     json["sum"] = images->distance + texts->distance;
@@ -67,15 +67,15 @@ int run(const Arguments& arguments) {
   }
   if (!arguments.json.empty()) write_json(arguments.json, json);
   if (arguments.json == "-" || arguments.machine.quiet) return 0;
-  fmt::print("spherical sliced Wasserstein: {}{}{}{} projections\n", describe("images", images),
-             describe("texts", texts), sum, arguments.sliced.projections);
+  fmt::print("spherical sliced Wasserstein: {}{}{}{} projections\n", distance_text("images", images),
+             distance_text("texts", texts), sum, arguments.sliced.projections);
   return 0;
 }
 
 }  // namespace
 
 Action add_shift(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ShiftArguments>();
   OptionTable table(app);
   table.section("Files (images, texts or both)");
   table.add("images", &arguments->images, "Image embeddings of the first data set", Role::kPath);

@@ -15,13 +15,13 @@ namespace sotalign::app {
 
 namespace {
 
-struct Arguments {
+struct SimilarityArguments {
   std::string x, y, json;
   int64_t k = MutualKnnOptions().k;
   Machine machine;
 };
 
-int run(const Arguments& arguments) {
+int run(const SimilarityArguments& arguments) {
   require(arguments.x, "x");
   require(arguments.y, "y");
   Context context = make_context(arguments.machine);
@@ -54,7 +54,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Action add_similarity(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<SimilarityArguments>();
   OptionTable table(app);
   table.section("Files");
   table.add("x", &arguments->x, "Embeddings of some items", Role::kPath);

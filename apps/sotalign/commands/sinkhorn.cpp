@@ -20,7 +20,7 @@ namespace sotalign::app {
 
 namespace {
 
-struct Arguments {
+struct SinkhornArguments {
   std::string affinity, a, b, start, plan, potentials;
   SinkhornOptions sinkhorn;
   Machine machine;
@@ -38,7 +38,7 @@ std::vector<double> read_start(const std::string& path, int64_t cols) {
   return v;
 }
 
-int run(const Arguments& arguments) {
+int run(const SinkhornArguments& arguments) {
   require(arguments.affinity, "affinity");
   check_repeat(arguments.repeat);
   const HostMatrix affinity = read_matrix(arguments.affinity);
@@ -82,7 +82,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Action add_sinkhorn(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<SinkhornArguments>();
   SinkhornOptions& options = arguments->sinkhorn;
   OptionTable table(app);
   table.section("Files");

@@ -22,8 +22,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
-  explicit Arguments(CLI::App& app) : table(app) {}
+struct StudyArguments {
+  explicit StudyArguments(CLI::App& app) : table(app) {}
 
   StudyConfig config;
   OptionTable table;
@@ -49,7 +49,7 @@ std::string command_of(const OptionTable& table) {
   return text;
 }
 
-void make_absolute(StudyConfig& config) {
+void make_paths_absolute(StudyConfig& config) {
   for (std::string* path : {&config.files.images, &config.files.texts, &config.files.other_images,
                             &config.files.other_texts, &config.plan})
     if (!path->empty()) *path = std::filesystem::absolute(*path).lexically_normal();
@@ -68,7 +68,7 @@ bool find_runs(const RunDirectory& directory) {
   return false;
 }
 
-int run(Arguments& arguments) {
+int run(StudyArguments& arguments) {
   StudyConfig& config = arguments.config;
   if (!arguments.dry_run) require(config.out, "out");
   RunDirectory directory(config.out);
@@ -89,7 +89,7 @@ int run(Arguments& arguments) {
   require(config.files.images, "images");
   require(config.files.texts, "texts");
   const std::string command = command_of(arguments.table);
-  make_absolute(config);
+  make_paths_absolute(config);
   arguments.table.require_utf8();
   const StudyPlan plan = read_plan(plan_path);
   Study study(config, plan);
@@ -117,7 +117,7 @@ int run(Arguments& arguments) {
 }  // namespace
 
 Action add_study(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>(app);
+  const auto arguments = std::make_shared<StudyArguments>(app);
   app.add_flag("--resume", arguments->resume,
                "Resume the study in --out with its options and plan; flags override them,\n"
                "and finished runs that are still needed are not repeated");

@@ -14,7 +14,7 @@ namespace sotalign::app {
 
 namespace {
 
-struct Arguments {
+struct TeacherArguments {
   DataPaths data;
   std::string out, json;
   TeacherOptions teacher = TrainOptions{}.teacher;  // the defaults of train
@@ -49,7 +49,7 @@ nlohmann::ordered_json report(const Teacher& teacher, const Fit& fit, const Teac
   return json;
 }
 
-int run(const Arguments& arguments) {
+int run(const TeacherArguments& arguments) {
   require(arguments.out, "out");
   require_at_least("hubness_bank", arguments.hubness_bank, 0);
   if (arguments.teacher.kind == TeacherKind::kSelfTraining) {
@@ -121,7 +121,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Action add_teacher(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<TeacherArguments>();
   OptionTable table(app);
   add_data_options(table, arguments->data);
   table.section("Output");

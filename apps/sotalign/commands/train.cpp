@@ -25,8 +25,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
-  explicit Arguments(CLI::App& app) : table(app) {}
+struct TrainArguments {
+  explicit TrainArguments(CLI::App& app) : table(app) {}
 
   TrainConfig config;
   OptionTable table;
@@ -39,7 +39,7 @@ std::string percent(double fraction) { return fmt::format("{:.1f}", 100 * fracti
 
 class Training {
  public:
-  Training(Arguments& arguments, Context& context, const Dataset& data, RunLock& lock)
+  Training(TrainArguments& arguments, Context& context, const Dataset& data, RunLock& lock)
       : arguments_(arguments),
         lock_(lock),
         config_(arguments.config),
@@ -208,7 +208,7 @@ class Training {
         "next      sotalign eval --model {} --images TEST_IMAGES.npy --texts TEST_TEXTS.npy", run_.model()));
   }
 
-  Arguments& arguments_;
+  TrainArguments& arguments_;
   RunLock& lock_;
   const TrainConfig& config_;
   RunDirectory run_;
@@ -222,7 +222,7 @@ class Training {
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 
-int train(Arguments& arguments) {
+int train(TrainArguments& arguments) {
   TrainConfig& config = arguments.config;
   const std::string out = config.out;
   if (arguments.resume) {
@@ -258,7 +258,7 @@ int train(Arguments& arguments) {
   return training->run();
 }
 
-int run(Arguments& arguments) {
+int run(TrainArguments& arguments) {
   try {
     return train(arguments);
   } catch (const InvalidArgument& error) {
@@ -274,7 +274,7 @@ int run(Arguments& arguments) {
 }  // namespace
 
 Action add_train(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>(app);
+  const auto arguments = std::make_shared<TrainArguments>(app);
   app.add_option("--config", arguments->config_path,
                  "JSON file of options (--batch-pairs is the key batch_pairs); flags override it")
       ->type_name("FILE");

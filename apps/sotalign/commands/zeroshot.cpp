@@ -15,7 +15,7 @@ namespace sotalign::app {
 
 namespace {
 
-struct Arguments {
+struct ZeroShotArguments {
   std::string model, images, labels, prompts, prompt_classes, json;
   Projection projection = Projection::kHeads;
   HubnessOptions hubness{.kind = Hubness::kNone};
@@ -27,7 +27,7 @@ std::string accuracies(const ZeroShotResult& result) {
                      100 * result.top1, 100 * result.top5, 100 * result.mean_class_top1);
 }
 
-int run(const Arguments& arguments) {
+int run(const ZeroShotArguments& arguments) {
   require(arguments.images, "images");
   require(arguments.labels, "labels");
   require(arguments.prompts, "prompts");
@@ -69,7 +69,7 @@ int run(const Arguments& arguments) {
 }  // namespace
 
 Action add_zeroshot(CLI::App& app) {
-  const auto arguments = std::make_shared<Arguments>();
+  const auto arguments = std::make_shared<ZeroShotArguments>();
   OptionTable table(app);
   table.section("Files");
   table.add("model", &arguments->model, "Model; without one, rows are compared as they are", Role::kPath);

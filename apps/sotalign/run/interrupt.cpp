@@ -17,7 +17,7 @@ enum class Mode { kDefault, kEnd, kCatch };
 // Signal handlers may use lock-free atomics and async-signal-safe functions: rmdir, write, _exit.
 std::atomic<Mode> mode{Mode::kDefault};
 std::atomic<bool> signalled{false};
-std::atomic<const char* const*> made{nullptr};
+std::atomic<const char* const*> directories_to_remove{nullptr};
 std::atomic<const char*> farewell{nullptr};
 static_assert(std::atomic<Mode>::is_always_lock_free && std::atomic<const char*>::is_always_lock_free);
 
@@ -26,7 +26,8 @@ int lost_reason = 0;
 void handle(int number) {
   if (mode == Mode::kCatch && !signalled.exchange(true)) return;
   if (mode == Mode::kEnd) {
-    for (const char* const* directory = made; *directory != nullptr; ++directory) rmdir(*directory);
+    for (const char* const* directory = directories_to_remove; *directory != nullptr; ++directory)
+      rmdir(*directory);
     const char* message = farewell;
     [[maybe_unused]] const ssize_t written = write(STDERR_FILENO, message, std::strlen(message));
     _exit(kInterrupted);
@@ -53,7 +54,7 @@ void install() {
 }  // namespace
 
 void end_on_interrupts(const char* const* directories, const char* message) {
-  made = directories;
+  directories_to_remove = directories;
   farewell = message;
   mode = Mode::kEnd;
   install();

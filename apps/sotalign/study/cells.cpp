@@ -12,9 +12,8 @@ namespace sotalign::app {
 namespace {
 
 using Json = nlohmann::ordered_json;
-using Kind = UnpairedRows::Kind;
 
-constexpr UnpairedRows kNone = {.kind = Kind::kFirst, .count = 0};
+constexpr UnpairedRows kNone = {.kind = UnpairedRows::Kind::kFirst, .count = 0};
 
 class Builder {
  public:
@@ -51,7 +50,7 @@ class Builder {
     require_pool("unpaired", section.pairs, 2);
     add_pool("unpaired", section.without, section.pairs, kNone, kNone);
     for (const UnpairedRows& rows : section.pools)
-      if (rows.kind == Kind::kAll || rows.count <= sizes_.pool() - section.pairs)
+      if (rows.kind == UnpairedRows::Kind::kAll || rows.count <= sizes_.pool() - section.pairs)
         add_pool("unpaired", section.method, section.pairs, rows, {});
   }
 
@@ -59,7 +58,7 @@ class Builder {
     require_pool("shift", section.pairs, 4);
     add_pool("shift", section.without, section.pairs, kNone, kNone);
     for (const UnpairedRows& rows : section.pools)
-      if (rows.kind != Kind::kOther || sizes_.has_other)
+      if (rows.kind != UnpairedRows::Kind::kOther || sizes_.has_other)
         add_pool("shift", section.method, section.pairs, rows, {});
   }
 

@@ -14,7 +14,7 @@ bool is_in(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-double mean(const StudyEntry& entry) { return spread(entry.mean_r1).mean; }
+double mean_recall(const StudyEntry& entry) { return spread(entry.mean_r1).mean; }
 
 /// "+1.2 +- 0.3": with the standard error of the mean difference.
 std::string signed_percent(const Spread& difference, size_t seeds) {
@@ -42,8 +42,9 @@ void judge(StudyClaim& claim, const StudyEntry& ours, const StudyEntry& other) {
 
 /// The best of the candidates; null if there are none.
 const StudyEntry* best(const std::vector<const StudyEntry*>& candidates) {
-  const auto found = std::max_element(candidates.begin(), candidates.end(),
-                                      [](const auto* a, const auto* b) { return mean(*a) < mean(*b); });
+  const auto found = std::max_element(candidates.begin(), candidates.end(), [](const auto* a, const auto* b) {
+    return mean_recall(*a) < mean_recall(*b);
+  });
   return found == candidates.end() ? nullptr : *found;
 }
 

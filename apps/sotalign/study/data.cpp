@@ -72,7 +72,7 @@ Unpaired choose(const UnpairedRows& asked, const HostMatrix& x, const RowList& i
 }
 
 /// Evenly spaced indices, `count` out of `rows`; all of them if there are fewer.
-RowList spread(int64_t count, int64_t rows) {
+RowList evenly_spaced(int64_t count, int64_t rows) {
   count = std::min(count, rows);
   RowList result;
   for (int64_t i = 0; i < count; ++i) result.push_back(i * rows / count);
@@ -127,10 +127,10 @@ StudyData::Rows StudyData::rows(const StudySizes& sizes, const StudyRun& run) co
   }
   result.measured = {.images = take_rows(images_, measured), .texts = take_rows(texts_, measured)};
   if (run.unpaired.kind == UnpairedRows::Kind::kOther) {
-    const RowList rows = spread(static_cast<int64_t>(images.size() / 2), other_images_.rows());
+    const RowList rows = evenly_spaced(static_cast<int64_t>(images.size() / 2), other_images_.rows());
     result.data.images = take_rows(other_images_, rows);
     result.data.texts =
-        take_rows(other_texts_, spread(static_cast<int64_t>(images.size() / 2), other_texts_.rows()));
+        take_rows(other_texts_, evenly_spaced(static_cast<int64_t>(images.size() / 2), other_texts_.rows()));
   } else {
     const Unpaired unpaired = choose(run.unpaired, images_, images, texts);
     result.data.images = take_rows(images_, unpaired.images);

@@ -13,9 +13,9 @@
 
 namespace sotalign::app {
 
-using Json = nlohmann::ordered_json;
-
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 /// Throws InvalidArgument unless every part of `record` that is read later has the form that add() writes.
 void check_record(const Json& record, const std::string& where) {

@@ -10,9 +10,9 @@
 
 namespace sotalign::app {
 
-using Json = nlohmann::ordered_json;
-
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 /// A CSV field, quoted as RFC 4180 demands.
 std::string quoted(const std::string& text) {

@@ -71,9 +71,9 @@ Groups number_groups(int64_t images, int64_t texts, const RetrievalOptions& opti
 }
 
 /// One side of the comparison, in the memory of the context.
-struct Side {
-  Side(Context& context, ConstMatrixF rows, const std::vector<int32_t>& group_of_row, int64_t group_count,
-       Buffer<float> corrections_of_rows)
+struct RankedSide {
+  RankedSide(Context& context, ConstMatrixF rows, const std::vector<int32_t>& group_of_row,
+             int64_t group_count, Buffer<float> corrections_of_rows)
       : unit(unit_rows(context, rows)),
         groups(context, group_of_row, "retrieval groups"),
         best(context, rows.rows, "retrieval scores"),
@@ -102,7 +102,7 @@ struct Side {
   Buffer<float> corrections;         // one for each row of this side, where it is the gallery; may be empty
 };
 
-void score_matches(Context& context, Side& queries, const Side& gallery) {
+void score_matches(Context& context, RankedSide& queries, const RankedSide& gallery) {
   kernels::match_scores(context.queue(), {.queries = queries.unit.data(),
                                           .queries_stride = queries.unit.cols(),
                                           .gallery = gallery.unit.data(),
@@ -132,13 +132,13 @@ RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatri
   if (options.tile < 1)
     throw InvalidArgument(fmt::format("retrieval: tile, expected at least 1, found {}", options.tile));
   const Groups groups = number_groups(images.rows, texts.rows, options);
-  Side image_side(context, images, groups.images, groups.count,
-                  upload_corrections(context, "retrieval: image_corrections", options.image_corrections,
-                                     images.rows, "images"));
-  Side text_side(context, texts, groups.texts, groups.count,
-                 upload_corrections(context, "retrieval: text_corrections", options.text_corrections,
-                                    texts.rows, "texts"));
-  const auto corrections_from = [](const Side& side, int64_t first) {
+  RankedSide image_side(context, images, groups.images, groups.count,
+                        upload_corrections(context, "retrieval: image_corrections", options.image_corrections,
+                                           images.rows, "images"));
+  RankedSide text_side(context, texts, groups.texts, groups.count,
+                       upload_corrections(context, "retrieval: text_corrections", options.text_corrections,
+                                          texts.rows, "texts"));
+  const auto corrections_from = [](const RankedSide& side, int64_t first) {
     return side.corrections.size() > 0 ? side.corrections.data() + first : nullptr;
   };
   score_matches(context, image_side, text_side);

@@ -64,7 +64,7 @@ void check_options(const TrainOptions& o) {
   learning_rate(o.schedule, 0, o.steps);  // throws for a bad schedule
 }
 
-void check_self_training(const SelfTrainingOptions& options) {
+void check_passes(const SelfTrainingOptions& options) {
   try {
     detail::check_self_training(options);
   } catch (const InvalidArgument& error) {
@@ -79,7 +79,7 @@ void check_training(Context& context, const TrainingData& data, const TrainOptio
   check_data(data, method, options.teacher.kind);
   check_options(options);
   detail::check_teacher(data.pair_images, data.pair_texts, options.teacher);
-  check_self_training(options.self_training);
+  check_passes(options.self_training);
   ParameterSet parameters;  // never allocated
   const auto check_head = [&](const char* name, int64_t columns) {
     const Head head({.input_dim = columns,

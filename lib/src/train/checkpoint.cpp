@@ -20,8 +20,8 @@ namespace sotalign {
 
 namespace {
 
-constexpr const char* kFormat = "sotalign-checkpoint-2";
-constexpr const char* kFormatWithoutChecksums = "sotalign-checkpoint-1";  // sotalign 0.1
+constexpr const char* kCheckpointFormat = "sotalign-checkpoint-2";
+constexpr const char* kCheckpointFormatWithoutChecksums = "sotalign-checkpoint-1";  // sotalign 0.1
 // What best_score is. Checkpoints without a note have a MeanR@1.
 constexpr const char *kByRecall = "mean_r1", *kByReciprocalRank = "mean_reciprocal_rank";
 constexpr const char *kDataPrefix = "data.", *kNotePrefix = "note.", *kObjectivePrefix = "objective.";
@@ -171,7 +171,7 @@ void Trainer::save_checkpoint(const std::string& path, const std::map<std::strin
   for (const auto& [key, value] : notes) writer.set_metadata(kNotePrefix + key, value);
   for (const auto& [name, sum] : data_checksums_) writer.set_metadata(kDataPrefix + name, sum);
   writer.add_checksums();
-  writer.set_metadata("format", kFormat);
+  writer.set_metadata("format", kCheckpointFormat);
   writer.set_metadata("fingerprint", fingerprint());
   writer.set_metadata("step", fmt::format("{}", step_));
   writer.set_metadata("optimizer_steps", fmt::format("{}", optimizer_.steps()));
@@ -189,10 +189,10 @@ CheckpointInfo Trainer::load_checkpoint(const std::string& path) {
     return found == file.metadata().end() ? std::string() : found->second;
   };
   const std::string format = note("format");
-  if (format != kFormat && format != kFormatWithoutChecksums)
-    throw IoError(fmt::format("{}: expected a checkpoint (format {}), found format '{}'", path, kFormat,
-                              io::printable(format)));
-  CheckpointInfo info{.verified = format == kFormat || file.has_checksums(), .notes = {}};
+  if (format != kCheckpointFormat && format != kCheckpointFormatWithoutChecksums)
+    throw IoError(fmt::format("{}: expected a checkpoint (format {}), found format '{}'", path,
+                              kCheckpointFormat, io::printable(format)));
+  CheckpointInfo info{.verified = format == kCheckpointFormat || file.has_checksums(), .notes = {}};
   if (info.verified) file.verify();
   if (const std::string mine = fingerprint(), theirs = note("fingerprint"); mine != theirs)
     throw IoError(fmt::format(

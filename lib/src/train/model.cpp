@@ -22,9 +22,9 @@ using namespace detail;
 
 namespace {
 
-constexpr const char* kFormat = "sotalign-model-2";
-constexpr const char* kFormatWithoutChecksums = "sotalign-model-1";  // sotalign 0.1
-constexpr int64_t kEmbedTile = 4096;                                 // rows preprocessed at a time
+constexpr const char* kModelFormat = "sotalign-model-2";
+constexpr const char* kModelFormatWithoutChecksums = "sotalign-model-1";  // sotalign 0.1
+constexpr int64_t kEmbedTile = 4096;                                      // rows preprocessed at a time
 
 const char* side_name(Side side) { return side == Side::kX ? "image" : "text"; }
 
@@ -168,7 +168,7 @@ void Model::save(const std::string& path, const std::map<std::string, std::strin
     writer.add(name, std::move(shape), kept.back().data());
   };
   for (const auto& [key, value] : notes) writer.set_metadata(key, value);
-  writer.set_metadata("format", kFormat);
+  writer.set_metadata("format", kModelFormat);
   writer.add_checksums();
   add("image.mean", {static_cast<int64_t>(image_preprocessing.mean.size())}, image_preprocessing.mean);
   add("text.mean", {static_cast<int64_t>(text_preprocessing.mean.size())}, text_preprocessing.mean);
@@ -206,12 +206,12 @@ Model Model::load(Context& context, const std::string& path) {
     return found == notes.end() ? std::string() : found->second;
   };
   const std::string format = note("format");
-  if (format != kFormat && format != kFormatWithoutChecksums)
+  if (format != kModelFormat && format != kModelFormatWithoutChecksums)
     throw IoError(fmt::format("{}: expected a model written by sotalign (format {}), found format '{}'", path,
-                              kFormat, io::printable(format)));
+                              kModelFormat, io::printable(format)));
 
   Model model(context);
-  model.verified_ = format == kFormat || file.has_checksums();
+  model.verified_ = format == kModelFormat || file.has_checksums();
   if (model.verified_) file.verify();
   model.image_preprocessing.mean = read_floats(file, path, "image.mean", {-1});
   model.text_preprocessing.mean = read_floats(file, path, "text.mean", {-1});

@@ -10,17 +10,18 @@ namespace sotalign::detail {
 
 namespace {
 
-constexpr const char *kWeight = "sclip_weight", *kLabels = "sclip_labels", *kEpsilon = "sclip_epsilon";
+constexpr const char *kSclipWeight = "sclip_weight", *kSclipLabels = "sclip_labels",
+                     *kSclipEpsilon = "sclip_epsilon";
 
 /// The cross-entropy of one modality's unpaired rows.
 class PseudoLabelTerm {
  public:
   PseudoLabelTerm(const ObjectiveSetup& s, int64_t unpaired)
       : context_(&s.context),
-        weight_(method_option<double>(s.options, kWeight) / 2),
+        weight_(method_option<double>(s.options, kSclipWeight) / 2),
         labels_(s.context, unpaired, s.pairs,
-                {.kind = parse_pseudo_labels(method_option<std::string>(s.options, kLabels)),
-                 .epsilon = method_option<double>(s.options, kEpsilon)}),
+                {.kind = parse_pseudo_labels(method_option<std::string>(s.options, kSclipLabels)),
+                 .epsilon = method_option<double>(s.options, kSclipEpsilon)}),
         targets_(s.context, unpaired, s.pairs, "pseudo-labels"),
         affinity_(s.context, unpaired, s.pairs, "affinity to the pairs"),
         value_(s.context, 1) {}
@@ -51,7 +52,7 @@ class Sclip : public Objective {
  public:
   explicit Sclip(const ObjectiveSetup& s)
       : context_(&s.context),
-        weight_(method_option<double>(s.options, kWeight)),
+        weight_(method_option<double>(s.options, kSclipWeight)),
         siglip_(s.context, s.pairs, s.pairs, s.pairs),
         image_term_(s, s.unpaired_images),
         text_term_(s, s.unpaired_texts) {}
@@ -81,23 +82,23 @@ MethodInfo sclip_method() {
   return {.name = "sclip",
           .title = "S-CLIP",
           .needs_unpaired = true,
-          .options = {{.key = kWeight,
+          .options = {{.key = kSclipWeight,
                        .help = "weight of the unpaired rows' cross-entropy",
                        .initial = 1.0,
                        .range = OptionRange::kNotNegative},
-                      {.key = kLabels,
+                      {.key = kSclipLabels,
                        .help = "pseudo-labels: the nearest pair, a softmax, or a transport plan",
                        .initial = to_string(PseudoLabels::kOt),
                        .choices = pseudo_label_names()},
-                      {.key = kEpsilon,
+                      {.key = kSclipEpsilon,
                        .help = "softmax temperature, or regularisation of the plan",
                        .initial = 0.05,
                        .range = OptionRange::kPositive}},
           .make = [](const ObjectiveSetup& setup) { return std::make_unique<Sclip>(setup); },
           .describe =
               [](const TrainOptions& options) {
-                return fmt::format("{} labels, weight {}", method_option<std::string>(options, kLabels),
-                                   method_option<double>(options, kWeight));
+                return fmt::format("{} labels, weight {}", method_option<std::string>(options, kSclipLabels),
+                                   method_option<double>(options, kSclipWeight));
               }};
 }
 

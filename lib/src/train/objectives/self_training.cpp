@@ -49,7 +49,7 @@ class SelfTrainingPasses : public Objective {
   SelfTraining training_;
 };
 
-void check(Context&, const TrainingData&, const TrainOptions& o) {
+void check_passes(Context&, const TrainingData&, const TrainOptions& o) {
   if (o.teacher.kind != TeacherKind::kCca && o.teacher.kind != TeacherKind::kAuto)
     throw InvalidArgument(
         fmt::format("teacher: method self_training starts from cca, found {}", to_string(o.teacher.kind)));
@@ -72,7 +72,7 @@ MethodInfo self_training_method() {
           .title = "Self-training",
           .needs_unpaired = true,
           .make = [](const ObjectiveSetup& setup) { return std::make_unique<SelfTrainingPasses>(setup); },
-          .check = check,
+          .check = check_passes,
           .describe =
               [](const TrainOptions& o) {
                 return fmt::format("{} passes, unpaired weight {}", o.self_training.passes,

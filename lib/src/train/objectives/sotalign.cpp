@@ -76,7 +76,7 @@ class Sotalign : public Objective {
   std::unique_ptr<EmbeddingDivergence> divergence_;
 };
 
-void check(Context& context, const TrainingData& data, const TrainOptions& o) {
+void check_divergence(Context& context, const TrainingData& data, const TrainOptions& o) {
   make_divergence(context, 1, 1, o.divergence);  // throws for bad options
   const DivergenceInfo& info = find_divergence(o.divergence.name);
   if (info.make_on_embeddings) return;
@@ -101,7 +101,7 @@ MethodInfo sotalign_method() {
           .needs_unpaired = true,
           .starts_from_teacher = true,
           .make = [](const ObjectiveSetup& setup) { return std::make_unique<Sotalign>(setup); },
-          .check = check,
+          .check = check_divergence,
           .describe =
               [](const TrainOptions& o) {
                 return fmt::format("{} weight {}", o.divergence.name, o.divergence_weight);

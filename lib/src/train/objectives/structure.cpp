@@ -11,15 +11,15 @@ namespace sotalign::detail {
 
 namespace {
 
-constexpr const char *kWeight = "structure_weight", *kTemperature = "structure_temperature",
-                     *kWarmupSteps = "structure_warmup_steps";
+constexpr const char *kStructureWeight = "structure_weight", *kStructureTemperature = "structure_temperature",
+                     *kStructureWarmupSteps = "structure_warmup_steps";
 
 class Structure : public Objective {
  public:
   explicit Structure(const ObjectiveSetup& s)
       : context_(&s.context),
-        weight_(method_option<double>(s.options, kWeight)),
-        warmup_steps_(method_option<int64_t>(s.options, kWarmupSteps)),
+        weight_(method_option<double>(s.options, kStructureWeight)),
+        warmup_steps_(method_option<int64_t>(s.options, kStructureWarmupSteps)),
         siglip_(s.context, s.pairs, s.pairs, s.pairs),
         image_loss_(make_loss(s, s.batch_images(), s.rows.pair_images.cols)),
         text_loss_(make_loss(s, s.batch_texts(), s.rows.pair_texts.cols)) {}
@@ -43,7 +43,7 @@ class Structure : public Objective {
             rows,
             cols,
             s.options.dim,
-            {.temperature = method_option<double>(s.options, kTemperature)}};
+            {.temperature = method_option<double>(s.options, kStructureTemperature)}};
   }
   double weight(int64_t step) const {
     if (step >= warmup_steps_) return weight_;
@@ -62,29 +62,29 @@ MethodInfo method(const char* name, const char* title, bool needs_unpaired) {
   return {.name = name,
           .title = title,
           .needs_unpaired = needs_unpaired,
-          .options = {{.key = kWeight,
+          .options = {{.key = kStructureWeight,
                        .help = "weight of the loss that preserves neighbourhoods",
                        .initial = 10.0,
                        .range = OptionRange::kNotNegative},
-                      {.key = kTemperature,
+                      {.key = kStructureTemperature,
                        .help = "softmax temperature of that loss",
                        .initial = 0.07,
                        .range = OptionRange::kPositive},
-                      {.key = kWarmupSteps,
+                      {.key = kStructureWarmupSteps,
                        .help = "steps of linear warmup of that weight",
                        .initial = int64_t{0},
                        .range = OptionRange::kNotNegative}},
           .make = [](const ObjectiveSetup& setup) { return std::make_unique<Structure>(setup); },
           .check =
               [](Context&, const TrainingData&, const TrainOptions& options) {
-                const auto warmup = method_option<int64_t>(options, kWarmupSteps);
+                const auto warmup = method_option<int64_t>(options, kStructureWarmupSteps);
                 if (warmup > options.steps)
                   throw InvalidArgument(fmt::format("{}: expected 0 to {} (all steps), found {}",
-                                                    kWarmupSteps, options.steps, warmup));
+                                                    kStructureWarmupSteps, options.steps, warmup));
               },
           .describe =
               [](const TrainOptions& options) {
-                return fmt::format("weight {}", method_option<double>(options, kWeight));
+                return fmt::format("weight {}", method_option<double>(options, kStructureWeight));
               }};
 }
 
