@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import sys
 
-from gpu_kernels import KERNELS, SCALING_LAYOUTS, STEPS, WIDTHS, blocks_for, scaling_iteration
+from gpu_kernels import ITERATIONS, KERNELS, SCALING_LAYOUTS, STEPS, WIDTHS, blocks_for, plan, scaling_iteration
 
 SIZES = [1024, 4096, 8192, 16384, 22000, 32768]
 LARGE = [8192, 16384, 22000, 32768]  # sizes at which a memory-bound kernel should reach ENOUGH of the bandwidth
@@ -34,12 +34,16 @@ EXPONENTIALS, INSTRUCTIONS = 16, 128  # per clock and multiprocessor
 BANDWIDTH = 4.3e12  # measured for copies on this kind of device
 IN_FLIGHT = 48 * 1024  # bytes in flight per multiprocessor that this bandwidth needs
 GAP, ROUND_TRIP, SUBMIT = 1.5e-6, 0.6e-6, 2.5e-6
+PRODUCTS, PRODUCTS_DOUBLE = 50e12, 50e12  # FLOP/s of cuBLAS, of 67e12 each in NVIDIA's data sheet (float64: tensor cores)
+PASSES = [(2500, 1280, 512), (22000, 1024, 1024)]  # a pass of self-training: rows of a batch, columns of the two sides
+SHARED_DIM = 512  # a self-trained teacher's
 
 ASSUMPTIONS = f"""\
 * Memory: {BANDWIDTH / 1e12} TB/s, which needs {IN_FLIGHT // 1024} KB in flight per multiprocessor; with less, the bandwidth is
   proportionally lower. Only vectors are assumed to stay in the L2 cache; small matrices do too, and will be faster.
 * Arithmetic: {EXPONENTIALS} exponentials and {INSTRUCTIONS} other instructions per clock and multiprocessor at {CLOCK / 1e9} GHz,
   with the instructions per entry given in bench/gpu/gpu_kernels.py.
+* Products by cuBLAS: {PRODUCTS / 1e12:.0f} TFLOP/s in float32 and {PRODUCTS_DOUBLE / 1e12:.0f} in float64, three quarters of the data sheet's.
 * A kernel takes at least its longest chain of dependent reads, {ROUND_TRIP * 1e6:.1f} us each, and {GAP * 1e6:.1f} us pass between
   two kernels. "Low" lets memory and arithmetic overlap entirely, "high" not at all.
 * A launch costs the host {SUBMIT * 1e6:.1f} us without a graph: an iteration takes at least as long as its launches."""
@@ -130,7 +134,29 @@ def report(found, commit):
             rows.append([n, len(kernels), f"{sum(row.moved for row in kernels) / 1e6:.1f} MB", milliseconds(floor),
                          milliseconds(low), milliseconds(high), f"{100 * floor / high:.0f}-{100 * floor / low:.0f} %"])
         parts += [f"### {name}", table(["n", "launches", "moved", "floor", "low", "high", "of the floor's rate"], rows)]
-    return "\n\n".join(parts + kernel_parts(found) + [clusters(found), confirm(found)]) + "\n"
+    return "\n\n".join(parts + [self_training(found)] + kernel_parts(found) + [clusters(found), confirm(found)]) + "\n"
+
+
+def self_training(found):
+    """A pass of self-training with a stored plan (lib/src/teacher/self_training), without its decompositions."""
+    rows = []
+    for n, dx, dy in PASSES:
+        single = 2 * n * (dx + dy) * SHARED_DIM + 2 * n * n * SHARED_DIM + 2 * n * n * dy  # projections, K, P Y
+        double = 2 * n * (dx * dx + dy * dy + dx * dy)  # covariances and cross-covariance
+        products = single / PRODUCTS, double / PRODUCTS_DOUBLE
+        (_, solve, _), = [step for step in STEPS if step[0] == f"Solve of {ITERATIONS} iterations, scaling form"]
+        low, high = total(solve(n, n) + plan(n, n), found)
+        rows.append([n, dx, dy, *map(milliseconds, products), milliseconds(low), milliseconds(high),
+                     milliseconds(low + sum(products)), milliseconds(high + sum(products))])
+    return f"""\
+## A pass of self-training
+
+Milliseconds of a pass over n rows of each side, of dx and dy columns, with {SHARED_DIM} shared dimensions and {ITERATIONS} Sinkhorn iterations.
+The fit after it decomposes matrices of dx and dy columns: two eigendecompositions and an SVD in float64 by cuSOLVER, whose time
+does not depend on n. Nothing here predicts that time: measure it first.
+
+""" + table(["n", "dx", "dy", "float32 products", "float64 products", "solve and plan, low", "high", "pass, low", "high"],
+            rows)
 
 
 def joined(values):
