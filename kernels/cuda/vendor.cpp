@@ -53,6 +53,7 @@ Cublas load_cublas() {
   library.find(f.gemm_ex, "cublasGemmEx");
   library.find(f.dgemm, "cublasDgemm_v2");
   library.find(f.dgeam, "cublasDgeam");
+  library.find(f.dtrsm, "cublasDtrsm_v2");
   return f;
 }
 
@@ -67,6 +68,8 @@ Cusolver load_cusolver() {
   library.find(f.dsyevd, "cusolverDnDsyevd");
   library.find(f.dgesvd_buffer_size, "cusolverDnDgesvd_bufferSize");
   library.find(f.dgesvd, "cusolverDnDgesvd");
+  library.find(f.dpotrf_buffer_size, "cusolverDnDpotrf_bufferSize");
+  library.find(f.dpotrf, "cusolverDnDpotrf");
   return f;
 }
 

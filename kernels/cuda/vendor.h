@@ -25,6 +25,7 @@ struct Cublas {
                             cublasComputeType_t, cublasGemmAlgo_t);
   decltype(&cublasDgemm_v2) dgemm;
   decltype(&cublasDgeam) dgeam;
+  decltype(&cublasDtrsm_v2) dtrsm;
 };
 
 struct Cusolver {
@@ -36,6 +37,8 @@ struct Cusolver {
   decltype(&cusolverDnDsyevd) dsyevd;
   decltype(&cusolverDnDgesvd_bufferSize) dgesvd_buffer_size;
   decltype(&cusolverDnDgesvd) dgesvd;
+  decltype(&cusolverDnDpotrf_bufferSize) dpotrf_buffer_size;
+  decltype(&cusolverDnDpotrf) dpotrf;
 };
 
 /// Loaded on first use; throws if the library or a function is missing, and names what was tried.

@@ -1,4 +1,4 @@
-// Products in double precision, eigh and svd, against their defining identities.
+// Products in double precision, eigh, svd and inverse_cholesky, against their defining identities.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -14,6 +14,7 @@
 #include "sotalign/core/error.h"
 #include "sotalign/linalg/eigh.h"
 #include "sotalign/linalg/gemm.h"
+#include "sotalign/linalg/inverse_cholesky.h"
 #include "sotalign/linalg/svd.h"
 #include "support/compare.h"
 #include "support/devices.h"
@@ -354,6 +355,45 @@ TEST_P(LinalgTest, SvdOfDegenerateMatrices) {
   const Doubles values = svd(context, upload(rank_three, m, n)).values.download();
   EXPECT_GT(values[2], 1.0);
   EXPECT_WITHIN(values[3], 1e-12);
+}
+
+TEST_P(LinalgTest, InverseCholeskyWhitensAndReadsTheLowerTriangle) {
+  for (const int64_t n : {1, 2, 5, 33, 70}) {
+    SCOPED_TRACE(n);
+    const Doubles b = random_doubles(2 * n * n, uint64_t(n));
+    Doubles a = product(transposed(b, 2 * n, n), b, n, 2 * n, n);
+    for (int64_t i = 0; i < n; ++i) a[i * n + i] += 1;
+    Doubles lower = a;
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t j = i + 1; j < n; ++j) lower[i * n + j] = std::numeric_limits<double>::quiet_NaN();
+    const Doubles w = inverse_cholesky(context, upload(lower, n, n)).download();
+    for (int64_t i = 0; i < n; ++i) {
+      EXPECT_GT(w[i * n + i], 0);
+      for (int64_t j = i + 1; j < n; ++j) EXPECT_EQ(w[i * n + j], 0.0);
+    }
+    Doubles covariance = product(product(w, a, n, n, n), transposed(w, n, n), n, n, n);
+    for (int64_t i = 0; i < n; ++i) covariance[i * n + i] -= 1;
+    EXPECT_WITHIN(largest_magnitude(covariance), 1e-13 * static_cast<double>(n + 10));
+    EXPECT_EQ(inverse_cholesky(context, upload(a, n, n)).download(), w);
+  }
+}
+
+TEST_P(LinalgTest, InverseCholeskyRefusesWhatIsNotPositiveDefinite) {
+  const auto refused = [&](const Doubles& a, int64_t n) {
+    expect_message<NumericalError>([&] { inverse_cholesky(context, upload(a, n, n)); },
+                                   "it is not positive definite");
+  };
+  refused({0}, 1);
+  refused({-1}, 1);
+  refused({1, 2, 2, 1}, 2);  // eigenvalues 3 and -1
+  for (const double bad : {std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::infinity()})
+    for (const size_t at : {0, 3, 8}) {
+      Doubles a = {2, 0, 0, 0, 2, 0, 0, 0, 2};
+      a[at] = bad;
+      refused(a, 3);
+    }
+  expect_message<InvalidArgument>([&] { inverse_cholesky(context, upload(Doubles(6), 2, 3)); },
+                                  "expected a square matrix of 1 to 20000 rows, found [2, 3]");
 }
 
 TEST_P(LinalgTest, SignsDoNotFollowTheInput) {

@@ -32,6 +32,7 @@
 #include "sotalign/linalg/column_mean.h"
 #include "sotalign/linalg/eigh.h"
 #include "sotalign/linalg/gemm.h"
+#include "sotalign/linalg/inverse_cholesky.h"
 #include "sotalign/linalg/row_products.h"
 #include "sotalign/linalg/svd.h"
 #include "sotalign/loss/cka.h"

@@ -231,4 +231,29 @@ cublasStatus_t cublasDgeam(cublasHandle_t handle, cublasOperation_t op_a, cublas
   return CUBLAS_STATUS_SUCCESS;
 }
 
+/// B <- alpha op(A)^-1 B or alpha B op(A)^-1 with triangular A.
+cublasStatus_t cublasDtrsm_v2(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t part,
+                              cublasOperation_t op_a, cublasDiagType_t diagonal, int m, int n,
+                              const double* alpha, const double* a, int lda, double* b, int ldb) {
+  const DeviceLock lock(device_mutex());
+  const auto context = handles().find(handle);
+  if (context == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
+  const bool left = side == CUBLAS_SIDE_LEFT, upper = part == CUBLAS_FILL_MODE_UPPER,
+             unit = diagonal == CUBLAS_DIAG_UNIT;
+  const int order = left ? m : n;
+  if ((!left && side != CUBLAS_SIDE_RIGHT) || (!upper && part != CUBLAS_FILL_MODE_LOWER) ||
+      (!unit && diagonal != CUBLAS_DIAG_NON_UNIT) || !is_operation(op_a) || m < 0 || n < 0 ||
+      alpha == nullptr || lda < std::max(1, order) || ldb < std::max(1, m))
+    return CUBLAS_STATUS_INVALID_VALUE;
+  if (m == 0 || n == 0) return CUBLAS_STATUS_SUCCESS;
+  require_device_matrix(a, order, order, lda, "cublasDtrsm, A");
+  require_device_matrix(b, m, n, ldb, "cublasDtrsm, B");
+  enqueue(context->stream, [=, factor = *alpha] {
+    const BlasThreads one(1);
+    cblas_dtrsm(CblasColMajor, left ? CblasLeft : CblasRight, upper ? CblasUpper : CblasLower, cblas(op_a),
+                unit ? CblasUnit : CblasNonUnit, m, n, factor, a, lda, b, ldb);
+  });
+  return CUBLAS_STATUS_SUCCESS;
+}
+
 }  // extern "C"

@@ -139,4 +139,33 @@ cusolverStatus_t cusolverDnDgesvd(cusolverDnHandle_t handle, signed char left, s
   return CUSOLVER_STATUS_SUCCESS;
 }
 
+// --- Cholesky factorisation ---
+
+cusolverStatus_t cusolverDnDpotrf_bufferSize(cusolverDnHandle_t handle, cublasFillMode_t part, int n, double*,
+                                             int lda, int* size) {
+  const DeviceLock lock(device_mutex());
+  if (handles().find(handle) == nullptr) return CUSOLVER_STATUS_NOT_INITIALIZED;
+  if (!is_part(part) || n < 0 || lda < std::max(1, n) || size == nullptr)
+    return CUSOLVER_STATUS_INVALID_VALUE;
+  *size = n;
+  return CUSOLVER_STATUS_SUCCESS;
+}
+
+cusolverStatus_t cusolverDnDpotrf(cusolverDnHandle_t handle, cublasFillMode_t part, int n, double* a, int lda,
+                                  double* work, int size, int* info) {
+  const DeviceLock lock(device_mutex());
+  const auto context = handles().find(handle);
+  if (context == nullptr) return CUSOLVER_STATUS_NOT_INITIALIZED;
+  if (!is_part(part) || n < 0 || lda < std::max(1, n) || size < n) return CUSOLVER_STATUS_INVALID_VALUE;
+  require_device_matrix(a, n, n, lda, "cusolverDnDpotrf, A");
+  require_device_memory(work, static_cast<size_t>(size) * sizeof(double), "cusolverDnDpotrf, work");
+  require_device_memory(info, sizeof(int), "cusolverDnDpotrf, devInfo");
+  enqueue(context->stream, [=] {
+    const BlasThreads one(1);
+    std::fill_n(work, size, 0.0);
+    *info = LAPACKE_dpotrf_work(LAPACK_COL_MAJOR, part == CUBLAS_FILL_MODE_LOWER ? 'L' : 'U', n, a, lda);
+  });
+  return CUSOLVER_STATUS_SUCCESS;
+}
+
 }  // extern "C"
