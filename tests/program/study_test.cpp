@@ -389,6 +389,22 @@ TEST_F(StudyProgram, ResumeTakesMoreSeedsAndRefusesOtherRows) {
   expect_refused(command("out"), {path("out"), "--resume"});
 }
 
+TEST_F(StudyProgram, RunsOfMethodsThatValidateAreFoundAgain) {
+  write_file(path("p.json"), R"json({
+    "set": {"steps": 2, "teacher": "cca"},
+    "methods": [{"name": "SAIL", "set": {"method": "sail"}}, {"name": "default", "validates": true}],
+    "sections": {"unpaired": {"pairs": 20, "method": "default", "without": "SAIL", "rows": ["all"]}}
+  })json");
+  run(command("out", {"--sections", "unpaired"}));
+  const Json before = study("out")["runs"];
+  run({"study", "--out", path("out"), "--resume", "--seeds", "0,1,2"});
+  const Json after = study("out")["runs"];
+  ASSERT_EQ(before.size(), 4u);
+  ASSERT_EQ(after.size(), 6u);
+  for (size_t i = 0; i < before.size(); ++i) EXPECT_EQ(after[i], before[i]);
+  EXPECT_EQ(after[5]["key"]["validates"], true);
+}
+
 TEST_F(StudyProgram, ASettingOfDefaultsIsAnEmptyObject) {
   write_file(path("p.json"), R"json({
     "methods": [{"name": "SAIL", "set": {"method": "sail"}}, {"name": "SOTAlign"}],

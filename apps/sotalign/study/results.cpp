@@ -25,7 +25,7 @@ void check_record(const Json& record, const std::string& where) {
   for (const char* key : {"point", "key"})
     if (!reader.at(key).is_object()) expected_but_found(reader.where(key), "a JSON object", record[key]);
   const JsonReader key(reader.at("key"), reader.where("key"),
-                       {"setting", "measured", "pairs", "unpaired", "seed", "role"});
+                       {"setting", "measured", "pairs", "unpaired", "seed", "role", "validates"});
   for (const char* part : {"setting", "measured", "unpaired", "seed", "role"}) key.at(part);
   key.count("pairs", 0);
   retrieval_of_json(reader.at("figures"), reader.where("figures"));
