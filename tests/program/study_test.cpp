@@ -205,22 +205,34 @@ TEST_F(StudyProgram, TablesAndClaimsAreThoseOfTheRuns) {
   run(command("out"));
   const Json study = this->study("out");
   const std::string text = read_file(path("out/study.md"));
-  std::map<std::pair<std::string, std::string>, Json> cells;
-  std::map<std::string, double> best;
+  std::map<std::pair<std::string, std::string>, Json> cells, with_dbs;
+  std::map<std::string, double> best, best_with_dbs;
   for (const Json& cell : study["cells"]) {
     if (cell["section"] != "methods") continue;
-    cells[{cell["row"], cell["column"]}] = cell["mean_r1"];
-    if (!cell["row"].get<std::string>().ends_with("pairs"))
-      best[cell["column"]] = std::max(best[cell["column"]], mean(cell["mean_r1"]));
+    const std::string row = cell["row"], column = cell["column"];
+    cells[{row, column}] = cell["mean_r1"];
+    // Four times 20 pairs are all rows: none is left for a bank.
+    ASSERT_EQ(cell.contains("dbs"), cell["pairs"] != 80);
+    if (cell.contains("dbs")) with_dbs[{row, column}] = cell["dbs"]["mean_r1"];
+    if (row.ends_with("pairs")) continue;
+    best[column] = std::max(best[column], mean(cell["mean_r1"]));
+    best_with_dbs[column] = std::max(best_with_dbs[column], mean(cell["dbs"]["mean_r1"]));
   }
+  EXPECT_CONTAINS(text, "| method | 10 pairs | with DBS | 20 pairs | with DBS |\n");
   for (const std::string row :
        {"teacher", "SAIL", "SOTAlign", "SAIL, 2 times the pairs", "SAIL, 4 times the pairs"}) {
     std::string line = "| " + row;
     for (const std::string column : {"10", "20"}) {
-      const Json& values = cells[{row, column}];
-      const bool bold = !row.ends_with("pairs") && mean(values) == best[column];
-      const std::string mark = bold ? "**" : "";
-      line += " | " + mark + percent(values) + mark;
+      const auto add = [&](const Json& values, double highest) {
+        const bool bold = !row.ends_with("pairs") && mean(values) == highest;
+        const std::string mark = bold ? "**" : "";
+        line += " | " + mark + percent(values) + mark;
+      };
+      add(cells[{row, column}], best[column]);
+      if (const auto found = with_dbs.find({row, column}); found != with_dbs.end())
+        add(found->second, best_with_dbs[column]);
+      else
+        line += " | -";
     }
     EXPECT_CONTAINS(text, line + " |\n");
   }
@@ -275,7 +287,10 @@ TEST_F(StudyProgram, TablesAndClaimsAreThoseOfTheRuns) {
     for (size_t i = 0; i < ranks.size(); ++i)
       EXPECT_GE(ranks[i].get<double>(), cell["mean_r1"][i].get<double>());
   }
-  EXPECT_CONTAINS(text, "| mean reciprocal rank, percent | 10 pairs | 20 pairs |");
+  EXPECT_CONTAINS(text, "| mean reciprocal rank, percent | 10 pairs | with DBS | 20 pairs | with DBS |");
+  EXPECT_EQ(text.find("earlier version"), std::string::npos);
+  EXPECT_CONTAINS(text, "| unpaired rows of each modality | MeanR@1 | with DBS | MRR, percent | with DBS |");
+  EXPECT_CONTAINS(text, "| distance to the test rows | MeanR@1 | with DBS | MRR, percent | with DBS |");
 
   EXPECT_CONTAINS(text, "may have been a pair, an unpaired row or a validation row of a tuning split");
   EXPECT_CONTAINS(text, "62 runs");
@@ -285,6 +300,85 @@ TEST_F(StudyProgram, TablesAndClaimsAreThoseOfTheRuns) {
     EXPECT_CONTAINS(read_file(path(std::string("out/") + plot + ".svg")), "</svg>");
   }
   EXPECT_EQ(Json::parse(read_file(path("out/plan.json"))), Json::parse(kPlan));
+}
+
+/// With two pairs, and the validation rows in training, a study's splits are those of compare.
+TEST_F(StudyProgram, FiguresAreThoseOfCompare) {
+  write_file(path("p.json"), R"json({
+    "set": {"steps": 5, "teacher": "cca"},
+    "methods": [{"name": "teacher", "measure": "teacher", "validates": true},
+                {"name": "SAIL", "set": {"method": "sail"}, "validates": true},
+                {"name": "SOTAlign", "validates": true}],
+    "sections": {"methods": {"pairs": [2], "methods": ["teacher", "SAIL", "SOTAlign"], "proposed": ["SOTAlign"],
+                             "worth": {"method": "SAIL", "times": [2]}}}
+  })json");
+  run(command("out", {"--sections", "methods"}));
+  run({"compare", "--images",     path("i.npy"), "--texts",   path("t.npy"), "--pairs",
+       "2",       "--test",       "20",          "--seeds",   "0,1",         "--threads",
+       "1",       "--validation", "20",          "--teacher", "cca",         "--steps",
+       "5",       "--hubness",    "dbs",         "--json",    path("c.json")});
+  const Json expected = Json::parse(read_file(path("c.json")));
+  const auto figures = [](const Json& json, const Json& run) {
+    Json result = json["methods"][run["method"]]["seeds"][run["key"]["seed"].get<size_t>()];
+    result.erase("seed"), result.erase("seconds");
+    return result;
+  };
+  int compared = 0, corrected = 0;
+  const Json runs = study("out")["runs"];
+  for (const Json& run : runs) {
+    if (run["key"]["pairs"] != 2) continue;
+    SCOPED_TRACE(run.dump());
+    EXPECT_EQ(run["figures"], figures(expected, run));
+    EXPECT_EQ(run["dbs"], figures(expected["hubness"], run));
+    ++compared;
+    corrected += run["dbs"] != run["figures"] ? 1 : 0;
+  }
+  EXPECT_EQ(compared, 6);
+  EXPECT_GT(corrected, 0) << "the correction changes no figure, so the test shows nothing";
+}
+
+TEST_F(StudyProgram, FinalRunsWithUnpairedRowsAreMeasuredWithDbs) {
+  run(command("out", {"--sections", "unpaired"}));
+  const Json runs = study("out")["runs"];
+  for (const Json& run : runs) {
+    const bool expected = run["key"]["role"] == "final" && run["key"]["unpaired"] != 0;
+    EXPECT_EQ(run.contains("dbs"), expected) << run;
+  }
+  const std::string text = read_file(path("out/study.md"));
+  const auto line = [&](const std::string& row) {
+    const size_t at = text.find("\n| " + row + " | ");
+    return at == std::string::npos ? "" : text.substr(at + 1, text.find('\n', at + 1) - at - 1);
+  };
+  for (const auto& [row, cells] : {std::pair{"none (SAIL)", 2}, {"10", 4}, {"all", 4}}) {
+    SCOPED_TRACE(line(row));
+    size_t found = 0;
+    for (size_t at = 0; (at = line(row).find(" +- ", at + 1)) != std::string::npos;) ++found;
+    EXPECT_EQ(found, static_cast<size_t>(cells));
+  }
+  EXPECT_TRUE(line("none (SAIL)").ends_with(" | - |"));
+  EXPECT_EQ(text.find("earlier version"), std::string::npos);
+}
+
+TEST_F(StudyProgram, AStudyBegunWithoutDbsIsRead) {
+  run(command("out", {"--sections", "unpaired"}));
+  auto file = nlohmann::ordered_json::parse(read_file(path("out/study.json")));
+  file.erase("checksum");
+  for (auto& run : file["runs"]) run.erase("dbs");
+  write_file(path("out/study.json"), file.dump());
+  const ProgramResult result = run_program({"study", "--out", path("out"), "--resume"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out.find(", seed "), std::string::npos) << result.out;  // nothing is run again
+  const Json after = study("out");
+  EXPECT_EQ(after["runs"], Json::parse(file["runs"].dump()));
+  for (const Json& cell : after["cells"]) EXPECT_FALSE(cell.contains("dbs"));
+  const std::string text = read_file(path("out/study.md"));
+  EXPECT_CONTAINS(text, "Runs of an earlier version were not measured with DBS");
+  EXPECT_CONTAINS(text, "\n| all | ");
+  EXPECT_EQ(text.find("nan"), std::string::npos);
+
+  file["runs"][3]["dbs"] = {{"mean_r1", 2}};
+  write_file(path("out/study.json"), file.dump());
+  expect_refused({"study", "--out", path("out"), "--resume"}, {"runs: entry 3: dbs"});
 }
 
 TEST_F(StudyProgram, RowsWithMorePairsAreNotBestOfTheirColumn) {

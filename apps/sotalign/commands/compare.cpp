@@ -41,9 +41,9 @@ struct Contender {
   std::vector<double> seconds = {};
   std::vector<RetrievalResult> corrected = {};  // with the hubness correction; empty without
 
-  void add(const RetrievalResult& result, const std::optional<RetrievalResult>& with_hubness, double taken) {
-    results.push_back(result);
-    if (with_hubness) corrected.push_back(*with_hubness);
+  void add(const Measured& measured, double taken) {
+    results.push_back(measured.plain);
+    if (measured.corrected) corrected.push_back(*measured.corrected);
     seconds.push_back(taken);
   }
 };
@@ -132,11 +132,11 @@ class Comparison {
       const Outcome outcome = naming_pairs(arguments_.images, arguments_.texts, [&] {
         return run_experiment(context_, data, test, method_options, method.name, progress_, hubness);
       });
-      method.add(outcome.heads, outcome.corrected_heads, outcome.seconds);
+      method.add(outcome.heads, outcome.seconds);
       return outcome;
     };
     const auto add_teacher = [](Contender& teacher, const Outcome& outcome) {
-      teacher.add(outcome.teacher, outcome.corrected_teacher, -1);
+      teacher.add(outcome.teacher, -1);
     };
     const Outcome baseline = train(methods_[1], sail), outcome = train(methods_.back(), options);
     add_teacher(methods_[0], chooses_teacher() ? baseline : outcome);

@@ -75,27 +75,27 @@ Trainer train_experiment(Context& context, const Dataset& data, const TrainOptio
   return trainer;
 }
 
+Measured measure_trained(Context& context, const Trainer& trainer, Projection projection,
+                         const TestPairs& test, const HubnessOptions& hubness) {
+  const auto result = [&](const HubnessCorrection* correction) {
+    return measure(context, trainer.model(), projection, "test images", test.images, "test texts", test.texts,
+                   correction);
+  };
+  Measured measured{.plain = result(nullptr)};
+  if (hubness.kind == Hubness::kNone) return measured;
+  if (const std::optional<HubnessCorrection> bank = trainer.make_bank(projection, hubness))
+    measured.corrected = result(&*bank);
+  return measured;
+}
+
 Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
                        const TrainOptions& options, const std::string& name, Progress& progress,
                        const HubnessOptions& hubness) {
   const auto start = std::chrono::steady_clock::now();
-  Trainer trainer = train_experiment(context, data, options, name, progress);
+  const Trainer trainer = train_experiment(context, data, options, name, progress);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
-  const auto result = [&](Projection projection) {
-    return measure(context, trainer.model(), projection, "test images", test.images, "test texts",
-                   test.texts);
-  };
-  const auto corrected = [&](Projection projection) -> std::optional<RetrievalResult> {
-    if (hubness.kind == Hubness::kNone) return std::nullopt;
-    const std::optional<HubnessCorrection> bank = trainer.make_bank(projection, hubness);
-    if (!bank) throw InvalidArgument("--hubness: expected unpaired images and texts for a bank, found none");
-    return measure(context, trainer.model(), projection, "test images", test.images, "test texts", test.texts,
-                   &*bank);
-  };
-  return {.heads = result(Projection::kHeads),
-          .teacher = result(Projection::kTeacher),
-          .corrected_heads = corrected(Projection::kHeads),
-          .corrected_teacher = corrected(Projection::kTeacher),
+  return {.heads = measure_trained(context, trainer, Projection::kHeads, test, hubness),
+          .teacher = measure_trained(context, trainer, Projection::kTeacher, test, hubness),
           .seconds = taken.count()};
 }
 

@@ -48,14 +48,21 @@ struct Interrupted : std::exception {
 Trainer train_experiment(Context& context, const Dataset& data, const TrainOptions& options,
                          const std::string& name, Progress& progress);
 
+struct Measured {
+  RetrievalResult plain;
+  /// With a hubness correction; empty if none was asked for, or if there are no unpaired rows for a bank.
+  std::optional<RetrievalResult> corrected = std::nullopt;
+};
+/// Measures one projection of a trained model. The bank of `hubness` is drawn from the unpaired rows that it
+/// was trained on.
+Measured measure_trained(Context& context, const Trainer& trainer, Projection projection,
+                         const TestPairs& test, const HubnessOptions& hubness);
+
 struct Outcome {
-  RetrievalResult heads, teacher;
-  /// With a hubness correction; empty without.
-  std::optional<RetrievalResult> corrected_heads = std::nullopt, corrected_teacher = std::nullopt;
+  Measured heads, teacher;
   double seconds = 0;  ///< of the trainer's setup and all its steps
 };
-/// train_experiment(), then measures the heads and the teacher; also with `hubness`, whose bank is drawn from
-/// the unpaired rows, unless it is kNone.
+/// train_experiment(), then measures the heads and the teacher.
 Outcome run_experiment(Context& context, const Dataset& data, const TestPairs& test,
                        const TrainOptions& options, const std::string& name, Progress& progress,
                        const HubnessOptions& hubness = {.kind = Hubness::kNone});

@@ -33,10 +33,16 @@ StudyEntry entry_of(const StudyResults& results, const StudyCell& cell, const St
     entry.mean_r1.push_back(mean_r1(record));
     if (const auto found = record["figures"].find("mean_reciprocal_rank"); found != record["figures"].end())
       entry.mean_reciprocal_rank.push_back(found->get<double>());
+    if (const auto dbs = record.find("dbs"); dbs != record.end()) {
+      entry.dbs_mean_r1.push_back((*dbs)["mean_r1"].get<double>());
+      entry.dbs_mean_reciprocal_rank.push_back((*dbs)["mean_reciprocal_rank"].get<double>());
+    }
     entry.seconds.push_back(record["seconds"].get<double>());
     if (record.contains("shift")) entry.shift.push_back(record["shift"]["sum"].get<double>());
   }
-  if (entry.mean_reciprocal_rank.size() < entry.mean_r1.size()) entry.mean_reciprocal_rank.clear();
+  for (std::vector<double>* figures :
+       {&entry.mean_reciprocal_rank, &entry.dbs_mean_r1, &entry.dbs_mean_reciprocal_rank})
+    if (figures->size() < entry.mean_r1.size()) figures->clear();
   return entry;
 }
 
@@ -59,6 +65,11 @@ Json to_json(const StudyEntry& entry) {
   json["mean"] = result.mean;
   json["deviation"] = result.deviation;
   if (!entry.mean_reciprocal_rank.empty()) json["mean_reciprocal_rank"] = entry.mean_reciprocal_rank;
+  if (!entry.dbs_mean_r1.empty())
+    json["dbs"] = {{"mean_r1", entry.dbs_mean_r1},
+                   {"mean", spread(entry.dbs_mean_r1).mean},
+                   {"deviation", spread(entry.dbs_mean_r1).deviation},
+                   {"mean_reciprocal_rank", entry.dbs_mean_reciprocal_rank}};
   if (!entry.shift.empty()) json["shift"] = spread(entry.shift).mean;
   return json;
 }

@@ -19,6 +19,9 @@ struct StudyEntry {
   std::vector<double> mean_r1 = {};  ///< per final seed, on test rows
   /// Per final seed, on test rows; empty if a run was made by sotalign 0.1, which did not measure it.
   std::vector<double> mean_reciprocal_rank = {};
+  /// The same with dual bank Sinkhorn; empty without unpaired rows, and if a run was made by an earlier
+  /// version.
+  std::vector<double> dbs_mean_r1 = {}, dbs_mean_reciprocal_rank = {};
   std::vector<double> seconds = {};  ///< per final seed
   std::vector<double> shift = {};    ///< per final seed; empty: not measured
 

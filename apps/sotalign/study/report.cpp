@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "cli/report.h"
 #include "study/claims.h"
@@ -23,68 +24,93 @@ std::string markdown_head(const std::vector<std::string>& cells) {
   return markdown_row(cells) + markdown_row(std::vector<std::string>(cells.size(), "---"));
 }
 
-/// A table of MeanR@1, with the best of each column in bold.
-std::string recall_table(const Entries& entries, const std::string& section, const std::string& corner,
-                         const std::string& column_suffix) {
-  const auto rows = table_names(entries, section, &StudyCell::row),
-             columns = table_names(entries, section, &StudyCell::column);
+/// A column of a table; `cell` gives the text in a row.
+struct Column {
+  std::string title;
+  std::function<std::string(const std::string& row)> cell;
+};
+
+std::string table(const std::string& corner, const std::vector<std::string>& rows,
+                  const std::vector<Column>& columns) {
   std::vector<std::string> head = {corner};
-  for (const std::string& column : columns) head.push_back(column + column_suffix);
+  for (const Column& column : columns) head.push_back(column.title);
   std::string text = markdown_head(head);
   for (const std::string& row : rows) {
     std::vector<std::string> cells = {row};
-    for (const std::string& column : columns) {
-      const StudyEntry* entry = find_entry(entries, section, row, column);
-      const auto is_better = [&](const StudyEntry& other) {
-        return other.cell->section == section && other.cell->column == column && other.cell->competes &&
-               spread(other.mean_r1).mean > spread(entry->mean_r1).mean;
-      };
-      if (entry == nullptr) {
-        cells.emplace_back("-");
-      } else if (entry->cell->competes && std::none_of(entries.begin(), entries.end(), is_better)) {
-        cells.push_back("**" + percent(entry->mean_r1) + "**");
-      } else {
-        cells.push_back(percent(entry->mean_r1));
-      }
-    }
+    for (const Column& column : columns) cells.push_back(column.cell(row));
     text += markdown_row(cells);
   }
   return text;
 }
 
-/// A table by row and number of pairs; `cell` gives the text of an entry.
-template <class Cell>
-std::string table_by_pairs(const Entries& entries, const std::string& section, const std::string& corner,
-                           Cell&& cell) {
-  const auto rows = table_names(entries, section, &StudyCell::row),
-             columns = table_names(entries, section, &StudyCell::column);
-  std::vector<std::string> head = {corner};
-  for (const std::string& column : columns) head.push_back(column + " pairs");
-  std::string text = markdown_head(head);
-  for (const std::string& row : rows) {
-    std::vector<std::string> cells = {row};
-    for (const std::string& column : columns) {
-      const StudyEntry* entry = find_entry(entries, section, row, column);
-      cells.push_back(entry == nullptr ? "-" : cell(*entry));
-    }
-    text += markdown_row(cells);
+using Figures = std::vector<double> StudyEntry::*;
+
+/// A figure of every entry in a column of a section, percent, with the best in bold.
+Column figures(const Entries& entries, const std::string& section, const std::string& column,
+               const std::string& title, Figures figure) {
+  return {title, [&entries, section, column, figure](const std::string& row) -> std::string {
+            const StudyEntry* entry = find_entry(entries, section, row, column);
+            if (entry == nullptr || (entry->*figure).empty()) return "-";
+            const auto mean = [&](const StudyEntry& e) { return spread(e.*figure).mean; };
+            const auto is_better = [&](const StudyEntry& other) {
+              return other.cell->section == section && other.cell->column == column && other.cell->competes &&
+                     mean(other) > mean(*entry);
+            };
+            const bool best =
+                entry->cell->competes && std::none_of(entries.begin(), entries.end(), is_better);
+            const std::string text = percent(entry->*figure);
+            return best ? "**" + text + "**" : text;
+          }};
+}
+
+constexpr const char* kWithDbs = "with DBS";
+
+void add_recalls(std::vector<Column>& columns, const Entries& entries, const std::string& section,
+                 const std::string& column, const std::string& title) {
+  columns.push_back(figures(entries, section, column, title, &StudyEntry::mean_r1));
+  columns.push_back(figures(entries, section, column, kWithDbs, &StudyEntry::dbs_mean_r1));
+}
+
+void add_ranks(std::vector<Column>& columns, const Entries& entries, const std::string& section,
+               const std::string& column, const std::string& title) {
+  columns.push_back(figures(entries, section, column, title, &StudyEntry::mean_reciprocal_rank));
+  columns.push_back(figures(entries, section, column, kWithDbs, &StudyEntry::dbs_mean_reciprocal_rank));
+}
+
+/// Two tables of a section: MeanR@1 and, unless a run lacks it, the mean reciprocal rank.
+std::string retrieval_tables(const Entries& entries, const std::string& section, const std::string& corner,
+                             const std::string& suffix) {
+  std::vector<Column> recalls, ranks;
+  for (const std::string& column : table_names(entries, section, &StudyCell::column)) {
+    add_recalls(recalls, entries, section, column, column + suffix);
+    add_ranks(ranks, entries, section, column, column + suffix);
   }
+  const std::vector<std::string> rows = table_names(entries, section, &StudyCell::row);
+  std::string text = table(corner, rows, recalls);
+  const bool lacks_ranks = std::any_of(entries.begin(), entries.end(), [&](const StudyEntry& entry) {
+    return entry.cell->section == section && entry.mean_reciprocal_rank.empty();
+  });
+  if (!lacks_ranks) text += "\n" + table("mean reciprocal rank, percent", rows, ranks);
   return text;
 }
 
-/// Empty if a run lacks the mean reciprocal rank.
-std::string reciprocal_rank_table(const Entries& entries, const std::string& section) {
-  for (const StudyEntry& entry : entries)
-    if (entry.cell->section == section && entry.mean_reciprocal_rank.empty()) return "";
-  return table_by_pairs(entries, section, "mean reciprocal rank, percent",
-                        [](const StudyEntry& entry) { return percent(entry.mean_reciprocal_rank); }) +
-         "\n";
+/// Both figures of a section with a single column, side by side, behind `columns`.
+std::string pools_table(const Entries& entries, const std::string& section, const std::string& corner,
+                        const std::vector<std::string>& rows, std::vector<Column> columns = {}) {
+  const std::string column = table_names(entries, section, &StudyCell::column).front();
+  add_recalls(columns, entries, section, column, column);
+  add_ranks(columns, entries, section, column, "MRR, percent");
+  return table(corner, rows, columns);
 }
 
 std::string seconds_table(const Entries& entries, const std::string& section) {
-  return table_by_pairs(entries, section, "seconds per run", [](const StudyEntry& entry) {
-    return fmt::format("{:.1f}", spread(entry.seconds).mean);
-  });
+  std::vector<Column> columns;
+  for (const std::string& column : table_names(entries, section, &StudyCell::column))
+    columns.push_back({column + " pairs", [&entries, section, column](const std::string& row) -> std::string {
+                         const StudyEntry* entry = find_entry(entries, section, row, column);
+                         return entry == nullptr ? "-" : fmt::format("{:.1f}", spread(entry->seconds).mean);
+                       }});
+  return table("seconds per run", table_names(entries, section, &StudyCell::row), columns);
 }
 
 std::string shift_table(const Entries& entries) {
@@ -94,16 +120,16 @@ std::string shift_table(const Entries& entries) {
   std::stable_sort(order.begin(), order.end(), [](const auto* a, const auto* b) {
     return spread(a->shift).mean < spread(b->shift).mean;
   });
-  std::string text = markdown_head({"unpaired rows", "distance to the test rows", "MeanR@1"});
-  double best = 0;
-  for (const StudyEntry* entry : order) best = std::max(best, spread(entry->mean_r1).mean);
-  for (const StudyEntry* entry : order) {
-    const std::string recall = percent(entry->mean_r1);
-    text += markdown_row({entry->cell->row,
-                          entry->shift.empty() ? "-" : fmt::format("{:.4f}", spread(entry->shift).mean),
-                          spread(entry->mean_r1).mean == best ? "**" + recall + "**" : recall});
-  }
-  return text;
+  std::vector<std::string> rows;
+  rows.reserve(order.size());
+  for (const StudyEntry* entry : order) rows.push_back(entry->cell->row);
+  const Column distance = {
+      "distance to the test rows", [&order](const std::string& row) -> std::string {
+        const auto entry =
+            std::find_if(order.begin(), order.end(), [&](const auto* e) { return e->cell->row == row; });
+        return (*entry)->shift.empty() ? "-" : fmt::format("{:.4f}", spread((*entry)->shift).mean);
+      }};
+  return pools_table(entries, "shift", "unpaired rows", rows, {distance});
 }
 
 /// Keys of the grid whose selected value is the smallest or largest of three or more: a value beyond the grid
@@ -185,6 +211,15 @@ std::string what_was_run(const StudyFacts& f) {
       f.sizes.test, f.sizes.validation, fmt::join(f.seeds.final, ", "),
       f.seeds.final.size() > 1 ? " (+- their standard deviation)" : "; a single seed says little",
       fmt::join(f.seeds.tuning, ", "), f.sizes.rows);
+  text += fmt::format(
+      "\n\"With DBS\" are figures of the same models and test rows, with cosines corrected against hubness "
+      "by "
+      "dual bank Sinkhorn. The bank holds at most {} of the unpaired rows of each side that the run "
+      "trained on, never test rows; the temperature is the default and was not tuned. Without unpaired rows "
+      "there is no bank, hence no figure (`-`).",
+      HubnessOptions{}.bank);
+  text +=
+      f.lack_dbs ? " Runs of an earlier version were not measured with DBS and have `-` as well.\n" : "\n";
   if (!f.errors.empty()) {
     text += "\nRuns that diverged count as 0:\n\n";
     for (const std::string& error : f.errors) text += fmt::format("* {}\n", error);
@@ -228,18 +263,19 @@ std::string study_markdown(const StudyPlan& plan, const Entries& entries, const 
   };
   std::string text = "# Study\n\n## What was run\n\n" + what_was_run(facts);
   if (has("methods")) {
-    text += "\n## Methods\n\n" + recall_table(entries, "methods", "method", " pairs");
+    text += "\n## Methods\n\n" + retrieval_tables(entries, "methods", "method", " pairs");
     text +=
         "\nThe last rows use more pairs than their column says, to show how many pairs a method is worth.\n"
         "\n![MeanR@1 by pairs](pairs.svg)\n\n" +
-        reciprocal_rank_table(entries, "methods") + seconds_table(entries, "methods");
+        seconds_table(entries, "methods");
   }
   if (has("teachers"))
     text += fmt::format("\n## Teachers and divergences, {} pairs\n\n", plan.teachers->pairs) +
-            recall_table(entries, "teachers", "teacher", "");
+            retrieval_tables(entries, "teachers", "teacher", "");
   if (has("unpaired"))
     text += fmt::format("\n## Unpaired rows, {} pairs\n\n", plan.unpaired->pairs) +
-            recall_table(entries, "unpaired", "unpaired rows of each modality", "") +
+            pools_table(entries, "unpaired", "unpaired rows of each modality",
+                        table_names(entries, "unpaired", &StudyCell::row)) +
             fmt::format(
                 "\n{} was tuned once, with all unpaired rows.\n\n![MeanR@1 by unpaired "
                 "rows](unpaired.svg)\n",

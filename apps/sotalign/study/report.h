@@ -16,6 +16,7 @@ struct StudyFacts {
   StudySeeds seeds;
   int64_t runs = 0;
   double seconds = 0;
+  bool lack_dbs = false;                 ///< an earlier version made some of the final runs
   std::vector<std::string> errors = {};  ///< one line per run that diverged
 };
 

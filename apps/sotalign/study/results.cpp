@@ -19,8 +19,8 @@ using Json = nlohmann::ordered_json;
 
 /// Throws InvalidArgument unless every part of `record` that is read later has the form that add() writes.
 void check_record(const Json& record, const std::string& where) {
-  const JsonReader reader(record, where,
-                          {"section", "method", "point", "key", "figures", "error", "shift", "seconds"});
+  const JsonReader reader(
+      record, where, {"section", "method", "point", "key", "figures", "dbs", "error", "shift", "seconds"});
   for (const char* key : {"section", "method"}) reader.text(key);
   for (const char* key : {"point", "key"})
     if (!reader.at(key).is_object()) expected_but_found(reader.where(key), "a JSON object", record[key]);
@@ -29,6 +29,7 @@ void check_record(const Json& record, const std::string& where) {
   for (const char* part : {"setting", "measured", "unpaired", "seed", "role"}) key.at(part);
   key.count("pairs", 0);
   retrieval_of_json(reader.at("figures"), reader.where("figures"));
+  if (reader.has("dbs")) retrieval_of_json(reader.at("dbs"), reader.where("dbs"));
   if (reader.has("error")) reader.string("error");
   if (reader.has("shift")) {
     const JsonReader shift(reader.at("shift"), reader.where("shift"), {"images", "texts", "sum"});
@@ -73,6 +74,7 @@ void StudyResults::add(const std::string& section, const StudyRun& run, const St
                  {"point", run.setting->point},
                  {"key", run.key()},
                  {"figures", to_json(result.retrieval)}};
+  if (result.dbs) record["dbs"] = to_json(*result.dbs);
   if (!result.error.empty()) record["error"] = result.error;
   if (result.shift)
     record["shift"] = {{"images", result.shift->images},

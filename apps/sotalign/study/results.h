@@ -16,6 +16,8 @@ namespace sotalign::app {
 
 struct StudyResult {
   RetrievalResult retrieval;
+  /// The same model with dual bank Sinkhorn; final runs with unpaired rows only.
+  std::optional<RetrievalResult> dbs = {};
   double seconds = 0;      ///< of the whole run, including data and measurements
   std::string error = {};  ///< why training diverged; the figures are then zero
   std::optional<StudyShift> shift = {};

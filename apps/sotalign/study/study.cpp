@@ -181,18 +181,23 @@ StudyResult Study::execute(const StudyRun& run, const std::string& name) {
   const auto start = std::chrono::steady_clock::now();
   StudyResult result;
   const StudyData::Rows rows = data_.rows(sizes_, run);
+  const bool is_final = run.role == StudyRole::kFinal;
   TrainOptions options = run.setting->options;
   options.seed = run.seed;
   try {
-    const Outcome outcome = naming_pairs(config_.files.images, config_.files.texts, [&] {
-      return run_experiment(context_, rows.data, rows.measured, options, name, progress_);
+    const Trainer trainer = naming_pairs(config_.files.images, config_.files.texts, [&] {
+      return train_experiment(context_, rows.data, options, name, progress_);
     });
-    result.retrieval = run.method->measured == Projection::kHeads ? outcome.heads : outcome.teacher;
+    const Measured measured =
+        measure_trained(context_, trainer, run.method->measured, rows.measured,
+                        {.kind = is_final ? Hubness::kDbs : Hubness::kNone, .seed = run.seed});
+    result.retrieval = measured.plain;
+    result.dbs = measured.corrected;
   } catch (const NumericalError& error) {
     result.error = error.what();
+    if (is_final && rows.data.images.rows() > 0) result.dbs.emplace();
   }
-  if (run.unpaired.is_shifted() && run.role == StudyRole::kFinal)
-    result.shift = StudyData::shift(context_, rows);
+  if (run.unpaired.is_shifted() && is_final) result.shift = StudyData::shift(context_, rows);
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
 }
@@ -238,6 +243,10 @@ void Study::report(const std::string& command) {
                    .seeds = config_.seeds,
                    .runs = static_cast<int64_t>(results_->records().size()),
                    .seconds = results_->seconds()};
+  facts.lack_dbs = std::any_of(entries.begin(), entries.end(), [&](const StudyEntry& entry) {
+    const bool has_bank = !entry.cell->unpaired.is_none() && entry.cell->pairs < sizes_.pool();
+    return has_bank && entry.dbs_mean_r1.empty();
+  });
   for (const Json& record : results_->records())
     if (record.contains("error"))
       facts.errors.push_back(fmt::format("{}: {}", record["key"].dump(), record["error"].get<std::string>()));
