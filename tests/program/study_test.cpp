@@ -9,9 +9,12 @@
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <set>
 #include <thread>
 
+#include "sotalign/core/random.h"
+#include "support/npy.h"
 #include "support/program_data.h"
 
 namespace sotalign::testing {
@@ -337,6 +340,124 @@ TEST_F(StudyProgram, FiguresAreThoseOfCompare) {
   EXPECT_GT(corrected, 0) << "the correction changes no figure, so the test shows nothing";
 }
 
+/// A study of two pairs trains on these rows: see data.h and split_rows().
+TEST_F(StudyProgram, DisjointRowsHaveNoCounterparts) {
+  write_file(path("p.json"), R"json({
+    "set": {"steps": 5, "teacher": "cca"},
+    "methods": [{"name": "SAIL", "set": {"method": "sail"}}, {"name": "SOTAlign"}],
+    "sections": {"methods": {"pairs": [2], "disjoint": [2], "methods": ["SAIL", "SOTAlign"],
+                             "proposed": ["SOTAlign"], "worth": {"method": "SAIL", "times": [2]}}}
+  })json");
+  run(command("out", {"--sections", "methods", "--seeds", "1"}));
+  const auto shuffled = [](std::vector<int64_t> rows, const char* stream) {
+    const RandomStream random(1, stream_id(stream));
+    std::sort(rows.begin(), rows.end(), [&](int64_t i, int64_t j) {
+      return random.bits64(static_cast<uint64_t>(i)) < random.bits64(static_cast<uint64_t>(j));
+    });
+    return rows;
+  };
+  std::vector<int64_t> all(kRows);
+  std::iota(all.begin(), all.end(), 0);
+  all = shuffled(all, "demo.split");
+  const std::vector<int64_t> rest(all.begin() + 42, all.end()), images = shuffled(rest, "demo.images");
+  const std::set<int64_t> first(images.begin(), images.begin() + 39);
+  std::vector<int64_t> texts = shuffled(rest, "demo.texts");
+  std::erase_if(texts, [&](int64_t row) { return first.contains(row); });
+  ASSERT_EQ(texts.size(), 39u);
+  const auto write = [&](const std::string& name, const std::string& from, std::vector<int64_t> rows) {
+    const GoldenArray file = read_golden(path(from));
+    const int64_t cols = file.shape[1];
+    std::vector<float> values;
+    for (const int64_t row : rows)
+      for (int64_t j = 0; j < cols; ++j)
+        values.push_back(static_cast<float>(file.values[static_cast<size_t>(row * cols + j)]));
+    write_npy(path(name), ConstMatrixF(values.data(), static_cast<int64_t>(rows.size()), cols));
+  };
+  for (const std::string side : {"i", "t"}) {
+    write("pairs_" + side, side + ".npy", {all.begin(), all.begin() + 2});
+    write("test_" + side, side + ".npy", {all.begin() + 2, all.begin() + 22});
+  }
+  write("unpaired_i", "i.npy", {images.begin(), images.begin() + 39});
+  write("unpaired_t", "t.npy", texts);
+
+  int compared = 0;
+  const Json runs = study("out")["runs"];
+  for (const Json& run : runs) {
+    if (run["key"]["unpaired"] != "disjoint") continue;
+    SCOPED_TRACE(run.dump());
+    const std::string model = "model_" + std::to_string(++compared);
+    const ProgramResult trained = run_program({"train",
+                                               "--pairs-images",
+                                               path("pairs_i"),
+                                               "--pairs-texts",
+                                               path("pairs_t"),
+                                               "--images",
+                                               path("unpaired_i"),
+                                               "--texts",
+                                               path("unpaired_t"),
+                                               "--steps",
+                                               "5",
+                                               "--teacher",
+                                               "cca",
+                                               "--seed",
+                                               "1",
+                                               "--method",
+                                               run["method"] == "SAIL" ? "sail" : "sotalign",
+                                               "--threads",
+                                               "1",
+                                               "--out",
+                                               path(model)});
+    ASSERT_EQ(trained.exit_code, 0) << trained.err;
+    Json result = Json::parse(
+        this->run({"eval", "--model", path(model + "/model.safetensors"), "--images", path("test_i"),
+                   "--texts", path("test_t"), "--hubness", "dbs", "--threads", "1", "--json", "-"}));
+    EXPECT_EQ(run["dbs"], result["hubness"]["corrected"]);
+    result.erase("hubness");
+    EXPECT_EQ(run["figures"], result);
+  }
+  EXPECT_EQ(compared, 2);
+}
+
+TEST_F(StudyProgram, EveryTableHasDisjointRows) {
+  std::string plan = kPlan;
+  for (const auto& [from, to] :
+       {std::pair<std::string, std::string>{"[10, 20],", R"([10, 20], "disjoint": [20],)"},
+        {R"("teachers": {"pairs": 20,)", R"("teachers": {"pairs": 20, "disjoint": true,)"},
+        {R"("all", 1000])", R"("all", 1000, "disjoint"])"}}) {
+    ASSERT_NE(plan.find(from), std::string::npos) << from;
+    plan.replace(plan.find(from), from.size(), to);
+  }
+  write_file(path("p.json"), plan);
+  // Tuning as before. SOTAlign with 20 pairs is in all sections.
+  const std::string counts = run(command("out", {"--dry-run"}));
+  EXPECT_CONTAINS(counts, "methods         13      16      22\n");
+  EXPECT_CONTAINS(counts, "teachers        12       6      20\n");
+  EXPECT_CONTAINS(counts, "unpaired         4       2       4\n");
+  EXPECT_CONTAINS(counts, "shift            5       0       6\n");
+  run(command("out"));
+  const Json study = this->study("out");
+  std::map<std::string, std::pair<Json, Json>> selected;  // of a method: with all unpaired rows, disjoint
+  std::set<std::string> sections;
+  for (const Json& cell : study["cells"]) {
+    const bool disjoint = cell["unpaired"] == "disjoint";
+    if (disjoint) sections.insert(cell["section"]);
+    if (cell["section"] != "methods" || cell["pairs"] != 20 || cell["column"] == "10") continue;
+    EXPECT_EQ(cell["column"], disjoint ? "20, disjoint" : "20");
+    (disjoint ? selected[cell["row"]].second : selected[cell["row"]].first) = cell["selected"];
+  }
+  EXPECT_EQ(sections, (std::set<std::string>{"methods", "shift", "teachers", "unpaired"}));
+  ASSERT_EQ(selected.size(), 3u);
+  for (const auto& [method, settings] : selected) EXPECT_EQ(settings.first, settings.second) << method;
+  const std::string text = read_file(path("out/study.md"));
+  for (const char* part :
+       {"| 20 pairs | with DBS | 20 pairs, disjoint | with DBS |\n", "\n| cca, disjoint | ",
+        "\n| disjoint | ", "\n* SOTAlign beats every other method where no unpaired row"})
+    EXPECT_CONTAINS(text, part);
+  EXPECT_EQ(text.find("disjoint unpaired rows"), std::string::npos);  // not a step of "more unpaired rows"
+  EXPECT_CONTAINS(read_file(path("out/unpaired.svg")), "disjoint");
+  EXPECT_EQ(read_file(path("out/pairs.svg")).find("disjoint"), std::string::npos);
+}
+
 TEST_F(StudyProgram, FinalRunsWithUnpairedRowsAreMeasuredWithDbs) {
   run(command("out", {"--sections", "unpaired"}));
   const Json runs = study("out")["runs"];
@@ -550,6 +671,10 @@ TEST_F(StudyProgram, RefusesPlansBeforeAnythingRuns) {
   expect_plan_refused("\"measure\": \"teacher\"", "\"measure\": \"pupil\"", {"heads or teacher", "pupil"});
   expect_plan_refused("\"biased\": 1", "\"biased\": 2", {"biased", "found"});
   expect_plan_refused("[10, \"all\"", "[0, \"all\"", {"unpaired", "found 0"});
+  expect_plan_refused("[10, \"all\"", "[\"same\", \"all\"", {"all, disjoint or integers", "same"});
+  expect_plan_refused("[10, 20],", "[10, 20], \"disjoint\": [15],", {"disjoint", "found 15"});
+  expect_plan_refused("[10, 20],", "[10, 20], \"disjoint\": true,", {"disjoint", "found true"});
+  expect_plan_refused("\"pairs\": 20,", "\"pairs\": 20, \"disjoint\": 1,", {"disjoint", "true or false"});
   expect_plan_refused("\"pairs\": [10, 20]", "\"pairs\": [10, 1]", {"pairs", "found 1"});
   expect_plan_refused("\"pairs\": [10, 20]", "\"pairs\": [10, 79]", {"79 pairs", "found 120"});
   expect_plan_refused("\"proposed\": \"klot\"", "\"proposed\": \"kloot\"", {"proposed", "kloot"});

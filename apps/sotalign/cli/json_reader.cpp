@@ -61,6 +61,12 @@ int64_t as_count(const Json& value, const std::string& where, int64_t least) {
 
 }  // namespace
 
+bool JsonReader::flag(const std::string& key) const {
+  if (!has(key)) return false;
+  if (!at(key).is_boolean()) expected_but_found(where(key), "true or false", at(key));
+  return at(key).get<bool>();
+}
+
 std::string JsonReader::text(const std::string& key) const { return as_text(at(key), where(key)); }
 
 int64_t JsonReader::count(const std::string& key, int64_t least) const {

@@ -34,6 +34,8 @@ class JsonReader {
   std::string text(const std::string& key) const;
   int64_t count(const std::string& key, int64_t least) const;
   double number(const std::string& key, double least, double most) const;
+  /// False without that key.
+  bool flag(const std::string& key) const;
   /// Lists have 1 to 100 entries.
   const Json& list(const std::string& key) const;
   std::vector<int64_t> counts(const std::string& key, int64_t least) const;

@@ -14,6 +14,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr UnpairedRows kNone = {.kind = UnpairedRows::Kind::kFirst, .count = 0};
+constexpr UnpairedRows kDisjoint = {.kind = UnpairedRows::Kind::kDisjoint};
 
 class Builder {
  public:
@@ -36,21 +37,34 @@ class Builder {
                            .pairs = times * pairs,
                            .competes = false});
     }
+    for (const int64_t pairs : section.disjoint) {
+      require_pool("methods", pairs, 4);
+      for (const StudyMethod& method : section.methods)
+        cells.push_back(
+            {"methods", method.name, disjoint_name(fmt::format("{}", pairs)), method, pairs, kDisjoint});
+    }
   }
 
   void add(const StudyPlan::Teachers& section) {
-    require_pool("teachers", section.pairs, 2);
-    size_t cell = 0;
-    for (const std::string& teacher : section.teachers)
-      for (const std::string& divergence : section.divergences)
-        cells.push_back({"teachers", teacher, divergence, section.cells[cell++], section.pairs});
+    require_pool("teachers", section.pairs, section.disjoint ? 4 : 2);
+    const auto add_rows = [&](const UnpairedRows& unpaired) {
+      size_t cell = 0;
+      for (const std::string& teacher : section.teachers)
+        for (const std::string& divergence : section.divergences)
+          cells.push_back({"teachers", unpaired.is_shifted() ? disjoint_name(teacher) : teacher, divergence,
+                           section.cells[cell++], section.pairs, unpaired});
+    };
+    add_rows({});
+    if (section.disjoint) add_rows(kDisjoint);
   }
 
   void add_unpaired(const StudyPlan::Pools& section) {
-    require_pool("unpaired", section.pairs, 2);
+    const bool disjoint = std::any_of(section.pools.begin(), section.pools.end(),
+                                      [](const UnpairedRows& rows) { return rows.is_shifted(); });
+    require_pool("unpaired", section.pairs, disjoint ? 4 : 2);
     add_pool("unpaired", section.without, section.pairs, kNone, kNone);
     for (const UnpairedRows& rows : section.pools)
-      if (rows.kind == UnpairedRows::Kind::kAll || rows.count <= sizes_.pool() - section.pairs)
+      if (rows.kind != UnpairedRows::Kind::kFirst || rows.count <= sizes_.pool() - section.pairs)
         add_pool("unpaired", section.method, section.pairs, rows, {});
   }
 
@@ -81,6 +95,8 @@ class Builder {
 };
 
 }  // namespace
+
+std::string disjoint_name(const std::string& name) { return name + ", disjoint"; }
 
 std::string worth_row(const StudyPlan::Methods& section, int64_t times) {
   return fmt::format("{}, {} times the pairs", section.worth.name, times);

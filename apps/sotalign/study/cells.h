@@ -48,6 +48,8 @@ struct StudyRun {
   nlohmann::ordered_json key() const;
 };
 
+/// The name of a row or column whose runs get disjoint unpaired rows: "300, disjoint".
+std::string disjoint_name(const std::string& name);
 /// The name of the row in which the method gets `times` as many pairs.
 std::string worth_row(const StudyPlan::Methods& section, int64_t times);
 

@@ -66,11 +66,16 @@ StudyClaim best_divergence(const StudyPlan::Teachers& section, const Entries& en
   return claim;
 }
 
+/// `unpaired`: kAll or kDisjoint.
 StudyClaim above_baselines(const StudyPlan::Methods& section, const std::string& proposed,
-                           const Entries& entries) {
-  StudyClaim claim{.text = fmt::format("{} beats every other method at every number of pairs", proposed)};
-  for (const int64_t pairs : section.pairs) {
-    const std::string column = fmt::format("{}", pairs);
+                           UnpairedRows::Kind unpaired, const Entries& entries) {
+  const bool disjoint = unpaired == UnpairedRows::Kind::kDisjoint;
+  StudyClaim claim{.text = fmt::format(
+                       "{} beats every other method {}", proposed,
+                       disjoint ? "where no unpaired row has its counterpart" : "at every number of pairs")};
+  for (const int64_t pairs : disjoint ? section.disjoint : section.pairs) {
+    std::string column = fmt::format("{}", pairs);
+    if (disjoint) column = disjoint_name(column);
     const StudyEntry& ours = *find_entry(entries, "methods", proposed, column);
     std::vector<const StudyEntry*> others;
     for (const StudyMethod& method : section.methods)
@@ -106,7 +111,7 @@ StudyClaim never_hurts(const Entries& entries) {
   StudyClaim claim{.text = "more unpaired rows help at every step"};
   const StudyEntry* last = nullptr;
   for (const StudyEntry& entry : entries) {
-    if (entry.cell->section != "unpaired") continue;
+    if (entry.cell->section != "unpaired" || entry.cell->unpaired.is_shifted()) continue;
     if (last != nullptr) {
       judge(claim, entry, *last);
       claim.figures.push_back(
@@ -139,7 +144,8 @@ std::vector<StudyClaim> study_claims(const StudyPlan& plan, const Entries& entri
   std::vector<StudyClaim> claims;
   if (was_run(entries, "methods"))
     for (const std::string& proposed : plan.methods->proposed) {
-      claims.push_back(above_baselines(*plan.methods, proposed, entries));
+      for (const UnpairedRows::Kind unpaired : {UnpairedRows::Kind::kAll, UnpairedRows::Kind::kDisjoint})
+        claims.push_back(above_baselines(*plan.methods, proposed, unpaired, entries));
       for (const int64_t times : plan.methods->worth_times)
         claims.push_back(worth_more_pairs(*plan.methods, proposed, times, entries));
     }

@@ -47,6 +47,7 @@ const char* default_study_plan() {
   "sections": {
     "methods": {
       "pairs": [100, 300, 1000],
+      "disjoint": [300],
       "methods": ["teacher", "SAIL", "SAIL semi", "STRUCTURE", "STRUCTURE semi", "NNCLR", "S-CLIP",
                   "SOTAlign (paper)", "SOTAlign", "self-training", "SOTAlign (default)"],
       "proposed": ["SOTAlign (paper)", "SOTAlign", "self-training", "SOTAlign (default)"],
@@ -54,6 +55,7 @@ const char* default_study_plan() {
     },
     "teachers": {
       "pairs": 300,
+      "disjoint": true,
       "teachers": [
         {"name": "procrustes", "set": {"teacher": "procrustes"}},
         {"name": "cca", "set": {"teacher": "cca"}},
@@ -72,7 +74,7 @@ const char* default_study_plan() {
     },
     "unpaired": {
       "pairs": 300, "method": "SOTAlign", "without": "SAIL",
-      "rows": [250, 500, 1000, 2000, "all"]
+      "rows": [250, 500, 1000, 2000, "all", "disjoint"]
     },
     "shift": {
       "pairs": 300, "method": "SOTAlign", "without": "SAIL",

@@ -103,14 +103,10 @@ Definition parse_definition(const Json& json, const std::string& where) {
   const JsonReader reader(json, where, {"name", "measure", "set", "grid", "validates"});
   Definition result{.name = reader.text("name"), .set = reader.object("set")};
   if (reader.has("grid")) result.grid = reader.at("grid");
-  if (reader.has("validates")) {
-    if (!reader.at("validates").is_boolean())
-      expected_but_found(reader.where("validates"), "true or false", reader.at("validates"));
-    result.validates = reader.at("validates").get<bool>();
-    if (result.validates && reader.has("grid"))
-      throw InvalidArgument(
-          fmt::format("{}: expected no grid, for the method chooses by the validation rows itself", where));
-  }
+  result.validates = reader.flag("validates");
+  if (result.validates && reader.has("grid"))
+    throw InvalidArgument(
+        fmt::format("{}: expected no grid, for the method chooses by the validation rows itself", where));
   if (!reader.has("measure")) return result;
   const std::string measure = reader.text("measure");
   if (measure != "heads" && measure != "teacher")
@@ -171,8 +167,9 @@ class Parser {
     if (sections.has("unpaired"))
       plan.unpaired = pools(sections, "unpaired", "rows", [](const Json& value, const std::string& where) {
         if (value == "all") return UnpairedRows{};
+        if (value == "disjoint") return UnpairedRows{.kind = UnpairedRows::Kind::kDisjoint};
         if (!value.is_number_integer() || value.get<int64_t>() < 1)
-          expected_but_found(where, "all or integers >= 1", value);
+          expected_but_found(where, "all, disjoint or integers >= 1", value);
         return UnpairedRows{.kind = UnpairedRows::Kind::kFirst, .count = value.get<int64_t>()};
       });
     if (sections.has("shift")) plan.shift = pools(sections, "shift", "pools", shifted_rows);
@@ -193,8 +190,12 @@ class Parser {
 
   StudyPlan::Methods methods(const JsonReader& sections) const {
     const JsonReader reader(sections.at("methods"), sections.where("methods"),
-                            {"pairs", "methods", "proposed", "worth"});
+                            {"pairs", "disjoint", "methods", "proposed", "worth"});
     StudyPlan::Methods result{.pairs = reader.counts("pairs", 2)};
+    if (reader.has("disjoint")) result.disjoint = reader.counts("disjoint", 2);
+    for (const int64_t pairs : result.disjoint)
+      if (std::find(result.pairs.begin(), result.pairs.end(), pairs) == result.pairs.end())
+        expected_but_found(reader.where("disjoint"), "some of the section's numbers of pairs", pairs);
     for (const std::string& name : reader.texts("methods"))
       result.methods.push_back(method(name, reader.where("methods")));
     result.proposed = reader.texts("proposed");
@@ -212,8 +213,8 @@ class Parser {
 
   StudyPlan::Teachers teachers(const JsonReader& sections) const {
     const JsonReader reader(sections.at("teachers"), sections.where("teachers"),
-                            {"pairs", "teachers", "divergences", "proposed"});
-    StudyPlan::Teachers result{.pairs = reader.count("pairs", 2)};
+                            {"pairs", "disjoint", "teachers", "divergences", "proposed"});
+    StudyPlan::Teachers result{.pairs = reader.count("pairs", 2), .disjoint = reader.flag("disjoint")};
     const auto divergences = parse_definitions(reader.list("divergences"), reader.where("divergences"));
     for (const Definition& divergence : divergences) result.divergences.push_back(divergence.name);
     for (const Definition& teacher : parse_definitions(reader.list("teachers"), reader.where("teachers"))) {

@@ -56,6 +56,7 @@ std::string describe(const UnpairedRows& rows);
 struct StudyPlan {
   struct Methods {
     std::vector<int64_t> pairs;
+    std::vector<int64_t> disjoint = {};  ///< of these, also run on disjoint unpaired rows
     std::vector<StudyMethod> methods = {};
     std::vector<std::string> proposed = {};  ///< claimed to beat all others
     StudyMethod worth = {};                  ///< also run with more pairs ...
@@ -63,6 +64,7 @@ struct StudyPlan {
   };
   struct Teachers {
     int64_t pairs = 0;
+    bool disjoint = false;  ///< also run on disjoint unpaired rows
     std::vector<std::string> teachers = {}, divergences = {};
     std::vector<StudyMethod> cells = {};  ///< [teachers, divergences]
     std::string proposed = {};            ///< the divergence claimed to be best

@@ -22,7 +22,8 @@ std::string pairs_plot(const Entries& entries) {
   for (const std::string& row : table_names(entries, "methods", &StudyCell::row)) {
     PlotSeries series{.name = row};
     for (const StudyEntry& entry : entries)
-      if (entry.cell->section == "methods" && entry.cell->row == row && entry.cell->competes)
+      if (entry.cell->section == "methods" && entry.cell->row == row && entry.cell->competes &&
+          !entry.cell->unpaired.is_shifted())
         add_point(series, static_cast<double>(entry.cell->pairs), entry);
     if (!series.x.empty()) all.push_back(series);
   }
@@ -33,15 +34,23 @@ std::string pairs_plot(const Entries& entries) {
 
 std::string unpaired_plot(const StudyPlan::Pools& section, const Entries& entries, const StudySizes& sizes) {
   PlotSeries series{.name = section.method.name};
-  for (const StudyEntry& entry : entries)
-    if (entry.cell->section == "unpaired") {
-      const UnpairedRows& rows = entry.cell->unpaired;
-      const int64_t count = rows.kind == UnpairedRows::Kind::kAll ? sizes.pool() - section.pairs : rows.count;
-      add_point(series, static_cast<double>(count), entry);
+  std::vector<PlotSeries> all;
+  const int64_t most = sizes.pool() - section.pairs;
+  for (const StudyEntry& entry : entries) {
+    if (entry.cell->section != "unpaired") continue;
+    const UnpairedRows& rows = entry.cell->unpaired;
+    if (rows.is_shifted()) {  // disjoint, half of the rows each
+      all.push_back({.name = entry.cell->row});
+      add_point(all.back(), static_cast<double>(most / 2), entry);
+    } else {
+      add_point(series, static_cast<double>(rows.kind == UnpairedRows::Kind::kAll ? most : rows.count),
+                entry);
     }
+  }
+  all.insert(all.begin(), series);
   return line_plot(
       {.title = "Unpaired rows", .x_label = "unpaired rows of each modality", .y_label = "MeanR@1, percent"},
-      {series});
+      all);
 }
 
 std::string shift_plot(const Entries& entries) {

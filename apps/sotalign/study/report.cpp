@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <set>
 
 #include "cli/report.h"
 #include "study/claims.h"
@@ -77,13 +78,21 @@ void add_ranks(std::vector<Column>& columns, const Entries& entries, const std::
   columns.push_back(figures(entries, section, column, kWithDbs, &StudyEntry::dbs_mean_reciprocal_rank));
 }
 
+/// "300 pairs, disjoint" for the column "300, disjoint".
+std::string pairs_title(const std::string& column) {
+  const size_t comma = std::min(column.find(','), column.size());
+  return column.substr(0, comma) + " pairs" + column.substr(comma);
+}
+
+std::string same_title(const std::string& column) { return column; }
+
 /// Two tables of a section: MeanR@1 and, unless a run lacks it, the mean reciprocal rank.
 std::string retrieval_tables(const Entries& entries, const std::string& section, const std::string& corner,
-                             const std::string& suffix) {
+                             std::string (*title)(const std::string& column)) {
   std::vector<Column> recalls, ranks;
   for (const std::string& column : table_names(entries, section, &StudyCell::column)) {
-    add_recalls(recalls, entries, section, column, column + suffix);
-    add_ranks(ranks, entries, section, column, column + suffix);
+    add_recalls(recalls, entries, section, column, title(column));
+    add_ranks(ranks, entries, section, column, title(column));
   }
   const std::vector<std::string> rows = table_names(entries, section, &StudyCell::row);
   std::string text = table(corner, rows, recalls);
@@ -106,10 +115,11 @@ std::string pools_table(const Entries& entries, const std::string& section, cons
 std::string seconds_table(const Entries& entries, const std::string& section) {
   std::vector<Column> columns;
   for (const std::string& column : table_names(entries, section, &StudyCell::column))
-    columns.push_back({column + " pairs", [&entries, section, column](const std::string& row) -> std::string {
-                         const StudyEntry* entry = find_entry(entries, section, row, column);
-                         return entry == nullptr ? "-" : fmt::format("{:.1f}", spread(entry->seconds).mean);
-                       }});
+    columns.push_back(
+        {pairs_title(column), [&entries, section, column](const std::string& row) -> std::string {
+           const StudyEntry* entry = find_entry(entries, section, row, column);
+           return entry == nullptr ? "-" : fmt::format("{:.1f}", spread(entry->seconds).mean);
+         }});
   return table("seconds per run", table_names(entries, section, &StudyCell::row), columns);
 }
 
@@ -149,11 +159,17 @@ std::vector<std::string> at_the_end(const StudyEntry& entry) {
   return keys;
 }
 
+/// One row for the cells that share their tuning runs, with the name of the first.
 std::string tuning_table(const Entries& entries) {
   std::string text = markdown_head({"section", "row", "column", "selected setting", "validation MeanR@1",
                                     "other settings", "at the edge of the grid"});
+  std::set<std::string> seen;
   for (const StudyEntry& entry : entries) {
-    if (!entry.cell->is_tuned()) continue;
+    const StudyCell& cell = *entry.cell;
+    if (!cell.is_tuned() || !seen.insert(fmt::format("{}, {}, {}", cell.method.name, cell.pairs,
+                                                     to_json(cell.tuning_unpaired).dump()))
+                                 .second)
+      continue;
     std::vector<std::string> others;
     for (size_t i = 0; i < entry.validation.size(); ++i)
       if (i != entry.selected) others.push_back(fmt::format("{:.1f}", 100 * entry.validation[i]));
@@ -211,6 +227,11 @@ std::string what_was_run(const StudyFacts& f) {
       f.sizes.test, f.sizes.validation, fmt::join(f.seeds.final, ", "),
       f.seeds.final.size() > 1 ? " (+- their standard deviation)" : "; a single seed says little",
       fmt::join(f.seeds.tuning, ", "), f.sizes.rows);
+  text +=
+      "\nRows and columns named `disjoint` use as unpaired rows the images of one random half of the rest "
+      "and "
+      "the texts of the other half, so that no unpaired row has its counterpart, and the setting that was "
+      "chosen with all of the rest.\n";
   text += fmt::format(
       "\n\"With DBS\" are figures of the same models and test rows, with cosines corrected against hubness "
       "by "
@@ -263,7 +284,7 @@ std::string study_markdown(const StudyPlan& plan, const Entries& entries, const 
   };
   std::string text = "# Study\n\n## What was run\n\n" + what_was_run(facts);
   if (has("methods")) {
-    text += "\n## Methods\n\n" + retrieval_tables(entries, "methods", "method", " pairs");
+    text += "\n## Methods\n\n" + retrieval_tables(entries, "methods", "method", pairs_title);
     text +=
         "\nThe last rows use more pairs than their column says, to show how many pairs a method is worth.\n"
         "\n![MeanR@1 by pairs](pairs.svg)\n\n" +
@@ -271,7 +292,7 @@ std::string study_markdown(const StudyPlan& plan, const Entries& entries, const 
   }
   if (has("teachers"))
     text += fmt::format("\n## Teachers and divergences, {} pairs\n\n", plan.teachers->pairs) +
-            retrieval_tables(entries, "teachers", "teacher", "");
+            retrieval_tables(entries, "teachers", "teacher", same_title);
   if (has("unpaired"))
     text += fmt::format("\n## Unpaired rows, {} pairs\n\n", plan.unpaired->pairs) +
             pools_table(entries, "unpaired", "unpaired rows of each modality",
