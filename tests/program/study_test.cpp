@@ -124,8 +124,9 @@ class StudyProgram : public ::testing::Test {
   TrainingFiles files;
 };
 
-/// MeanR@1 of the runs with a point, one per seed, in seed order.
-std::vector<double> figures(const Json& study, const Json& cell, const Json& point, const std::string& role) {
+/// A figure of the runs with a point, one per seed, in seed order.
+std::vector<double> figures(const Json& study, const Json& cell, const Json& point, const std::string& role,
+                            const std::string& figure) {
   const bool none = cell["row"].get<std::string>().starts_with("none (");
   const Json unpaired = role == "final" ? cell["unpaired"] : none ? Json(0) : Json("all");
   std::map<int64_t, double> found;
@@ -137,7 +138,7 @@ std::vector<double> figures(const Json& study, const Json& cell, const Json& poi
         key["unpaired"] != unpaired || procrustes != (cell["row"] == "procrustes") ||
         cka != (cell["column"] == "cka"))
       continue;
-    EXPECT_TRUE(found.emplace(key["seed"].get<int64_t>(), run["figures"]["mean_r1"].get<double>()).second);
+    EXPECT_TRUE(found.emplace(key["seed"].get<int64_t>(), run["figures"][figure].get<double>()).second);
   }
   std::vector<double> values;
   for (const auto& [seed, value] : found) values.push_back(value);
@@ -190,7 +191,8 @@ TEST_F(StudyProgram, RunsEverythingOnceAndSelectsOnValidationRows) {
       Json selected;
       ASSERT_EQ(cell["tuning"].size(), 2u);
       for (const Json& tried : cell["tuning"]) {
-        const std::vector<double> scores = figures(study, cell, tried["point"], "tuning");
+        const std::vector<double> scores =
+            figures(study, cell, tried["point"], "tuning", "mean_reciprocal_rank");
         ASSERT_EQ(scores.size(), 1u);
         EXPECT_EQ(tried["validation"], scores[0]);
         if (scores[0] > best) best = scores[0], selected = tried["point"];
@@ -199,7 +201,8 @@ TEST_F(StudyProgram, RunsEverythingOnceAndSelectsOnValidationRows) {
       a_choice_mattered = a_choice_mattered || selected != cell["tuning"][0]["point"];
     }
     if (cell["column"] == "none") continue;  // both teachers have a single point, {}
-    EXPECT_EQ(cell["mean_r1"].get<std::vector<double>>(), figures(study, cell, cell["selected"], "final"));
+    EXPECT_EQ(cell["mean_r1"].get<std::vector<double>>(),
+              figures(study, cell, cell["selected"], "final", "mean_r1"));
   }
   EXPECT_TRUE(a_choice_mattered);
 }
@@ -641,10 +644,51 @@ TEST_F(StudyProgram, SeveralTuningSeedsAreAveraged) {
   EXPECT_EQ(tuning, 8);
   for (const Json& cell : study["cells"])
     for (const Json& tried : cell["tuning"]) {
-      const std::vector<double> scores = figures(study, cell, tried["point"], "tuning");
+      const std::vector<double> scores =
+          figures(study, cell, tried["point"], "tuning", "mean_reciprocal_rank");
       ASSERT_EQ(scores.size(), 2u);
       EXPECT_NEAR(tried["validation"], (scores[0] + scores[1]) / 2, 1e-12);
     }
+}
+
+TEST_F(StudyProgram, AStudyBegunByRecallGoesOnByRecall) {
+  run(command("out", {"--sections", "methods"}));
+  auto file = nlohmann::ordered_json::parse(read_file(path("out/study.json")));
+  EXPECT_EQ(file["selected_by"], "mean_reciprocal_rank");
+  EXPECT_CONTAINS(read_file(path("out/study.md")), "| selected setting | validation MRR, percent |");
+  file.erase("checksum");
+  const auto resume_with = [&](const nlohmann::ordered_json& selected_by) {
+    file.erase("selected_by");
+    if (!selected_by.is_null()) file["selected_by"] = selected_by;
+    write_file(path("out/study.json"), file.dump());
+  };
+  const std::vector<std::string> resume = {"study", "--out", path("out"), "--resume"};
+  resume_with("best");
+  expect_refused(resume, {"selected_by", "expected mean_reciprocal_rank or mean_r1", "best"});
+  bool differs = false;
+  for (const nlohmann::ordered_json& selected_by :
+       {nlohmann::ordered_json(), nlohmann::ordered_json("mean_r1")}) {
+    resume_with(selected_by);
+    ASSERT_EQ(run_program(resume).exit_code, 0);
+    const Json study = this->study("out");
+    EXPECT_EQ(study["selected_by"], "mean_r1");
+    ASSERT_EQ(study["cells"].size(), 10u);
+    for (const Json& cell : study["cells"]) {
+      SCOPED_TRACE(cell.dump());
+      double best = -1;
+      Json selected;
+      for (const Json& tried : cell["tuning"]) {
+        const double score = figures(study, cell, tried["point"], "tuning", "mean_r1").at(0);
+        EXPECT_EQ(tried["validation"], score);
+        if (score > best) best = score, selected = tried["point"];
+        differs =
+            differs || score != figures(study, cell, tried["point"], "tuning", "mean_reciprocal_rank").at(0);
+      }
+      EXPECT_EQ(cell["selected"], selected);
+    }
+    EXPECT_CONTAINS(read_file(path("out/study.md")), "| selected setting | validation MeanR@1, percent |");
+  }
+  EXPECT_TRUE(differs);
 }
 
 TEST_F(StudyProgram, TestAndValidationRowsAreAsManyAsAskedFor) {

@@ -18,7 +18,7 @@ StudyEntry select_setting(const StudyResults& results, const StudyCell& cell, co
   for (size_t i = 0; i < cell.method.settings.size(); ++i) {
     std::vector<double> scores;
     for (const int64_t seed : seeds.tuning)
-      scores.push_back(mean_r1(*results.find(tuning_run(cell, i, seed))));
+      scores.push_back(results.score(*results.find(tuning_run(cell, i, seed))));
     entry.validation.push_back(spread(scores).mean);
   }
   entry.selected = static_cast<size_t>(std::max_element(entry.validation.begin(), entry.validation.end()) -

@@ -13,7 +13,8 @@ namespace sotalign::app {
 
 struct StudyEntry {
   const StudyCell* cell = nullptr;
-  /// MeanR@1 of each setting, averaged over the tuning seeds; empty: not tuned.
+  /// What settings are compared by (StudyResults::selection()), averaged over the tuning seeds; empty: not
+  /// tuned.
   std::vector<double> validation = {};
   size_t selected = 0;               ///< the best setting; the first one on a tie
   std::vector<double> mean_r1 = {};  ///< per final seed, on test rows

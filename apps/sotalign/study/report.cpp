@@ -160,9 +160,10 @@ std::vector<std::string> at_the_end(const StudyEntry& entry) {
 }
 
 /// One row for the cells that share their tuning runs, with the name of the first.
-std::string tuning_table(const Entries& entries) {
-  std::string text = markdown_head({"section", "row", "column", "selected setting", "validation MeanR@1",
-                                    "other settings", "at the edge of the grid"});
+std::string tuning_table(const Entries& entries, Selection selection) {
+  std::string text = markdown_head({"section", "row", "column", "selected setting",
+                                    fmt::format("validation {}, percent", title(selection)), "other settings",
+                                    "at the edge of the grid"});
   std::set<std::string> seen;
   for (const StudyEntry& entry : entries) {
     const StudyCell& cell = *entry.cell;
@@ -217,8 +218,9 @@ std::string what_was_run(const StudyFacts& f) {
       "percent, the mean of image-to-text and text-to-image R@1 among the test rows, averaged over seeds "
       "{}{}.\n\n"
       "Each setting of a method's grid was run on the split of seed {} and measured on its validation "
-      "rows. The best setting (the first one on a tie) was then run with the final seeds, separately for "
-      "each number of pairs. Methods that validate chose among their own models by the validation rows "
+      "rows. The setting with the best {} (the first one on a tie) was then run with the final seeds, "
+      "separately for each number of pairs. Methods that validate chose among their own models by the "
+      "validation rows "
       "of "
       "their split. Test rows played no part in this choice: nothing was chosen on those of the "
       "final splits, and those of the tuning splits were not used. But all splits divide the same {} rows: "
@@ -226,7 +228,8 @@ std::string what_was_run(const StudyFacts& f) {
       "split.\n",
       f.sizes.test, f.sizes.validation, fmt::join(f.seeds.final, ", "),
       f.seeds.final.size() > 1 ? " (+- their standard deviation)" : "; a single seed says little",
-      fmt::join(f.seeds.tuning, ", "), f.sizes.rows);
+      fmt::join(f.seeds.tuning, ", "),
+      f.selection == Selection::kRecall ? "MeanR@1" : "mean reciprocal rank (MRR)", f.sizes.rows);
   text +=
       "\nRows and columns named `disjoint` use as unpaired rows the images of one random half of the rest "
       "and "
@@ -317,7 +320,7 @@ std::string study_markdown(const StudyPlan& plan, const Entries& entries, const 
             plan.shift->method.name);
   text += "\n" + claims_section(plan, facts, entries);
   text += "\n## Grids\n\n" + method_table(entries);
-  return text + "\n## Tuning\n\n" + tuning_table(entries);
+  return text + "\n## Tuning\n\n" + tuning_table(entries, facts.selection);
 }
 
 }  // namespace sotalign::app

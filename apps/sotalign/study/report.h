@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "study/entries.h"
+#include "study/results.h"
 
 namespace sotalign::app {
 
@@ -16,6 +17,7 @@ struct StudyFacts {
   StudySeeds seeds;
   int64_t runs = 0;
   double seconds = 0;
+  Selection selection = Selection::kReciprocalRank;
   bool lack_dbs = false;                 ///< an earlier version made some of the final runs
   std::vector<std::string> errors = {};  ///< one line per run that diverged
 };

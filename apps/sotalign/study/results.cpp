@@ -39,7 +39,30 @@ void check_record(const Json& record, const std::string& where) {
   reader.number("seconds", 0, kMostSeconds);
 }
 
+constexpr const char *kSelectedBy = "selected_by", *kRank = "mean_reciprocal_rank", *kRecall = "mean_r1";
+
+const char* key_of(Selection selection) { return selection == Selection::kRecall ? kRecall : kRank; }
+
+/// Files of earlier versions do not say it.
+Selection read_selection(const JsonReader& reader) {
+  if (!reader.has(kSelectedBy) || reader.at(kSelectedBy) == kRecall) return Selection::kRecall;
+  if (reader.at(kSelectedBy) != kRank)
+    expected_but_found(reader.where(kSelectedBy), fmt::format("{} or {}", kRank, kRecall),
+                       reader.at(kSelectedBy));
+  return Selection::kReciprocalRank;
+}
+
 }  // namespace
+
+std::string title(Selection selection) { return selection == Selection::kRecall ? "MeanR@1" : "MRR"; }
+
+double StudyResults::score(const RetrievalResult& result) const {
+  return selection_ == Selection::kRecall ? result.mean_r1 : result.mean_reciprocal_rank;
+}
+
+double StudyResults::score(const Json& record) const {
+  return record["figures"].value(key_of(selection_), 0.0);
+}
 
 void StudyResults::resume() {
   const Json file = read_json(path_);
@@ -51,6 +74,7 @@ void StudyResults::resume() {
     if (const Json found = present_names(reader.at(key), reader.where(key)); found != value)
       throw InvalidArgument(fmt::format("{}: {}: the runs belong to another study: expected {}, found {}",
                                         path_, key, shown(value), shown(found)));
+  selection_ = read_selection(reader);
   for (Json record : reader.at("runs")) {
     const std::string where = fmt::format("{}: runs: entry {}", path_, records_.size());
     check_record(record, where);
@@ -88,6 +112,7 @@ void StudyResults::add(const std::string& section, const StudyRun& run, const St
 
 void StudyResults::write(const Json& cells) const {
   Json file = header_;
+  file[kSelectedBy] = key_of(selection_);
   file["seconds"] = seconds();
   file["runs"] = records_;
   file["cells"] = cells;

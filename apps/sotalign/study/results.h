@@ -23,6 +23,14 @@ struct StudyResult {
   std::optional<StudyShift> shift = {};
 };
 
+/// What settings are compared by, on validation rows.
+enum class Selection {
+  kReciprocalRank,
+  kRecall,  ///< MeanR@1, in a study that an earlier version began
+};
+/// "MRR", "MeanR@1".
+std::string title(Selection selection);
+
 class StudyResults {
  public:
   /// `header`: what all runs have in common (data, sizes, device, ...).
@@ -32,6 +40,11 @@ class StudyResults {
   /// Loads the runs in the file. Throws InvalidArgument that names the first header key that differs, or the
   /// run that is malformed, and IoError for a file that is damaged or not JSON.
   void resume();
+
+  Selection selection() const { return selection_; }
+  /// What selection() compares.
+  double score(const RetrievalResult& result) const;
+  double score(const nlohmann::ordered_json& record) const;
 
   /// The record of a run; null if it is not done yet.
   const nlohmann::ordered_json* find(const StudyRun& run) const;
@@ -45,6 +58,7 @@ class StudyResults {
 
  private:
   std::string path_;
+  Selection selection_ = Selection::kReciprocalRank;
   nlohmann::ordered_json header_, records_ = nlohmann::ordered_json::array();
   std::map<std::string, size_t> index_;  // from a run's key to its record
 };

@@ -168,9 +168,10 @@ bool Study::run(const std::string& command) {
     progress_.print(fmt::format(
         "{:>4}/{}  {:8}  {}, seed {}, {}: {}  {}{}", i + 1, schedule_.size(), cell->section, describe(run),
         seed, describe_options(run.setting->point),
-        result.error.empty()
-            ? fmt::format("{} {:.1f}", tuning ? "validation" : "MeanR@1", 100 * result.retrieval.mean_r1)
-            : result.error,
+        result.error.empty() ? (tuning ? fmt::format("validation {} {:.1f}", title(results_->selection()),
+                                                     100 * results_->score(result.retrieval))
+                                       : fmt::format("MeanR@1 {:.1f}", 100 * result.retrieval.mean_r1))
+                             : result.error,
         duration(result.seconds), left > 0 ? fmt::format("  {} left", duration(left)) : ""));
   }
   report(command);
@@ -242,7 +243,8 @@ void Study::report(const std::string& command) {
                    .sizes = sizes_,
                    .seeds = config_.seeds,
                    .runs = static_cast<int64_t>(results_->records().size()),
-                   .seconds = results_->seconds()};
+                   .seconds = results_->seconds(),
+                   .selection = results_->selection()};
   facts.lack_dbs = std::any_of(entries.begin(), entries.end(), [&](const StudyEntry& entry) {
     const bool has_bank = !entry.cell->unpaired.is_none() && entry.cell->pairs < sizes_.pool();
     return has_bank && entry.dbs_mean_r1.empty();
