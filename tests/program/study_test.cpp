@@ -607,6 +607,24 @@ TEST_F(StudyProgram, ResumeTakesMoreSeedsAndRefusesOtherRows) {
   expect_refused(command("out"), {path("out"), "--resume"});
 }
 
+TEST_F(StudyProgram, NumbersOfPairsWithoutEnoughRowsAreLeftOut) {
+  std::string plan = kPlan;
+  const std::string from = R"("pairs": [10, 20])";
+  plan.replace(plan.find(from), from.size(), R"("pairs": [10, 79], "disjoint": [10, 79])");
+  write_file(path("p.json"), plan);
+  const std::vector<std::string> sections = {"--sections", "methods"};
+  const std::string left_out = "left out: methods with 79 pairs, for which there are too few rows\n";
+  EXPECT_CONTAINS(run(command("out", {"--sections", "methods", "--dry-run"})), left_out);
+  EXPECT_EQ(run(command("out", {"--sections", "unpaired", "--dry-run"})).find("left out"), std::string::npos);
+  EXPECT_CONTAINS(run(command("out", sections)), left_out);
+  const std::string text = read_file(path("out/study.md"));
+  EXPECT_CONTAINS(text, "\nThe data have too few rows for 79 pairs.\n");
+  EXPECT_CONTAINS(text, "| method | 10 pairs | with DBS | 10 pairs, disjoint | with DBS |\n");
+  EXPECT_CONTAINS(text, "SOTAlign beats every other method at every number of pairs");
+  const Json cells = study("out")["cells"];
+  for (const Json& cell : cells) EXPECT_LE(cell["pairs"], 40);
+}
+
 TEST_F(StudyProgram, RunsOfMethodsThatValidateAreFoundAgain) {
   write_file(path("p.json"), R"json({
     "set": {"steps": 2, "teacher": "cca"},
@@ -720,7 +738,7 @@ TEST_F(StudyProgram, RefusesPlansBeforeAnythingRuns) {
   expect_plan_refused("[10, 20],", "[10, 20], \"disjoint\": true,", {"disjoint", "found true"});
   expect_plan_refused("\"pairs\": 20,", "\"pairs\": 20, \"disjoint\": 1,", {"disjoint", "true or false"});
   expect_plan_refused("\"pairs\": [10, 20]", "\"pairs\": [10, 1]", {"pairs", "found 1"});
-  expect_plan_refused("\"pairs\": [10, 20]", "\"pairs\": [10, 79]", {"79 pairs", "found 120"});
+  expect_plan_refused("\"pairs\": [10, 20]", "\"pairs\": [80, 79]", {"79 pairs", "found 120"});
   expect_plan_refused("\"proposed\": \"klot\"", "\"proposed\": \"kloot\"", {"proposed", "kloot"});
   expect_plan_refused("{\"name\": \"cca\"}", "{\"name\": \"cca\", \"grid\": {\"ridge\": [1]}}",
                       {"teachers without a grid"});

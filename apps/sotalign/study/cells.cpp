@@ -14,6 +14,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr UnpairedRows kNone = {.kind = UnpairedRows::Kind::kFirst, .count = 0};
+/// Unpaired rows that a run needs, also if it uses half of them.
+constexpr int64_t kLeast = 2, kLeastOfHalves = 4;
 constexpr UnpairedRows kDisjoint = {.kind = UnpairedRows::Kind::kDisjoint};
 
 class Builder {
@@ -23,8 +25,9 @@ class Builder {
   std::vector<StudyCell> cells;
 
   void add(const StudyPlan::Methods& section) {
+    require_pool("methods", *std::min_element(section.pairs.begin(), section.pairs.end()), kLeast);
     for (const int64_t pairs : section.pairs) {
-      require_pool("methods", pairs, 2);
+      if (!fits(pairs, kLeast)) continue;
       const std::string column = fmt::format("{}", pairs);
       for (const StudyMethod& method : section.methods)
         cells.push_back({"methods", method.name, column, method, pairs});
@@ -38,7 +41,7 @@ class Builder {
                            .competes = false});
     }
     for (const int64_t pairs : section.disjoint) {
-      require_pool("methods", pairs, 4);
+      if (!fits(pairs, kLeastOfHalves)) continue;
       for (const StudyMethod& method : section.methods)
         cells.push_back(
             {"methods", method.name, disjoint_name(fmt::format("{}", pairs)), method, pairs, kDisjoint});
@@ -46,7 +49,7 @@ class Builder {
   }
 
   void add(const StudyPlan::Teachers& section) {
-    require_pool("teachers", section.pairs, section.disjoint ? 4 : 2);
+    require_pool("teachers", section.pairs, section.disjoint ? kLeastOfHalves : kLeast);
     const auto add_rows = [&](const UnpairedRows& unpaired) {
       size_t cell = 0;
       for (const std::string& teacher : section.teachers)
@@ -61,7 +64,7 @@ class Builder {
   void add_unpaired(const StudyPlan::Pools& section) {
     const bool disjoint = std::any_of(section.pools.begin(), section.pools.end(),
                                       [](const UnpairedRows& rows) { return rows.is_shifted(); });
-    require_pool("unpaired", section.pairs, disjoint ? 4 : 2);
+    require_pool("unpaired", section.pairs, disjoint ? kLeastOfHalves : kLeast);
     add_pool("unpaired", section.without, section.pairs, kNone, kNone);
     for (const UnpairedRows& rows : section.pools)
       if (rows.kind != UnpairedRows::Kind::kFirst || rows.count <= sizes_.pool() - section.pairs)
@@ -69,7 +72,7 @@ class Builder {
   }
 
   void add_shift(const StudyPlan::Pools& section) {
-    require_pool("shift", section.pairs, 4);
+    require_pool("shift", section.pairs, kLeastOfHalves);
     add_pool("shift", section.without, section.pairs, kNone, kNone);
     for (const UnpairedRows& rows : section.pools)
       if (rows.kind != UnpairedRows::Kind::kOther || sizes_.has_other)
@@ -77,8 +80,10 @@ class Builder {
   }
 
  private:
+  bool fits(int64_t pairs, int64_t unpaired) const { return sizes_.pool() - pairs >= unpaired; }
+
   void require_pool(const char* section, int64_t pairs, int64_t unpaired) const {
-    if (sizes_.pool() - pairs < unpaired)
+    if (!fits(pairs, unpaired))
       throw InvalidArgument(fmt::format(
           "rows: section {}: expected {} pairs, {} test, {} validation and at least {} unpaired rows, "
           "found {} in all",
@@ -113,6 +118,13 @@ Json StudyRun::key() const {
               {"role", to_string(role)}};
   if (method->validates) key["validates"] = true;
   return key;
+}
+
+std::vector<int64_t> pairs_left_out(const StudyPlan::Methods& section, const StudySizes& sizes) {
+  std::vector<int64_t> result;
+  for (const int64_t pairs : section.pairs)
+    if (sizes.pool() - pairs < kLeast) result.push_back(pairs);
+  return result;
 }
 
 std::vector<StudyCell> study_cells(const StudyPlan& plan, const std::vector<std::string>& sections,

@@ -53,9 +53,12 @@ std::string disjoint_name(const std::string& name);
 /// The name of the row in which the method gets `times` as many pairs.
 std::string worth_row(const StudyPlan::Methods& section, int64_t times);
 
+/// The methods section's numbers of pairs that leave fewer than two unpaired rows.
+std::vector<int64_t> pairs_left_out(const StudyPlan::Methods& section, const StudySizes& sizes);
+
 /// The cells of the chosen sections, in the order of their runs. Throws InvalidArgument if the files have too
-/// few rows for a section. Leaves out cells whose multiple of the pairs, or whose number of unpaired rows,
-/// exceeds the available rows, and cells that need other files if there are none.
+/// few rows for a section. Leaves out cells whose number of pairs, its multiple, or whose number of unpaired
+/// rows exceeds the available rows, and cells that need other files if there are none.
 std::vector<StudyCell> study_cells(const StudyPlan& plan, const std::vector<std::string>& sections,
                                    const StudySizes& sizes);
 

@@ -288,6 +288,8 @@ std::string study_markdown(const StudyPlan& plan, const Entries& entries, const 
   std::string text = "# Study\n\n## What was run\n\n" + what_was_run(facts);
   if (has("methods")) {
     text += "\n## Methods\n\n" + retrieval_tables(entries, "methods", "method", pairs_title);
+    if (const std::vector<int64_t> missing = pairs_left_out(*plan.methods, facts.sizes); !missing.empty())
+      text += fmt::format("\nThe data have too few rows for {} pairs.\n", fmt::join(missing, " and for "));
     text +=
         "\nThe last rows use more pairs than their column says, to show how many pairs a method is worth.\n"
         "\n![MeanR@1 by pairs](pairs.svg)\n\n" +

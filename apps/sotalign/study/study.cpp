@@ -132,11 +132,15 @@ std::string Study::overview() const {
       return run.cell->section == section && run.role == role;
     });
   };
-  for (const std::string& section : split_names(config_.sections))
+  const std::vector<std::string> sections = split_names(config_.sections);
+  for (const std::string& section : sections)
     text += fmt::format("\n  {:10}{:>8}{:>8}{:>8}", section,
                         std::count_if(cells_.begin(), cells_.end(),
                                       [&](const StudyCell& cell) { return cell.section == section; }),
                         count(section, StudyRole::kTuning), count(section, StudyRole::kFinal));
+  if (std::find(sections.begin(), sections.end(), "methods") != sections.end())
+    for (const int64_t pairs : pairs_left_out(*plan_.methods, sizes_))
+      text += fmt::format("\nleft out: methods with {} pairs, for which there are too few rows", pairs);
   return text + fmt::format("\n{} runs; a run that sections share is counted in the first of them",
                             schedule_.size());
 }
