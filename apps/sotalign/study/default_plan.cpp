@@ -2,54 +2,55 @@
 
 namespace sotalign::app {
 
-// Six settings for every method but the default, which chooses by the validation rows of its own split. The
-// weights of the divergences differ in scale because the divergences do. The paper uses epsilon 0.05 and 0.01
-// with 100 iterations. Batches are smaller than the default so that the study takes less than an hour on two
-// cores with 5000 rows.
+// Four settings for every method but the default, which chooses by the validation rows of its own split. The
+// plan of sotalign 0.1 had six. The four include all that bench/results/study_flickr8k and study_emoji
+// selected, except for the slowest of SAIL, selected once. The teacher's smallest ridge and self-training are
+// new. STRUCTURE with unpaired rows is left out: it was level with STRUCTURE, and the slowest but SAIL. The
+// divergences of the teachers section keep six weights, for the ends of their grids were selected; their
+// scales differ because those of the divergences do. The paper uses epsilon 0.05 and 0.01 with 100
+// iterations. Grids, and batches smaller than the default, are to keep the study within an hour on two cores
+// with 5000 rows.
 const char* default_study_plan() {
   return R"json({
   "set": {"batch_pairs": 1000, "teacher": "cca"},
   "methods": [
     {"name": "teacher", "measure": "teacher", "set": {"method": "sail", "steps": 1, "dim": 1},
-     "grid": [{"ridge": 0.03, "correlation_power": 0}, {"ridge": 0.1, "correlation_power": 0},
-              {"ridge": 0.003, "correlation_power": 0.5}, {"ridge": 0.01, "correlation_power": 0.5},
-              {"ridge": 0.03, "correlation_power": 0.5}, {"ridge": 0.1, "correlation_power": 0.5}]},
+     "grid": [{"ridge": 0.1, "correlation_power": 0}, {"ridge": 0.001, "correlation_power": 0.5},
+              {"ridge": 0.003, "correlation_power": 0.5}, {"ridge": 0.01, "correlation_power": 0.5}]},
     {"name": "SAIL", "set": {"method": "sail"},
      "grid": [{"learning_rate": 3e-4, "steps": 60}, {"learning_rate": 1e-4, "steps": 150},
-              {"learning_rate": 3e-4, "steps": 150}, {"learning_rate": 3e-5, "steps": 300},
-              {"learning_rate": 1e-4, "steps": 300}, {"learning_rate": 3e-4, "steps": 300}]},
+              {"learning_rate": 3e-4, "steps": 150}, {"learning_rate": 1e-4, "steps": 300}]},
     {"name": "SAIL semi", "set": {"method": "sail_semi"},
-     "grid": {"learning_rate": [1e-4, 3e-4, 1e-3], "batch_unpaired": [100, 300]}},
+     "grid": {"learning_rate": [3e-4, 1e-3], "batch_unpaired": [100, 300]}},
     {"name": "STRUCTURE", "set": {"method": "structure"},
-     "grid": {"learning_rate": [2e-4, 5e-4], "structure_weight": [0.1, 1, 10]}},
-    {"name": "STRUCTURE semi", "set": {"method": "structure_semi", "batch_unpaired": 600},
-     "grid": {"learning_rate": [2e-4, 5e-4], "structure_weight": [0.1, 1, 10]}},
+     "grid": {"learning_rate": [2e-4, 5e-4], "structure_weight": [0.1, 1]}},
     {"name": "NNCLR", "set": {"method": "nnclr"},
      "grid": [{"nnclr_neighbours": 1, "nnclr_image_weight": 0.3, "nnclr_text_weight": 0.3},
               {"nnclr_neighbours": 1, "nnclr_image_weight": 1, "nnclr_text_weight": 1},
               {"nnclr_neighbours": 5, "nnclr_image_weight": 0.3, "nnclr_text_weight": 0.3},
-              {"nnclr_neighbours": 5, "nnclr_image_weight": 1, "nnclr_text_weight": 1},
-              {"nnclr_neighbours": 5, "nnclr_image_weight": 3, "nnclr_text_weight": 3},
-              {"nnclr_neighbours": 10, "nnclr_image_weight": 1, "nnclr_text_weight": 1}]},
+              {"nnclr_neighbours": 5, "nnclr_image_weight": 1, "nnclr_text_weight": 1}]},
     {"name": "S-CLIP", "set": {"method": "sclip", "batch_unpaired": 600},
-     "grid": {"sclip_labels": ["hard", "soft", "ot"], "sclip_weight": [0.1, 1]}},
+     "grid": [{"sclip_labels": "hard", "sclip_weight": 1}, {"sclip_labels": "soft", "sclip_weight": 0.1},
+              {"sclip_labels": "ot", "sclip_weight": 0.1}, {"sclip_labels": "ot", "sclip_weight": 1}]},
     {"name": "SOTAlign (paper)",
      "set": {"initialization": "random", "dim": 1024, "ridge": 0.1, "correlation_power": 0,
              "epsilon_student": 0.05, "epsilon_teacher": 0.01, "iterations": 100, "tolerance": 0,
              "batch_unpaired": 800},
-     "grid": {"learning_rate": [3e-4, 1e-3], "divergence_weight": [1, 5, 25]}},
+     "grid": {"learning_rate": [3e-4, 1e-3], "divergence_weight": [1, 5]}},
     {"name": "SOTAlign", "set": {},
-     "grid": {"learning_rate": [1.5e-4, 3e-4], "divergence_weight": [10, 30, 100]}},
+     "grid": [{"learning_rate": 1.5e-4, "divergence_weight": 10}, {"learning_rate": 3e-4, "divergence_weight": 10},
+              {"learning_rate": 3e-4, "divergence_weight": 30}, {"learning_rate": 3e-4, "divergence_weight": 100}]},
     {"name": "self-training", "set": {"method": "self_training"},
-     "grid": {"ridge": [0.001, 0.003, 0.01], "self_training_weight": [0.3, 1]}},
+     "grid": [{"ridge": 0.001, "self_training_weight": 0.3}, {"ridge": 0.003, "self_training_weight": 0.3},
+              {"ridge": 0.01, "self_training_weight": 0.3}, {"ridge": 0.003, "self_training_weight": 1}]},
     {"name": "SOTAlign (default)", "validates": true, "set": {"teacher": "auto"}}
   ],
   "sections": {
     "methods": {
       "pairs": [100, 300, 1000],
       "disjoint": [300],
-      "methods": ["teacher", "SAIL", "SAIL semi", "STRUCTURE", "STRUCTURE semi", "NNCLR", "S-CLIP",
-                  "SOTAlign (paper)", "SOTAlign", "self-training", "SOTAlign (default)"],
+      "methods": ["teacher", "SAIL", "SAIL semi", "STRUCTURE", "NNCLR", "S-CLIP", "SOTAlign (paper)", "SOTAlign",
+                  "self-training", "SOTAlign (default)"],
       "proposed": ["SOTAlign (paper)", "SOTAlign", "self-training", "SOTAlign (default)"],
       "worth": {"method": "SAIL", "times": [2, 4]}
     },
