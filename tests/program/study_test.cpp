@@ -457,6 +457,8 @@ TEST_F(StudyProgram, EveryTableHasDisjointRows) {
         "\n| disjoint | ", "\n* SOTAlign beats every other method where no unpaired row"})
     EXPECT_CONTAINS(text, part);
   EXPECT_EQ(text.find("disjoint unpaired rows"), std::string::npos);  // not a step of "more unpaired rows"
+  const size_t teacher = text.find("\n| cca, disjoint | ");           // bold is the best of the other rows
+  EXPECT_EQ(text.substr(teacher, text.find('\n', teacher + 1) - teacher).find("**"), std::string::npos);
   EXPECT_CONTAINS(read_file(path("out/unpaired.svg")), "disjoint");
   EXPECT_EQ(read_file(path("out/pairs.svg")).find("disjoint"), std::string::npos);
 }
@@ -652,6 +654,14 @@ TEST_F(StudyProgram, ASettingOfDefaultsIsAnEmptyObject) {
   EXPECT_EQ(runs[0]["key"]["setting"], Json({{"method", "sail"}}));
   EXPECT_EQ(runs[2]["key"]["setting"], Json::object());
   EXPECT_EQ(runs[2]["point"], Json::object());
+}
+
+TEST_F(StudyProgram, ASingleSeedDecidesNothing) {
+  run(command("out", {"--sections", "methods,unpaired", "--seeds", "0"}));
+  const std::string text = read_file(path("out/study.md"));
+  EXPECT_CONTAINS(text, "more unpaired rows help at every step: **undecided**\n");
+  EXPECT_CONTAINS(text, "a single seed has no standard error and decides nothing");
+  for (const char* verdict : {": **holds**", ": **fails**"}) EXPECT_EQ(text.find(verdict), std::string::npos);
 }
 
 TEST_F(StudyProgram, SeveralTuningSeedsAreAveraged) {

@@ -54,8 +54,13 @@ class Builder {
       size_t cell = 0;
       for (const std::string& teacher : section.teachers)
         for (const std::string& divergence : section.divergences)
-          cells.push_back({"teachers", unpaired.is_shifted() ? disjoint_name(teacher) : teacher, divergence,
-                           section.cells[cell++], section.pairs, unpaired});
+          cells.push_back({.section = "teachers",
+                           .row = unpaired.is_shifted() ? disjoint_name(teacher) : teacher,
+                           .column = divergence,
+                           .method = section.cells[cell++],
+                           .pairs = section.pairs,
+                           .unpaired = unpaired,
+                           .competes = !unpaired.is_shifted()});
     };
     add_rows({});
     if (section.disjoint) add_rows(kDisjoint);

@@ -28,7 +28,7 @@ struct StudyCell {
   StudyMethod method;
   int64_t pairs = 0;
   UnpairedRows unpaired = {}, tuning_unpaired = {};
-  bool competes = true;  ///< false: trains on more pairs than the rest of its column
+  bool competes = true;  ///< false: trains on more pairs, or other rows, than the rest of its column
 
   bool is_tuned() const { return method.settings.size() > 1; }
 };

@@ -228,8 +228,8 @@ std::string what_was_run(const StudyFacts& f) {
       "split.\n",
       f.sizes.test, f.sizes.validation, fmt::join(f.seeds.final, ", "),
       f.seeds.final.size() > 1 ? " (+- their standard deviation)" : "; a single seed says little",
-      fmt::join(f.seeds.tuning, ", "),
-      f.selection == Selection::kRecall ? "MeanR@1" : "mean reciprocal rank (MRR)", f.sizes.rows);
+      fmt::join(f.seeds.tuning, ", "), f.selection == Selection::kRecall ? "MeanR@1" : "mean reciprocal rank",
+      f.sizes.rows);
   text +=
       "\nRows and columns named `disjoint` use as unpaired rows the images of one random half of the rest "
       "and "
