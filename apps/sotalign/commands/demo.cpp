@@ -178,10 +178,11 @@ class SetDemo {
         best = &contender;
     }
     const Spread gain = spread(differences(ours.recalls, best->recalls));
-    const char* verdict = seeds < 2                     ? "one seed cannot tell it from noise"
-                          : gain.mean > 2 * gain.error  ? "more than noise"
-                          : gain.mean < -2 * gain.error ? "a loss beyond noise"
-                                                        : "within noise, two standard errors";
+    const Decided decided = decide(gain);
+    const char* verdict = seeds < 2                    ? "one seed cannot tell it from noise"
+                          : decided == Decided::kAbove ? "more than noise"
+                          : decided == Decided::kBelow ? "a loss beyond noise"
+                                                       : "within noise, two standard errors";
     text += fmt::format("\n  {} over {}: {}, {}.\n", ours.name, best->name, figure(gain, true), verdict);
     text +=
         "  MeanR@1: how often the first result is right, percent. teacher: linear maps fitted to the pairs. "

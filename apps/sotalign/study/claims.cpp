@@ -17,9 +17,9 @@ bool is_in(const std::vector<std::string>& names, const std::string& name) {
 double mean_recall(const StudyEntry& entry) { return spread(entry.mean_r1).mean; }
 
 /// "+1.2 +- 0.3": with the standard error of the mean difference.
-std::string signed_percent(const Spread& difference, size_t seeds) {
+std::string signed_percent(const Spread& difference) {
   std::string text = fmt::format("{:+.1f}", 100 * difference.mean);
-  if (seeds > 1) text += fmt::format(" +- {:.1f}", 100 * difference.error);
+  if (difference.seeds > 1) text += fmt::format(" +- {:.1f}", 100 * difference.error);
   return text;
 }
 
@@ -27,16 +27,15 @@ std::string signed_percent(const Spread& difference, size_t seeds) {
 std::string compared(const std::string& name, const StudyEntry& entry, const std::string& other_name,
                      const StudyEntry& other) {
   return fmt::format("{} {}, {} {}, difference {}", name, percent(entry.mean_r1), other_name,
-                     percent(other.mean_r1), signed_percent(difference(entry, other), entry.mean_r1.size()));
+                     percent(other.mean_r1), signed_percent(difference(entry, other)));
 }
 
 /// Adds a comparison: the claim wants `ours` above `other`.
 void judge(StudyClaim& claim, const StudyEntry& ours, const StudyEntry& other) {
-  const Spread gap = difference(ours, other);
-  const bool several = ours.mean_r1.size() > 1;
-  const Verdict verdict = several && gap.mean > 2 * gap.error    ? Verdict::kHolds
-                          : several && gap.mean < -2 * gap.error ? Verdict::kFails
-                                                                 : Verdict::kUndecided;
+  const Decided decided = decide(difference(ours, other));
+  const Verdict verdict = decided == Decided::kAbove   ? Verdict::kHolds
+                          : decided == Decided::kBelow ? Verdict::kFails
+                                                       : Verdict::kUndecided;
   claim.verdict = std::max(claim.verdict, verdict);
 }
 

@@ -8,8 +8,7 @@
 
 namespace sotalign::app {
 
-/// A comparison is decided if the mean difference, paired by seed, is larger than two of its standard errors.
-/// A single seed decides nothing.
+/// Comparisons are decided by decide() of the differences, paired by seed.
 enum class Verdict {
   kHolds,      ///< every comparison is decided in favour of the claim
   kUndecided,  ///< none is decided against it
