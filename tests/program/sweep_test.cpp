@@ -156,6 +156,33 @@ TEST_F(SweepProgram, RunsAreThoseOfTrain) {
   EXPECT_EQ((*selected)["validation"], json("selected/summary.json")["validation"]);
 }
 
+TEST_F(SweepProgram, EveryPassOfSelfTrainingIsACandidate) {
+  // Few pairs, so that passes change what is found.
+  files.write("few_images.npy", 8, TrainingFiles::kImageDim, 1, 1);
+  files.write("few_texts.npy", 8, TrainingFiles::kTextDim, 1, 2);
+  const std::vector<std::string> base = {
+      "--pairs-images", path("few_images.npy"), "--pairs-texts",          path("few_texts.npy"),
+      "--method",       "self_training",        "--self-training-passes", "4"};
+  std::vector<std::string> options = base;
+  options.insert(options.end(), {"--vary", "self_training_weight=0.1,0.3,1,3"});
+  sweep("out", options);
+  const Json runs = json("out/sweep.json")["runs"];
+  ASSERT_EQ(runs.size(), 4u);
+  bool between = false;  // a pass that is neither the first nor the last candidate
+  for (const Json& run : runs) {
+    SCOPED_TRACE(run.dump());
+    const std::string weight = run["settings"]["self_training_weight"].dump();
+    options = base;
+    options.insert(options.end(), {"--self-training-weight", weight});
+    ASSERT_EQ(files.train("train_" + weight, options).exit_code, 0);
+    const Json summary = json("train_" + weight + "/summary.json");
+    EXPECT_EQ(run["step"], summary["model_step"]);
+    EXPECT_EQ(run["validation"], summary["validation"]);
+    between = between || (run["step"] > 0 && run["step"] < 4);
+  }
+  EXPECT_TRUE(between);
+}
+
 TEST_F(SweepProgram, TestPairsAreForTheSelectedModel) {
   const ProgramResult result =
       sweep("out", {"--vary", "divergence_weight=0,30", "--steps", "4", "--test-images",

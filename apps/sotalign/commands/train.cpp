@@ -79,10 +79,10 @@ class Training {
       trainer_.train_step();
       const int64_t step = trainer_.steps_done();
       const bool stop = interrupted() || step == arguments_.stop_after;
-      if (due(config_.log_every)) log_step();
-      if (trainer_.has_validation() && due(config_.validate_every)) validate();
+      if (is_due(trainer_, config_.log_every)) log_step();
+      if (trainer_.has_validation() && is_due(trainer_, config_.validate_every)) validate();
       if (progress_.due()) progress_.update(step, numbers(trainer_.metrics()));
-      if (stop || due(config_.checkpoint_every)) save_checkpoint();
+      if (stop || is_due(trainer_, config_.checkpoint_every)) save_checkpoint();
       if (stop && !trainer_.finished()) return stopped();
     }
     finish();
@@ -103,12 +103,6 @@ class Training {
   }
 
   std::string resuming() const { return fmt::format("sotalign train --out {} --resume", run_.path()); }
-
-  /// True every `every` steps and at the end; if `every` is 0, only at the end.
-  bool due(int64_t every) const {
-    if (every > 0 && closed_form_) every = 1;  // passes are few
-    return trainer_.finished() || (every > 0 && trainer_.steps_done() % every == 0);
-  }
 
   double seconds() const {
     const std::chrono::duration<double> now = std::chrono::steady_clock::now() - started_;
@@ -188,8 +182,8 @@ class Training {
                   config_.data.val_texts, data_.val_texts);
       summary["validation"] = to_json(result);
       summary["validation_teacher"] = to_json(teacher_result_);
-      const bool began_as_teacher =
-          closed_form_ || trainer_.options().initialization == Initialization::kTeacher;
+      const bool began_as_teacher = effective_method(config_.train).closed_form ||
+                                    trainer_.options().initialization == Initialization::kTeacher;
       const std::string origin = model_step == 0 && began_as_teacher
                                      ? "the model is the teacher, as no step was better"
                                      : fmt::format("model from step {}", model_step);
@@ -215,7 +209,6 @@ class Training {
   Context& context_;
   const Dataset& data_;
   Trainer trainer_;
-  bool closed_form_ = effective_method(config_.train).closed_form;
   Progress progress_;
   std::unique_ptr<MetricsFile> metrics_;
   RetrievalResult teacher_result_;

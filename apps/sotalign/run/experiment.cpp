@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "run/interrupt.h"
+#include "run/training.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
 
@@ -57,16 +58,13 @@ HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows)
 Trainer train_experiment(Context& context, const Dataset& data, const TrainOptions& options,
                          const std::string& name, Progress& progress) {
   Trainer trainer(context, data.view(), options);
-  const bool closed_form = effective_method(options).closed_form;
-  const int64_t validate_every = TrainConfig{}.validate_every;  // as train does by default
   const bool validates = trainer.has_validation();
   if (validates) trainer.validate();
   progress.start(name, 0, trainer.options().steps);
   while (!trainer.finished()) {
     trainer.train_step();
     if (interrupted()) throw Interrupted();
-    if (validates && (closed_form || trainer.finished() || trainer.steps_done() % validate_every == 0))
-      trainer.validate();
+    if (validates && is_due(trainer, TrainConfig{}.validate_every)) trainer.validate();  // as train does
     if (progress.due())
       progress.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));
   }

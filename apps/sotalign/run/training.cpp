@@ -33,6 +33,12 @@ void make_absolute(DataPaths& paths) {
     make_absolute(*path);
 }
 
+bool is_due(const Trainer& trainer, int64_t every) {
+  if (trainer.finished()) return true;
+  if (every == 0) return false;
+  return trainer.steps_done() % every == 0 || effective_method(trainer.options()).closed_form;
+}
+
 void keep_choices(TrainConfig& config, const Trainer& trainer) {
   config.train.affinity_memory = trainer.options().affinity_memory;
   config.train.teacher = trainer.options().teacher;

@@ -14,6 +14,10 @@ void check_config(const TrainConfig& config);
 void make_absolute(std::string& path);
 void make_absolute(DataPaths& paths);
 
+/// Whether what happens every `every` steps is due after the trainer's latest step. It also is at the end,
+/// and, unless `every` is 0, after each pass of a closed-form method, for passes are few.
+bool is_due(const Trainer& trainer, int64_t every);
+
 /// Replaces `auto` by what the trainer chose, so that a resumed or repeated run uses the same values.
 void keep_choices(TrainConfig& config, const Trainer& trainer);
 

@@ -179,13 +179,12 @@ class Sweep {
   }
 
   bool take_steps(Trainer& trainer, const std::string& name) {
-    const int64_t every = arguments_.config.validate_every;
     trainer.validate();  // the initial weights are a candidate, too: they may be the teacher
     progress_.start(name, 0, trainer.options().steps);
     while (!trainer.finished()) {
       trainer.train_step();
       const int64_t step = trainer.steps_done();
-      if (trainer.finished() || (every > 0 && step % every == 0)) {
+      if (is_due(trainer, arguments_.config.validate_every)) {
         trainer.metrics();  // throws if training diverged
         trainer.validate();
       }
