@@ -430,6 +430,30 @@ TEST_F(HubnessProgram, WhatCannotBeCorrectedIsRefused) {
   expect_refused(embed(model, {"--corrections", path("e.npy")}), "expected a file other than that of --");
   expect_refused(embed(model, {"--corrections", texts}),
                  "--corrections: expected a file other than that of --input");
+  // Numbers that would have no effect.
+  const std::vector<std::string> zeroshot = {
+      "zeroshot",       "--model",   model, "--images",         images,          "--labels",
+      path("none.npy"), "--prompts", texts, "--prompt-classes", path("none.npy")};
+  const std::vector<std::string> compare = {
+      "compare", "--images", path("pairs_images.npy"), "--texts", path("pairs_texts.npy"), "--pairs", "15",
+      "--test",  "10"};
+  for (const std::vector<std::string>& command : {eval(model), zeroshot, compare, embed(model, {})}) {
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), command.begin(), command.end());
+      return more;
+    };
+    expect_refused(
+        with({"--hubness-temperature", "0.2"}),
+        "--hubness-temperature: expected a correction with --hubness dbs or inverted_softmax, found none");
+    expect_refused(with({"--hubness-neighbours", "10"}),
+                   "--hubness-neighbours: expected a correction with --hubness csls, found none");
+    if (command.front() == "embed") continue;
+    expect_refused(with({"--hubness", "csls", "--hubness-temperature", "0.2"}),
+                   "inverted_softmax, found csls");
+    expect_refused(with({"--hubness", "dbs", "--hubness-neighbours", "10"}), "--hubness csls, found dbs");
+  }
+  expect_refused(embed(model, {"--corrections", path("c.npy"), "--hubness-neighbours", "10"}),
+                 "--hubness csls, found dbs");
   const auto refused = [&](const std::string& command, const std::string& value, const std::string& part) {
     const ProgramResult result = files.command(command, "refused", {"--hubness-bank", value});
     EXPECT_EQ(result.exit_code, 2);

@@ -27,12 +27,15 @@ using Json = nlohmann::ordered_json;
 enum class MeasureOn { kTest, kValidation };
 
 struct CompareArguments {
+  explicit CompareArguments(CLI::App& app) : table(app) {}
+
   std::string images, texts, json;
   SplitSizes sizes{.pairs = 500, .test = 400, .validation = 0};
   std::vector<int64_t> seeds = {0, 1, 2};
   MeasureOn measure_on = MeasureOn::kTest;
   HubnessOptions hubness{.kind = Hubness::kNone};
   TrainConfig config;
+  OptionTable table;
 };
 
 struct Contender {
@@ -67,6 +70,7 @@ class Comparison {
       throw InvalidArgument(
           fmt::format("measure_on: validation: expected --validation of at least 1, found {}",
                       arguments.sizes.validation));
+    require_flags_of_kind(arguments.table, arguments.hubness.kind);
     hubness_bank_rows(Side::kX, 1, arguments.hubness);  // throws for options out of range
     for (const int64_t seed : arguments.seeds) {
       if (seed < 0) throw InvalidArgument(fmt::format("seeds: expected numbers >= 0, found {}", seed));
@@ -267,8 +271,8 @@ class Comparison {
 }  // namespace
 
 Action add_compare(CLI::App& app) {
-  const auto arguments = std::make_shared<CompareArguments>();
-  OptionTable table(app);
+  const auto arguments = std::make_shared<CompareArguments>(app);
+  OptionTable& table = arguments->table;
   table.section("Data");
   table.add("images", &arguments->images, "Image embeddings, one per row", Role::kPath);
   table.add("texts", &arguments->texts, "Text embeddings; row i is paired with image row i", Role::kPath);

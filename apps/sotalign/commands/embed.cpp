@@ -16,12 +16,15 @@ namespace sotalign::app {
 namespace {
 
 struct EmbedArguments {
+  explicit EmbedArguments(CLI::App& app) : table(app) {}
+
   std::string model, input, output, corrections;
   std::optional<Side> side;
   Projection projection = Projection::kHeads;
   std::optional<Hubness> kind;
   HubnessOptions hubness;
   Machine machine;
+  OptionTable table;
 };
 
 int run(const EmbedArguments& arguments) {
@@ -31,11 +34,12 @@ int run(const EmbedArguments& arguments) {
   if (!arguments.side) throw InvalidArgument("--side: expected image or text, found none");
   if (arguments.kind && arguments.corrections.empty())
     throw InvalidArgument("--hubness: expected --corrections, the file to write, found none");
+  HubnessOptions asked = arguments.hubness;
+  asked.kind = arguments.corrections.empty() ? Hubness::kNone : arguments.kind.value_or(Hubness::kDbs);
+  require_flags_of_kind(arguments.table, asked.kind);
   Context context = make_context(arguments.machine);
   const Model model = load_model(context, arguments.model);
   require_projection(model, arguments.projection);
-  HubnessOptions asked = arguments.hubness;
-  asked.kind = arguments.corrections.empty() ? Hubness::kNone : arguments.kind.value_or(Hubness::kDbs);
   const std::optional<HubnessCorrection> hubness =
       correction_of(context, model, arguments.model, arguments.projection, asked);
   const HostMatrix x = read_embeddings(arguments.input);
@@ -56,8 +60,8 @@ int run(const EmbedArguments& arguments) {
 }  // namespace
 
 Action add_embed(CLI::App& app) {
-  const auto arguments = std::make_shared<EmbedArguments>();
-  OptionTable table(app);
+  const auto arguments = std::make_shared<EmbedArguments>(app);
+  OptionTable& table = arguments->table;
   table.section("Files");
   table.add("model", &arguments->model, "Model written by sotalign train or teacher", Role::kPath);
   table.add("input", &arguments->input, "Raw embeddings, .npy or .safetensors", Role::kPath);

@@ -16,15 +16,19 @@ namespace sotalign::app {
 namespace {
 
 struct EvalArguments {
+  explicit EvalArguments(CLI::App& app) : table(app) {}
+
   std::string model, images, texts, image_ids, text_ids, json;
   Projection projection = Projection::kHeads;
   HubnessOptions hubness{.kind = Hubness::kNone};
   Machine machine;
+  OptionTable table;
 };
 
 int run(const EvalArguments& arguments) {
   require(arguments.images, "images");
   require(arguments.texts, "texts");
+  require_flags_of_kind(arguments.table, arguments.hubness.kind);
   require_model_for_hubness(arguments.model, arguments.hubness);
   if (arguments.image_ids.empty() != arguments.text_ids.empty())
     require("", arguments.image_ids.empty() ? "image_ids" : "text_ids");
@@ -72,8 +76,8 @@ int run(const EvalArguments& arguments) {
 }  // namespace
 
 Action add_eval(CLI::App& app) {
-  const auto arguments = std::make_shared<EvalArguments>();
-  OptionTable table(app);
+  const auto arguments = std::make_shared<EvalArguments>(app);
+  OptionTable& table = arguments->table;
   table.section("Files");
   table.add("model", &arguments->model, "Model; without one, rows are compared as they are", Role::kPath);
   table.add("images", &arguments->images, "Embeddings of the images", Role::kPath);

@@ -16,10 +16,13 @@ namespace sotalign::app {
 namespace {
 
 struct ZeroShotArguments {
+  explicit ZeroShotArguments(CLI::App& app) : table(app) {}
+
   std::string model, images, labels, prompts, prompt_classes, json;
   Projection projection = Projection::kHeads;
   HubnessOptions hubness{.kind = Hubness::kNone};
   Machine machine;
+  OptionTable table;
 };
 
 std::string accuracies(const ZeroShotResult& result) {
@@ -32,6 +35,7 @@ int run(const ZeroShotArguments& arguments) {
   require(arguments.labels, "labels");
   require(arguments.prompts, "prompts");
   require(arguments.prompt_classes, "prompt_classes");
+  require_flags_of_kind(arguments.table, arguments.hubness.kind);
   require_model_for_hubness(arguments.model, arguments.hubness);
   Context context = make_context(arguments.machine);
   HostMatrix images = read_embeddings(arguments.images), prompts = read_embeddings(arguments.prompts);
@@ -69,8 +73,8 @@ int run(const ZeroShotArguments& arguments) {
 }  // namespace
 
 Action add_zeroshot(CLI::App& app) {
-  const auto arguments = std::make_shared<ZeroShotArguments>();
-  OptionTable table(app);
+  const auto arguments = std::make_shared<ZeroShotArguments>(app);
+  OptionTable& table = arguments->table;
   table.section("Files");
   table.add("model", &arguments->model, "Model; without one, rows are compared as they are", Role::kPath);
   table.add("images", &arguments->images, "Embeddings of the images", Role::kPath);

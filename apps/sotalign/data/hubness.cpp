@@ -14,6 +14,17 @@ Choice hubness_choice(Hubness* kind) {
           .set = [kind](const std::string& name) { *kind = parse_hubness(name); }};
 }
 
+void require_flags_of_kind(const OptionTable& table, Hubness kind) {
+  const auto require_kind = [&](const char* key, bool has_effect, const char* kinds) {
+    if (const std::string flag = table.given(key, key); !flag.empty() && !has_effect)
+      throw InvalidArgument(
+          fmt::format("{}: expected a correction with --hubness {}, found {}", flag, kinds, to_string(kind)));
+  };
+  require_kind("hubness_temperature", kind == Hubness::kDbs || kind == Hubness::kInvertedSoftmax,
+               "dbs or inverted_softmax");
+  require_kind("hubness_neighbours", kind == Hubness::kCsls, "csls");
+}
+
 void require_model_for_hubness(const std::string& model_path, const HubnessOptions& asked) {
   if (asked.kind != Hubness::kNone && model_path.empty())
     throw InvalidArgument(

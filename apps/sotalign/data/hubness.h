@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/option_value.h"
+#include "cli/option_table.h"
 #include "sotalign/eval/hubness.h"
 #include "sotalign/io/array.h"
 #include "sotalign/train/model.h"
@@ -15,6 +15,9 @@ namespace sotalign::app {
 
 /// All kinds by name.
 Choice hubness_choice(Hubness* kind);
+
+/// Throws InvalidArgument for a flag of add_hubness_options() that a correction of this kind ignores.
+void require_flags_of_kind(const OptionTable& table, Hubness kind);
 
 /// Throws InvalidArgument unless there is a model whose bank can correct.
 void require_model_for_hubness(const std::string& model_path, const HubnessOptions& asked);
