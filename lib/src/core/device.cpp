@@ -10,38 +10,13 @@
 #ifdef SOTALIGN_WITH_CUDA
 #include <cuda_runtime.h>
 
+#include "core/cuda_architectures.h"
 #include "kernels/cuda/vendor.h"
 #endif
 
 namespace sotalign {
 
 namespace {
-
-#ifdef SOTALIGN_WITH_CUDA
-std::string unusable(const CudaDevice& device, const std::vector<int>& architectures) {
-  // Machine code (SASS) runs on devices of its major version with the same or a higher minor version. The
-  // newest architecture is also compiled to PTX, which the driver can translate for every later device.
-  const int capability = 10 * device.major + device.minor;
-  for (const int architecture : architectures)
-    if (architecture / 10 == device.major && architecture <= capability) return "";
-  if (!architectures.empty() && capability > architectures.back()) return "";
-  return fmt::format("compute capability {}.{} is not among the architectures compiled for", device.major,
-                     device.minor);
-}
-
-std::vector<int> compiled_architectures() {
-  std::vector<int> list;
-  const std::string text = SOTALIGN_CUDA_ARCHITECTURES;  // "80 90 120"
-  for (size_t at = 0; at < text.size();) {
-    int value = 0;
-    const auto [end, error] = std::from_chars(text.data() + at, text.data() + text.size(), value);
-    if (error == std::errc{}) list.push_back(value);
-    at = std::max(static_cast<size_t>(end - text.data()), at) + 1;
-  }
-  std::sort(list.begin(), list.end());
-  return list;
-}
-#endif
 
 /// Why CUDA device `index` cannot be used; empty if it can.
 std::string reason_against(const CudaSupport& support, int index) {
@@ -58,7 +33,11 @@ CudaSupport cuda_support() {
   CudaSupport support;
 #ifdef SOTALIGN_WITH_CUDA
   support.built = true;
-  support.architectures = compiled_architectures();
+  const std::vector<detail::CudaArchitecture> architectures =
+      detail::parse_cuda_architectures(SOTALIGN_CUDA_ARCHITECTURES);
+  for (const detail::CudaArchitecture& architecture : architectures)
+    if (support.architectures.empty() || support.architectures.back() != architecture.number)
+      support.architectures.push_back(architecture.number);
   cudaRuntimeGetVersion(&support.runtime_version);
   cudaDriverGetVersion(&support.driver_version);
   int count = 0;
@@ -84,7 +63,9 @@ CudaSupport cuda_support() {
     device.minor = properties.minor;
     device.multiprocessors = properties.multiProcessorCount;
     device.bytes = static_cast<int64_t>(properties.totalGlobalMem);
-    device.unusable = unusable(device, support.architectures);
+    if (!detail::can_run(architectures, device.major, device.minor))
+      device.unusable = fmt::format("compute capability {}.{} is not among the architectures compiled for",
+                                    device.major, device.minor);
   }
   if (support.devices.empty()) {
     support.unusable = "no CUDA device found";
