@@ -163,14 +163,14 @@ __device__ __forceinline__ T combine_groups(T value, T (&shared)[kGroups][kWarpS
   return value;
 }
 
-/// Sum over chunks of partial[chunk * count + j], in double; 0 for j >= count. All threads of a column get
-/// it.
-__device__ __forceinline__ double sum_chunks(const float* partial, int64_t chunks, int64_t count, int64_t j,
-                                             double (&shared)[kGroups][kWarpSize]) {
+/// Sum over chunks of partial[chunk * stride + j], in double; 0 for j >= count, for which nothing is read: a
+/// chunk's padding may never have been written. All threads of a column get it.
+__device__ __forceinline__ double sum_chunks(const float* partial, int64_t chunks, int64_t stride,
+                                             int64_t count, int64_t j, double (&shared)[kGroups][kWarpSize]) {
   double sum = 0;
   if (j < count)
     for (int64_t chunk = sum_group(); chunk < chunks; chunk += kGroups)
-      sum += static_cast<double>(partial[chunk * count + j]);
+      sum += static_cast<double>(partial[chunk * stride + j]);
   return combine_groups(sum, shared, Plus{});
 }
 

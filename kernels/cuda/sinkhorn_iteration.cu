@@ -312,7 +312,7 @@ __global__ void __launch_bounds__(kSumThreads)
     const Strip strip = strip_of(p, b);
     const int64_t cols = cols_of(p, b);
     double sum = sum_chunks(s.chunk_columns + partials_of(p, b, chunks, cols), chunks_of(p, b, chunks), cols,
-                            j, columns);
+                            cols, j, columns);
     if (sum_group() != 0 || j >= cols) return;  // no barrier follows
     if (!strip.first) sum += s.new_v[at];
     if (!strip.last) {

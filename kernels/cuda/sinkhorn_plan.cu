@@ -146,7 +146,7 @@ __global__ void __launch_bounds__(kSumThreads)
   const Strip strip = strip_of(p, b);
   const int64_t own = p.layouts == nullptr ? parts : marginal_warps(p.layouts[b].cols);
   const double sum =
-      sum_chunks(s.warp_rows + partials_of(p, b, parts, strip.rows), own, strip.rows, i, shared);
+      sum_chunks(s.warp_rows + partials_of(p, b, parts, strip.rows), own, strip.rows, strip.rows, i, shared);
   if (sum_group() != 0) return;  // whole warps return; no barrier follows
   const double* log_a = p.log_a + b * p.rows + strip.begin;
   const double error = warp_sum(i < strip.rows ? fabs(sum - exp(log_a[i])) : 0.0);
@@ -161,8 +161,8 @@ __global__ void __launch_bounds__(kSumThreads)
   const int64_t b = blockIdx.x / blocks, cols = cols_of(p, b);
   const Strip strip = strip_of(p, b);
   const int64_t j = blockIdx.x % blocks * kWarpSize + sum_column(), at = b * p.cols + j;
-  double sum =
-      sum_chunks(s.chunk_columns + partials_of(p, b, chunks, cols), chunks_of(p, b, chunks), cols, j, shared);
+  double sum = sum_chunks(s.chunk_columns + partials_of(p, b, chunks, cols), chunks_of(p, b, chunks), cols,
+                          cols, j, shared);
   if (sum_group() != 0) return;  // whole warps return; no barrier follows
   if (j < cols && !strip.first) sum += s.columns[at];
   if (j < cols && !strip.last) s.columns[at] = sum;

@@ -314,10 +314,10 @@ __global__ void __launch_bounds__(kSumThreads)
     if (threadIdx.x == 0) s.block_errors[b * n.row_blocks + block] = error;
   } else {
     const int64_t j = (block - n.row_blocks) * kWarpSize + sum_column();
-    const int64_t width = width_of(p, n, b);
+    const int64_t width = width_of(p, n, b), cols = cols_of(p, b);
     const double sum = sum_chunks(s.chunk_columns + partials_of(p, b, n.chunks, width),
-                                  chunks_of(p, b, n.chunks), width, j, columns);
-    if (sum_group() == 0 && j < cols_of(p, b)) {
+                                  chunks_of(p, b, n.chunks), width, cols, j, columns);
+    if (sum_group() == 0 && j < cols) {
       const float mass = args.column_mass[b * p.cols + j],
                   factor = args.column_scale[old_factors(args, b) * n.width + j];
       args.column_scale[new_factors(args, b) * n.width + j] =

@@ -196,20 +196,33 @@ class ScalingFormTest : public DeviceTest {
     garbage = scratch.download();
     EXPECT_EQ(std::count(garbage.begin() + static_cast<int64_t>(bytes), garbage.end(), 0x42), 256);
   }
+  static kernels::SinkhornScaling scaling_of(OnDevice& d, const ScalingProblems& p, DensityType type) {
+    return {.problems = d.batch,
+            .states = d.states.data(),
+            .type = type,
+            .density = d.density.data(),
+            .density_stride_bytes = p.density_bytes,
+            .row_mass = d.row_mass.data(),
+            .column_mass = d.column_mass.data(),
+            .row_scale = d.row_scale.data(),
+            .column_scale = d.column_scale.data()};
+  }
   void scale(ScalingProblems& p, DensityType type, double tolerance = -1.0, double relaxation = 1.0) {
     OnDevice d(context, p);
-    run(kernels::SinkhornScaling{.problems = d.batch,
-                                 .states = d.states.data(),
-                                 .type = type,
-                                 .density = d.density.data(),
-                                 .density_stride_bytes = p.density_bytes,
-                                 .row_mass = d.row_mass.data(),
-                                 .column_mass = d.column_mass.data(),
-                                 .row_scale = d.row_scale.data(),
-                                 .column_scale = d.column_scale.data(),
-                                 .tolerance = tolerance,
-                                 .relaxation = relaxation},
-        kernels::sinkhorn_scaling_scratch, kernels::sinkhorn_scaling);
+    kernels::SinkhornScaling args = scaling_of(d, p, type);
+    args.tolerance = tolerance;
+    args.relaxation = relaxation;
+    run(args, kernels::sinkhorn_scaling_scratch, kernels::sinkhorn_scaling);
+    d.download(p);
+  }
+  // The same where the last `missing` bytes of the scratch memory do not exist.
+  void scale_without_end(ScalingProblems& p, DensityType type, int64_t missing) {
+    OnDevice d(context, p);
+    kernels::SinkhornScaling args = scaling_of(d, p, type);
+    const int64_t bytes = static_cast<int64_t>(kernels::sinkhorn_scaling_scratch(context.queue(), args));
+    Buffer<unsigned char> scratch(context, std::vector<unsigned char>(size_t(bytes - missing), 0x42));
+    args.scratch = scratch.data();
+    kernels::sinkhorn_scaling(context.queue(), args);
     d.download(p);
   }
   enum class Refine { kNo, kYes };
