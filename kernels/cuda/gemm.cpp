@@ -12,8 +12,6 @@ namespace sotalign::kernels::cuda {
 namespace {
 
 cublasOperation_t op(Transpose t) { return t == Transpose::kYes ? CUBLAS_OP_T : CUBLAS_OP_N; }
-// lib/ has checked that sizes and strides fit BLAS's 32-bit integers.
-int size(int64_t n) { return static_cast<int>(n); }
 
 cublasComputeType_t compute_type(GemmMath math) {
   switch (math) {
@@ -33,21 +31,21 @@ void gemm(const Queue& queue, const Gemm<float>& args) {
   if (args.m == 0 || args.n == 0) return;
   if (args.k == 0) return scale_in_place(queue, args.c, args.c_stride, args.m, args.n, args.beta);
   check(cudaSetDevice(queue.device), "cudaSetDevice");
-  check(cublas().gemm_ex(blas_of(queue), op(args.transpose_b), op(args.transpose_a), size(args.n),
-                         size(args.m), size(args.k), &args.alpha, args.b, CUDA_R_32F, size(args.b_stride),
-                         args.a, CUDA_R_32F, size(args.a_stride), &args.beta, args.c, CUDA_R_32F,
-                         size(args.c_stride), compute_type(args.math), CUBLAS_GEMM_DEFAULT),
-        "cublasGemmEx");
+  check(cublas().gemm_ex(blas_of(queue), op(args.transpose_b), op(args.transpose_a), args.n, args.m, args.k,
+                         &args.alpha, args.b, CUDA_R_32F, args.b_stride, args.a, CUDA_R_32F, args.a_stride,
+                         &args.beta, args.c, CUDA_R_32F, args.c_stride, compute_type(args.math),
+                         CUBLAS_GEMM_DEFAULT),
+        "cublasGemmEx_64");
 }
 
 void gemm(const Queue& queue, const Gemm<double>& args) {
   if (args.m == 0 || args.n == 0) return;
   if (args.k == 0) return scale_in_place(queue, args.c, args.c_stride, args.m, args.n, args.beta);
   check(cudaSetDevice(queue.device), "cudaSetDevice");
-  check(cublas().dgemm(blas_of(queue), op(args.transpose_b), op(args.transpose_a), size(args.n), size(args.m),
-                       size(args.k), &args.alpha, args.b, size(args.b_stride), args.a, size(args.a_stride),
-                       &args.beta, args.c, size(args.c_stride)),
-        "cublasDgemm");
+  check(cublas().dgemm(blas_of(queue), op(args.transpose_b), op(args.transpose_a), args.n, args.m, args.k,
+                       &args.alpha, args.b, args.b_stride, args.a, args.a_stride, &args.beta, args.c,
+                       args.c_stride),
+        "cublasDgemm_64");
 }
 
 }  // namespace sotalign::kernels::cuda

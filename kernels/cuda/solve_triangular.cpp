@@ -10,9 +10,9 @@ void solve_triangular(const Queue& queue, const SolveTriangular& args) {
   check(cudaSetDevice(queue.device), "cudaSetDevice");
   const double one = 1;
   check(cublas().dtrsm(blas_of(queue), CUBLAS_SIDE_RIGHT, CUBLAS_FILL_MODE_UPPER, CUBLAS_OP_N,
-                       CUBLAS_DIAG_NON_UNIT, static_cast<int>(args.cols), static_cast<int>(args.n), &one,
-                       args.l, static_cast<int>(args.l_stride), args.b, static_cast<int>(args.b_stride)),
-        "cublasDtrsm");
+                       CUBLAS_DIAG_NON_UNIT, args.cols, args.n, &one, args.l, args.l_stride, args.b,
+                       args.b_stride),
+        "cublasDtrsm_64");
 }
 
 }  // namespace sotalign::kernels::cuda

@@ -25,10 +25,9 @@ void transpose(const Queue& queue, const double* x, int64_t x_stride, int64_t ro
                int64_t y_stride) {
   const double one = 1.0, zero = 0.0;
   // Column-major, y is [rows, cols] and x is [cols, rows].
-  check(cublas().dgeam(blas_of(queue), CUBLAS_OP_T, CUBLAS_OP_N, static_cast<int>(rows),
-                       static_cast<int>(cols), &one, x, static_cast<int>(x_stride), &zero, y,
-                       static_cast<int>(y_stride), y, static_cast<int>(y_stride)),
-        "cublasDgeam");
+  check(cublas().dgeam(blas_of(queue), CUBLAS_OP_T, CUBLAS_OP_N, rows, cols, &one, x, x_stride, &zero, y,
+                       y_stride, y, y_stride),
+        "cublasDgeam_64");
 }
 
 void decompose(const Queue& queue, const Svd& args, int rows, int cols, double* a, int64_t a_stride,

@@ -50,10 +50,10 @@ Cublas load_cublas() {
   library.find(f.set_stream, "cublasSetStream_v2");
   library.find(f.get_version, "cublasGetVersion_v2");
   library.find(f.status_name, "cublasGetStatusName");
-  library.find(f.gemm_ex, "cublasGemmEx");
-  library.find(f.dgemm, "cublasDgemm_v2");
-  library.find(f.dgeam, "cublasDgeam");
-  library.find(f.dtrsm, "cublasDtrsm_v2");
+  library.find(f.gemm_ex, "cublasGemmEx_64");
+  library.find(f.dgemm, "cublasDgemm_v2_64");
+  library.find(f.dgeam, "cublasDgeam_64");
+  library.find(f.dtrsm, "cublasDtrsm_v2_64");
   return f;
 }
 

@@ -18,14 +18,11 @@ struct Cublas {
   decltype(&cublasSetStream_v2) set_stream;
   decltype(&cublasGetVersion_v2) get_version;
   decltype(&cublasGetStatusName) status_name;
-  // The header overloads this name, so decltype cannot name its type.
-  cublasStatus_t (*gemm_ex)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int m, int n, int k,
-                            const void* alpha, const void* a, cudaDataType, int lda, const void* b,
-                            cudaDataType, int ldb, const void* beta, void* c, cudaDataType, int ldc,
-                            cublasComputeType_t, cublasGemmAlgo_t);
-  decltype(&cublasDgemm_v2) dgemm;
-  decltype(&cublasDgeam) dgeam;
-  decltype(&cublasDtrsm_v2) dtrsm;
+  // 64-bit sizes, since a matrix may have more than 2^31 entries.
+  decltype(&cublasGemmEx_64) gemm_ex;
+  decltype(&cublasDgemm_v2_64) dgemm;
+  decltype(&cublasDgeam_64) dgeam;
+  decltype(&cublasDtrsm_v2_64) dtrsm;
 };
 
 struct Cusolver {

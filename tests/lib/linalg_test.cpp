@@ -9,6 +9,7 @@
 
 #include "kernels/eigh.h"
 #include "kernels/gemm.h"
+#include "kernels/solve_triangular.h"
 #include "kernels/svd.h"
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/error.h"
@@ -18,6 +19,7 @@
 #include "sotalign/linalg/svd.h"
 #include "support/compare.h"
 #include "support/devices.h"
+#include "support/temporary_directory.h"
 
 namespace sotalign {
 namespace lib_linalg_test {
@@ -211,6 +213,58 @@ TEST_P(LinalgTest, GemmOfEveryShapeAndScale) {
       // Factors with 11 significant bits.
       check_gemm<float>(context, m, n, k, -2.0f, static_cast<float>(beta), kernels::GemmMath::kTf32, 4e-3);
     }
+}
+
+// A product whose sizes and strides exceed 32 bits takes more memory than there is, which the emulated cuBLAS
+// says. With 32 bits, each of these products would be a small one that is in bounds.
+template <class T>
+void check_large_gemm(Context& context, const std::string& name) {
+  const int64_t large = (int64_t{1} << 32) + 2, bytes = sizeof(T);
+  const Buffer<T> a(context, 4), b(context, 4);
+  Buffer<T> c(context, 4);
+  const auto refused = [&](auto change) {
+    kernels::Gemm<T> args{.m = 2, .n = 2, .k = 2, .a = a.data(), .a_stride = 2, .b = b.data()};
+    args.b_stride = 2, args.c = c.data(), args.c_stride = 2;
+    change(args);
+    return testing::message_of<std::exception>([&] { kernels::gemm(context.queue(), args); });
+  };
+  const auto text = [&](const char* matrix, int64_t entries) {
+    return name + ", " + matrix + ": " + std::to_string(entries * bytes) + " bytes where the allocation";
+  };
+  // cuBLAS gets B before A.
+  EXPECT_CONTAINS(refused([&](auto& x) { x.m = large; }), text("C", 2 * large));
+  EXPECT_CONTAINS(refused([&](auto& x) { x.n = x.b_stride = x.c_stride = large; }), text("C", 2 * large));
+  EXPECT_CONTAINS(refused([&](auto& x) { x.k = x.a_stride = large; }), text("A", 2 * large));
+  EXPECT_CONTAINS(refused([&](auto& x) { x.a_stride = large; }), text("B", large + 2));
+  EXPECT_CONTAINS(refused([&](auto& x) { x.b_stride = large; }), text("A", large + 2));
+  EXPECT_CONTAINS(refused([&](auto& x) { x.c_stride = large; }), text("C", large + 2));
+}
+
+TEST_P(LinalgTest, GemmOnCudaTakes64BitSizes) {
+  if (!testing::is_emulated(GetParam())) GTEST_SKIP() << "not emulated: a device would run out of bounds";
+  check_large_gemm<float>(context, "cublasGemmEx_64");
+  check_large_gemm<double>(context, "cublasDgemm_64");
+}
+
+// The same for triangular systems.
+TEST_P(LinalgTest, SolvesOnCudaTake64BitSizes) {
+  if (!testing::is_emulated(GetParam())) GTEST_SKIP() << "not emulated: a device would run out of bounds";
+  const int64_t large = (int64_t{1} << 32) + 2;
+  const Buffer<double> l(context, 4);
+  Buffer<double> b(context, 4);
+  const auto refused = [&](auto change) {
+    kernels::SolveTriangular args{.l = l.data(), .l_stride = 2, .b = b.data(), .b_stride = 2, .n = 2};
+    args.cols = 2;
+    change(args);
+    return testing::message_of<std::exception>([&] { solve_triangular(context.queue(), args); });
+  };
+  const auto text = [&](const char* matrix, int64_t entries) {
+    return std::string("cublasDtrsm_64, ") + matrix + ": " + std::to_string(entries * 8) +
+           " bytes where the allocation";
+  };
+  EXPECT_CONTAINS(refused([&](auto& x) { x.l_stride = large; }), text("A", large + 2));
+  EXPECT_CONTAINS(refused([&](auto& x) { x.cols = x.b_stride = large; }), text("B", 2 * large));
+  EXPECT_CONTAINS(refused([&](auto& x) { x.b_stride = large; }), text("B", large + 2));
 }
 
 TEST_P(LinalgTest, GemmWithoutTermsScalesC) {

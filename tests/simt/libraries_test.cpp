@@ -42,16 +42,17 @@ constexpr cublasOperation_t kN = CUBLAS_OP_N, kT = CUBLAS_OP_T;
 
 // --- products ---
 
-cublasStatus_t product(cublasHandle_t blas, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n,
-                       int k, float alpha, const float* a, int lda, const float* b, int ldb, float beta,
-                       float* c, int ldc, cublasComputeType_t compute = CUBLAS_COMPUTE_32F) {
-  return cublasGemmEx(blas, op_a, op_b, m, n, k, &alpha, a, CUDA_R_32F, lda, b, CUDA_R_32F, ldb, &beta, c,
-                      CUDA_R_32F, ldc, compute, CUBLAS_GEMM_DEFAULT);
+cublasStatus_t product(cublasHandle_t blas, cublasOperation_t op_a, cublasOperation_t op_b, int64_t m,
+                       int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
+                       int64_t ldb, float beta, float* c, int64_t ldc,
+                       cublasComputeType_t compute = CUBLAS_COMPUTE_32F) {
+  return cublasGemmEx_64(blas, op_a, op_b, m, n, k, &alpha, a, CUDA_R_32F, lda, b, CUDA_R_32F, ldb, &beta, c,
+                         CUDA_R_32F, ldc, compute, CUBLAS_GEMM_DEFAULT);
 }
-cublasStatus_t product(cublasHandle_t blas, cublasOperation_t op_a, cublasOperation_t op_b, int m, int n,
-                       int k, double alpha, const double* a, int lda, const double* b, int ldb, double beta,
-                       double* c, int ldc) {
-  return cublasDgemm_v2(blas, op_a, op_b, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc);
+cublasStatus_t product(cublasHandle_t blas, cublasOperation_t op_a, cublasOperation_t op_b, int64_t m,
+                       int64_t n, int64_t k, double alpha, const double* a, int64_t lda, const double* b,
+                       int64_t ldb, double beta, double* c, int64_t ldc) {
+  return cublasDgemm_v2_64(blas, op_a, op_b, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc);
 }
 
 /// Compares products whose strides exceed the rows with plain loops.
@@ -151,11 +152,16 @@ TEST_F(LibrariesTest, ProductsThatCublasRefuses) {
   const auto mistake = [&](const float* a, const float* b, float* c) {
     return error_of([&] { product(blas, kN, kN, 4, 3, 2, 1.0f, a, 4, b, 2, 0.0f, c, 4); });
   };
-  EXPECT_CONTAINS(mistake(host.data(), p, p + 50), "cublasGemmEx, A: not a pointer into device memory");
-  EXPECT_CONTAINS(mistake(p, p + 95, p + 50), "cublasGemmEx, B: 24 bytes");
-  EXPECT_CONTAINS(mistake(p, p + 50, p + 89), "cublasGemmEx, C: 48 bytes");
+  EXPECT_CONTAINS(mistake(host.data(), p, p + 50), "cublasGemmEx_64, A: not a pointer into device memory");
+  EXPECT_CONTAINS(mistake(p, p + 95, p + 50), "cublasGemmEx_64, B: 24 bytes");
+  EXPECT_CONTAINS(mistake(p, p + 50, p + 89), "cublasGemmEx_64, C: 48 bytes");
   EXPECT_CONTAINS(mistake(p, p + 50, p + 7), "the result overlaps a factor");
   EXPECT_CONTAINS(mistake(p, p + 50, p + 55), "the result overlaps a factor");
+  // A stride of a factor that is not read.
+  EXPECT_CONTAINS(error_of([&] {
+                    product(blas, kN, kN, 4, 3, 2, 0.0f, p, int64_t{1} << 32, p + 50, 2, 0.0f, p + 80, 4);
+                  }),
+                  "cublasGemmEx_64: a size beyond the host's BLAS");
 }
 
 TEST_F(LibrariesTest, ProductsKeepTheOrderOfTheirStream) {
@@ -180,18 +186,18 @@ TEST_F(LibrariesTest, Transposition) {
   const Array<double> a(stream, {1, 2, 3, 4, 5, 6}), c(6), d(stream, {1, 1, 1, 1, 1, 1});
   const double one = 1, zero = 0, two = 2;
   // c = a' for column-major a [2, 3]; the second matrix is not read.
-  ASSERT_EQ(cublasDgeam(blas, kT, kN, m, n, &one, a.data(), n, &zero, c.data(), m, c.data(), m),
+  ASSERT_EQ(cublasDgeam_64(blas, kT, kN, m, n, &one, a.data(), n, &zero, c.data(), m, c.data(), m),
             CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(c.download(stream), (std::vector<double>{1, 3, 5, 2, 4, 6}));
-  ASSERT_EQ(cublasDgeam(blas, kN, kN, m, n, &two, c.data(), m, &one, d.data(), m, c.data(), m),
+  ASSERT_EQ(cublasDgeam_64(blas, kN, kN, m, n, &two, c.data(), m, &one, d.data(), m, c.data(), m),
             CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(c.download(stream), (std::vector<double>{3, 7, 11, 5, 9, 13}));
   // An in-place transposition would read what it has already written.
-  EXPECT_EQ(cublasDgeam(blas, kT, kN, 2, 2, &one, c.data(), 2, &zero, d.data(), 2, c.data(), 2),
+  EXPECT_EQ(cublasDgeam_64(blas, kT, kN, 2, 2, &one, c.data(), 2, &zero, d.data(), 2, c.data(), 2),
             CUBLAS_STATUS_INVALID_VALUE);
-  EXPECT_EQ(cublasDgeam(blas, kT, kN, m, n, &one, a.data(), 1, &zero, d.data(), m, c.data(), m),
+  EXPECT_EQ(cublasDgeam_64(blas, kT, kN, m, n, &one, a.data(), 1, &zero, d.data(), m, c.data(), m),
             CUBLAS_STATUS_INVALID_VALUE);
-  EXPECT_EQ(cublasDgeam(nullptr, kT, kN, m, n, &one, a.data(), n, &zero, d.data(), m, c.data(), m),
+  EXPECT_EQ(cublasDgeam_64(nullptr, kT, kN, m, n, &one, a.data(), n, &zero, d.data(), m, c.data(), m),
             CUBLAS_STATUS_NOT_INITIALIZED);
 }
 
@@ -274,7 +280,7 @@ TEST_F(LibrariesTest, SingularVectors) {
 TEST_F(LibrariesTest, FunctionsAreFoundByName) {
   for (const char* name :
        {"cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasGetVersion_v2",
-        "cublasGetStatusName", "cublasGemmEx", "cublasDgemm_v2", "cublasDgeam", "cusolverDnCreate",
+        "cublasGetStatusName", "cublasGemmEx_64", "cublasDgemm_v2_64", "cublasDgeam_64", "cusolverDnCreate",
         "cusolverDnDestroy", "cusolverDnSetStream", "cusolverGetVersion", "cusolverDnDsyevd_bufferSize",
         "cusolverDnDsyevd", "cusolverDnDgesvd_bufferSize", "cusolverDnDgesvd"})
     EXPECT_NE(dlsym(RTLD_DEFAULT, name), nullptr) << name;

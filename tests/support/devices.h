@@ -26,6 +26,12 @@ inline std::vector<Device> devices() {
   return devices;
 }
 
+/// Whether the emulator's twins stand in for the libraries of this device: they find misuse.
+inline bool is_emulated(const Device& device) {
+  return device.kind == DeviceKind::kCuda &&
+         cuda_support().devices[static_cast<size_t>(device.index)].name == "SIMT emulator";
+}
+
 /// A fixture with a context. Use it with TEST_P and SOTALIGN_ON_EVERY_DEVICE(Suite).
 class DeviceTest : public ::testing::TestWithParam<Device> {
  protected:

@@ -19,7 +19,7 @@ void checked_gemm(Context& context, Op op_a, Op op_b, T alpha, MatrixView<const 
   if (k != kb || c.rows != m || c.cols != n)
     throw InvalidArgument(fmt::format("gemm: op(A) is [{}, {}], op(B) is [{}, {}], C is [{}, {}]", m, k, kb,
                                       n, c.rows, c.cols));
-  constexpr int64_t kLimit = std::numeric_limits<int32_t>::max();  // BLAS sizes are 32-bit
+  constexpr int64_t kLimit = std::numeric_limits<int32_t>::max();  // the sizes of the CPU's BLAS
   for (const int64_t size : {m, n, k, a.stride, b.stride, c.stride})
     if (size > kLimit)
       throw InvalidArgument(

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <vector>
 
 #include "kernels/cpu/blas_threads.h"
@@ -36,36 +37,44 @@ CBLAS_TRANSPOSE cblas(cublasOperation_t operation) {
 
 /// A factor as stored: [rows, cols], column-major.
 struct Stored {
-  Stored(cublasOperation_t operation, int op_rows, int op_cols)
+  Stored(cublasOperation_t operation, int64_t op_rows, int64_t op_cols)
       : rows(operation == CUBLAS_OP_N ? op_rows : op_cols),
         cols(operation == CUBLAS_OP_N ? op_cols : op_rows) {}
-  bool stride_is_valid(int stride) const { return stride >= std::max(1, rows); }
-  int rows, cols;
+  bool stride_is_valid(int64_t stride) const { return stride >= std::max<int64_t>(1, rows); }
+  int64_t rows, cols;
 };
 
 bool overlap(const void* a, size_t a_bytes, const void* b, size_t b_bytes) {
   const char *first = static_cast<const char*>(a), *second = static_cast<const char*>(b);
   return a_bytes > 0 && b_bytes > 0 && first < second + b_bytes && second < first + a_bytes;
 }
-size_t extent(const Stored& matrix, int stride, size_t element) {
+size_t extent(const Stored& matrix, int64_t stride, size_t element) {
   if (matrix.rows == 0 || matrix.cols == 0) return 0;
   return (static_cast<size_t>(matrix.cols - 1) * static_cast<size_t>(stride) +
           static_cast<size_t>(matrix.rows)) *
          element;
 }
 
+/// Throws, naming `call`, if a size exceeds those of the host's BLAS.
+void require_host_sizes(const char* call, std::initializer_list<int64_t> sizes) {
+  if (std::max(sizes) > std::numeric_limits<int>::max())
+    throw simt::Error(std::string("simt: ") + call + ": a size beyond the host's BLAS is not emulated");
+}
+/// A size as the host's BLAS takes it.
+int host(int64_t size) { return static_cast<int>(size); }
+
 /// The inner dimension passed to BLAS: with alpha = 0 some OpenBLAS kernels read factors that must stay
 /// unread.
 template <class T>
-int terms(int k, T alpha) {
-  return alpha == T{0} ? 0 : k;
+int terms(int64_t k, T alpha) {
+  return alpha == T{0} ? 0 : static_cast<int>(k);
 }
 
 /// Checks C = alpha op(A) op(B) + beta C; `run` computes it.
 template <class T, class Run>
 cublasStatus_t gemm(const char* name, cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b,
-                    int m, int n, int k, const T* alpha, const T* a, int lda, const T* b, int ldb,
-                    const T* beta, T* c, int ldc, Run run) {
+                    int64_t m, int64_t n, int64_t k, const T* alpha, const T* a, int64_t lda, const T* b,
+                    int64_t ldb, const T* beta, T* c, int64_t ldc, Run run) {
   const DeviceLock lock(device_mutex());
   const auto context = handles().find(handle);
   if (context == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
@@ -85,6 +94,7 @@ cublasStatus_t gemm(const char* name, cublasHandle_t handle, cublasOperation_t o
         overlap(c, c_bytes, b, extent(stored_b, ldb, sizeof(T))))
       throw simt::Error(std::string("simt: ") + name + ": the result overlaps a factor");
   }
+  require_host_sizes(name, {m, n, k, lda, ldb, ldc});
   // alpha and beta live in host memory, so they are read now.
   enqueue(context->stream, [=, factor = *alpha, keep = *beta] {
     const BlasThreads one(1);  // tests run in parallel
@@ -106,7 +116,7 @@ float round_to(float x, int bits) {
 }
 
 /// A copy of the matrix with rounded entries and the same stride.
-std::vector<float> rounded(const float* x, const Stored& shape, int stride, int bits) {
+std::vector<float> rounded(const float* x, const Stored& shape, int64_t stride, int bits) {
   std::vector<float> copy(extent(shape, stride, 1));
   for (int64_t j = 0; j < shape.cols; ++j)
     for (int64_t i = 0; i < shape.rows; ++i) {
@@ -159,10 +169,11 @@ const char* cublasGetStatusName(cublasStatus_t status) {
   }
 }
 
-cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
-                            int n, int k, const void* alpha, const void* a, cudaDataType type_a, int lda,
-                            const void* b, cudaDataType type_b, int ldb, const void* beta, void* c,
-                            cudaDataType type_c, int ldc, cublasComputeType_t compute, cublasGemmAlgo_t) {
+cublasStatus_t cublasGemmEx_64(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b,
+                               int64_t m, int64_t n, int64_t k, const void* alpha, const void* a,
+                               cudaDataType type_a, int64_t lda, const void* b, cudaDataType type_b,
+                               int64_t ldb, const void* beta, void* c, cudaDataType type_c, int64_t ldc,
+                               cublasComputeType_t compute, cublasGemmAlgo_t) {
   if (type_a != CUDA_R_32F || type_b != CUDA_R_32F || type_c != CUDA_R_32F)
     return CUBLAS_STATUS_NOT_SUPPORTED;
   int bits = 24;
@@ -175,34 +186,35 @@ cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t op_a, cubla
   const auto* fa = static_cast<const float*>(a);
   const auto* fb = static_cast<const float*>(b);
   auto* fc = static_cast<float*>(c);
-  return gemm("cublasGemmEx", handle, op_a, op_b, m, n, k, static_cast<const float*>(alpha), fa, lda, fb, ldb,
-              static_cast<const float*>(beta), fc, ldc, [=](float factor, float keep) {
+  return gemm("cublasGemmEx_64", handle, op_a, op_b, m, n, k, static_cast<const float*>(alpha), fa, lda, fb,
+              ldb, static_cast<const float*>(beta), fc, ldc, [=](float factor, float keep) {
                 if (bits == 24 || factor == 0) {
-                  cblas_sgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, terms(k, factor), factor, fa,
-                              lda, fb, ldb, keep, fc, ldc);
+                  cblas_sgemm(CblasColMajor, cblas(op_a), cblas(op_b), host(m), host(n), terms(k, factor),
+                              factor, fa, host(lda), fb, host(ldb), keep, fc, host(ldc));
                   return;
                 }
                 const std::vector<float> ra = rounded(fa, Stored(op_a, m, k), lda, bits);
                 const std::vector<float> rb = rounded(fb, Stored(op_b, k, n), ldb, bits);
-                cblas_sgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, k, factor, ra.data(), lda,
-                            rb.data(), ldb, keep, fc, ldc);
+                cblas_sgemm(CblasColMajor, cblas(op_a), cblas(op_b), host(m), host(n), host(k), factor,
+                            ra.data(), host(lda), rb.data(), host(ldb), keep, fc, host(ldc));
               });
 }
 
-cublasStatus_t cublasDgemm_v2(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
-                              int n, int k, const double* alpha, const double* a, int lda, const double* b,
-                              int ldb, const double* beta, double* c, int ldc) {
-  return gemm("cublasDgemm", handle, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc,
+cublasStatus_t cublasDgemm_v2_64(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b,
+                                 int64_t m, int64_t n, int64_t k, const double* alpha, const double* a,
+                                 int64_t lda, const double* b, int64_t ldb, const double* beta, double* c,
+                                 int64_t ldc) {
+  return gemm("cublasDgemm_64", handle, op_a, op_b, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc,
               [=](double factor, double keep) {
-                cblas_dgemm(CblasColMajor, cblas(op_a), cblas(op_b), m, n, terms(k, factor), factor, a, lda,
-                            b, ldb, keep, c, ldc);
+                cblas_dgemm(CblasColMajor, cblas(op_a), cblas(op_b), host(m), host(n), terms(k, factor),
+                            factor, a, host(lda), b, host(ldb), keep, c, host(ldc));
               });
 }
 
 /// C = alpha op(A) + beta op(B). A matrix with factor zero is not read.
-cublasStatus_t cublasDgeam(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b, int m,
-                           int n, const double* alpha, const double* a, int lda, const double* beta,
-                           const double* b, int ldb, double* c, int ldc) {
+cublasStatus_t cublasDgeam_64(cublasHandle_t handle, cublasOperation_t op_a, cublasOperation_t op_b,
+                              int64_t m, int64_t n, const double* alpha, const double* a, int64_t lda,
+                              const double* beta, const double* b, int64_t ldb, double* c, int64_t ldc) {
   const DeviceLock lock(device_mutex());
   const auto context = handles().find(handle);
   if (context == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
@@ -215,9 +227,9 @@ cublasStatus_t cublasDgeam(cublasHandle_t handle, cublasOperation_t op_a, cublas
   if ((c == a && (op_a != CUBLAS_OP_N || lda != ldc)) || (c == b && (op_b != CUBLAS_OP_N || ldb != ldc)))
     return CUBLAS_STATUS_INVALID_VALUE;
   const double by_a = *alpha, by_b = *beta;
-  require_device_matrix(c, m, n, ldc, "cublasDgeam, C");
-  if (by_a != 0) require_device_matrix(a, stored_a.rows, stored_a.cols, lda, "cublasDgeam, A");
-  if (by_b != 0) require_device_matrix(b, stored_b.rows, stored_b.cols, ldb, "cublasDgeam, B");
+  require_device_matrix(c, m, n, ldc, "cublasDgeam_64, C");
+  if (by_a != 0) require_device_matrix(a, stored_a.rows, stored_a.cols, lda, "cublasDgeam_64, A");
+  if (by_b != 0) require_device_matrix(b, stored_b.rows, stored_b.cols, ldb, "cublasDgeam_64, B");
   enqueue(context->stream, [=] {
     const auto term = [](double factor, const double* x, cublasOperation_t op, int64_t stride, int64_t i,
                          int64_t j) {
@@ -232,26 +244,27 @@ cublasStatus_t cublasDgeam(cublasHandle_t handle, cublasOperation_t op_a, cublas
 }
 
 /// B <- alpha op(A)^-1 B or alpha B op(A)^-1 with triangular A.
-cublasStatus_t cublasDtrsm_v2(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t part,
-                              cublasOperation_t op_a, cublasDiagType_t diagonal, int m, int n,
-                              const double* alpha, const double* a, int lda, double* b, int ldb) {
+cublasStatus_t cublasDtrsm_v2_64(cublasHandle_t handle, cublasSideMode_t side, cublasFillMode_t part,
+                                 cublasOperation_t op_a, cublasDiagType_t diagonal, int64_t m, int64_t n,
+                                 const double* alpha, const double* a, int64_t lda, double* b, int64_t ldb) {
   const DeviceLock lock(device_mutex());
   const auto context = handles().find(handle);
   if (context == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
   const bool left = side == CUBLAS_SIDE_LEFT, upper = part == CUBLAS_FILL_MODE_UPPER,
              unit = diagonal == CUBLAS_DIAG_UNIT;
-  const int order = left ? m : n;
+  const int64_t order = left ? m : n;
   if ((!left && side != CUBLAS_SIDE_RIGHT) || (!upper && part != CUBLAS_FILL_MODE_LOWER) ||
       (!unit && diagonal != CUBLAS_DIAG_NON_UNIT) || !is_operation(op_a) || m < 0 || n < 0 ||
-      alpha == nullptr || lda < std::max(1, order) || ldb < std::max(1, m))
+      alpha == nullptr || lda < std::max<int64_t>(1, order) || ldb < std::max<int64_t>(1, m))
     return CUBLAS_STATUS_INVALID_VALUE;
   if (m == 0 || n == 0) return CUBLAS_STATUS_SUCCESS;
-  require_device_matrix(a, order, order, lda, "cublasDtrsm, A");
-  require_device_matrix(b, m, n, ldb, "cublasDtrsm, B");
+  require_device_matrix(a, order, order, lda, "cublasDtrsm_64, A");
+  require_device_matrix(b, m, n, ldb, "cublasDtrsm_64, B");
+  require_host_sizes("cublasDtrsm_64", {m, n, lda, ldb});
   enqueue(context->stream, [=, factor = *alpha] {
     const BlasThreads one(1);
     cblas_dtrsm(CblasColMajor, left ? CblasLeft : CblasRight, upper ? CblasUpper : CblasLower, cblas(op_a),
-                unit ? CblasUnit : CblasNonUnit, m, n, factor, a, lda, b, ldb);
+                unit ? CblasUnit : CblasNonUnit, host(m), host(n), factor, a, host(lda), b, host(ldb));
   });
   return CUBLAS_STATUS_SUCCESS;
 }
