@@ -14,6 +14,7 @@
 #include "sotalign/ot/klot.h"
 #include "support/compare.h"
 #include "support/default_stream.h"
+#include "support/deferred_work.h"
 #include "support/descend.h"
 #include "support/devices.h"
 #include "support/recording_resource.h"
@@ -186,6 +187,22 @@ TEST_F(CudaContextTest, ContextsOnOneStreamTakeTurns) {
   first.synchronize();  // waits for the work of both
   for (float& value : identity) value *= 512;
   EXPECT_EQ(result, identity);
+}
+
+// The emulated cudaFree does not wait, and the next allocation gets the same memory. AddressSanitizer, which
+// does not use it again, reports the access.
+TEST_F(CudaContextTest, FreedMemoryIsNotWrittenLater) {
+  const testing::WorkDeferred deferred;
+  constexpr int64_t kSize = 1000;
+  Context first(device), second(device);
+  {
+    Buffer<float> x(first, kSize);
+    for (int times = 0; times < 100; ++times) first.fill_zero(x.data(), kSize * sizeof(float));
+  }
+  const std::vector<float> ones(kSize, 1.0f);
+  const Buffer<float> y(second, ones);
+  first.synchronize();
+  EXPECT_EQ(y.download(), ones);
 }
 
 TEST_F(CudaContextTest, TheCallersStreamReachesTheResource) {

@@ -4,9 +4,11 @@
 
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "simt/emulator.h"
 #include "support/default_stream.h"
+#include "support/deferred_work.h"
 
 namespace {
 
@@ -33,3 +35,4 @@ const bool enabled = [] {
 }  // namespace
 
 void simt::allow_default_stream(bool allow) { config.default_stream = allow; }
+bool simt::defer_work(bool defer) { return std::exchange(config.deferred, defer); }

@@ -8,6 +8,7 @@
 #include <map>
 #include <new>
 #include <set>
+#include <vector>
 
 #include "sotalign/core/context.h"
 #include "sotalign/core/memory_resource.h"
@@ -20,6 +21,11 @@ enum class Fault { kNull, kBadAlloc, kInt, kMisaligned };
 class RecordingResource : public MemoryResource {
  public:
   explicit RecordingResource(Device device) : backing_(device) {}
+  ~RecordingResource() override {
+    for (void* pointer : returned_) backing_.deallocate(pointer);
+  }
+  RecordingResource(const RecordingResource&) = delete;
+  RecordingResource& operator=(const RecordingResource&) = delete;
 
   void* allocate(size_t bytes, size_t alignment, CudaStream stream) override {
     EXPECT_GT(bytes, 0u);
@@ -45,7 +51,8 @@ class RecordingResource : public MemoryResource {
     live.erase(found);
     bytes_in_use -= static_cast<int64_t>(bytes);
     char* start = static_cast<char*>(pointer);
-    backing_.deallocate(reinterpret_cast<uintptr_t>(start) % 64 == 0 ? start : start - 4);
+    // Kept until the end: work of the context, on another stream than the backing one, may still use it.
+    returned_.push_back(reinterpret_cast<uintptr_t>(start) % 64 == 0 ? start : start - 4);
   }
   int64_t available_bytes() const override { return 123'456; }
 
@@ -72,6 +79,7 @@ class RecordingResource : public MemoryResource {
   }
 
   Context backing_;
+  std::vector<void*> returned_;
   Fault fault = Fault::kNull;
   int64_t fault_at = 0, skipped = 0;
 };

@@ -67,6 +67,8 @@ class CudaRuntime final : public Runtime {
   }
   void deallocate(void* pointer) noexcept override {
     cudaSetDevice(queue.device);
+    // cudaFree waits in practice, but nothing promises it. The next checked call reports a failure.
+    cudaStreamSynchronize(stream());
     cudaFree(pointer);
   }
   int64_t free_bytes() const override {

@@ -20,6 +20,7 @@ class Runtime {
 
   /// Allocates `bytes` > 0, 64-byte aligned; returns null if there is not enough memory.
   virtual void* allocate(size_t bytes) = 0;
+  /// Waits for queued work first: it may still use the memory.
   virtual void deallocate(void* pointer) noexcept = 0;
   /// Free memory of the device in bytes; -1 if unknown.
   virtual int64_t free_bytes() const = 0;

@@ -153,10 +153,11 @@ cudaError_t cudaMalloc(void** pointer, size_t bytes) {
   ++counters_to_change().mallocs;
   return cudaSuccess;
 }
+/// Does not wait for work that is queued. CUDA waits in most cases, but other allocators do not, so the
+/// library waits itself.
 cudaError_t cudaFree(void* pointer) {
   const DeviceLock lock(device_mutex());
   if (pointer == nullptr) return cudaSuccess;
-  finish_all_work();  // as CUDA does
   free_device_memory(pointer);
   ++counters_to_change().frees;
   return cudaSuccess;
