@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/shared_memory.h"
 #include "kernels/cuda/simt.h"
 #include "kernels/queue.h"
 
@@ -23,11 +24,10 @@ void launch(const Queue& queue, const char* name, void (*kernel)(Parameters...),
             size_t shared, Arguments&&... arguments) {
   if (grid.x == 0 || grid.y == 0 || grid.z == 0) return;
   check(cudaSetDevice(queue.device), "cudaSetDevice");
+  if (shared > 0)
+    prepare_shared_memory(reinterpret_cast<const void*>(kernel), queue.device,
+                          static_cast<int>(block.x * block.y * block.z), shared, name);
 #ifdef __CUDACC__
-  constexpr size_t kWithoutOptIn = 48 * 1024;
-  if (shared > kWithoutOptIn)
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared)),
-          name);
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = block;

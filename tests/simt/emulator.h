@@ -68,6 +68,14 @@ struct Counters {
 };
 const Counters& counters();
 
+/// What cudaFuncSetAttribute has set for a kernel on the current device.
+struct FunctionAttributes {
+  int64_t calls = 0;
+  int dynamic_shared_bytes = 0;  ///< the largest that the kernel may ask for
+  int carveout_percent = -1;     ///< of a multiprocessor's shared memory; -1: left to the driver
+};
+FunctionAttributes function_attributes(const void* kernel);
+
 /// Restarts the sequence of random schedules, so that a test gets the same ones alone and after others.
 /// `test` appears in leak reports.
 void restart_schedule(const std::string& test = "");

@@ -55,8 +55,21 @@ const ErrorText& describe(cudaError_t code) {
 
 // Reports a Hopper device with resources that all supported devices have.
 constexpr int kMajor = 9, kMinor = 0;
+constexpr int kThreadsPerMultiprocessor = 1536;
+constexpr size_t kReservedSharedBytes = 1024;  // that a block takes beyond its own
+
+/// By kernel and device. Never destroyed, like the other objects of the twins.
+std::map<std::pair<const void*, int>, FunctionAttributes>& functions() {
+  static auto& instance = *new std::map<std::pair<const void*, int>, FunctionAttributes>;
+  return instance;
+}
 
 }  // namespace
+
+FunctionAttributes simt::function_attributes(const void* kernel) {
+  const DeviceLock lock(device_mutex());
+  return functions()[{kernel, current_device}];
+}
 
 extern "C" {
 
@@ -115,15 +128,47 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     case cudaDevAttrMaxSharedMemoryPerBlockOptin:
       *value = static_cast<int>(config.max_shared_bytes);
       return cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+      *value = static_cast<int>(config.max_shared_bytes + kReservedSharedBytes);
+      return cudaSuccess;
+    case cudaDevAttrReservedSharedMemoryPerBlock:
+      *value = static_cast<int>(kReservedSharedBytes);
+      return cudaSuccess;
     default:
       throw Error("simt: cudaDeviceGetAttribute: attribute " + std::to_string(attribute) +
                   " is not emulated");
   }
 }
-cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute attribute, int value) {
-  const bool too_much = attribute == cudaFuncAttributeMaxDynamicSharedMemorySize &&
-                        (value < 0 || static_cast<size_t>(value) > config.max_shared_bytes);
-  return result(too_much ? cudaErrorInvalidValue : cudaSuccess);
+cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
+  const DeviceLock lock(device_mutex());
+  FunctionAttributes& set = functions()[{kernel, current_device}];
+  switch (attribute) {
+    case cudaFuncAttributeMaxDynamicSharedMemorySize:
+      if (value < 0 || static_cast<size_t>(value) > config.max_shared_bytes)
+        return result(cudaErrorInvalidValue);
+      set.dynamic_shared_bytes = value;
+      break;
+    case cudaFuncAttributePreferredSharedMemoryCarveout:
+      if (value < -1 || value > 100) return result(cudaErrorInvalidValue);
+      set.carveout_percent = value;
+      break;
+    default:
+      throw Error("simt: cudaFuncSetAttribute: attribute " + std::to_string(attribute) + " is not emulated");
+  }
+  ++set.calls;
+  return cudaSuccess;
+}
+/// Static shared memory is not known before a kernel runs: none is reported.
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
+  *attributes = {};
+  return cudaSuccess;
+}
+/// As shared memory and threads allow, without regard to registers.
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int threads,
+                                                          size_t shared) {
+  const size_t by_memory = (config.max_shared_bytes + kReservedSharedBytes) / (shared + kReservedSharedBytes);
+  *blocks = std::min(kThreadsPerMultiprocessor / threads, static_cast<int>(by_memory));
+  return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
   const DeviceLock lock(device_mutex());
