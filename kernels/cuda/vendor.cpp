@@ -13,7 +13,7 @@ namespace {
 class Library {
  public:
   /// `stem` is libcublas, for example; `version` is the major version this build was compiled against.
-  Library(const std::string& stem, int version, const char* probe) {
+  Library(const std::string& stem, int version, const char* probe) : stem_(stem), version_(version) {
     if (dlsym(RTLD_DEFAULT, probe) != nullptr) {
       handle_ = RTLD_DEFAULT;
       return;
@@ -31,6 +31,20 @@ class Library {
                  "); install it or add its folder to LD_LIBRARY_PATH");
   }
 
+  /// Throws if the library, which another part of the process may have loaded, is of another major version:
+  /// the same names may then take other arguments. `name` is its function of type GetProperty.
+  template <class GetProperty>
+  void require_version(const char* name) const {
+    GetProperty get_property = nullptr;
+    find(get_property, name);
+    int found = 0;
+    get_property(MAJOR_VERSION, &found);
+    if (found != version_)
+      fail_library("CUDA: " + stem_ + ": expected version " + std::to_string(version_) +
+                   ", which this build was compiled for, found version " + std::to_string(found) +
+                   " already loaded in this process");
+  }
+
   template <class Function>
   void find(Function& function, const char* name) const {
     void* symbol = dlsym(handle_, name);
@@ -39,11 +53,14 @@ class Library {
   }
 
  private:
+  std::string stem_;
+  int version_;
   void* handle_ = nullptr;  // never closed: handles may live as long as the process
 };
 
 Cublas load_cublas() {
   const Library library("libcublas", CUBLAS_VER_MAJOR, "cublasCreate_v2");
+  library.require_version<decltype(&cublasGetProperty)>("cublasGetProperty");
   Cublas f{};
   library.find(f.create, "cublasCreate_v2");
   library.find(f.destroy, "cublasDestroy_v2");
@@ -59,6 +76,7 @@ Cublas load_cublas() {
 
 Cusolver load_cusolver() {
   const Library library("libcusolver", CUSOLVER_VER_MAJOR, "cusolverDnCreate");
+  library.require_version<decltype(&cusolverGetProperty)>("cusolverGetProperty");
   Cusolver f{};
   library.find(f.create, "cusolverDnCreate");
   library.find(f.destroy, "cusolverDnDestroy");

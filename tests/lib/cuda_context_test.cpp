@@ -8,6 +8,8 @@
 #include <optional>
 #include <set>
 
+#include "kernels/cuda/check.h"
+#include "kernels/cuda/vendor.h"
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/error.h"
 #include "sotalign/linalg/gemm.h"
@@ -18,6 +20,7 @@
 #include "support/descend.h"
 #include "support/devices.h"
 #include "support/recording_resource.h"
+#include "support/temporary_directory.h"
 
 namespace sotalign {
 namespace lib_cuda_context_test {
@@ -55,6 +58,18 @@ class Arena final : public MemoryResource {
   char* memory_;
   size_t used_ = 0;
 };
+
+TEST(CudaErrors, FailedAllocationsAreOutOfMemory) {
+  using namespace kernels::cuda;
+  const std::string expected = "out of memory on the CUDA device in call";
+  const auto message = [](const auto& fail) { return testing::message_of<OutOfMemory>(fail); };
+  EXPECT_EQ(message([] { fail_cuda("call", cudaErrorMemoryAllocation, "name"); }), expected);
+  EXPECT_EQ(message([] { fail_cublas("call", CUBLAS_STATUS_ALLOC_FAILED, "name"); }), expected);
+  EXPECT_EQ(message([] { fail_cusolver("call", CUSOLVER_STATUS_ALLOC_FAILED, "name"); }), expected);
+  EXPECT_THROW(fail_cuda("call", cudaErrorInvalidValue, "name"), CudaError);
+  EXPECT_THROW(fail_cublas("call", CUBLAS_STATUS_INVALID_VALUE, "name"), CublasError);
+  EXPECT_THROW(fail_cusolver("call", CUSOLVER_STATUS_INVALID_VALUE, "name"), CusolverError);
+}
 
 // With SIMT_DEFERRED=1 the emulator runs work only when the program waits for it, and streams in any order.
 class CudaContextTest : public ::testing::Test {

@@ -1,6 +1,7 @@
 // The program on a CUDA device, emulated or real, against the program on the CPU.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
@@ -62,6 +63,18 @@ TEST_F(CudaProgram, InfoNamesTheDevice) {
   for (const char* word :
        {"device    cuda:0", "CUDA ", "compute capability", "cuBLAS ", "cuSOLVER ", "SIMD "})
     EXPECT_NE(result.out.find(word), std::string::npos) << word << " not in\n" << result.out;
+}
+
+TEST_F(CudaProgram, RefusesLibrariesOfAnotherVersion) {
+  if (!testing::is_emulated(testing::devices().back())) GTEST_SKIP() << "needs the emulator's libraries";
+  ::setenv("SIMT_LIBRARY_VERSION", "7", 1);
+  const testing::ProgramResult result = testing::run_program({"info", "--device", "cuda"});
+  ::unsetenv("SIMT_LIBRARY_VERSION");
+  EXPECT_NE(result.exit_code, 0);
+  EXPECT_NE(result.err.find("CUDA: libcublas: expected version "), std::string::npos) << result.err;
+  EXPECT_NE(result.err.find(", found version 7 already loaded in this process\n"), std::string::npos)
+      << result.err;
+  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
 }
 
 TEST_F(CudaProgram, RefusesADeviceThatIsNotThere) {

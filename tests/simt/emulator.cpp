@@ -39,6 +39,7 @@ Config config_from_environment() {
   values.seed = number_from_environment("SIMT_SEED").value_or(values.seed);
   values.deferred = number_from_environment("SIMT_DEFERRED").value_or(0) != 0;
   values.devices = static_cast<int>(number_from_environment("SIMT_DEVICES").value_or(0));
+  values.library_version = static_cast<int>(number_from_environment("SIMT_LIBRARY_VERSION").value_or(0));
   values.guard = number_from_environment("SIMT_GUARD").value_or(1) != 0;
   return values;
 }

@@ -46,6 +46,8 @@ struct Config {
   size_t max_shared_bytes = size_t{99} << 10;
   /// The multiprocessor count that the device reports.
   int multiprocessors = 4;
+  /// SIMT_LIBRARY_VERSION. The major version that cuBLAS and cuSOLVER report; 0: that of their headers.
+  int library_version = 0;
   /// Work on the default stream is an error: a stream was forgotten. A test that means the default stream
   /// sets this.
   bool default_stream = false;

@@ -278,17 +278,21 @@ TEST_F(LibrariesTest, SingularVectors) {
 
 // The library looks these up by name.
 TEST_F(LibrariesTest, FunctionsAreFoundByName) {
-  for (const char* name :
-       {"cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasGetVersion_v2",
-        "cublasGetStatusName", "cublasGemmEx_64", "cublasDgemm_v2_64", "cublasDgeam_64", "cusolverDnCreate",
-        "cusolverDnDestroy", "cusolverDnSetStream", "cusolverGetVersion", "cusolverDnDsyevd_bufferSize",
-        "cusolverDnDsyevd", "cusolverDnDgesvd_bufferSize", "cusolverDnDgesvd"})
+  for (const char* name : {"cublasCreate_v2", "cublasDestroy_v2", "cublasSetStream_v2", "cublasGetVersion_v2",
+                           "cublasGetProperty", "cublasGetStatusName", "cublasGemmEx_64", "cublasDgemm_v2_64",
+                           "cublasDgeam_64", "cusolverDnCreate", "cusolverDnDestroy", "cusolverDnSetStream",
+                           "cusolverGetVersion", "cusolverGetProperty", "cusolverDnDsyevd_bufferSize",
+                           "cusolverDnDsyevd", "cusolverDnDgesvd_bufferSize", "cusolverDnDgesvd"})
     EXPECT_NE(dlsym(RTLD_DEFAULT, name), nullptr) << name;
   int version = 0;
   EXPECT_EQ(cublasGetVersion_v2(blas, &version), CUBLAS_STATUS_SUCCESS);
   EXPECT_EQ(version, CUBLAS_VERSION);
   EXPECT_EQ(cusolverGetVersion(&version), CUSOLVER_STATUS_SUCCESS);
   EXPECT_EQ(version, CUSOLVER_VERSION);
+  EXPECT_EQ(cublasGetProperty(MAJOR_VERSION, &version), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(version, CUBLAS_VER_MAJOR);
+  EXPECT_EQ(cusolverGetProperty(MAJOR_VERSION, &version), CUSOLVER_STATUS_SUCCESS);
+  EXPECT_EQ(version, CUSOLVER_VER_MAJOR);
 }
 
 }  // namespace simt_libraries_test

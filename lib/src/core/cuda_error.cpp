@@ -6,14 +6,25 @@
 
 namespace sotalign::kernels::cuda {
 
+namespace {
+[[noreturn]] void fail_memory(const char* call) {
+  throw OutOfMemory(std::string("out of memory on the CUDA device in ") + call);
+}
+}  // namespace
+
 void fail_cuda(const char* call, int code, const char* name) {
-  if (code == cudaErrorMemoryAllocation)
-    throw OutOfMemory(std::string("out of memory on the CUDA device in ") + call);
+  if (code == cudaErrorMemoryAllocation) fail_memory(call);
   throw CudaError(call, code, name);
 }
 void fail_library(const std::string& message) { throw Error(message); }
-void fail_cublas(const char* call, int code, const char* name) { throw CublasError(call, code, name); }
-void fail_cusolver(const char* call, int code, const char* name) { throw CusolverError(call, code, name); }
+void fail_cublas(const char* call, int code, const char* name) {
+  if (code == CUBLAS_STATUS_ALLOC_FAILED) fail_memory(call);
+  throw CublasError(call, code, name);
+}
+void fail_cusolver(const char* call, int code, const char* name) {
+  if (code == CUSOLVER_STATUS_ALLOC_FAILED) fail_memory(call);
+  throw CusolverError(call, code, name);
+}
 
 }  // namespace sotalign::kernels::cuda
 #endif

@@ -154,12 +154,20 @@ cublasStatus_t cublasGetVersion_v2(cublasHandle_t, int* version) {
   *version = CUBLAS_VERSION;
   return CUBLAS_STATUS_SUCCESS;
 }
+/// Of the properties, only the major version is emulated.
+cublasStatus_t cublasGetProperty(libraryPropertyType property, int* value) {
+  if (value == nullptr || property != MAJOR_VERSION) return CUBLAS_STATUS_INVALID_VALUE;
+  *value = simt::config.library_version > 0 ? simt::config.library_version : CUBLAS_VER_MAJOR;
+  return CUBLAS_STATUS_SUCCESS;
+}
 const char* cublasGetStatusName(cublasStatus_t status) {
   switch (status) {
     case CUBLAS_STATUS_SUCCESS:
       return "CUBLAS_STATUS_SUCCESS";
     case CUBLAS_STATUS_NOT_INITIALIZED:
       return "CUBLAS_STATUS_NOT_INITIALIZED";
+    case CUBLAS_STATUS_ALLOC_FAILED:
+      return "CUBLAS_STATUS_ALLOC_FAILED";
     case CUBLAS_STATUS_INVALID_VALUE:
       return "CUBLAS_STATUS_INVALID_VALUE";
     case CUBLAS_STATUS_NOT_SUPPORTED:

@@ -66,6 +66,12 @@ cusolverStatus_t cusolverGetVersion(int* version) {
   *version = CUSOLVER_VERSION;
   return CUSOLVER_STATUS_SUCCESS;
 }
+/// Of the properties, only the major version is emulated.
+cusolverStatus_t cusolverGetProperty(libraryPropertyType property, int* value) {
+  if (value == nullptr || property != MAJOR_VERSION) return CUSOLVER_STATUS_INVALID_VALUE;
+  *value = simt::config.library_version > 0 ? simt::config.library_version : CUSOLVER_VER_MAJOR;
+  return CUSOLVER_STATUS_SUCCESS;
+}
 
 // --- eigenvalues and eigenvectors of a symmetric matrix ---
 
