@@ -4,13 +4,12 @@
 
 #include <algorithm>
 
+#include "cli/json.h"
 #include "cli/nearest.h"
 #include "cli/shown_text.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
-
-using Json = nlohmann::ordered_json;
 
 void expected_but_found(const std::string& where, const std::string& expected, const Json& found) {
   throw InvalidArgument(fmt::format("{}: expected {}, found {}", where, expected, shown(found)));

@@ -2,9 +2,10 @@
 #pragma once
 
 #include <cstdint>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
+
+#include "cli/json.h"
 
 namespace sotalign::app {
 
@@ -19,8 +20,6 @@ constexpr double kMostSeconds = 1e10;
 /// with `where` in front, for a missing key or a value of another type.
 class JsonReader {
  public:
-  using Json = nlohmann::ordered_json;
-
   JsonReader(const Json& json, std::string where);
   /// `keys`: all keys that the object may have.
   JsonReader(const Json& json, std::string where, const std::vector<std::string>& keys);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cli/json.h"
 #include "cli/nearest.h"
 #include "cli/notes.h"
 #include "cli/parse_json.h"
@@ -11,8 +12,6 @@
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
-
-using Json = nlohmann::ordered_json;
 
 namespace {
 

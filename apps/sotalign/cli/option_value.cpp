@@ -1,4 +1,5 @@
 #include "cli/option_value.h"
+#include "cli/json.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,8 +9,6 @@
 #include <cmath>
 
 namespace sotalign::app {
-
-using Json = nlohmann::ordered_json;
 
 namespace {
 

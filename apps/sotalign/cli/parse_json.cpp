@@ -4,13 +4,12 @@
 #include <vector>
 
 #include "cli/files.h"
+#include "cli/json.h"
 #include "sotalign/io/json_text.h"
 
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// nlohmann's own builder compares each key with all keys before it: quadratic time for objects with many
 /// keys. Here check_json_text() has already excluded duplicate keys.

@@ -6,11 +6,10 @@
 #include <cmath>
 #include <numeric>
 
+#include "cli/json.h"
 #include "cli/json_reader.h"
 
 namespace sotalign::app {
-
-using Json = nlohmann::ordered_json;
 
 Json to_json(const SinkhornResult& result) {
   return {{"iterations", result.iterations},

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "cli/files.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "cli/shown_text.h"
@@ -21,8 +22,6 @@
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 enum class MeasureOn { kTest, kValidation };
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "cli/files.h"
+#include "cli/json.h"
 #include "cli/parse_json.h"
 #include "commands/command.h"
 #include "run/interrupt.h"
@@ -19,8 +20,6 @@
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct StudyArguments {
   explicit StudyArguments(CLI::App& app) : table(app) {}

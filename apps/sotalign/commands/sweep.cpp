@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "cli/json.h"
 #include "cli/json_reader.h"
 #include "cli/parse_json.h"
 #include "cli/shown_text.h"
@@ -21,8 +22,6 @@
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// Restores the options of the stored sweep. If any option is `given`, all have to equal the stored ones.
 void continue_with(SweepArguments& arguments, const Json& stored, const std::string& path, bool given) {

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "cli/files.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "commands/command.h"
@@ -22,8 +23,6 @@
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct TrainArguments {
   explicit TrainArguments(CLI::App& app) : table(app) {}

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include "cli/files.h"
+#include "cli/json.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/checksum.h"
 
 namespace sotalign::app {
-
-using Json = nlohmann::ordered_json;
 
 namespace {
 

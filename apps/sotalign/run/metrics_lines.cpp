@@ -5,13 +5,12 @@
 #include <algorithm>
 
 #include "cli/files.h"
+#include "cli/json.h"
 #include "cli/json_reader.h"
 #include "cli/parse_json.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
-
-using Json = nlohmann::ordered_json;
 
 MetricsLines read_metrics(const std::string& path, int64_t last_step) {
   const std::string text = read_text(path);

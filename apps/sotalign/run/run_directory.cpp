@@ -12,6 +12,7 @@
 #include <limits>
 
 #include "cli/files.h"
+#include "cli/json.h"
 #include "cli/parse_json.h"
 #include "run/metrics_lines.h"
 #include "sotalign/core/error.h"
@@ -19,7 +20,6 @@
 namespace sotalign::app {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 const std::string& not_a_link(const std::string& path) {
   std::error_code ignored;

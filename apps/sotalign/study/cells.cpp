@@ -5,13 +5,12 @@
 #include <algorithm>
 #include <set>
 
+#include "cli/json.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr UnpairedRows kNone = {.kind = UnpairedRows::Kind::kFirst, .count = 0};
 /// Unpaired rows that a run needs, also if it uses half of them.

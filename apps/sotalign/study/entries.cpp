@@ -1,12 +1,11 @@
 #include "study/entries.h"
+#include "cli/json.h"
 
 #include <algorithm>
 
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 double mean_r1(const Json& record) { return record["figures"]["mean_r1"].get<double>(); }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "cli/json.h"
 #include "cli/json_reader.h"
 #include "cli/nearest.h"
 #include "cli/options.h"
@@ -13,8 +14,6 @@
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// The training options at their defaults.
 struct TrainingTable {

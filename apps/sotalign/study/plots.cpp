@@ -41,7 +41,7 @@ std::string unpaired_plot(const StudyPlan::Pools& section, const Entries& entrie
     const UnpairedRows& rows = entry.cell->unpaired;
     if (rows.is_shifted()) {  // disjoint, half of the rows each
       all.push_back({.name = entry.cell->row});
-      add_point(all.back(), static_cast<double>(most / 2), entry);
+      add_point(all.back(), static_cast<double>(most) / 2, entry);
     } else {
       add_point(series, static_cast<double>(rows.kind == UnpairedRows::Kind::kAll ? most : rows.count),
                 entry);

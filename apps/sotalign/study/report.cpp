@@ -7,6 +7,7 @@
 #include <functional>
 #include <set>
 
+#include "cli/json.h"
 #include "cli/report.h"
 #include "study/claims.h"
 
@@ -14,7 +15,6 @@ namespace sotalign::app {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
 using Entries = std::vector<StudyEntry>;
 
 std::string markdown_row(const std::vector<std::string>& cells) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/json.h"
 #include "cli/json_reader.h"
 #include "cli/parse_json.h"
 #include "cli/report.h"
@@ -14,8 +15,6 @@
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// Throws InvalidArgument unless every part of `record` that is read later has the form that add() writes.
 void check_record(const Json& record, const std::string& where) {

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "cli/files.h"
+#include "cli/json.h"
 #include "cli/report.h"
 #include "run/interrupt.h"
 #include "run/run_directory.h"
@@ -18,8 +19,6 @@
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 std::vector<std::string> split_names(const std::string& text) {
   std::vector<std::string> names;

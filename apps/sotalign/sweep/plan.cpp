@@ -6,6 +6,7 @@
 #include <cmath>
 #include <optional>
 
+#include "cli/json.h"
 #include "cli/parse_json.h"
 #include "cli/shown_text.h"
 #include "sotalign/core/error.h"
@@ -14,8 +15,6 @@
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr double kMostRuns = 10000;
 

@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 
+#include "cli/json.h"
 #include "plot/svg_plot.h"
 #include "sweep/plan.h"
 #include "sweep/results.h"
@@ -14,8 +15,6 @@
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostSeries = 6;
 constexpr double kLogSpan = 20;  // an axis is logarithmic above this ratio of largest to smallest value

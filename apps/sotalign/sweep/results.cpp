@@ -5,14 +5,13 @@
 #include <algorithm>
 #include <numeric>
 
+#include "cli/json.h"
 #include "cli/json_reader.h"
 #include "sweep/plan.h"
 
 namespace sotalign::app {
 
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 /// A CSV field, quoted as RFC 4180 demands.
 std::string quoted(const std::string& text) {

@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "cli/files.h"
+#include "cli/json.h"
 #include "cli/json_reader.h"
 #include "run/checked_json.h"
 #include "run/interrupt.h"
@@ -18,8 +19,6 @@
 #include "sweep/results.h"
 
 namespace sotalign::app {
-
-using Json = nlohmann::ordered_json;
 
 Json SweepArguments::options() const {
   Json options = table.values();
