@@ -9,31 +9,9 @@ teacher, and with --teacher cca, which is SOTAlign from the plain teacher; valid
 Writes OUT.json (all figures) and OUT.md (means over the seeds). Cells with too few rows are left out. --sets takes
 any folder below --data that holds images.npy and texts.npy.
 """
-import argparse
-import json
-import pathlib
 import statistics
-import subprocess
-import tempfile
 
-TEST = {"emoji": 300, "shopclip": 300}  # small sets; 400 elsewhere
-
-
-def compare(arguments, name, pairs, teacher):
-    """The report of `sotalign compare`, or None if the set has too few rows."""
-    folder = pathlib.Path(arguments.data) / name
-    with tempfile.TemporaryDirectory() as work:
-        out = f"{work}/compare.json"
-        command = [arguments.program, "compare", "--images", folder / "images.npy", "--texts", folder / "texts.npy",
-                   "--pairs", pairs, "--test", TEST.get(name, 400), "--validation", 200, "--hubness", "dbs",
-                   "--teacher", teacher, "--seeds", ",".join(map(str, range(arguments.seeds))), "--threads",
-                   arguments.threads, "--quiet", "--json", out]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-        if done.returncode != 0:
-            if "rows: expected more than" in done.stderr:
-                return None
-            raise SystemExit(f"{name}, {pairs} pairs: {done.stderr}")
-        return json.load(open(out))
+from compare_sets import compare, parser, run_of, write_json, write_page
 
 
 def figures(report, method):
@@ -66,39 +44,26 @@ def table(cells):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", required=True)
-    parser.add_argument("--data", default="../shared/data")
-    parser.add_argument("--sets", nargs="+", default=["flickr8k", "flickr8k_eff", "wordnet", "shopclip", "emoji"])
-    parser.add_argument("--pairs", nargs="+", type=int, default=[100, 300, 1000])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", required=True)
-    arguments = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    arguments = parser(__doc__.splitlines()[0]).parse_args()
+    run = run_of("default_method.py", arguments)
     cells = []
     for name in arguments.sets:
         for pairs in arguments.pairs:
-            plain = compare(arguments, name, pairs, "cca")
+            plain = compare(arguments, name, pairs, ["--hubness", "dbs", "--teacher", "cca"])
             if plain is None:
                 continue
-            default = compare(arguments, name, pairs, "auto")
+            default = compare(arguments, name, pairs, ["--hubness", "dbs", "--teacher", "auto"])
             methods = {method: figures(default, method)
                        for method in ("teacher", "SAIL", "chosen teacher", "SOTAlign")}
             methods["SOTAlign, plain teacher"] = figures(plain, "SOTAlign")
             cells.append({"set": name, "pairs": pairs, "methods": methods})
             print(f"{name}, {pairs} pairs: " + ", ".join(f"{m} {text(f['mean_r1'])}" for m, f in methods.items()),
                   flush=True)
-    command = (f"bench/train/default_method.py --sets {' '.join(arguments.sets)} --pairs "
-               f"{' '.join(map(str, arguments.pairs))} --seeds {arguments.seeds} --threads {arguments.threads}")
-    with open(arguments.out + ".json", "w") as file:
-        json.dump({"command": command, "commit": commit, "cells": cells}, file, indent=1)
-    with open(arguments.out + ".md", "w") as file:
-        file.write("# SOTAlign by the program's defaults\n\n"
-                   "MeanR@1 in percent among 400 test rows (300 of emoji and shopclip), mean and standard error of "
-                   f"{arguments.seeds} seeds; 200 validation rows choose teacher and step. Gain: SOTAlign over "
-                   "SOTAlign from the plain teacher, paired by seed. "
-                   f"Command: `{command}`, at commit {commit}.\n\n" + table(cells))
+    write_json(arguments, run, cells)
+    write_page(arguments, run, "SOTAlign by the program's defaults",
+               "MeanR@1 in percent among 400 test rows (300 of emoji and shopclip), mean and standard error of "
+               f"{arguments.seeds} seeds; 200 validation rows choose teacher and step. Gain: SOTAlign over "
+               "SOTAlign from the plain teacher, paired by seed.", table(cells))
     print(table(cells))
 
 

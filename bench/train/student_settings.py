@@ -8,15 +8,11 @@ Runs `sotalign compare --validation 200 --measure-on validation` for each set, n
 default teacher. Test rows stay unseen, so that a setting chosen here can be measured on them. Writes OUT.json (all
 figures) and OUT.md (the gain of each setting over the first, paired by seed). Cells with too few rows are left out.
 """
-import argparse
-import json
-import pathlib
 import shlex
 import statistics
-import subprocess
-import tempfile
 
-TEST = {"emoji": 300, "shopclip": 300}  # small sets; 400 elsewhere
+from compare_sets import compare, parser, run_of, write_json, write_page
+
 SETTINGS = {
     "weight 30": ["--divergence-weight", "30"],
     "weight 100": ["--divergence-weight", "100"],
@@ -32,21 +28,11 @@ SETTINGS = {
 
 def scores(arguments, name, pairs, setting):
     """Mean reciprocal ranks of the seeds, in percent, of both methods; None if the set has too few rows."""
-    folder = pathlib.Path(arguments.data) / name
-    with tempfile.TemporaryDirectory() as work:
-        out = f"{work}/compare.json"
-        command = [arguments.program, "compare", "--images", folder / "images.npy", "--texts", folder / "texts.npy",
-                   "--pairs", pairs, "--test", TEST.get(name, 400), "--validation", 200, "--measure-on", "validation",
-                   "--seeds", ",".join(map(str, range(arguments.seeds))), "--threads", arguments.threads, "--quiet",
-                   "--json", out, *SETTINGS[setting]]
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-        if done.returncode != 0:
-            if "rows: expected more than" in done.stderr:
-                return None
-            raise SystemExit(f"{name}, {pairs} pairs, {setting}: {done.stderr}")
-        methods = json.load(open(out))["methods"]
-        return {method: [100 * run["mean_reciprocal_rank"] for run in methods[method]["seeds"]]
-                for method in ("chosen teacher", "SOTAlign")}
+    report = compare(arguments, name, pairs, ["--measure-on", "validation", *SETTINGS[setting]])
+    if report is None:
+        return None
+    return {method: [100 * run["mean_reciprocal_rank"] for run in report["methods"][method]["seeds"]]
+            for method in ("chosen teacher", "SOTAlign")}
 
 
 def text(values):
@@ -73,20 +59,10 @@ def table(cells, settings):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--program", required=True)
-    parser.add_argument("--data", default="../shared/data")
-    parser.add_argument("--sets", nargs="+", default=["flickr8k", "flickr8k_eff", "wordnet", "shopclip", "emoji"])
-    parser.add_argument("--pairs", nargs="+", type=int, default=[100, 300, 1000])
-    parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", required=True)
-    arguments = parser.parse_args()
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    command = (f"bench/train/student_settings.py --sets {' '.join(arguments.sets)} --pairs "
-               f"{' '.join(map(str, arguments.pairs))} --settings {shlex.join(arguments.settings)} "
-               f"--seeds {arguments.seeds} --threads {arguments.threads}")
+    options = parser(__doc__.splitlines()[0])
+    options.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=list(SETTINGS))
+    arguments = options.parse_args()
+    run = run_of("student_settings.py", arguments, f" --settings {shlex.join(arguments.settings)}")
     cells = []
     for pairs in arguments.pairs:
         for name in arguments.sets:
@@ -94,15 +70,12 @@ def main():
             if None in results.values():
                 continue
             cells.append({"set": name, "pairs": pairs, "settings": results})
-            with open(arguments.out + ".json", "w") as file:
-                json.dump({"command": command, "commit": commit, "cells": cells}, file, indent=1)
+            write_json(arguments, run, cells)  # after each cell, for all take hours
             print(table(cells, arguments.settings), flush=True)
-    with open(arguments.out + ".md", "w") as file:
-        file.write("# Settings of the student\n\n"
-                   f"Mean reciprocal rank in percent among 200 validation rows, mean of {arguments.seeds} seeds: the "
-                   "chosen teacher, SOTAlign by the first setting, and what the others gain over it, with standard "
-                   "errors paired by seed; in the last line with those between cells. "
-                   f"Command: `{command}`, at commit {commit}.\n\n" + table(cells, arguments.settings))
+    write_page(arguments, run, "Settings of the student",
+               f"Mean reciprocal rank in percent among 200 validation rows, mean of {arguments.seeds} seeds: the "
+               "chosen teacher, SOTAlign by the first setting, and what the others gain over it, with standard "
+               "errors paired by seed; in the last line with those between cells.", table(cells, arguments.settings))
 
 
 main()

@@ -168,7 +168,7 @@ TEST_P(TrainerTest, SameSeedSameBitsOtherSeedOtherBits) {
   TrainOptions other = options();
   other.seed = 8;
   Trainer c(context, data(), other);
-  for (Trainer* trainer : {&a, &b, &c}) train(*trainer, 5);  // the unpaired rows are drawn anew after two
+  for (Trainer* trainer : {&a, &b, &c}) train(*trainer, 5);  // more than one pass over the unpaired rows
   EXPECT_EQ(values(a), values(b));
   EXPECT_NE(values(a), values(c));
 }
