@@ -82,7 +82,7 @@ FunctionAttributes function_attributes(const void* kernel);
 /// `test` appears in leak reports.
 void restart_schedule(const std::string& test = "");
 
-/// Device memory, streams, events and library handles that are alive, one line each.
+/// Device and pinned memory, streams, events and library handles that are alive, one line each.
 std::vector<std::string> live_objects();
 
 namespace detail {

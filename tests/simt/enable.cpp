@@ -9,6 +9,7 @@
 #include "simt/emulator.h"
 #include "support/default_stream.h"
 #include "support/deferred_work.h"
+#include "support/launch_count.h"
 
 namespace {
 
@@ -36,3 +37,4 @@ const bool enabled = [] {
 
 void simt::allow_default_stream(bool allow) { config.default_stream = allow; }
 bool simt::defer_work(bool defer) { return std::exchange(config.deferred, defer); }
+int64_t simt::launch_count() { return counters().launches; }

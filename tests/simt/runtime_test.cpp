@@ -364,6 +364,26 @@ TEST_F(RuntimeTest, CountsWhatIsDone) {
   EXPECT_EQ(after.synchronisations - before.synchronisations, 2);
 }
 
+TEST_F(RuntimeTest, PinnedMemoryIsReadAfterTheEventOfItsCopy) {
+  config.deferred = true;
+  const Array<float> x(stream, {1}), y(stream, {2});
+  void* pinned = nullptr;
+  EXPECT_EQ(cudaHostAlloc(&pinned, sizeof(float), cudaHostAllocDefault), cudaSuccess);
+  EXPECT_EQ(live_objects().size(), 4u);  // the stream and three pieces of memory
+  cudaEvent_t copied = nullptr;
+  EXPECT_EQ(cudaEventCreateWithFlags(&copied, cudaEventDisableTiming), cudaSuccess);
+  EXPECT_EQ(cudaMemcpyAsync(pinned, y.data(), sizeof(float), cudaMemcpyDeviceToHost, stream), cudaSuccess);
+  EXPECT_EQ(cudaEventRecord(copied, stream), cudaSuccess);
+  launch("add", add_kernel, 1, 32, 0, stream, x.data(), y.data(), 1);
+  EXPECT_TRUE(std::isnan(*static_cast<float*>(pinned)));  // too early: what fills new memory
+  EXPECT_EQ(cudaEventSynchronize(copied), cudaSuccess);
+  EXPECT_EQ(*static_cast<float*>(pinned), 2.0f);  // before the kernel
+  EXPECT_EQ(y.download(stream)[0], 3.0f);
+  EXPECT_EQ(cudaEventDestroy(copied), cudaSuccess);
+  EXPECT_EQ(cudaFreeHost(pinned), cudaSuccess);
+  EXPECT_CONTAINS(error_of([&] { cudaFreeHost(pinned); }), "not an allocation");
+}
+
 // --- leaks ---
 
 TEST_F(RuntimeTest, LiveObjectsAreNamed) {

@@ -1,6 +1,6 @@
-// Runs a solve. The device decides what each problem needs in an iteration; the host only queues work. If
-// strips of the affinity are computed, the host waits for the decision: an unneeded strip costs more than the
-// wait.
+// Runs a solve. The device decides what each problem needs in an iteration; the host only queues work, and
+// learns a few iterations later that all problems have converged (convergence_watch.h). If strips of the
+// affinity are computed, the host waits for each decision: an unneeded strip costs more than the wait.
 #include <algorithm>
 #include <cmath>
 
@@ -55,6 +55,7 @@ class SinkhornSolver::Solve {
         group_(group),
         options_(solver.options(group.first).solve),
         symmetrize_(solver.options(group.first).symmetrize),
+        watch_(solver.watch_.get()),
         states_(solver.states(group.first)),
         u_(solver.u(group.first)),
         v_(solver.v(group.first)),
@@ -70,6 +71,7 @@ class SinkhornSolver::Solve {
         states);
     context_->copy_on_device(v_, solver_.start_.data() + group_.first * cols_,
                              static_cast<size_t>(group_.count * cols_) * sizeof(double));
+    if (watch_ != nullptr) watch_->start();
     descend();
     if (strips_.stored() && solver_.scaling_form(group_.first))
       iterate_scaling();
@@ -84,6 +86,11 @@ class SinkhornSolver::Solve {
     problems.problem_stride = strips_.problem_stride();
     problems.second_affinity = strips_.second();
     return problems;
+  }
+  bool goes_on(int64_t iteration) const { return watch_ == nullptr || watch_->goes_on(iteration); }
+  // After a convergence check.
+  void look(int64_t iteration) const {
+    if (checks(iteration)) watch_->look(iteration, states_, group_.count);
   }
   bool checks(int64_t iteration) const {
     return options_.tolerance > 0 && iteration > 0 && iteration % options_.check_every == 0;
@@ -103,6 +110,7 @@ class SinkhornSolver::Solve {
   Group group_;
   const SolveOptions& options_;  // the same for the whole group
   Symmetrize symmetrize_;
+  ConvergenceWatch* watch_;         // null if no problem has a tolerance
   kernels::SinkhornState* states_;  // [count]
   double *u_, *v_;                  // [count, rows], [count, cols]
   int64_t rows_, cols_;
@@ -160,28 +168,30 @@ void SinkhornSolver::Solve::iterate_log_domain() {
   fused.scratch = columns.scratch = take_scratch(
       workspace, {sinkhorn_iteration_scratch(queue, fused), sinkhorn_column_update_scratch(queue, columns)});
   rows.scratch = take_scratch(workspace, {sinkhorn_row_update_scratch(queue, rows)});
-  for (int64_t iteration = 0; iteration < iterations_; ++iteration) {
-    bool log_domain = true;
-    if (iteration > 0) {
-      fused.tolerance = checks(iteration) ? stopping_error(options_.tolerance) : -1.0;
-      fused.relaxation = relaxation(iteration);
-      strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
-        fused.problems = problems(strip, begin);
-        sinkhorn_iteration(queue, fused);
-      });
-      if (!strips_.stored()) {
-        kernels::SinkhornState state;
-        context_->copy_to_host(&state, states_, sizeof(state));
-        if (!state.active) break;
-        log_domain = state.use_log_domain != 0;
-      }
-    }
-    if (!log_domain) continue;
+  const auto log_domain_updates = [&] {
     strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
       rows.problems = columns.problems = problems(strip, begin);
       sinkhorn_row_update(queue, rows);
       sinkhorn_column_update(queue, columns);
     });
+  };
+  log_domain_updates();
+  for (int64_t iteration = 1; iteration < iterations_ && goes_on(iteration); ++iteration) {
+    fused.tolerance = checks(iteration) ? stopping_error(options_.tolerance) : -1.0;
+    fused.relaxation = relaxation(iteration);
+    strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
+      fused.problems = problems(strip, begin);
+      sinkhorn_iteration(queue, fused);
+    });
+    if (strips_.stored()) {
+      log_domain_updates();
+      look(iteration);
+      continue;
+    }
+    kernels::SinkhornState state;
+    context_->copy_to_host(&state, states_, sizeof(state));
+    if (!state.active) break;
+    if (state.use_log_domain) log_domain_updates();
   }
 }
 
@@ -234,7 +244,7 @@ void SinkhornSolver::Solve::iterate_scaling() {
 
   // From this iteration on all densities are float, even if the coarse solve has not converged.
   const int64_t refine_at = ladder ? std::max<int64_t>(iterations_ - kFineIterations, 1) : 0;
-  for (int64_t iteration = 0; iteration < iterations_; ++iteration) {
+  for (int64_t iteration = 0; iteration < iterations_ && goes_on(iteration); ++iteration) {
     const bool last = iteration + 1 == iterations_;
     if (iteration > 0) {
       scaling.tolerance = checks(iteration) ? stopping_error(options_.tolerance) : -1.0;
@@ -243,7 +253,7 @@ void SinkhornSolver::Solve::iterate_scaling() {
       for (const auto t : {kernels::DensityType::kBfloat16, kernels::DensityType::kFloat}) {
         const bool possible = t == kernels::DensityType::kFloat
                                   ? !ladder || options_.tolerance > 0 || iteration >= refine_at
-                                  : ladder && iteration < refine_at;
+                                  : ladder && iteration < refine_at && (!watch_ || watch_->coarse());
         scaling.type = t;
         if (possible) sinkhorn_scaling(queue, scaling);
       }
@@ -251,12 +261,13 @@ void SinkhornSolver::Solve::iterate_scaling() {
     const bool refine = ladder && iteration + 1 == refine_at;
     const bool offers =
         kernels::offers_recovery(queue.backend, iteration) || checks(iteration) || refine || last;
-    if (!offers) continue;
+    if (!offers) continue;  // no check either
     fold.refine = absorb.refine = refine;
     if (iteration > 0) sinkhorn_fold(queue, fold);
     sinkhorn_row_update(queue, rows);
     sinkhorn_column_update(queue, columns);
     if (!last) sinkhorn_absorb(queue, absorb);
+    look(iteration);
   }
   if (iterations_ > 1) {
     fold.all = true;

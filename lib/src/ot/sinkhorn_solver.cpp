@@ -114,6 +114,12 @@ SinkhornSolver::SinkhornSolver(Context& context, SinkhornShape largest,
   states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
   fresh_states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
   context.copy_to_device(fresh_states_.data(), fresh.data(), bytes);
+  int64_t check_every = 0;  // the most frequent convergence checks
+  for (const SinkhornOptions& o : options)
+    if (o.solve.tolerance > 0)
+      check_every = check_every == 0 ? o.solve.check_every : std::min(check_every, o.solve.check_every);
+  if (check_every > 0)
+    watch_ = std::make_unique<ConvergenceWatch>(context.queue(), this->batch(), check_every);
   for (Buffer<double>* buffer : {&log_a_, &u_})
     *buffer = Buffer<double>(context, batch() * rows, "potentials");
   for (Buffer<double>* buffer : {&log_b_, &v_, &start_})

@@ -65,7 +65,8 @@ void finish_all_work();
 // --- objects that the program holds by pointer ---
 
 void remember_object(const void* object, const std::string& description);
-void forget_object(const void* object);
+/// False if no such object is remembered.
+bool forget_object(const void* object);
 
 /// Streams, events or library handles. Keeps track of the live ones, so that misuse and leaks are reported.
 template <class T>

@@ -61,7 +61,7 @@ void remember_object(const void* object, const std::string& description) {
   const std::string& test = objects().test;
   objects().live.emplace(object, test.empty() ? description : description + ", made in " + test);
 }
-void forget_object(const void* object) { objects().live.erase(object); }
+bool forget_object(const void* object) { return objects().live.erase(object) > 0; }
 
 }  // namespace detail
 

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "simt/twins/streams.h"
@@ -213,6 +214,26 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   if (code != cudaSuccess) return result(code);
   *total = config.memory_bytes;
   *free = config.memory_bytes - std::min(config.memory_bytes, device_bytes_in_use());
+  return cudaSuccess;
+}
+
+/// Pinned memory is plain host memory here.
+cudaError_t cudaHostAlloc(void** pointer, size_t bytes, unsigned flags) {
+  const DeviceLock lock(device_mutex());
+  const cudaError_t code = device_error(current_device);
+  if (code != cudaSuccess) return result(code);
+  if (flags != cudaHostAllocDefault) throw Error("simt: cudaHostAlloc: only the default flags are emulated");
+  *pointer = std::malloc(bytes);
+  if (*pointer == nullptr) return result(cudaErrorMemoryAllocation);
+  std::memset(*pointer, 0xff, bytes);
+  remember_object(*pointer, std::to_string(bytes) + " bytes of pinned memory");
+  return cudaSuccess;
+}
+cudaError_t cudaFreeHost(void* pointer) {
+  const DeviceLock lock(device_mutex());
+  if (pointer == nullptr) return cudaSuccess;
+  if (!forget_object(pointer)) throw Error("simt: cudaFreeHost of a pointer that is not an allocation");
+  std::free(pointer);
   return cudaSuccess;
 }
 

@@ -79,7 +79,8 @@ class Context {
   void synchronize();
 
   /// Numbers of allocations, copies to the host, and synchronizations (a copy between host and device counts
-  /// as one, too). Tests use them to show that a training step needs none.
+  /// as one, too). Tests use them to show that a training step needs none. A solve that reads its earlier
+  /// convergence checks while the device works on is not counted: the queue does not run empty.
   int64_t allocations() const;
   int64_t host_copies() const;
   int64_t synchronizations() const;

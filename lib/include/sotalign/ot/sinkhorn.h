@@ -99,7 +99,8 @@ class Sinkhorn {
   void set_start(int64_t problem, const std::vector<double>& v);
 
   /// Solves all problems. `affinity` is [batch * rows, cols], finite, with any stride. Queues its work and
-  /// returns. Throws InvalidArgument if the shape does not match.
+  /// returns; with a tolerance, the host stays within a few iterations of the device, so that next to nothing
+  /// is queued after convergence. Throws InvalidArgument if the shape does not match.
   void solve(ConstMatrixF affinity);
 
   /// The same for a ragged batch: affinities[b] is [rows_b, cols_b], at any address and with any stride.

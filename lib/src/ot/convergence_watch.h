@@ -1,0 +1,65 @@
+// Tells the host that a solve has converged, so that it stops queueing iterations. On a GPU the host queues
+// faster than the device works, and waiting for each convergence check would leave the device idle: the host
+// reads a check only when it is about to get further ahead than a few iterations.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <memory>
+
+#include "core/late_copies.h"
+#include "kernels/entropic_batch.h"
+
+namespace sotalign::detail {
+
+class ConvergenceWatch {
+ public:
+  /// For solves of up to `problems` problems that check every `check_every` iterations or more rarely.
+  ConvergenceWatch(const Queue& queue, int64_t problems, int64_t check_every)
+      : ahead_(queue.backend == kernels::Backend::kCpu ? 0 : kAhead),
+        slots_(ahead_ / check_every + 1),
+        copies_(make_late_copies(queue, static_cast<size_t>(problems) * sizeof(kernels::SinkhornState),
+                                 slots_)) {}
+
+  /// Forgets the last solve.
+  void start() {
+    looks_.clear();
+    active_ = coarse_ = true;
+  }
+  /// Queues a look at the states [count], once everything of this iteration is queued.
+  void look(int64_t iteration, const kernels::SinkhornState* states, int64_t count) {
+    const int64_t slot = next_++ % slots_;
+    copies_->begin(slot, states, static_cast<size_t>(count) * sizeof(kernels::SinkhornState));
+    looks_.push_back({iteration, slot, count});
+  }
+  /// Whether to queue this iteration: false if no problem is active any more.
+  bool goes_on(int64_t iteration) {
+    while (active_ && !looks_.empty() && looks_.front().iteration + ahead_ <= iteration) {
+      const Look look = looks_.front();
+      looks_.pop_front();
+      const auto* states = static_cast<const kernels::SinkhornState*>(copies_->finish(look.slot));
+      active_ = std::any_of(states, states + look.count, [](const auto& s) { return s.active != 0; });
+      coarse_ = std::any_of(states, states + look.count, [](const auto& s) { return s.coarse != 0; });
+    }
+    return active_;
+  }
+  /// False once no density is bfloat16; none will be again.
+  bool coarse() const { return coarse_; }
+
+ private:
+  /// Iterations that the host may be ahead of a check it has not read, hence also those queued in vain after
+  /// convergence. On a small problem they take the device about 50 us, several times what the host needs to
+  /// notice and to queue more.
+  static constexpr int64_t kAhead = 8;
+  struct Look {
+    int64_t iteration, slot, count;
+  };
+
+  int64_t ahead_, slots_, next_ = 0;
+  std::unique_ptr<LateCopies> copies_;
+  std::deque<Look> looks_;  // not read yet
+  bool active_ = true, coarse_ = true;
+};
+
+}  // namespace sotalign::detail
