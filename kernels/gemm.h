@@ -8,12 +8,16 @@ namespace sotalign::kernels {
 enum class Transpose { kNo, kYes };
 
 /// Precision of float products on devices with faster units than float32. Sums are always float32. The CPU
-/// treats every mode as kFp32.
+/// treats every mode as kFp32, unless Queue::round_products asks it to round as a device does.
 enum class GemmMath {
   kFp32,
   kTf32,  ///< operands rounded to 11 significant bits
   kBf16,  ///< operands rounded to 8 significant bits
 };
+/// Significant bits of the operands; 24 is all of them.
+constexpr int significant_bits(GemmMath math) {
+  return math == GemmMath::kTf32 ? 11 : math == GemmMath::kBf16 ? 8 : 24;
+}
 
 /// op(A) is [m, k], op(B) is [k, n], C is [m, n]; strides are those of the matrices as stored. C must not
 /// alias A or B. With beta = 0, C need not be initialised. T is float or double.

@@ -19,6 +19,8 @@ enum class Backend { kCpu, kCuda };
 struct Queue {
   Backend backend = Backend::kCpu;
   int threads = 1;  ///< CPU: OpenMP threads an operation may use. Results do not depend on it.
+  bool round_products =
+      false;  ///< CPU: round factors as GemmMath says. Slow; to see what a device's units lose
   // CUDA only:
   int device = 0;            ///< ordinal of the device
   int multiprocessors = 1;   ///< SMs of the device; results do not depend on it

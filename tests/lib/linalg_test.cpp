@@ -162,12 +162,28 @@ Doubles on_host(const Buffer<T>& buffer) {
   return {values.begin(), values.end()};
 }
 
-/// Checks C [m, n] for all combinations of transpositions, with strides larger than the width.
+/// x with each number rounded to `bits` significant bits.
+Doubles rounded(Doubles x, int bits) {
+  for (double& value : x) {
+    int exponent = 0;
+    const double fraction = std::frexp(value, &exponent);
+    value = std::ldexp(std::nearbyint(std::ldexp(fraction, bits)), exponent - bits);
+  }
+  return x;
+}
+
+/// Checks C [m, n] for all combinations of transpositions, with strides larger than the width. The factors
+/// are expected to be rounded to `bits` significant bits.
 template <class T>
-void check_gemm(Context& context, int64_t m, int64_t n, int64_t k, T alpha, T beta, kernels::GemmMath math,
-                double tolerance) {
-  const Doubles a = random_doubles(m * k, 1), b = random_doubles(k * n, 2), c = random_doubles(m * n, 3);
-  Doubles expected = product(a, b, m, k, n);
+void check_gemm(Context& context, const kernels::Queue& queue, int64_t m, int64_t n, int64_t k, T alpha,
+                T beta, kernels::GemmMath math, int bits, double tolerance) {
+  const auto float_doubles = [](int64_t count, unsigned seed) {
+    Doubles values = random_doubles(count, seed);
+    for (double& x : values) x = static_cast<double>(static_cast<T>(x));
+    return values;
+  };
+  const Doubles a = float_doubles(m * k, 1), b = float_doubles(k * n, 2), c = random_doubles(m * n, 3);
+  Doubles expected = product(rounded(a, bits), rounded(b, bits), m, k, n);
   for (size_t i = 0; i < expected.size(); ++i)
     expected[i] = alpha * expected[i] + (beta == 0 ? 0 : beta * c[i]);
   for (const bool ta : {false, true})
@@ -184,7 +200,7 @@ void check_gemm(Context& context, int64_t m, int64_t n, int64_t k, T alpha, T be
       Doubles old = c;
       if (beta == 0) old.assign(old.size(), std::nan(""));
       Buffer<T> dc = on_device<T>(context, padded(old, m, n, 5));
-      kernels::gemm(context.queue(),
+      kernels::gemm(queue,
                     kernels::Gemm<T>{.transpose_a = ta ? kernels::Transpose::kYes : kernels::Transpose::kNo,
                                      .transpose_b = tb ? kernels::Transpose::kYes : kernels::Transpose::kNo,
                                      .math = math,
@@ -208,10 +224,20 @@ TEST_P(LinalgTest, GemmOfEveryShapeAndScale) {
   const auto shapes = {std::array<int64_t, 3>{1, 1, 1}, {1, 33, 2}, {31, 1, 32}, {2, 3, 127}, {33, 65, 31}};
   for (const auto& [m, n, k] : shapes)
     for (const double beta : {0.0, 1.0, -0.5}) {
-      check_gemm<double>(context, m, n, k, -2.0, beta, kernels::GemmMath::kFp32, 1e-14);
-      check_gemm<float>(context, m, n, k, -2.0f, static_cast<float>(beta), kernels::GemmMath::kFp32, 1e-6);
-      // Factors with 11 significant bits.
-      check_gemm<float>(context, m, n, k, -2.0f, static_cast<float>(beta), kernels::GemmMath::kTf32, 4e-3);
+      const auto scale = static_cast<float>(beta);
+      check_gemm<double>(context, context.queue(), m, n, k, -2.0, beta, kernels::GemmMath::kFp32, 53, 1e-14);
+      check_gemm<float>(context, context.queue(), m, n, k, -2.0f, scale, kernels::GemmMath::kFp32, 24, 1e-6);
+      // A real device may truncate instead.
+      const bool cpu = GetParam().kind == DeviceKind::kCpu, rounds = testing::is_emulated(GetParam());
+      for (const auto& [math, bits, close] :
+           {std::tuple{kernels::GemmMath::kTf32, 11, 4e-3}, std::tuple{kernels::GemmMath::kBf16, 8, 3e-2}}) {
+        check_gemm<float>(context, context.queue(), m, n, k, -2.0f, scale, math, cpu ? 24 : bits,
+                          cpu || rounds ? 1e-6 : close);
+        if (!cpu) continue;
+        kernels::Queue rounding = context.queue();
+        rounding.round_products = true;
+        check_gemm<float>(context, rounding, m, n, k, -2.0f, scale, math, bits, 1e-6);
+      }
     }
 }
 
@@ -269,8 +295,9 @@ TEST_P(LinalgTest, SolvesOnCudaTake64BitSizes) {
 
 TEST_P(LinalgTest, GemmWithoutTermsScalesC) {
   for (const double beta : {0.0, 1.0, -0.5}) {
-    check_gemm<double>(context, 3, 5, 0, 2.0, beta, kernels::GemmMath::kFp32, 0);
-    check_gemm<float>(context, 33, 65, 0, 2.0f, static_cast<float>(beta), kernels::GemmMath::kFp32, 0);
+    check_gemm<double>(context, context.queue(), 3, 5, 0, 2.0, beta, kernels::GemmMath::kFp32, 53, 0);
+    check_gemm<float>(context, context.queue(), 33, 65, 0, 2.0f, static_cast<float>(beta),
+                      kernels::GemmMath::kFp32, 24, 0);
   }
   // A matrix without columns has stride 0 and no memory.
   Matrix<double> c = upload({1, 2, 3, 4, 5, 6}, 2, 3);

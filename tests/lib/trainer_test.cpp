@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "sotalign/core/error.h"
+#include "sotalign/core/product_math.h"
 #include "support/compare.h"
 #include "support/devices.h"
 
@@ -193,10 +194,11 @@ TEST_P(TrainerTest, ResumeContinuesBitForBit) {
     resumed.restore_best();
     EXPECT_EQ(values(stopped), values(resumed));
 
-    TrainOptions other_steps = o, other_teacher = o;
+    TrainOptions other_steps = o, other_teacher = o, other_math = o;
     other_steps.steps = 13;
+    other_math.math = ProductMath::kBf16;
     other_teacher.divergence.teacher.relaxation = 1.1;
-    for (const TrainOptions& other : {other_steps, other_teacher}) {
+    for (const TrainOptions& other : {other_steps, other_teacher, other_math}) {
       Trainer different(context, data(), other);
       EXPECT_THROW(different.load_checkpoint(path), IoError);
     }
@@ -384,6 +386,26 @@ TEST_P(TrainerTest, ResidualHeadsStartFromTheTeacherAndTrainAllTheirTensors) {
   EXPECT_EQ(loaded.parameters.download("text_head.residual.weight"),
             parameters.download("text_head.residual.weight"));
   std::filesystem::remove(path);
+}
+
+TEST_P(TrainerTest, PrecisionIsThatOfAStepsProducts) {
+  const auto trained = [&](ProductMath math) {
+    TrainOptions o = options();
+    o.math = math;
+    Trainer trainer(context, data(), o);
+    const std::vector<float> teacher = trainer.model().teacher->wx.download();
+    train(trainer, 3);
+    EXPECT_EQ(context.product_math(), ProductMath::kFp32);  // as before
+    return std::tuple(teacher, values(trainer), trainer.metrics().loss);
+  };
+  const auto [teacher, weights, loss] = trained(ProductMath::kFp32);
+  for (const ProductMath math : {ProductMath::kTf32, ProductMath::kBf16}) {
+    SCOPED_TRACE(to_string(math));
+    const auto [rounded_teacher, rounded_weights, rounded_loss] = trained(math);
+    EXPECT_EQ(rounded_teacher, teacher);
+    EXPECT_EQ(rounded_weights == weights, GetParam().kind == DeviceKind::kCpu);
+    EXPECT_WITHIN(std::abs(rounded_loss - loss), 0.05 * loss);
+  }
 }
 
 TEST_P(TrainerTest, SidesHaveLearningRatesOfTheirOwn) {

@@ -364,6 +364,7 @@ TEST_F(FormerNamesInStudies, ACommittedStudyIsReadWithAllItsRuns) {
                        {"self_training_rate", 0.5},
                        {"self_training_epsilon", 0.05}});
     defaults[key] = value;
+    if (key == "weight_decay") defaults["math"] = "tf32";
   }
   defaults["teacher"] = "auto";  // then it was cca
   file["defaults"] = defaults;

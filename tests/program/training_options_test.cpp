@@ -113,6 +113,12 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
     EXPECT_NE(self_training(flag, value), passes) << flag;
   tested.insert({"self_training_passes", "self_training_batch", "self_training_weight", "self_training_rate",
                  "self_training_epsilon"});
+  // The CPU rounds the factors of its products only if told to.
+  setenv("SOTALIGN_ROUND_PRODUCTS", "1", 1);
+  EXPECT_NE(outcome("bf16", {"--math", "bf16"}), unchanged);
+  unsetenv("SOTALIGN_ROUND_PRODUCTS");
+  EXPECT_EQ(outcome("bf16 on a CPU", {"--math", "bf16"}), unchanged);
+  tested.insert("math");
   for (const auto& [flag, value] : changes) {
     EXPECT_NE(outcome("with" + flag, {flag, value}), unchanged) << flag;
     std::string key = flag.substr(2);

@@ -187,6 +187,12 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
   table.add("beta2", &train.optimizer.beta2, "Default 0.99 for lion, 0.999 for adamw");
   table.add("adam_epsilon", &train.optimizer.epsilon, "Added to the denominator of adamw");
   table.add("weight_decay", &train.optimizer.weight_decay, "Decoupled weight decay, not applied to biases");
+  table.add(
+      "math",
+      choice(&train.math,
+             {{"fp32", ProductMath::kFp32}, {"tf32", ProductMath::kTf32}, {"bf16", ProductMath::kBf16}}),
+      "CUDA: precision of the factors in a step's matrix products. The CPU takes fp32");
+  table.added_later();
 
   const char* divergence = "Divergence between the student's and the teacher's affinity of unpaired rows";
   table.section(divergence);

@@ -12,6 +12,7 @@
 #include "cli/options.h"
 #include "commands/command.h"
 #include "sotalign/core/error.h"
+#include "sotalign/core/product_math.h"
 #include "sotalign/io/npy.h"
 #include "sotalign/io/safetensors.h"
 #include "sotalign/version.h"
@@ -53,6 +54,8 @@ void describe_cuda() {
   if (!cuda.unusable.empty()) return;
   const CudaLibraries libraries = cuda_libraries();
   fmt::print("cuBLAS    {}\ncuSOLVER  {}\n", libraries.cublas, libraries.cusolver);
+  fmt::print("math      {} in the products of a training step, unless --math says otherwise\n",
+             to_string(TrainOptions{}.math));
 }
 
 void describe_program(const Machine& machine) {

@@ -39,8 +39,9 @@ void continue_with(SweepArguments& arguments, const Json& stored, const std::str
           fmt::format("{}: expected {} {} as in this sweep, found {}; --resume needs no options but --out",
                       path, key, shown(value_text(theirs)), shown(value_text(value))));
   }
-  // A sweep that began before there were banks stays without.
+  // A sweep that began before there were these options stays without.
   if (!reader.has("hubness_bank")) arguments.config.hubness_bank = 0;
+  if (!reader.has("math")) arguments.config.train.math = ProductMath::kFp32;
   SweepSpace& space = arguments.space;
   space.vary = reader.strings("vary");
   space.range = reader.strings("range");

@@ -19,6 +19,7 @@
 #include "run/run_lock.h"
 #include "run/training.h"
 #include "sotalign/core/error.h"
+#include "sotalign/core/product_math.h"
 
 namespace sotalign::app {
 
@@ -128,6 +129,10 @@ class Training {
                                 model.dim(Projection::kHeads), describe(config_.train)));
     if (trainer_.affinity_memory())
       progress_.print("klot      affinities " + trainer_.affinity_memory()->reason);
+    if (context_.device().kind == DeviceKind::kCuda)
+      progress_.print(fmt::format("math      {} in the products of a step", to_string(config_.train.math)));
+    else if (config_.train.math != ProductMath::kFp32 && !arguments_.table.given("math", "train").empty())
+      progress_.print("math      fp32, as always on the CPU");
     if (!arguments_.resume) return;
     progress_.print(
         trainer_.steps_done() == 0
@@ -227,7 +232,9 @@ int train(TrainArguments& arguments) {
       throw InvalidArgument(
           fmt::format("--config: not allowed with --resume, which uses {}/config.json", out));
     RunDirectory(out).require("config.json");
-    config.hubness_bank = 0;  // of a run that began before there were banks: its config.json has none
+    // Of a run that began before there were these options: its config.json has none.
+    config.hubness_bank = 0;
+    config.train.math = ProductMath::kFp32;
     arguments.config_path = RunDirectory(out).config();
   }
   std::optional<RunLock> lock;

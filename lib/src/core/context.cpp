@@ -30,6 +30,7 @@ struct Context::Impl {
   Device device;
   std::unique_ptr<detail::Runtime> runtime;
   MemoryResource* memory = nullptr;  // the caller's, or null
+  ProductMath product_math = ProductMath::kFp32;
   int64_t allocations = 0;
   int64_t host_copies = 0;
   int64_t synchronizations = 0;
@@ -116,6 +117,8 @@ Device Context::device() const { return impl_->device; }
 int Context::threads() const { return impl_->runtime->queue.threads; }
 CudaStream Context::stream() const { return impl_->stream(); }
 const detail::Queue& Context::queue() const { return impl_->runtime->queue; }
+ProductMath Context::product_math() const { return impl_->product_math; }
+void Context::set_product_math(ProductMath math) { impl_->product_math = math; }
 int64_t Context::allocations() const { return impl_->allocations; }
 int64_t Context::host_copies() const { return impl_->host_copies; }
 int64_t Context::synchronizations() const { return impl_->synchronizations; }

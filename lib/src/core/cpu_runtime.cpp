@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "core/host_memory.h"
 #include "core/runtime.h"
@@ -15,6 +16,10 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 class CpuRuntime final : public Runtime {
  public:
+  CpuRuntime() {
+    const char* round = std::getenv("SOTALIGN_ROUND_PRODUCTS");
+    queue.round_products = round != nullptr && std::string_view(round) == "1";
+  }
   void select() noexcept override {}
   void* allocate(size_t bytes) override {
     // No process can address this much: the size is a mistake.

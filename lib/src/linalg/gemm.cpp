@@ -24,20 +24,24 @@ void checked_gemm(Context& context, Op op_a, Op op_b, T alpha, MatrixView<const 
     if (size > kLimit)
       throw InvalidArgument(
           fmt::format("gemm: sizes and strides up to {} are possible, found {}", kLimit, size));
+  static_assert(static_cast<int>(ProductMath::kTf32) == static_cast<int>(kernels::GemmMath::kTf32) &&
+                static_cast<int>(ProductMath::kBf16) == static_cast<int>(kernels::GemmMath::kBf16));
   const auto op = [](bool t) { return t ? kernels::Transpose::kYes : kernels::Transpose::kNo; };
-  kernels::gemm(context.queue(), kernels::Gemm<T>{.transpose_a = op(ta),
-                                                  .transpose_b = op(tb),
-                                                  .m = m,
-                                                  .n = n,
-                                                  .k = k,
-                                                  .alpha = alpha,
-                                                  .a = a.data,
-                                                  .a_stride = a.stride,
-                                                  .b = b.data,
-                                                  .b_stride = b.stride,
-                                                  .beta = beta,
-                                                  .c = c.data,
-                                                  .c_stride = c.stride});
+  kernels::gemm(context.queue(),
+                kernels::Gemm<T>{.transpose_a = op(ta),
+                                 .transpose_b = op(tb),
+                                 .math = static_cast<kernels::GemmMath>(context.product_math()),
+                                 .m = m,
+                                 .n = n,
+                                 .k = k,
+                                 .alpha = alpha,
+                                 .a = a.data,
+                                 .a_stride = a.stride,
+                                 .b = b.data,
+                                 .b_stride = b.stride,
+                                 .beta = beta,
+                                 .c = c.data,
+                                 .c_stride = c.stride});
 }
 }  // namespace
 

@@ -10,6 +10,7 @@
 
 #include "io/text.h"
 #include "sotalign/core/error.h"
+#include "sotalign/core/product_math.h"
 #include "sotalign/io/checksum.h"
 #include "sotalign/io/safetensors.h"
 #include "sotalign/train/objective.h"
@@ -77,6 +78,11 @@ std::string self_training_options(const TrainOptions& o) {
                      static_cast<int>(s.memory));
 }
 
+// Empty for float32, the only precision of checkpoints before there was a choice.
+std::string precision(const TrainOptions& o) {
+  return o.math == ProductMath::kFp32 ? "" : "; math " + to_string(o.math);
+}
+
 // Empty if both plans have the same solver options, so that checkpoints written before the two could differ
 // stay valid.
 std::string teacher_solve_numbers(const DivergenceOptions& o) {
@@ -141,7 +147,7 @@ std::string Trainer::fingerprint() const {
       static_cast<int>(divergence.symmetrize), student.relaxation, student.epsilon_scaling,
       static_cast<int>(student.form), static_cast<int>(student.storage),
       o.affinity_memory ? to_string(*o.affinity_memory) : "none", o.method, first_method_options(o), o.seed,
-      teacher_solve_numbers(divergence), other_options(o) + self_training_options(o));
+      teacher_solve_numbers(divergence), other_options(o) + self_training_options(o) + precision(o));
 }
 
 void Trainer::save_checkpoint(const std::string& path, const std::map<std::string, std::string>& notes) {

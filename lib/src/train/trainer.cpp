@@ -7,6 +7,7 @@
 
 #include "core/plain_nan.h"
 #include "sotalign/core/error.h"
+#include "sotalign/core/product_math.h"
 #include "sotalign/core/random.h"
 #include "sotalign/linalg/row_products.h"
 #include "sotalign/train/objective.h"
@@ -182,6 +183,7 @@ void Trainer::train_step() {
     ++step_;
     return;
   }
+  const ProductMathScope math(context, options_.math);
   const auto batch_of = [&](const Matrix<float>& paired, const Matrix<float>& unpaired, const int64_t* index,
                             Matrix<float>& batch, Matrix<float>& d) {
     const StepRows rows{

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "kernels/cpu/blas_threads.h"
+#include "kernels/round_significand.h"
 #include "simt/twins/device.h"
 
 struct cublasContext {
@@ -20,6 +21,7 @@ struct cublasContext {
 namespace {
 
 using namespace simt::detail;
+using sotalign::kernels::round_significand;
 using sotalign::kernels::cpu::BlasThreads;
 
 // Never destroyed: static objects of the program may release handles in their destructors.
@@ -103,25 +105,13 @@ cublasStatus_t gemm(const char* name, cublasHandle_t handle, cublasOperation_t o
   return CUBLAS_STATUS_SUCCESS;
 }
 
-/// `x` rounded to `bits` significant bits, ties to even, as tensor cores round their inputs.
-float round_to(float x, int bits) {
-  uint32_t word;
-  std::memcpy(&word, &x, sizeof x);
-  if ((word & 0x7f800000u) == 0x7f800000u) return x;  // infinity or NaN
-  const int dropped = 24 - bits;
-  const uint32_t half = uint32_t{1} << (dropped - 1), odd = (word >> dropped) & 1;
-  word = (word + half - 1 + odd) & ~((uint32_t{1} << dropped) - 1);
-  std::memcpy(&x, &word, sizeof x);
-  return x;
-}
-
-/// A copy of the matrix with rounded entries and the same stride.
+/// A copy of the matrix with rounded entries, as tensor cores round their inputs, and the same stride.
 std::vector<float> rounded(const float* x, const Stored& shape, int64_t stride, int bits) {
   std::vector<float> copy(extent(shape, stride, 1));
   for (int64_t j = 0; j < shape.cols; ++j)
     for (int64_t i = 0; i < shape.rows; ++i) {
       const size_t at = static_cast<size_t>(j * stride + i);
-      copy[at] = round_to(x[at], bits);
+      copy[at] = round_significand(x[at], bits);
     }
   return copy;
 }

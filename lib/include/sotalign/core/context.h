@@ -19,6 +19,14 @@ struct Queue;
 
 namespace SOTALIGN_API sotalign {
 
+/// Precision of the float32 matrix products of a context on CUDA (cuBLAS). Products are always summed in
+/// float32. On the CPU they are float32 whatever is asked.
+enum class ProductMath {
+  kFp32,
+  kTf32,  ///< factors have 11 significant bits
+  kBf16,  ///< factors have 8 significant bits
+};
+
 /// What a Context runs on: device, threads, stream and memory.
 struct ContextOptions {
   Device device = {};
@@ -62,6 +70,11 @@ class Context {
   CudaStream stream() const;
   /// For internal use.
   const detail::Queue& queue() const;
+
+  /// The precision of the products that are queued from now on; kFp32 by default. core/product_math.h has a
+  /// setting that ends with a scope.
+  ProductMath product_math() const;
+  void set_product_math(ProductMath math);
 
   /// Allocates device memory, 64-byte aligned and uninitialized; returns nullptr for zero bytes. Throws
   /// OutOfMemory, which names `purpose`, and InvalidArgument if the memory resource returns misaligned

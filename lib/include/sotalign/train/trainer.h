@@ -84,6 +84,10 @@ struct TrainOptions {
   /// InfoNCE and CKA store both affinities, 8 bytes per entry, and reject options that do not allow it.
   std::optional<KlotMemory> affinity_memory = std::nullopt;
   double affinity_memory_mib = 0;  ///< 0: 7/8 of the memory that is free when the trainer is constructed
+  /// Precision of the products of a step on CUDA: heads, affinities and gradients. Teacher, validation and
+  /// embeddings are computed as the context says, by default in float32. The default changes the retrieval of
+  /// a trained model by less than another seed does; see docs/gpu.md.
+  ProductMath math = ProductMath::kTf32;
   uint64_t seed = 0;
 };
 
