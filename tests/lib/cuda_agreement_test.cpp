@@ -58,6 +58,7 @@ TrainOptions short_run(const std::vector<int64_t>& hidden) {
           .batch_unpaired = 37,
           .divergence = {.student = {.iterations = 25}, .teacher = {.iterations = 25}},
           .divergence_weight = 3.0,
+          .math = ProductMath::kFp32,
           .seed = 5};
 }
 

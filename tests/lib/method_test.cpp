@@ -62,6 +62,7 @@ TrainOptions options_of(const std::string& method) {
           .batch_pairs = 5,
           .batch_unpaired = 4,
           .divergence_weight = 3,
+          .math = ProductMath::kFp32,
           .seed = 7};
 }
 

@@ -10,6 +10,7 @@
 #include "sotalign/core/matrix_view.h"
 #include "sotalign/core/memory_resource.h"
 #include "sotalign/core/option.h"
+#include "sotalign/core/product_math.h"
 #include "sotalign/core/random.h"
 #include "sotalign/core/side.h"
 #include "sotalign/eval/circular_transport.h"
