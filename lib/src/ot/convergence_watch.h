@@ -1,6 +1,6 @@
-// Tells the host that a solve has converged, so that it stops queueing iterations. On a GPU the host queues
-// faster than the device works, and waiting for each convergence check would leave the device idle: the host
-// reads a check only when it is about to get further ahead than a few iterations.
+// Tells the host that a solve has converged, so that it stops queueing iterations. The host queues faster
+// than a GPU works, but if it waited for each convergence check, the GPU would run out of work: it reads a
+// check only before it would get more than a few iterations ahead.
 #pragma once
 
 #include <algorithm>
@@ -48,9 +48,9 @@ class ConvergenceWatch {
   bool coarse() const { return coarse_; }
 
  private:
-  /// Iterations that the host may be ahead of a check it has not read, hence also those queued in vain after
-  /// convergence. On a small problem they take the device about 50 us, several times what the host needs to
-  /// notice and to queue more.
+  /// How many iterations the host may queue beyond a check that it has not read; as many are queued in vain
+  /// after convergence. By prediction they keep the device busy for tens of microseconds even on a small
+  /// problem, longer than the host needs to notice and to queue more.
   static constexpr int64_t kAhead = 8;
   struct Look {
     int64_t iteration, slot, count;
