@@ -46,7 +46,7 @@ def methods(name, path):
 
 
 def claims(path):
-    """{claim: verdict} from the report beside the study."""
+    """Reads study.md, beside the study, for the verdict on each claim: {claim: verdict}."""
     return dict(re.findall(r"^\* (.*): \*\*(\w+)\*\*$", path.with_name("study.md").read_text(), re.M))
 
 

@@ -39,7 +39,7 @@ void continue_with(SweepArguments& arguments, const Json& stored, const std::str
           fmt::format("{}: expected {} {} as in this sweep, found {}; --resume needs no options but --out",
                       path, key, shown(value_text(theirs)), shown(value_text(value))));
   }
-  // A sweep that began before there were these options stays without.
+  // An older sweep lacks these two options; it trained without a bank, in float32.
   if (!reader.has("hubness_bank")) arguments.config.hubness_bank = 0;
   if (!reader.has("math")) arguments.config.train.math = ProductMath::kFp32;
   SweepSpace& space = arguments.space;

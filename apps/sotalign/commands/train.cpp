@@ -232,7 +232,7 @@ int train(TrainArguments& arguments) {
       throw InvalidArgument(
           fmt::format("--config: not allowed with --resume, which uses {}/config.json", out));
     RunDirectory(out).require("config.json");
-    // Of a run that began before there were these options: its config.json has none.
+    // The config.json of an older run lacks these two options; it trained without a bank, in float32.
     config.hubness_bank = 0;
     config.train.math = ProductMath::kFp32;
     arguments.config_path = RunDirectory(out).config();

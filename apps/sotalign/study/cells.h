@@ -57,8 +57,8 @@ std::string worth_row(const StudyPlan::Methods& section, int64_t times);
 std::vector<int64_t> pairs_left_out(const StudyPlan::Methods& section, const StudySizes& sizes);
 
 /// The cells of the chosen sections, in the order of their runs. Throws InvalidArgument if the files have too
-/// few rows for a section. Leaves out cells that need more pairs or unpaired rows than there are, and cells
-/// that need other files if there are none.
+/// few rows for a section. Leaves out cells that need more pairs or unpaired rows than there are and, without
+/// files of another source, cells that draw on them.
 std::vector<StudyCell> study_cells(const StudyPlan& plan, const std::vector<std::string>& sections,
                                    const StudySizes& sizes);
 

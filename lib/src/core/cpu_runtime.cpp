@@ -2,7 +2,6 @@
 
 #include <cstdlib>
 #include <cstring>
-#include <string_view>
 
 #include "core/host_memory.h"
 #include "core/runtime.h"
@@ -16,10 +15,7 @@ constexpr size_t kHugePage = size_t{2} << 20;
 
 class CpuRuntime final : public Runtime {
  public:
-  CpuRuntime() {
-    const char* round = std::getenv("SOTALIGN_ROUND_PRODUCTS");
-    queue.round_products = round != nullptr && std::string_view(round) == "1";
-  }
+  CpuRuntime() { queue.round_products = is_one("SOTALIGN_ROUND_PRODUCTS"); }
   void select() noexcept override {}
   void* allocate(size_t bytes) override {
     // No process can address this much: the size is a mistake.

@@ -3,9 +3,7 @@
 #ifdef SOTALIGN_WITH_CUDA
 #include <cuda_runtime.h>
 
-#include <cstdlib>
 #include <optional>
-#include <string_view>
 
 #include "core/runtime.h"
 #include "kernels/cuda/check.h"
@@ -24,8 +22,7 @@ class CudaRuntime final : public Runtime {
   CudaRuntime(int index, std::optional<CudaStream> adopted) : owns_stream_(!adopted) {
     queue.backend = kernels::Backend::kCuda;
     queue.device = index;
-    const char* synchronous = std::getenv("SOTALIGN_SYNCHRONOUS");
-    queue.synchronous = synchronous != nullptr && std::string_view(synchronous) == "1";
+    queue.synchronous = is_one("SOTALIGN_SYNCHRONOUS");
     try {
       use();
       check(cudaDeviceGetAttribute(&queue.multiprocessors, cudaDevAttrMultiProcessorCount, index),

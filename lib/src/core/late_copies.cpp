@@ -23,16 +23,12 @@ class CpuLateCopies final : public LateCopies {
 
 }  // namespace
 
-std::unique_ptr<LateCopies> make_cpu_late_copies(size_t bytes, int64_t slots) {
-  return std::make_unique<CpuLateCopies>(bytes, slots);
-}
-
-std::unique_ptr<LateCopies> make_late_copies(const Queue& queue, size_t bytes, int64_t slots) {
+std::unique_ptr<LateCopies> make_late_copies([[maybe_unused]] const Queue& queue, size_t bytes,
+                                             int64_t slots) {
 #ifdef SOTALIGN_WITH_CUDA
   if (queue.backend == kernels::Backend::kCuda) return make_cuda_late_copies(queue, bytes, slots);
 #endif
-  static_cast<void>(queue);
-  return make_cpu_late_copies(bytes, slots);
+  return std::make_unique<CpuLateCopies>(bytes, slots);
 }
 
 }  // namespace sotalign::detail

@@ -20,10 +20,10 @@ class LateCopies {
 };
 
 /// `slots` copies of up to `bytes` bytes each may be on their way.
-std::unique_ptr<LateCopies> make_cpu_late_copies(size_t bytes, int64_t slots);
+std::unique_ptr<LateCopies> make_late_copies(const Queue& queue, size_t bytes, int64_t slots);
 #ifdef SOTALIGN_WITH_CUDA
+/// The same for a queue of the CUDA backend.
 std::unique_ptr<LateCopies> make_cuda_late_copies(const Queue& queue, size_t bytes, int64_t slots);
 #endif
-std::unique_ptr<LateCopies> make_late_copies(const Queue& queue, size_t bytes, int64_t slots);
 
 }  // namespace sotalign::detail

@@ -3,13 +3,21 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <optional>
+#include <string_view>
 
 #include "kernels/queue.h"
 #include "sotalign/core/context.h"
 
 namespace sotalign::detail {
+
+/// Whether an environment variable is "1".
+inline bool is_one(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value != nullptr && std::string_view(value) == "1";
+}
 
 class Runtime {
  public:

@@ -15,12 +15,9 @@ namespace sotalign::detail {
 
 class ConvergenceWatch {
  public:
-  /// For solves of up to `problems` problems that check every `check_every` iterations or more rarely.
-  ConvergenceWatch(const Queue& queue, int64_t problems, int64_t check_every)
-      : ahead_(queue.backend == kernels::Backend::kCpu ? 0 : kAhead),
-        slots_(ahead_ / check_every + 1),
-        copies_(make_late_copies(queue, static_cast<size_t>(problems) * sizeof(kernels::SinkhornState),
-                                 slots_)) {}
+  /// For solves of up to `problems` problems. The first look allocates.
+  ConvergenceWatch(const Queue& queue, int64_t problems)
+      : queue_(queue), problems_(problems), ahead_(queue.backend == kernels::Backend::kCpu ? 0 : kAhead) {}
 
   /// Forgets the last solve.
   void start() {
@@ -29,8 +26,11 @@ class ConvergenceWatch {
   }
   /// Queues a look at the states [count], once everything of this iteration is queued.
   void look(int64_t iteration, const kernels::SinkhornState* states, int64_t count) {
-    const int64_t slot = next_++ % slots_;
-    copies_->begin(slot, states, static_cast<size_t>(count) * sizeof(kernels::SinkhornState));
+    const int64_t slots = ahead_ + 1;
+    if (copies_ == nullptr)
+      copies_ = make_late_copies(queue_, static_cast<size_t>(problems_) * sizeof(*states), slots);
+    const int64_t slot = next_++ % slots;
+    copies_->begin(slot, states, static_cast<size_t>(count) * sizeof(*states));
     looks_.push_back({iteration, slot, count});
   }
   /// Whether to queue this iteration: false if no problem is active any more.
@@ -56,9 +56,10 @@ class ConvergenceWatch {
     int64_t iteration, slot, count;
   };
 
-  int64_t ahead_, slots_, next_ = 0;
-  std::unique_ptr<LateCopies> copies_;
-  std::deque<Look> looks_;  // not read yet
+  Queue queue_;
+  int64_t problems_, ahead_, next_ = 0;
+  std::unique_ptr<LateCopies> copies_;  // null before the first look
+  std::deque<Look> looks_;              // not read yet
   bool active_ = true, coarse_ = true;
 };
 

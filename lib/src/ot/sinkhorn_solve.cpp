@@ -55,7 +55,7 @@ class SinkhornSolver::Solve {
         group_(group),
         options_(solver.options(group.first).solve),
         symmetrize_(solver.options(group.first).symmetrize),
-        watch_(solver.watch_.get()),
+        watch_(solver.watch_),
         states_(solver.states(group.first)),
         u_(solver.u(group.first)),
         v_(solver.v(group.first)),
@@ -71,7 +71,7 @@ class SinkhornSolver::Solve {
         states);
     context_->copy_on_device(v_, solver_.start_.data() + group_.first * cols_,
                              static_cast<size_t>(group_.count * cols_) * sizeof(double));
-    if (watch_ != nullptr) watch_->start();
+    watch_.start();
     descend();
     if (strips_.stored() && solver_.scaling_form(group_.first))
       iterate_scaling();
@@ -87,10 +87,9 @@ class SinkhornSolver::Solve {
     problems.second_affinity = strips_.second();
     return problems;
   }
-  bool goes_on(int64_t iteration) const { return watch_ == nullptr || watch_->goes_on(iteration); }
   // After a convergence check.
   void look(int64_t iteration) const {
-    if (checks(iteration)) watch_->look(iteration, states_, group_.count);
+    if (checks(iteration)) watch_.look(iteration, states_, group_.count);
   }
   bool checks(int64_t iteration) const {
     return options_.tolerance > 0 && iteration > 0 && iteration % options_.check_every == 0;
@@ -110,7 +109,7 @@ class SinkhornSolver::Solve {
   Group group_;
   const SolveOptions& options_;  // the same for the whole group
   Symmetrize symmetrize_;
-  ConvergenceWatch* watch_;         // null if no problem has a tolerance
+  ConvergenceWatch& watch_;
   kernels::SinkhornState* states_;  // [count]
   double *u_, *v_;                  // [count, rows], [count, cols]
   int64_t rows_, cols_;
@@ -176,7 +175,7 @@ void SinkhornSolver::Solve::iterate_log_domain() {
     });
   };
   log_domain_updates();
-  for (int64_t iteration = 1; iteration < iterations_ && goes_on(iteration); ++iteration) {
+  for (int64_t iteration = 1; iteration < iterations_ && watch_.goes_on(iteration); ++iteration) {
     fused.tolerance = checks(iteration) ? stopping_error(options_.tolerance) : -1.0;
     fused.relaxation = relaxation(iteration);
     strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
@@ -244,7 +243,7 @@ void SinkhornSolver::Solve::iterate_scaling() {
 
   // From this iteration on all densities are float, even if the coarse solve has not converged.
   const int64_t refine_at = ladder ? std::max<int64_t>(iterations_ - kFineIterations, 1) : 0;
-  for (int64_t iteration = 0; iteration < iterations_ && goes_on(iteration); ++iteration) {
+  for (int64_t iteration = 0; iteration < iterations_ && watch_.goes_on(iteration); ++iteration) {
     const bool last = iteration + 1 == iterations_;
     if (iteration > 0) {
       scaling.tolerance = checks(iteration) ? stopping_error(options_.tolerance) : -1.0;
@@ -253,7 +252,7 @@ void SinkhornSolver::Solve::iterate_scaling() {
       for (const auto t : {kernels::DensityType::kBfloat16, kernels::DensityType::kFloat}) {
         const bool possible = t == kernels::DensityType::kFloat
                                   ? !ladder || options_.tolerance > 0 || iteration >= refine_at
-                                  : ladder && iteration < refine_at && (!watch_ || watch_->coarse());
+                                  : ladder && iteration < refine_at && watch_.coarse();
         scaling.type = t;
         if (possible) sinkhorn_scaling(queue, scaling);
       }

@@ -75,7 +75,11 @@ SinkhornSolver::SinkhornSolver(Context& context, int64_t rows, int64_t cols,
 SinkhornSolver::SinkhornSolver(Context& context, SinkhornShape largest,
                                const std::vector<SinkhornShape>& shapes,
                                const std::vector<SinkhornOptions>& options)
-    : context_(&context), rows_(largest.rows), cols_(largest.cols), options_(options) {
+    : context_(&context),
+      rows_(largest.rows),
+      cols_(largest.cols),
+      options_(options),
+      watch_(context.queue(), batch()) {
   const int64_t rows = rows_, cols = cols_;
   if (rows < 1 || cols < 1)
     throw InvalidArgument(
@@ -114,12 +118,6 @@ SinkhornSolver::SinkhornSolver(Context& context, SinkhornShape largest,
   states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
   fresh_states_ = Buffer<unsigned char>(context, static_cast<int64_t>(bytes), "Sinkhorn states");
   context.copy_to_device(fresh_states_.data(), fresh.data(), bytes);
-  int64_t check_every = 0;  // the most frequent convergence checks
-  for (const SinkhornOptions& o : options)
-    if (o.solve.tolerance > 0)
-      check_every = check_every == 0 ? o.solve.check_every : std::min(check_every, o.solve.check_every);
-  if (check_every > 0)
-    watch_ = std::make_unique<ConvergenceWatch>(context.queue(), this->batch(), check_every);
   for (Buffer<double>* buffer : {&log_a_, &u_})
     *buffer = Buffer<double>(context, batch() * rows, "potentials");
   for (Buffer<double>* buffer : {&log_b_, &v_, &start_})

@@ -106,8 +106,8 @@ class SinkhornSolver {
   Buffer<double> start_;           // [batch, cols], v at the start of the next solve
   // kernels::SinkhornState [batch]: the current ones, and those at the start of a solve.
   Buffer<unsigned char> states_, fresh_states_;
-  std::unique_ptr<Ragged> ragged_;           // null: all problems are [rows, cols]
-  std::unique_ptr<ConvergenceWatch> watch_;  // null: no problem has a tolerance
+  std::unique_ptr<Ragged> ragged_;  // null: all problems are [rows, cols]
+  ConvergenceWatch watch_;
 };
 
 }  // namespace sotalign::detail

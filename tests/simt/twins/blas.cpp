@@ -144,7 +144,7 @@ cublasStatus_t cublasGetVersion_v2(cublasHandle_t, int* version) {
   *version = CUBLAS_VERSION;
   return CUBLAS_STATUS_SUCCESS;
 }
-/// Emulates only one of the properties, the major version.
+/// Reports one property, the major version.
 cublasStatus_t cublasGetProperty(libraryPropertyType property, int* value) {
   if (value == nullptr || property != MAJOR_VERSION) return CUBLAS_STATUS_INVALID_VALUE;
   *value = simt::config.library_version > 0 ? simt::config.library_version : CUBLAS_VER_MAJOR;

@@ -66,7 +66,7 @@ cusolverStatus_t cusolverGetVersion(int* version) {
   *version = CUSOLVER_VERSION;
   return CUSOLVER_STATUS_SUCCESS;
 }
-/// Emulates only one of the properties, the major version.
+/// Reports one property, the major version.
 cusolverStatus_t cusolverGetProperty(libraryPropertyType property, int* value) {
   if (value == nullptr || property != MAJOR_VERSION) return CUSOLVER_STATUS_INVALID_VALUE;
   *value = simt::config.library_version > 0 ? simt::config.library_version : CUSOLVER_VER_MAJOR;

@@ -42,7 +42,7 @@ struct ContextOptions {
   std::optional<CudaStream> stream = std::nullopt;
   /// The source of all memory that the context allocates; it must outlive the context. Null: cudaMalloc on
   /// CUDA, the heap on the CPU. cuBLAS and cuSOLVER allocate a few MiB of their own in either case, and a
-  /// solver with a tolerance a few KiB of pinned host memory.
+  /// solve with a tolerance less than 1 KiB of pinned host memory for each problem.
   MemoryResource* memory = nullptr;
 };
 
