@@ -1,4 +1,5 @@
-// Runs the threads of a kernel as fibers on one host thread, one block after another.
+// Runs the threads of a kernel as fibers on one host thread: one block after another or, in a cooperative
+// launch, all blocks together.
 //
 // A fiber runs until it waits at a barrier or in a warp operation, or until its thread ends; then another
 // fiber goes on. A thread that never waits costs no switch: the next one starts on the same stack. When no
@@ -66,12 +67,15 @@ namespace {
 namespace context = boost::context::detail;
 
 constexpr size_t kMaxThreads = 1024;               // in a block
+constexpr size_t kMaxFibers = 16 * kMaxThreads;    // of a cooperative launch, whose threads all live at once
 constexpr size_t kStackBytes = size_t{256} << 10;  // virtual; untouched pages cost nothing
 constexpr size_t kPage = 4096;
 constexpr unsigned kWarp = 32;
 /// Detector threads in builds for the race detector, which supports only a few thousand. Later blocks reuse
 /// them, so races between two threads that share one go unseen.
 constexpr size_t kDetectors = kMaxThreads;
+
+struct Block;
 
 struct Fiber : Thread {
   Fiber() = default;
@@ -91,7 +95,8 @@ struct Fiber : Thread {
   void* fake_stack = nullptr;  // AddressSanitizer's
   sanitizers::Detector detector{};
 
-  unsigned number = 0;  // of its thread within the block
+  Block* home = nullptr;  // its thread's block
+  unsigned number = 0;    // of its thread within the block
   // What its thread is waiting for, and its operands in a warp operation.
   const char* waits_in = "";
   Location where;
@@ -99,8 +104,9 @@ struct Fiber : Thread {
   unsigned source = 0;
 };
 
-/// Holds each thread of a block at most once. Fixed size: the race detector would also observe a library
-/// container that grows.
+/// Holds each fiber at most once. Fixed size: the race detector would also observe a library container that
+/// grows.
+template <size_t kMost>
 class FiberQueue {
  public:
   void clear() { size_ = 0; }
@@ -110,16 +116,16 @@ class FiberQueue {
   /// Takes the fiber at place i; the first one moves into its place.
   Fiber* take(size_t i = 0) {
     Fiber* fiber = std::exchange(at(i), at(0));
-    first_ = (first_ + 1) % kMaxThreads;
+    first_ = (first_ + 1) % kMost;
     --size_;
     return fiber;
   }
   Fiber* take_last() { return at(--size_); }
 
  private:
-  Fiber*& at(size_t i) { return ring_[(first_ + i) % kMaxThreads]; }
+  Fiber*& at(size_t i) { return ring_[(first_ + i) % kMost]; }
 
-  std::array<Fiber*, kMaxThreads> ring_{};
+  std::array<Fiber*, kMost> ring_{};
   size_t first_ = 0, size_ = 0;
 };
 
@@ -158,6 +164,34 @@ struct Warp {
   }
 };
 
+/// Where the threads of one or more blocks wait for each other.
+template <size_t kMost>
+struct Gathering {
+  Location where;
+  unsigned arrived = 0, round = 0;
+  FiberQueue<kMost> waiting;
+  char tokens[2] = {};  // for the race detector, used alternately
+};
+struct BlockBarrier : Gathering<kMaxThreads> {
+  Barrier kind{};
+  int count = 0, result = 0;
+};
+struct TeamBarrier : Gathering<kMaxFibers> {
+  const void* key = nullptr;
+  unsigned blocks = 0;
+};
+
+/// A block whose threads run.
+struct Block {
+  uint3 index{};
+  std::vector<Fiber*> fiber_of;  // indexed by thread number; null once the thread has ended
+  std::vector<Warp> warps;
+  BlockBarrier barrier;
+  SharedMemory dynamic;
+  std::vector<std::pair<const void*, SharedMemory>> statics;
+  size_t shared_bytes = 0;
+};
+
 std::string to_text(const Location& where) {
   return std::string(where.file_name()) + ":" + std::to_string(where.line());
 }
@@ -177,14 +211,16 @@ class Scheduler {
 
   // Called by the kernel's threads.
   int barrier(Barrier kind, int predicate, Location where);
+  void team_barrier(const void* key, unsigned blocks, Location where);
   uint64_t collective(Collective kind, unsigned mask, uint64_t value, unsigned source, Location where);
   void* static_shared(const void* key, size_t bytes, Location where);
-  void* dynamic_shared() const { return dynamic_.get(); }
+  void* dynamic_shared() const { return self().home->dynamic.get(); }
   void fence();
   [[noreturn]] void fail(const std::string& what, const Location& where);
 
  private:
-  void run_block(uint3 index);
+  void run_blocks(const size_t* numbers, size_t count);
+  void prepare_block(Block& block, uint3 index);
   void abandon_fibers();
   void prepare_fibers();
   [[noreturn]] static void fiber_main(context::transfer_t from);
@@ -207,30 +243,18 @@ class Scheduler {
   bool in_order_ = true;
   std::string error_;
 
-  // State of the block.
-  uint3 block_{};
-  unsigned threads_ = 0;
-  std::vector<unsigned> order_;  // order in which threads start
-  size_t started_ = 0;
-  unsigned alive_ = 0;
-  std::vector<Fiber*> fiber_of_;  // indexed by thread number; null once the thread has ended
-  std::vector<Warp> warps_;
-  struct {
-    Barrier kind{};
-    Location where;
-    unsigned arrived = 0, round = 0;
-    int count = 0, result = 0;
-    FiberQueue waiting;
-    char tokens[2] = {};  // for the race detector, used alternately
-  } barrier_;
-  SharedMemory dynamic_;
-  std::vector<std::pair<const void*, SharedMemory>> statics_;
-  size_t shared_bytes_ = 0;
+  // State of the blocks that run together.
+  unsigned threads_ = 0;      // of a block
+  std::deque<Block> blocks_;  // as many as ever ran together; the first `together_` run
+  size_t together_ = 0;
+  std::vector<size_t> order_;  // in which threads start: block * threads_ + number
+  size_t started_ = 0, alive_ = 0;
+  std::deque<TeamBarrier> teams_;  // one per key in this launch
 
   // Fibers.
   Fiber host_;  // the host code that launched the kernel, not a CUDA thread
   std::vector<std::unique_ptr<Fiber>> fibers_;
-  FiberQueue idle_, ready_;
+  FiberQueue<kMaxFibers> idle_, ready_;
 
   // For the race detector.
   char launch_token_ = 0, end_token_ = 0, fence_token_ = 0;
@@ -264,7 +288,7 @@ void Scheduler::make_fiber() {
 }
 
 /// Takes the most recently used fiber, which is warm in the cache. For the race detector it takes the least
-/// recently used one, and each thread of a block gets its own fiber: two threads on one stack would be
+/// recently used one, and each thread that runs gets its own fiber: two threads on one stack would be
 /// reported as a race.
 Fiber* Scheduler::idle_fiber() {
   if (idle_.empty()) make_fiber();
@@ -274,8 +298,8 @@ Fiber* Scheduler::idle_fiber() {
 void Scheduler::prepare_fibers() {
   if (!sanitizers::kDetectRaces) return;
   const dim3 grid = running->grid;
-  const size_t wanted =
-      std::max<size_t>(threads_, std::min(size_t{threads_} * grid.x * grid.y * grid.z, kDetectors));
+  const size_t all = size_t{threads_} * grid.x * grid.y * grid.z;
+  const size_t wanted = running->cooperative ? all : std::max<size_t>(threads_, std::min(all, kDetectors));
   while (fibers_.size() < wanted) make_fiber();
 }
 
@@ -339,14 +363,17 @@ Fiber* Scheduler::next(Fiber* leaving) {
 }
 
 void Scheduler::start(Fiber& fiber) {
-  const unsigned number = order_[started_++];
+  const size_t place = order_[started_++];
+  Block& home = blocks_[place / threads_];
+  const unsigned number = static_cast<unsigned>(place % threads_);
   const dim3 block = running->block;
+  fiber.home = &home;
   fiber.number = number;
   fiber.index = {number % block.x, number / block.x % block.y, number / (block.x * block.y)};
-  fiber.block = block_;
+  fiber.block = home.index;
   fiber.lane = number % kWarp;
   fiber.copies.first = fiber.copies.end = fiber.copies.group = 0;
-  fiber_of_[number] = &fiber;
+  home.fiber_of[number] = &fiber;
 }
 
 void Scheduler::wait(const char* waits_in, const Location& where) {
@@ -364,8 +391,8 @@ void Scheduler::wait(const char* waits_in, const Location& where) {
 void Scheduler::end_thread() {
   Fiber& me = self();
   sanitizers::release(&end_token_);
-  warps_[me.number / kWarp].alive &= ~(1u << me.lane);
-  fiber_of_[me.number] = nullptr;
+  me.home->warps[me.number / kWarp].alive &= ~(1u << me.lane);
+  me.home->fiber_of[me.number] = nullptr;
   --alive_;
   Fiber* other = alive_ == 0 ? &host_ : next(&me);
   if (other == &me) return;
@@ -379,19 +406,22 @@ void Scheduler::end_thread() {
 
 void Scheduler::report_deadlock() {
   const sanitizers::Unobserved unobserved;
-  std::string text = "simt: kernel " + std::string(running->name) + ", block " + to_text(block_) +
+  const bool alone = together_ == 1;
+  std::string text = "simt: kernel " + std::string(running->name) +
+                     (alone ? ", block " + to_text(blocks_[0].index) : "") +
                      ": deadlock: " + std::to_string(alive_) + " threads wait, " +
-                     std::to_string(threads_ - alive_) + " have ended";
+                     std::to_string(together_ * threads_ - alive_) + " have ended";
   int named = 0;
   const Fiber* last = nullptr;
-  for (const Fiber* fiber : fiber_of_) {
-    // Name one of the threads that wait at the same place.
-    if (fiber == nullptr || (last != nullptr && same(last->where, fiber->where))) continue;
-    text +=
-        "; thread " + to_text(fiber->index) + " waits in " + fiber->waits_in + " at " + to_text(fiber->where);
-    last = fiber;
-    if (++named == 4) break;
-  }
+  for (size_t b = 0; b < together_; ++b)
+    for (const Fiber* fiber : blocks_[b].fiber_of) {
+      // Name one of the threads that wait at the same place.
+      if (named == 4 || fiber == nullptr || (last != nullptr && same(last->where, fiber->where))) continue;
+      text += std::string("; ") + (alone ? "" : "block " + to_text(fiber->block) + ", ") + "thread " +
+              to_text(fiber->index) + " waits in " + fiber->waits_in + " at " + to_text(fiber->where);
+      last = fiber;
+      ++named;
+    }
   error_ = text;
 }
 
@@ -424,23 +454,20 @@ void Scheduler::run(const Launch& launch, void (*body)(const void*), const void*
 
   const dim3 grid = launch.grid;
   const size_t blocks = size_t{grid.x} * grid.y * grid.z;
-  std::vector<size_t> order;
-  if (!in_order_) {
-    order.resize(blocks);
-    std::iota(order.begin(), order.end(), size_t{0});
-    random_.shuffle(order);
-  }
+  std::vector<size_t> order(blocks);
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (!in_order_) random_.shuffle(order);
+  teams_.clear();
   // Released once per grid: nothing orders blocks among themselves.
   sanitizers::release(&launch_token_);
-  for (size_t i = 0; i < blocks && error_.empty(); ++i) {
-    const size_t number = in_order_ ? i : order[i];
-    run_block({static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x % grid.y),
-               static_cast<unsigned>(number / grid.x / grid.y)});
-  }
+  const size_t together = launch.cooperative ? blocks : 1;
+  for (size_t i = 0; i < blocks && error_.empty(); i += together) run_blocks(&order[i], together);
   if (!error_.empty()) abandon_fibers();
   sanitizers::acquire(&end_token_);
-  statics_.clear();
-  dynamic_.reset();
+  for (Block& block : blocks_) {
+    block.statics.clear();
+    block.dynamic.reset();
+  }
   if (!error_.empty()) throw Error(error_);
 }
 
@@ -455,25 +482,35 @@ void Scheduler::abandon_fibers() {
   fibers_.clear();
 }
 
-void Scheduler::run_block(uint3 index) {
-  block_ = index;
-  alive_ = threads_;
-  fiber_of_.assign(threads_, nullptr);
-  warps_.resize((threads_ + kWarp - 1) / kWarp);
-  for (size_t i = 0; i < warps_.size(); ++i) {
+void Scheduler::prepare_block(Block& block, uint3 index) {
+  block.index = index;
+  block.fiber_of.assign(threads_, nullptr);
+  block.warps.resize((threads_ + kWarp - 1) / kWarp);
+  for (size_t i = 0; i < block.warps.size(); ++i) {
     const size_t lanes = std::min<size_t>(kWarp, threads_ - kWarp * i);
-    warps_[i].alive = static_cast<unsigned>((uint64_t{1} << lanes) - 1);
-    for (Rendezvous& meeting : warps_[i].meetings) meeting.arrived = 0;
+    block.warps[i].alive = static_cast<unsigned>((uint64_t{1} << lanes) - 1);
+    for (Rendezvous& meeting : block.warps[i].meetings) meeting.arrived = 0;
   }
-  barrier_.arrived = 0;
-  barrier_.count = 0;
-  barrier_.waiting.clear();
+  block.barrier.arrived = 0;
+  block.barrier.count = 0;
+  block.barrier.waiting.clear();
+  block.statics.clear();
+  block.shared_bytes = running->shared_bytes;
+  block.dynamic = block.shared_bytes > 0 ? make_shared_memory(block.shared_bytes) : nullptr;
+}
+
+void Scheduler::run_blocks(const size_t* numbers, size_t count) {
+  while (blocks_.size() < count) blocks_.emplace_back();
+  const dim3 grid = running->grid;
+  for (size_t i = 0; i < count; ++i)
+    prepare_block(blocks_[i], {static_cast<unsigned>(numbers[i] % grid.x),
+                               static_cast<unsigned>(numbers[i] / grid.x % grid.y),
+                               static_cast<unsigned>(numbers[i] / grid.x / grid.y)});
+  together_ = count;
+  alive_ = count * threads_;
   ready_.clear();
-  statics_.clear();
-  shared_bytes_ = running->shared_bytes;
-  dynamic_ = shared_bytes_ > 0 ? make_shared_memory(shared_bytes_) : nullptr;
-  order_.resize(threads_);
-  std::iota(order_.begin(), order_.end(), 0u);
+  order_.resize(alive_);
+  std::iota(order_.begin(), order_.end(), size_t{0});
   if (!in_order_) random_.shuffle(order_);
   started_ = 0;
   jump(host_, *next(nullptr));
@@ -481,22 +518,23 @@ void Scheduler::run_block(uint3 index) {
 }
 
 void* Scheduler::static_shared(const void* key, size_t bytes, Location where) {
-  for (const auto& [known, memory] : statics_)
+  Block& block = *self().home;
+  for (const auto& [known, memory] : block.statics)
     if (known == key) return memory.get();
-  shared_bytes_ += bytes;
-  if (shared_bytes_ > config.max_shared_bytes)
-    fail("static and dynamic shared memory take " + std::to_string(shared_bytes_) + " bytes, more than " +
-             std::to_string(config.max_shared_bytes),
+  block.shared_bytes += bytes;
+  if (block.shared_bytes > config.max_shared_bytes)
+    fail("static and dynamic shared memory take " + std::to_string(block.shared_bytes) +
+             " bytes, more than " + std::to_string(config.max_shared_bytes),
          where);
   const sanitizers::Unobserved unobserved;
-  return statics_.emplace_back(key, make_shared_memory(bytes)).second.get();
+  return block.statics.emplace_back(key, make_shared_memory(bytes)).second.get();
 }
 
 // --- barriers and warp operations ---
 
 int Scheduler::barrier(Barrier kind, int predicate, Location where) {
   Fiber& me = self();
-  auto& b = barrier_;
+  BlockBarrier& b = me.home->barrier;
   if (b.arrived == 0) {
     b.kind = kind;
     b.where = where;
@@ -524,10 +562,45 @@ int Scheduler::barrier(Barrier kind, int predicate, Location where) {
   return b.result;  // still this barrier's: the next one cannot complete before this thread arrives
 }
 
+void Scheduler::team_barrier(const void* key, unsigned blocks, Location where) {
+  Fiber& me = self();
+  if (!running->cooperative) fail("a barrier between blocks in a launch that is not cooperative", where);
+  auto found = std::find_if(teams_.begin(), teams_.end(), [&](const auto& team) { return team.key == key; });
+  if (found == teams_.end()) {
+    const sanitizers::Unobserved unobserved;
+    found = teams_.insert(teams_.end(), TeamBarrier{});
+    found->key = key;
+  }
+  TeamBarrier& b = *found;
+  if (b.arrived == 0) {
+    b.where = where;
+    b.blocks = blocks;
+  } else if (b.blocks != blocks || !same(b.where, where)) {
+    fail("blocks wait at different barriers, the other one for " + std::to_string(b.blocks) + " blocks at " +
+             to_text(b.where),
+         where);
+  }
+  char* token = &b.tokens[b.round % 2];
+  sanitizers::release(token);
+  if (++b.arrived == threads_ * blocks) {
+    b.arrived = 0;
+    ++b.round;
+    while (!b.waiting.empty()) ready_.push(b.waiting.take());
+    if (!in_order_) {  // any of them may go on first
+      ready_.push(&me);
+      wait("a barrier between blocks", where);
+    }
+  } else {
+    b.waiting.push(&me);
+    wait("a barrier between blocks", where);
+  }
+  sanitizers::acquire(token);
+}
+
 uint64_t Scheduler::collective(Collective kind, unsigned mask, uint64_t value, unsigned source,
                                Location where) {
   Fiber& me = self();
-  Warp& warp = warps_[me.number / kWarp];
+  Warp& warp = me.home->warps[me.number / kWarp];
   if ((mask >> me.lane & 1) == 0) fail("a warp operation whose mask excludes the calling thread", where);
   if ((mask & ~warp.alive) != 0) fail("a warp operation with lanes that have ended or do not exist", where);
   if ((mask >> source & 1) == 0 && kind == Collective::kShuffle)
@@ -546,7 +619,7 @@ uint64_t Scheduler::collective(Collective kind, unsigned mask, uint64_t value, u
   if (r.arrived == mask) {
     r.arrived = 0;
     ++r.round;
-    Fiber* const* lanes = &fiber_of_[me.number - me.lane];
+    Fiber* const* lanes = &me.home->fiber_of[me.number - me.lane];
     uint64_t votes = 0;
     for (unsigned rest = mask; rest != 0; rest &= rest - 1) {
       const int lane = std::countr_zero(rest);
@@ -577,6 +650,9 @@ void Scheduler::fence() {
 int block_barrier(Barrier kind, int predicate, Location where) {
   return scheduler().barrier(kind, predicate, where);
 }
+void team_barrier(const void* key, unsigned blocks, Location where) {
+  scheduler().team_barrier(key, blocks, where);
+}
 uint64_t warp_collective(Collective kind, unsigned mask, uint64_t value, unsigned source, Location where) {
   return scheduler().collective(kind, mask, value, source, where);
 }
@@ -602,6 +678,13 @@ void check_launch(const Launch& launch) {
   if (launch.shared_bytes > config.max_shared_bytes)
     refuse("a block has at most " + std::to_string(config.max_shared_bytes) +
            " bytes of shared memory, asked for " + std::to_string(launch.shared_bytes));
+  if (!launch.cooperative) return;
+  const size_t blocks = size_t{grid.x} * grid.y * grid.z, threads = size_t{block.x} * block.y * block.z;
+  const size_t most = static_cast<size_t>(resident_blocks(static_cast<int>(threads), launch.shared_bytes)) *
+                      static_cast<size_t>(config.multiprocessors);
+  if (blocks > most || blocks * threads > kMaxFibers)
+    refuse("its blocks must all be resident for a cooperative launch, at most " +
+           std::to_string(std::min(most, kMaxFibers / threads)) + ", found " + std::to_string(blocks));
 }
 
 void check_pointer(const Launch& launch, const void* pointer) {

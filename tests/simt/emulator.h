@@ -46,6 +46,8 @@ struct Config {
   size_t max_shared_bytes = size_t{99} << 10;
   /// The multiprocessor count that the device reports.
   int multiprocessors = 4;
+  /// Whether the device reports that it supports cooperative launches.
+  bool cooperative_launch = true;
   /// SIMT_LIBRARY_VERSION. The major version that cuBLAS and cuSOLVER report; 0: that of their headers.
   int library_version = 0;
   /// Work on the default stream is an error: a stream was forgotten. A test that means the default stream
@@ -114,6 +116,7 @@ struct Launch {
   const char* name;
   dim3 grid, block;
   size_t shared_bytes;
+  bool cooperative = false;  ///< all blocks live at once and may wait for each other
 };
 /// The running kernel.
 extern const Launch* running;
@@ -145,12 +148,15 @@ void* static_shared_of(Declaration, size_t bytes,
 
 }  // namespace detail
 
+/// How a kernel is launched.
+enum class Blocks { kIndependent, kCooperative };
+
 /// Queues kernel(arguments...). Copies the arguments now, as CUDA does.
 template <class... Parameters, class... Arguments>
-void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
-            cudaStream_t stream, const Arguments&... arguments) {
+void launch(const char* name, Blocks blocks, void (*kernel)(Parameters...), dim3 grid, dim3 block,
+            size_t shared_bytes, cudaStream_t stream, const Arguments&... arguments) {
   static_assert((std::is_trivially_copyable_v<Parameters> && ...), "CUDA copies arguments byte by byte");
-  const detail::Launch launch{name, grid, block, shared_bytes};
+  const detail::Launch launch{name, grid, block, shared_bytes, blocks == Blocks::kCooperative};
   detail::check_launch(launch);
   (detail::check_argument(launch, arguments), ...);
   detail::enqueue(stream, [launch, kernel, copies = std::tuple<Parameters...>(arguments...)] {
@@ -158,6 +164,12 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
     detail::run_grid(
         launch, [](const void* call) { (*static_cast<decltype(&thread)>(call))(); }, &thread);
   });
+}
+
+template <class... Parameters, class... Arguments>
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
+            cudaStream_t stream, const Arguments&... arguments) {
+  launch(name, Blocks::kIndependent, kernel, grid, block, shared_bytes, stream, arguments...);
 }
 
 /// The block's dynamic shared memory, 16-byte aligned.

@@ -20,6 +20,9 @@ enum class Barrier { kPlain, kOr, kAnd, kCount };
 /// Waits for all threads of the block; returns the number of threads with nonzero `predicate`.
 int block_barrier(Barrier kind, int predicate, Location where);
 
+/// Waits for all threads of `blocks` blocks of a cooperative launch, those that name `key`.
+void team_barrier(const void* key, unsigned blocks, Location where);
+
 enum class Collective { kSync, kShuffle, kVote };
 /// Waits for the lanes of `mask`. A shuffle returns the value of lane `source`, a vote the set of lanes with
 /// a nonzero value.
@@ -87,6 +90,12 @@ inline void copy_wait(unsigned pending) {
     if (copy.group + pending >= copies.group) return;
     std::memcpy(copy.to, copy.from, 16);
   }
+}
+
+/// A barrier between blocks, as intrinsics.h of the kernels uses it.
+inline void team_barrier(const unsigned* arrivals, unsigned blocks,
+                         detail::Location where = detail::Location::current()) {
+  detail::team_barrier(arrivals, blocks, where);
 }
 
 }  // namespace simt

@@ -330,9 +330,9 @@ TEST_F(PlantedTest, LaunchesThatNoDeviceTakes) {
 
 TEST_F(PlantedTest, PointerToMemoryOfTheHost) {
   const Array<float> x(64);
-  std::vector<float> host(64);
+  std::vector<float> host(65);  // under a sanitizer it may begin where x ends, and that end counts as inside
   launch("fits", beyond_global_kernel, 1, 32, 0, stream, x.data() + 32, 0u);
-  EXPECT_CONTAINS(launch_error(beyond_global_kernel, 1, 64, 0, host.data(), 0u),
+  EXPECT_CONTAINS(launch_error(beyond_global_kernel, 1, 64, 0, host.data() + 1, 0u),
                   "does not point into device memory");
 }
 

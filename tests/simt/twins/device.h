@@ -55,6 +55,9 @@ class DeviceAccess {
   size_t bytes_;  // how much of the arena is open
 };
 
+/// Blocks of so many threads and so much dynamic shared memory that a multiprocessor holds at once.
+int resident_blocks(int threads, size_t shared_bytes);
+
 // --- streams ---
 
 /// Throws unless the stream exists.

@@ -72,6 +72,12 @@ FunctionAttributes simt::function_attributes(const void* kernel) {
   return functions()[{kernel, current_device}];
 }
 
+int simt::detail::resident_blocks(int threads, size_t shared_bytes) {
+  const size_t by_memory =
+      (config.max_shared_bytes + kReservedSharedBytes) / (shared_bytes + kReservedSharedBytes);
+  return std::min(kThreadsPerMultiprocessor / threads, static_cast<int>(by_memory));
+}
+
 extern "C" {
 
 // --- devices and versions ---
@@ -132,6 +138,9 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
     case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
       *value = static_cast<int>(config.max_shared_bytes + kReservedSharedBytes);
       return cudaSuccess;
+    case cudaDevAttrCooperativeLaunch:
+      *value = config.cooperative_launch;
+      return cudaSuccess;
     case cudaDevAttrReservedSharedMemoryPerBlock:
       *value = static_cast<int>(kReservedSharedBytes);
       return cudaSuccess;
@@ -167,8 +176,7 @@ cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void*) {
 /// As shared memory and threads allow, without regard to registers.
 cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const void*, int threads,
                                                           size_t shared) {
-  const size_t by_memory = (config.max_shared_bytes + kReservedSharedBytes) / (shared + kReservedSharedBytes);
-  *blocks = std::min(kThreadsPerMultiprocessor / threads, static_cast<int>(by_memory));
+  *blocks = resident_blocks(threads, shared);
   return cudaSuccess;
 }
 cudaError_t cudaDeviceSynchronize() {
