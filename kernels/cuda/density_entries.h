@@ -4,7 +4,7 @@
 #include <type_traits>
 
 #include "kernels/bfloat16.h"
-#include "kernels/cuda/simt.h"
+#include "kernels/cuda/intrinsics.h"
 #include "kernels/density.h"
 
 namespace sotalign::kernels::cuda {
@@ -41,7 +41,7 @@ __device__ __forceinline__ Factors<T> load_factors(const float4* factors, int64_
   Factors<T> f;
 #pragma unroll
   for (int q = 0; q < kPacketEntries<T> / 4; ++q) {
-    const float4 four = __ldg(factors + packet * (kPacketEntries<T> / 4) + q);
+    const float4 four = load_constant(factors + packet * (kPacketEntries<T> / 4) + q);
     f.values[4 * q] = four.x, f.values[4 * q + 1] = four.y;
     f.values[4 * q + 2] = four.z, f.values[4 * q + 3] = four.w;
   }

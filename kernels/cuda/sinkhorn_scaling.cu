@@ -17,10 +17,8 @@
 // columns.
 #include "kernels/sinkhorn_scaling.h"
 
-#include "kernels/cuda/density_entries.h"
-#include "kernels/cuda/entropic.h"
 #include "kernels/cuda/launch.h"
-#include "kernels/cuda/scaling_layout.h"
+#include "kernels/cuda/scaling_step.h"
 
 namespace sotalign::kernels::cuda {
 
@@ -29,84 +27,22 @@ namespace {
 /// Two-read path: one warp per row.
 constexpr int kRowWarps = 8;
 
-// Results of the second launch's blocks, for the last of them.
-struct Tally {
-  unsigned blocks;  // finished blocks
-  int32_t rows_bad, columns_bad, drifted;
-};
-struct Scratch {
-  Tally* tallies;        // [batch]
-  float* row_sums;       // [batch, rows]
-  double* block_errors;  // [batch, row blocks]
-  float* chunk_columns;  // [all chunks, width]
-};
-// Sizes from the common shape, or from the largest one.
-struct Sizes {
-  int64_t chunks, row_blocks;
-  int64_t width;   // of factors and column sums
-  int64_t stride;  // of the density's rows, in entries
-};
-// The same for one problem.
-__device__ __forceinline__ int64_t width_of(const EntropicBatch& p, const Sizes& n, int64_t b) {
-  return p.layouts == nullptr ? n.width : density_stride(p.layouts[b].cols, DensityType::kFloat);
-}
-__device__ __forceinline__ int64_t stride_of(const SinkhornScaling& args, const Sizes& n, int64_t b) {
-  const EntropicBatch& p = args.problems;
-  return p.layouts == nullptr ? n.stride : density_stride(p.layouts[b].cols, args.type);
-}
-template <class T>
-Sizes sizes_of(const SinkhornScaling& args) {
-  const EntropicBatch& p = args.problems;
-  return {scaling_chunks<T>(p), blocks_for(p.rows, kSumThreads), density_stride(p.cols, DensityType::kFloat),
-          density_stride(p.cols, args.type)};
-}
-Scratch carve(Carver& carver, const EntropicBatch& p, const Sizes& n) {
-  Scratch s{};
-  s.tallies = carver.take<Tally>(p.batch);
-  s.row_sums = carver.take<float>(p.batch * p.rows);
-  s.block_errors = carver.take<double>(p.batch * n.row_blocks);
-  s.chunk_columns = carver.take<float>(total_partials(p, n.chunks, n.width));
-  return s;
-}
-
 // Only the last block of an iteration changes the fields read here.
 __device__ __forceinline__ bool wanted(const SinkhornScaling& args, int64_t b) {
-  const SinkhornState& state = args.states[b];
-  return state.active && !state.use_log_domain && (state.coarse == 0) == (args.type == DensityType::kFloat);
+  return wants_scaling(args.states[b], args.type);
 }
-
-// Index of a problem's current copy of the factors, and of the other copy.
+// Index of a problem's current copy of the factors.
 __device__ __forceinline__ int64_t old_factors(const SinkhornScaling& args, int64_t b) {
   return 2 * b + args.states[b].current;
-}
-__device__ __forceinline__ int64_t new_factors(const SinkhornScaling& args, int64_t b) {
-  return 2 * b + 1 - args.states[b].current;
-}
-template <class T>
-__device__ __forceinline__ const T* density_of(const SinkhornScaling& args, int64_t b) {
-  return reinterpret_cast<const T*>(static_cast<const char*>(args.density) +
-                                    density_offset(args.problems, b, args.density_stride_bytes));
-}
-
-// The updated factor; `sum` is the row sum, or the column sum over the column's mass. exp2 and log2 take the
-// power with few registers, and an error in it amounts to a slightly different relaxation.
-template <class Real>
-__device__ __forceinline__ float updated(float factor, Real sum, double relaxation) {
-  if (relaxation == 1.0) return static_cast<float>(1 / sum);
-  return factor * exp2_approx(-static_cast<float>(relaxation) * log2f(factor * static_cast<float>(sum)));
-}
-// a_i s_i of a row. Both launches compute s_i, bit for bit the same, from the same sum.
-__device__ __forceinline__ float weight_of(float mass, float factor, float sum, double relaxation) {
-  return mass > 0 ? mass * updated(factor, sum, relaxation) : 0.0f;
 }
 
 template <class T, int kThreads, int kPackets, int kRows, int kAhead>
 __global__ void __launch_bounds__(kThreads, 512 / kThreads)
-    rows_kernel(SinkhornScaling args, Scratch s, Sizes n) {
-  constexpr int kWarps = kThreads / kWarpSize, kEntries = kPacketEntries<T>;
-  constexpr int kParts = 4 / kRows;  // partial sums per thread and row, to shorten chains of dependent adds
-  static_assert(kRows * kWarps <= kWarpSize && kRows % kAhead == 0 && kParts >= 1);
-  SOTALIGN_SHARED(float, sums, [2][kRows * kWarps]);
+    rows_kernel(SinkhornScaling args, ScalingScratch s, ScalingSizes n) {
+  using Group = RowGroup<T, kThreads, kPackets, kRows>;
+  constexpr int kEntries = kPacketEntries<T>;
+  static_assert(kRows % kAhead == 0);
+  SOTALIGN_SHARED(float, sums, [2][Group::kSums]);
   const Chunk chunk = chunk_of(args.problems, blockIdx.x, n.chunks);
   const int64_t b = chunk.problem;
   if (!wanted(args, b)) return;  // the whole block
@@ -122,7 +58,7 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
   // Slots that are never copied to are zero: packets past the columns, and rows past the chunk.
   Packet* stage = simt::dynamic_shared<Packet>() + t;
   const Packet* next = reinterpret_cast<const Packet*>(density_of<T>(args, b) + begin * stride) + t;
-  const int64_t row_packets = stride / kEntries;
+  const int row_packets = static_cast<int>(stride / kEntries);
 #pragma unroll
   for (int r = 0; r < kAhead; ++r) {
 #pragma unroll
@@ -139,89 +75,55 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
 
   float columns[kPackets][kEntries] = {};
   // In the sum across warps, a lane holds the part of one warp for one row.
-  const int my_row = lane / kWarps;
-  int64_t at = b * args.problems.rows + begin + my_row;
-  const int64_t factor_at =
-      (old_factors(args, b) - b) * args.problems.rows;  // from `at` to the row's current factor
-  const float4* factors = reinterpret_cast<const float4*>(args.column_scale + old_factors(args, b) * n.width);
+  const int my_row = Group::row_of_lane(lane);
+  const int64_t first_row = b * args.problems.rows + begin;
+  const float *row_mass = args.row_mass + first_row,
+              *row_scale = args.row_scale + old_factors(args, b) * args.problems.rows + begin;
+  float* row_sums = s.row_sums + first_row;
+  // Of the thread's first packet; without one, of any, since its entries are zero. Hidden, or the compiler
+  // would compute an address per packet again.
+  const float4* factors =
+      reinterpret_cast<const float4*>(args.column_scale + old_factors(args, b) * n.width) +
+      (packets > 0 ? t : 0) * (kEntries / 4);
+  make_opaque(factors);
   int buffer = 0;
-  for (int left = count; left > 0; left -= kRows, at += kRows, buffer ^= 1) {
+  for (int i = my_row, left = count; left > 0; i += kRows, left -= kRows, buffer ^= 1) {
     const bool has_row = my_row < kRows && my_row < left;
-    const float mass = has_row ? args.row_mass[at] : 0.0f,
-                factor = has_row ? args.row_scale[at + factor_at] : 1.0f;
-    Packet e[kRows][kPackets];
+    const float mass = has_row ? row_mass[i] : 0.0f, factor = has_row ? row_scale[i] : 1.0f;
+    Group group;
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       copy_wait<kAhead - 1>();
       Packet* places = stage + r % kAhead * kPackets * kThreads;
 #pragma unroll
-      for (int k = 0; k < kPackets; ++k) e[r][k] = places[k * kThreads];
+      for (int k = 0; k < kPackets; ++k) group.e[r][k] = places[k * kThreads];
 #pragma unroll
       for (int k = 0; k < kPackets; ++k)
         if (k < packets && r + kAhead < left) copy_async(places + k * kThreads, next + k * kThreads);
       copy_commit();
       next += row_packets;
     }
-    float parts[kRows][kParts] = {};
-#pragma unroll
-    for (int k = 0; k < kPackets; ++k) {
-      const Factors<T> t_k = k < packets ? load_factors<T>(factors, t + k * kThreads) : Factors<T>{};
-#pragma unroll
-      for (int r = 0; r < kRows; ++r)
-#pragma unroll
-        for (int i = 0; i < kEntries; ++i)
-          parts[r][i % kParts] = fmaf(entry_of<T>(e[r][k], i), t_k.values[i], parts[r][i % kParts]);
-    }
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-#pragma unroll
-      for (int i = 1; i < kParts; ++i) parts[r][0] += parts[r][i];
-      const float sum = warp_sum(parts[r][0]);
-      if (lane == 0) sums[buffer][r * kWarps + warp] = sum;
-    }
+    // Unconditional loads: with branches, the compiler would put additions before the refill.
+    const auto factors_of = [&](int k) { return load_factors<T>(factors, k < packets ? k * kThreads : 0); };
+    group.add_rows(lane, warp, factors_of, sums[buffer]);
     // One barrier is enough: a thread writes this buffer again only after the next barrier, and by then all
     // threads have read it.
     __syncthreads();
-    float sum = lane < kRows * kWarps ? sums[buffer][lane] : 0.0f;
-#pragma unroll
-    for (int offset = kWarps / 2; offset > 0; offset /= 2) sum += __shfl_xor_sync(kFullMask, sum, offset);
-    if (warp == 0 && lane % kWarps == 0 && has_row) s.row_sums[at] = sum;
-    const float weight = weight_of(mass, factor, sum, args.relaxation);
-    // Otherwise the compiler would keep the unpacked entries, twice as many registers as there are.
-    if constexpr (kEntries > 4) {
-#pragma unroll
-      for (int r = 0; r < kRows; ++r)
-#pragma unroll
-        for (int k = 0; k < kPackets; ++k)
-#pragma unroll
-          for (uint32_t& word : e[r][k].words) make_opaque(word);
-    }
-#pragma unroll
-    for (int r = 0; r < kRows; ++r) {
-      const float w = __shfl_sync(kFullMask, weight, r * kWarps);
-#pragma unroll
-      for (int k = 0; k < kPackets; ++k)
-#pragma unroll
-        for (int i = 0; i < kEntries; ++i) columns[k][i] = fmaf(w, entry_of<T>(e[r][k], i), columns[k][i]);
-    }
+    const float sum = Group::row_sum(lane, sums[buffer]);
+    if (warp == 0 && lane % Group::kWarps == 0 && has_row) row_sums[i] = sum;
+    group.add_columns(weight_of(mass, factor, sum, args.relaxation), columns);
   }
 
   const int64_t width = width_of(args.problems, n, b);
   float4* partial = reinterpret_cast<float4*>(
       s.chunk_columns + partials_of(args.problems, b, n.chunks, width) + chunk.index * width);
-#pragma unroll
-  for (int k = 0; k < kPackets; ++k)
-#pragma unroll
-    for (int i = 0; i < kEntries; i += 4)
-      if (k < packets)
-        partial[(t + k * kThreads) * (kEntries / 4) + i / 4] =
-            make_float4(columns[k][i], columns[k][i + 1], columns[k][i + 2], columns[k][i + 3]);
+  write_columns<kThreads>(columns, partial, t, packets);
 }
 
 // First read of the two-read path: one warp per row.
 template <class T>
 __global__ void __launch_bounds__(kRowWarps* kWarpSize, 3)
-    wide_rows_kernel(SinkhornScaling args, Scratch s, Sizes n) {
+    wide_rows_kernel(SinkhornScaling args, ScalingScratch s, ScalingSizes n) {
   constexpr int kAtOnce = 4;  // packets a lane has in flight
   const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
   const WarpRows rows = rows_of_warp(args.problems, kRowWarps);
@@ -258,7 +160,7 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize, 3)
 // Second read of the two-read path: tiles.
 template <class T>
 __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
-    wide_columns_kernel(SinkhornScaling args, Scratch s, Sizes n, Tiles tiles) {
+    wide_columns_kernel(SinkhornScaling args, ScalingScratch s, ScalingSizes n, Tiles tiles) {
   const Tile tile = tile_of_block(args.problems, tiles);
   const int64_t b = tile.problem, j = tile.column, stride = stride_of(args, n, b);
   if (!wanted(args, b) || j >= cols_of(args.problems, b)) return;  // no barrier follows
@@ -282,48 +184,17 @@ __global__ void __launch_bounds__(kTileThreads, kTileBlocks)
   s.chunk_columns[partials_of(args.problems, b, tiles.chunks, width) + tile.chunk * width + j] = column;
 }
 
-// Computes the new factors. The first blocks of a problem take rows, one per thread, and write their shares
-// of the marginal error; the others add the chunks' column sums (entropic.h). Whichever block finishes last
-// takes the convergence decision; it adds the errors in a fixed order.
+// Computes the new factors, one share per block. Whichever block finishes last takes the convergence
+// decision; it adds the errors in a fixed order.
 __global__ void __launch_bounds__(kSumThreads)
-    finish_kernel(SinkhornScaling args, Scratch s, Sizes n, int64_t blocks) {
+    finish_kernel(SinkhornScaling args, ScalingScratch s, ScalingSizes n, int64_t blocks) {
   SOTALIGN_SHARED(double, errors, [kMaxWarps]);
-  SOTALIGN_SHARED(double, columns, [kGroups][kWarpSize]);
+  SOTALIGN_SHARED(double, shared, [kGroups][kWarpSize]);
   SOTALIGN_SHARED(bool, last, );
-  const EntropicBatch& p = args.problems;
   const int64_t b = blockIdx.x / blocks, block = blockIdx.x % blocks;
   if (!wanted(args, b)) return;  // the whole block
   Tally& tally = s.tallies[b];
-  const auto update = [&](float mass, float factor, auto sum, int32_t& bad) {
-    if (!(mass > 0)) return factor;
-    const float next = updated(factor, sum, args.relaxation);
-    if (!trustworthy(static_cast<double>(sum))) atomicMax(&bad, 1);
-    if (drifted(next)) atomicMax(&tally.drifted, 1);
-    return next;
-  };
-  if (block < n.row_blocks) {
-    const int64_t i = block * kSumThreads + threadIdx.x;
-    double error = 0;
-    if (i < rows_of(p, b)) {
-      const float mass = args.row_mass[b * p.rows + i], sum = s.row_sums[b * p.rows + i],
-                  factor = args.row_scale[old_factors(args, b) * p.rows + i];
-      args.row_scale[new_factors(args, b) * p.rows + i] = update(mass, factor, sum, tally.rows_bad);
-      error = static_cast<double>(mass) * fabs(static_cast<double>(factor) * static_cast<double>(sum) - 1.0);
-    }
-    error = block_sum(error, errors);
-    if (threadIdx.x == 0) s.block_errors[b * n.row_blocks + block] = error;
-  } else {
-    const int64_t j = (block - n.row_blocks) * kWarpSize + sum_column();
-    const int64_t width = width_of(p, n, b), cols = cols_of(p, b);
-    const double sum = sum_chunks(s.chunk_columns + partials_of(p, b, n.chunks, width),
-                                  chunks_of(p, b, n.chunks), width, cols, j, columns);
-    if (sum_group() == 0 && j < cols) {
-      const float mass = args.column_mass[b * p.cols + j],
-                  factor = args.column_scale[old_factors(args, b) * n.width + j];
-      args.column_scale[new_factors(args, b) * n.width + j] =
-          update(mass, factor, sum / static_cast<double>(mass), tally.columns_bad);
-    }
-  }
+  finish_share(args, s, n, b, block, old_factors(args, b), tally, shared);
 
   __threadfence();
   __syncthreads();
@@ -348,7 +219,8 @@ __global__ void __launch_bounds__(kSumThreads)
 
 // Launches the layout that layout_of() returns: compares its index with that of each instantiation.
 template <class T, int kLayout = 0>
-void launch_rows(const Queue& queue, const SinkhornScaling& args, const Scratch& s, const Sizes& n) {
+void launch_rows(const Queue& queue, const SinkhornScaling& args, const ScalingScratch& s,
+                 const ScalingSizes& n) {
   const EntropicBatch& p = args.problems;
   if constexpr (kLayout < kWide<T>) {
     if (kLayout != layout_of<T>(p.cols)) return launch_rows<T, kLayout + 1>(queue, args, s, n);
@@ -368,18 +240,18 @@ void launch_rows(const Queue& queue, const SinkhornScaling& args, const Scratch&
 template <class T>
 void iterate(const Queue& queue, const SinkhornScaling& args) {
   const EntropicBatch& p = args.problems;
-  const Sizes n = sizes_of<T>(args);
+  const ScalingSizes n = scaling_sizes<T>(p, args.type);
   Carver carver(args.scratch);
-  const Scratch s = carve(carver, p, n);
+  const ScalingScratch s = carve_scaling(carver, p, n, 1);
   launch_rows<T>(queue, args, s, n);
-  const int64_t blocks = n.row_blocks + blocks_for(p.cols, kWarpSize);
+  const int64_t blocks = finish_shares(p, n);
   launch(queue, "sinkhorn_scaling", finish_kernel, static_cast<unsigned>(p.batch * blocks), kSumThreads, 0,
          args, s, n, blocks);
 }
 
 template <class T>
 ScalingMapping mapping_of(const SinkhornScaling& args) {
-  const int64_t chunks = args.problems.chunks > 0 ? args.problems.chunks : sizes_of<T>(args).chunks;
+  const int64_t chunks = args.problems.chunks > 0 ? args.problems.chunks : scaling_chunks<T>(args.problems);
   const int index = layout_of<T>(args.problems.cols);
   if (index == kWide<T>) return {.reads = 2, .chunks = chunks, .threads = kTileThreads};
   const Layout& layout = Layouts<T>::kAll[index];
@@ -398,8 +270,10 @@ ScalingMapping sinkhorn_scaling_mapping(const Queue&, const SinkhornScaling& arg
 
 size_t sinkhorn_scaling_scratch(const Queue&, const SinkhornScaling& args) {
   Carver carver;
-  carve(carver, args.problems,
-        args.type == DensityType::kFloat ? sizes_of<float>(args) : sizes_of<uint16_t>(args));
+  carve_scaling(carver, args.problems,
+                args.type == DensityType::kFloat ? scaling_sizes<float>(args.problems, args.type)
+                                                 : scaling_sizes<uint16_t>(args.problems, args.type),
+                1);
   return carver.used();
 }
 
