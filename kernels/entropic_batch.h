@@ -63,6 +63,7 @@ struct SinkhornState {
   int32_t absorb = 1;   ///< 1: requests a new density from sinkhorn_absorb
   int32_t coarse = 0;   ///< 1: density in bfloat16; 2: the same, and a float density is requested
   int32_t current = 0;  ///< which of the two copies of the scaling factors is valid
+  int64_t next = 1;     ///< sinkhorn_on_chip only: the iteration to go on with
 };
 
 }  // namespace sotalign::kernels

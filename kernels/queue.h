@@ -27,6 +27,7 @@ struct Queue {
   void* stream = nullptr;    ///< cudaStream_t
   void* blas = nullptr;      ///< cublasHandle_t that issues to `stream`
   void* solver = nullptr;    ///< cusolverDnHandle_t that issues to `stream`
+  bool plain = false;        ///< only kernels that every device runs: no cooperative launches
   bool synchronous = false;  ///< for debugging: wait after each launch, so errors name their kernel
 };
 

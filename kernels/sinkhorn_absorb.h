@@ -41,7 +41,10 @@ struct SinkhornAbsorb {
   float *row_scale = nullptr, *column_scale = nullptr;  ///< as in SinkhornScaling
   float *row_mass = nullptr, *column_mass = nullptr;    ///< outputs a_i and b_j for SinkhornScaling
   bool refine = false;                                  ///< as in SinkhornFold
-  void* scratch = nullptr;                              ///< sinkhorn_absorb_scratch() bytes
+  /// With sinkhorn_on_chip, CUDA only: a problem whose `next` has arrived here has its requests cleared but
+  /// gets no density. 0: none has.
+  int64_t iterations = 0;
+  void* scratch = nullptr;  ///< sinkhorn_absorb_scratch() bytes
 };
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_absorb, SinkhornAbsorb)
 

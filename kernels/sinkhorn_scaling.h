@@ -40,14 +40,6 @@ struct SinkhornScaling {
   double relaxation = 1.0;
   void* scratch = nullptr;  ///< sinkhorn_scaling_scratch() bytes
 };
-/// True if a solve offers the log-domain updates and sinkhorn_absorb after this iteration. On CUDA these
-/// launches nearly always find nothing to do and would cost more than the iteration of a small problem. The
-/// change of the potentials per iteration never grows, so if it is too large for factors in single precision,
-/// that shows early. A problem that needs the updates later waits for them and completes fewer iterations.
-constexpr bool offers_recovery(Backend backend, int64_t iteration) {
-  return backend == Backend::kCpu || iteration < 32 || iteration % 4 == 0;
-}
-
 SOTALIGN_DECLARE_OPERATION_WITH_SCRATCH(sinkhorn_scaling, SinkhornScaling)
 
 /// Parallel mapping of an iteration. Depends on backend, type and shape, not on the device.

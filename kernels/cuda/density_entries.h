@@ -30,18 +30,26 @@ __device__ __forceinline__ float entry_of(const Packet& packet, int index) {
   }
 }
 
+/// How to load factors: nothing writes them while the kernel runs, or something does, up to a barrier.
+struct Constant {
+  __device__ __forceinline__ float4 operator()(const float4* from) const { return load_constant(from); }
+};
+struct Fresh {
+  __device__ __forceinline__ float4 operator()(const float4* from) const { return *from; }
+};
+
 /// The column factors of a packet. Every block of a problem reads them once per group of rows; they stay in
 /// L1, which copy_async bypasses.
 template <class T>
 struct Factors {
   float values[kPacketEntries<T>];
 };
-template <class T>
-__device__ __forceinline__ Factors<T> load_factors(const float4* factors, int64_t packet) {
+template <class T, class Load>
+__device__ __forceinline__ Factors<T> load_factors(const float4* factors, int64_t packet, Load load) {
   Factors<T> f;
 #pragma unroll
   for (int q = 0; q < kPacketEntries<T> / 4; ++q) {
-    const float4 four = load_constant(factors + packet * (kPacketEntries<T> / 4) + q);
+    const float4 four = load(factors + packet * (kPacketEntries<T> / 4) + q);
     f.values[4 * q] = four.x, f.values[4 * q + 1] = four.y;
     f.values[4 * q + 2] = four.z, f.values[4 * q + 3] = four.w;
   }

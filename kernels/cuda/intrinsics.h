@@ -64,6 +64,28 @@ __device__ __forceinline__ void copy_wait() {
 #endif
 }
 
+/// Waits until all threads of `blocks` blocks of a cooperative launch have called it, and makes their earlier
+/// writes visible. `arrivals`, in global memory, is zero before the launch and only counts up; each thread's
+/// `expected` is zero at first. Only the team's blocks share `arrivals`.
+__device__ __forceinline__ void team_barrier(unsigned* arrivals, unsigned blocks, unsigned& expected) {
+#ifdef __CUDACC__
+  expected += blocks;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    // What the block wrote before __syncthreads is released with this thread's addition.
+    asm volatile("red.release.gpu.global.add.u32 [%0], 1;" : : "l"(arrivals) : "memory");
+    unsigned arrived;
+    do {
+      asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(arrivals) : "memory");
+    } while (static_cast<int>(arrived - expected) < 0);  // the difference survives an overflow
+  }
+  __syncthreads();
+#else
+  expected += blocks;
+  simt::team_barrier(arrivals, blocks);
+#endif
+}
+
 /// Hides a value from the compiler, which must then recompute what it derives from it instead of keeping it.
 __device__ __forceinline__ void make_opaque([[maybe_unused]] uint32_t& value) {
 #ifdef __CUDACC__

@@ -162,14 +162,14 @@ constexpr int64_t finish_shares(const EntropicBatch& p, const ScalingSizes& n) {
 /// (share < 0).
 __device__ __forceinline__ void finish_share(const SinkhornScaling& args, const ScalingScratch& s,
                                              const ScalingSizes& n, int64_t b, int64_t share,
-                                             int64_t old_copy, Tally& tally,
+                                             int64_t old_copy, double relaxation, Tally& tally,
                                              double (&shared)[kGroups][kWarpSize]) {
   const EntropicBatch& p = args.problems;
   const int64_t new_copy = old_copy ^ 1;
   const int t = static_cast<int>(threadIdx.x) % kSumThreads, lane = t % kWarpSize, group = t / kWarpSize;
   const auto update = [&](float mass, float factor, auto sum, int32_t& bad) {
     if (!(mass > 0)) return factor;
-    const float next = updated(factor, sum, args.relaxation);
+    const float next = updated(factor, sum, relaxation);
     if (!trustworthy(static_cast<double>(sum))) atomicMax(&bad, 1);
     if (drifted(next)) atomicMax(&tally.drifted, 1);
     return next;

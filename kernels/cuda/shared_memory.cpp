@@ -48,4 +48,10 @@ void prepare_shared_memory(const void* kernel, int device, int threads, size_t s
   prepared[{kernel, device}] = shared;
 }
 
+int64_t cooperative_shared_memory(int device) {
+  return attribute(cudaDevAttrCooperativeLaunch, device) == 0
+             ? 0
+             : attribute(cudaDevAttrMaxSharedMemoryPerBlockOptin, device);
+}
+
 }  // namespace sotalign::kernels::cuda

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 namespace sotalign::kernels::cuda {
 
@@ -10,5 +11,9 @@ namespace sotalign::kernels::cuda {
 /// threads allow, and leaves the rest to L1. Sets the kernel's attributes when it first asks for so much on
 /// the device; later calls only look that up. May be called from several threads. Errors name `name`.
 void prepare_shared_memory(const void* kernel, int device, int threads, size_t shared, const char* name);
+
+/// Bytes of shared memory that a block of a cooperative launch may take, static and dynamic; 0 if the device
+/// has no cooperative launches.
+int64_t cooperative_shared_memory(int device);
 
 }  // namespace sotalign::kernels::cuda

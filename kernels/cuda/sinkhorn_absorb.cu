@@ -13,7 +13,7 @@ namespace {
 
 constexpr int kFoldThreads = 256;
 
-enum class Wanted : int32_t { kNothing, kFloat, kBfloat16 };
+enum class Wanted : int32_t { kNothing, kFloat, kBfloat16, kClear };
 
 struct Scratch {
   Wanted* wanted;  // [batch]
@@ -50,12 +50,14 @@ __global__ void __launch_bounds__(kPrepareThreads)
   const EntropicBatch& p = args.problems;
   const int64_t b = blockIdx.x / blocks, i = blockIdx.x % blocks * kPrepareThreads + threadIdx.x;
   const SinkhornState& state = args.states[b];
-  const bool wanted = wants_density(state, args.refine);
+  const bool wanted = wants_density(state, args.refine),
+             ended = args.iterations > 0 && state.next >= args.iterations;
   if (i == 0)
     s.wanted[b] = !wanted                            ? Wanted::kNothing
+                  : ended                            ? Wanted::kClear
                   : stays_coarse(state, args.refine) ? Wanted::kBfloat16
                                                      : Wanted::kFloat;
-  if (!wanted) return;  // the whole block
+  if (!wanted || ended) return;  // the whole block
   const double shift = centre_of(args.v + b * p.cols, cols_of(p, b));
   if (i == 0) s.shift[b] = shift;
   const int64_t copy = 2 * b + state.current;
@@ -121,6 +123,10 @@ __global__ void __launch_bounds__(kTileThreads) density_kernel(SinkhornAbsorb ar
   const int64_t b = tile.problem, j = tile.column;
   const Wanted wanted = s.wanted[b];
   if (wanted == Wanted::kNothing) return;  // no barrier follows
+  if (wanted == Wanted::kClear) {
+    if (tile.chunk == 0 && j == 0) args.states[b].absorb = args.states[b].use_log_domain = 0;
+    return;
+  }
   if (tile.chunk == 0 && j < cols_of(p, b) && !std::isinf(s.v[b * p.cols + j]))
     args.v[b * p.cols + j] = static_cast<double>(s.v[b * p.cols + j]) + s.shift[b];
   if (tile.chunk == 0 && j == 0) {

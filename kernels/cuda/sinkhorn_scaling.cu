@@ -104,7 +104,9 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
       next += row_packets;
     }
     // Unconditional loads: with branches, the compiler would put additions before the refill.
-    const auto factors_of = [&](int k) { return load_factors<T>(factors, k < packets ? k * kThreads : 0); };
+    const auto factors_of = [&](int k) {
+      return load_factors<T>(factors, k < packets ? k * kThreads : 0, Constant{});
+    };
     group.add_rows(lane, warp, factors_of, sums[buffer]);
     // One barrier is enough: a thread writes this buffer again only after the next barrier, and by then all
     // threads have read it.
@@ -145,7 +147,7 @@ __global__ void __launch_bounds__(kRowWarps* kWarpSize, 3)
 #pragma unroll
       for (int k = 0; k < kAtOnce; ++k) {
         const int packet = j + k * kWarpSize < across ? j + k * kWarpSize : j;
-        const Factors<T> factor = load_factors<T>(factors, packet);
+        const Factors<T> factor = load_factors<T>(factors, packet, Constant{});
 #pragma unroll
         for (int e = 0; e < kPacketEntries<T>; ++e)
           part = fmaf(entry_of<T>(packets[k], e), factor.values[e], part);
@@ -194,7 +196,7 @@ __global__ void __launch_bounds__(kSumThreads)
   const int64_t b = blockIdx.x / blocks, block = blockIdx.x % blocks;
   if (!wanted(args, b)) return;  // the whole block
   Tally& tally = s.tallies[b];
-  finish_share(args, s, n, b, block, old_factors(args, b), tally, shared);
+  finish_share(args, s, n, b, block, old_factors(args, b), args.relaxation, tally, shared);
 
   __threadfence();
   __syncthreads();

@@ -1,8 +1,10 @@
-// After convergence, the host stops queueing. Counted on the emulated device.
+// After convergence, the host stops queueing. Counted on the emulated device, with a launch or more for each
+// iteration (sinkhorn_on_chip_test.cpp: one for all).
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 
 #include "sotalign/ot/klot.h"
@@ -17,7 +19,12 @@ namespace lib_sinkhorn_launches_test {
 
 using testing::random_uniform;
 
-class SinkhornLaunchesTest : public testing::DeviceTest {
+// A context reads this when it is made.
+struct PlainKernels {
+  PlainKernels() { setenv("SOTALIGN_PLAIN", "1", 1); }
+  ~PlainKernels() { unsetenv("SOTALIGN_PLAIN"); }
+};
+class SinkhornLaunchesTest : private PlainKernels, public testing::DeviceTest {
  protected:
   void SetUp() override {
     if (!testing::is_emulated(GetParam())) GTEST_SKIP() << "needs an emulated device, which counts launches";

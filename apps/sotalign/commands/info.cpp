@@ -15,6 +15,7 @@
 #include "sotalign/core/product_math.h"
 #include "sotalign/io/npy.h"
 #include "sotalign/io/safetensors.h"
+#include "sotalign/ot/sinkhorn.h"
 #include "sotalign/version.h"
 
 namespace sotalign::app {
@@ -34,7 +35,7 @@ const char* simd_target() {
 
 std::string version(int number) { return fmt::format("{}.{}", number / 1000, number / 10 % 100); }
 
-void describe_cuda() {
+void describe_cuda(const Context& context) {
   const CudaSupport cuda = cuda_support();
   if (!cuda.built) {
     fmt::print("CUDA      {}\n", cuda.unusable);
@@ -56,6 +57,13 @@ void describe_cuda() {
   fmt::print("cuBLAS    {}\ncuSOLVER  {}\n", libraries.cublas, libraries.cusolver);
   fmt::print("math      {} in the products of a training step, unless --math says otherwise\n",
              to_string(TrainOptions{}.math));
+  if (context.device().kind != DeviceKind::kCuda) return;
+  const OnChipSupport chip = sinkhorn_on_chip_support(context);
+  fmt::print(
+      "Sinkhorn  {}\n",
+      chip.why_not.empty()
+          ? fmt::format("on chip, in one launch, up to {0} x {0}; checked on this device", chip.most_rows)
+          : "in separate launches: " + chip.why_not);
 }
 
 void describe_program(const Machine& machine) {
@@ -63,7 +71,7 @@ void describe_program(const Machine& machine) {
   fmt::print("sotalign  {}, {} build\n", sotalign::version(), SOTALIGN_BUILD_TYPE);
   fmt::print("compiler  {}\n", SOTALIGN_COMPILER);
   fmt::print("device    {}\n", describe_device(context, machine));
-  describe_cuda();
+  describe_cuda(context);
   fmt::print("threads   {} of {} cores\n", context.threads(), omp_get_num_procs());
   fmt::print("SIMD      {}\n", simd_target());
   fmt::print("BLAS      {} ({})\n", openblas_get_config(), openblas_get_corename());

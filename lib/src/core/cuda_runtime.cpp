@@ -22,6 +22,7 @@ class CudaRuntime final : public Runtime {
   CudaRuntime(int index, std::optional<CudaStream> adopted) : owns_stream_(!adopted) {
     queue.backend = kernels::Backend::kCuda;
     queue.device = index;
+    queue.plain = is_one("SOTALIGN_PLAIN");
     queue.synchronous = is_one("SOTALIGN_SYNCHRONOUS");
     try {
       use();

@@ -24,14 +24,14 @@ class ConvergenceWatch {
     looks_.clear();
     active_ = coarse_ = true;
   }
+  /// Waits for everything queued so far and returns the states [count], valid until the next look or wait.
+  const kernels::SinkhornState* wait(const kernels::SinkhornState* states, int64_t count) {
+    const int64_t slot = begin(states, count);
+    return static_cast<const kernels::SinkhornState*>(copies_->finish(slot));
+  }
   /// Queues a look at the states [count], once everything of this iteration is queued.
   void look(int64_t iteration, const kernels::SinkhornState* states, int64_t count) {
-    const int64_t slots = ahead_ + 1;
-    if (copies_ == nullptr)
-      copies_ = make_late_copies(queue_, static_cast<size_t>(problems_) * sizeof(*states), slots);
-    const int64_t slot = next_++ % slots;
-    copies_->begin(slot, states, static_cast<size_t>(count) * sizeof(*states));
-    looks_.push_back({iteration, slot, count});
+    looks_.push_back({iteration, begin(states, count), count});
   }
   /// Whether to queue this iteration: false if no problem is active any more.
   bool goes_on(int64_t iteration) {
@@ -48,6 +48,16 @@ class ConvergenceWatch {
   bool coarse() const { return coarse_; }
 
  private:
+  /// Queues a copy of the states and returns its slot.
+  int64_t begin(const kernels::SinkhornState* states, int64_t count) {
+    const int64_t slots = ahead_ + 1;
+    if (copies_ == nullptr)
+      copies_ = make_late_copies(queue_, static_cast<size_t>(problems_) * sizeof(*states), slots);
+    const int64_t slot = next_++ % slots;
+    copies_->begin(slot, states, static_cast<size_t>(count) * sizeof(*states));
+    return slot;
+  }
+
   /// How many iterations the host may queue beyond a check that it has not read; as many are queued in vain
   /// after convergence. By prediction they keep the device busy for tens of microseconds even on a small
   /// problem, longer than the host needs to notice and to queue more.

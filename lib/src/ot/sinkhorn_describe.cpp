@@ -2,7 +2,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "kernels/sinkhorn_scaling.h"
+#include "kernels/sinkhorn_on_chip.h"
 #include "ot/epsilon_stages.h"
 #include "ot/sinkhorn_solver.h"
 
@@ -70,11 +70,19 @@ std::string SinkhornSolver::describe(Group group) const {
   const kernels::SinkhornScaling scaling{
       .problems = problems(group),
       .type = ladder ? kernels::DensityType::kBfloat16 : kernels::DensityType::kFloat};
+  const kernels::OnChipMapping chip =
+      sinkhorn_on_chip_mapping(context_->queue(), {.problems = scaling.problems});
+  const std::string iterations =
+      on_chip(group)
+          ? fmt::format(
+                "on chip, all iterations in one launch; {} blocks share a problem, each with up to {} KiB "
+                "of its density in shared memory",
+                chip.blocks, (chip.shared_bytes + 1023) / 1024)
+          : detail::describe(sinkhorn_scaling_mapping(context_->queue(), scaling));
   return fmt::format("scaling form ({}), {} density in {:.1f} MiB: {}",
                      chosen ? "chosen" : fmt::format("up to {} iterations repay a density", o.iterations),
                      ladder ? "bfloat16, then float" : "float",
-                     static_cast<double>(density_bytes(group)) / (1 << 20),
-                     detail::describe(sinkhorn_scaling_mapping(context_->queue(), scaling)));
+                     static_cast<double>(density_bytes(group)) / (1 << 20), iterations);
 }
 
 }  // namespace sotalign::detail

@@ -6,6 +6,7 @@
 
 #include "kernels/sinkhorn_absorb.h"
 #include "kernels/sinkhorn_iteration.h"
+#include "kernels/sinkhorn_on_chip.h"
 #include "kernels/sinkhorn_plan.h"
 #include "kernels/sinkhorn_scaling.h"
 #include "kernels/sinkhorn_update.h"
@@ -40,7 +41,10 @@ size_t scaling_scratch(const kernels::Queue& queue, const kernels::EntropicBatch
        sinkhorn_column_update_scratch(queue, {.problems = p}),
        sinkhorn_absorb_scratch(queue, {.problems = p}),
        sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kFloat}),
-       sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kBfloat16})});
+       sinkhorn_scaling_scratch(queue, {.problems = p, .type = kernels::DensityType::kBfloat16}),
+       sinkhorn_on_chip_scratch(queue, {.scaling = {.problems = p, .type = kernels::DensityType::kFloat}}),
+       sinkhorn_on_chip_scratch(queue,
+                                {.scaling = {.problems = p, .type = kernels::DensityType::kBfloat16}})});
 }
 
 }  // namespace
@@ -61,7 +65,13 @@ class SinkhornSolver::Solve {
         v_(solver.v(group.first)),
         rows_(solver.rows_),
         cols_(solver.cols_),
-        iterations_(solver.iterations(group.first)) {}
+        iterations_(solver.iterations(group.first)),
+        ladder_(options_.storage == SinkhornStorage::kLadder),
+        schedule_{.iterations = iterations_,
+                  .stopping_error = options_.tolerance > 0 ? stopping_error(options_.tolerance) : -1.0,
+                  .check_every = options_.check_every,
+                  .relaxation = options_.relaxation,
+                  .refine_at = ladder_ ? std::max<int64_t>(iterations_ - kFineIterations, 1) : 0} {}
 
   void run() {
     const size_t states = static_cast<size_t>(group_.count) * sizeof(kernels::SinkhornState);
@@ -89,18 +99,14 @@ class SinkhornSolver::Solve {
   }
   // After a convergence check.
   void look(int64_t iteration) const {
-    if (checks(iteration)) watch_.look(iteration, states_, group_.count);
+    if (schedule_.checks(iteration)) watch_.look(iteration, states_, group_.count);
   }
-  bool checks(int64_t iteration) const {
-    return options_.tolerance > 0 && iteration > 0 && iteration % options_.check_every == 0;
-  }
-  double relaxation(int64_t iteration) const {
-    const bool plain = iteration + 1 == iterations_ || checks(iteration + 1);
-    return plain ? 1.0 : options_.relaxation;
-  }
+  struct ScalingForm;
   void descend();
   void iterate_log_domain();
   void iterate_scaling();
+  void iterate_launches(ScalingForm& form);
+  void iterate_on_chip(ScalingForm& form);
   void finish();
 
   SinkhornSolver& solver_;
@@ -114,6 +120,8 @@ class SinkhornSolver::Solve {
   double *u_, *v_;                  // [count, rows], [count, cols]
   int64_t rows_, cols_;
   int64_t iterations_;  // after epsilon scaling
+  bool ladder_;
+  kernels::IterationSchedule schedule_;
 };
 
 void SinkhornSolver::solve(ConstMatrixF affinity) {
@@ -176,8 +184,8 @@ void SinkhornSolver::Solve::iterate_log_domain() {
   };
   log_domain_updates();
   for (int64_t iteration = 1; iteration < iterations_ && watch_.goes_on(iteration); ++iteration) {
-    fused.tolerance = checks(iteration) ? stopping_error(options_.tolerance) : -1.0;
-    fused.relaxation = relaxation(iteration);
+    fused.tolerance = schedule_.tolerance_at(iteration);
+    fused.relaxation = schedule_.relaxation_at(iteration);
     strips_.for_each([&](ConstMatrixF strip, int64_t begin) {
       fused.problems = problems(strip, begin);
       sinkhorn_iteration(queue, fused);
@@ -194,14 +202,18 @@ void SinkhornSolver::Solve::iterate_log_domain() {
   }
 }
 
-// The same with the scaling form in place of the fused operation. Log-domain updates and absorption are
-// queued only in iterations that are likely to need them; a problem that requests them in any other iteration
-// waits.
+// The operations of the scaling form, which share their buffers.
+struct SinkhornSolver::Solve::ScalingForm {
+  kernels::SinkhornRowUpdate rows;
+  kernels::SinkhornColumnUpdate columns;
+  kernels::SinkhornFold fold;
+  kernels::SinkhornAbsorb absorb;
+  kernels::SinkhornScaling scaling;
+};
+
 void SinkhornSolver::Solve::iterate_scaling() {
   const kernels::EntropicBatch problems = this->problems(strips_.strip(0), 0);
   const kernels::Queue& queue = context_->queue();
-  const bool ladder = options_.storage == SinkhornStorage::kLadder;
-  const auto type = ladder ? kernels::DensityType::kBfloat16 : kernels::DensityType::kFloat;
   const int64_t width = kernels::density_stride(cols_, kernels::DensityType::kFloat);
 
   Workspace workspace(*context_);
@@ -211,66 +223,104 @@ void SinkhornSolver::Solve::iterate_scaling() {
   float* column_mass = workspace.take<float>(group_.count * cols_);
   const int64_t density_bytes = SinkhornSolver::density_bytes(rows_, cols_);
   void* density = workspace.take<unsigned char>(solver_.density_bytes(group_));
-  kernels::SinkhornRowUpdate rows{.problems = problems, .states = states_, .v = v_, .u = u_};
-  kernels::SinkhornColumnUpdate columns{.problems = problems, .states = states_, .u = u_, .v = v_};
-  kernels::SinkhornFold fold{.problems = problems,
-                             .states = states_,
-                             .row_scale = row_scale,
-                             .column_scale = column_scale,
-                             .u = u_,
-                             .v = v_};
-  kernels::SinkhornAbsorb absorb{.problems = problems,
-                                 .states = states_,
-                                 .u = u_,
-                                 .v = v_,
-                                 .density = density,
-                                 .density_stride_bytes = density_bytes,
-                                 .row_scale = row_scale,
-                                 .column_scale = column_scale,
-                                 .row_mass = row_mass,
-                                 .column_mass = column_mass};
-  kernels::SinkhornScaling scaling{.problems = problems,
-                                   .states = states_,
-                                   .type = type,
-                                   .density = density,
-                                   .density_stride_bytes = density_bytes,
-                                   .row_mass = row_mass,
-                                   .column_mass = column_mass,
-                                   .row_scale = row_scale,
-                                   .column_scale = column_scale};
-  rows.scratch = columns.scratch = absorb.scratch = scaling.scratch =
-      take_scratch(workspace, {scaling_scratch(queue, problems)});
+  void* scratch = take_scratch(workspace, {scaling_scratch(queue, problems)});
+  ScalingForm form{.rows = {.problems = problems, .states = states_, .v = v_, .u = u_},
+                   .columns = {.problems = problems, .states = states_, .u = u_, .v = v_},
+                   .fold = {.problems = problems,
+                            .states = states_,
+                            .row_scale = row_scale,
+                            .column_scale = column_scale,
+                            .u = u_,
+                            .v = v_},
+                   .absorb = {.problems = problems,
+                              .states = states_,
+                              .u = u_,
+                              .v = v_,
+                              .density = density,
+                              .density_stride_bytes = density_bytes,
+                              .row_scale = row_scale,
+                              .column_scale = column_scale,
+                              .row_mass = row_mass,
+                              .column_mass = column_mass},
+                   .scaling = {.problems = problems,
+                               .states = states_,
+                               .density = density,
+                               .density_stride_bytes = density_bytes,
+                               .row_mass = row_mass,
+                               .column_mass = column_mass,
+                               .row_scale = row_scale,
+                               .column_scale = column_scale}};
+  form.rows.scratch = form.columns.scratch = form.absorb.scratch = form.scaling.scratch = scratch;
+  if (iterations_ > 1 && solver_.on_chip(group_))
+    iterate_on_chip(form);
+  else
+    iterate_launches(form);
+  if (iterations_ > 1) {
+    form.fold.all = true;
+    sinkhorn_fold(queue, form.fold);
+  }
+}
 
-  // From this iteration on all densities are float, even if the coarse solve has not converged.
-  const int64_t refine_at = ladder ? std::max<int64_t>(iterations_ - kFineIterations, 1) : 0;
+// The same as in the log domain, with the scaling form in place of the fused operation. Log-domain updates
+// and absorption are queued only in iterations that are likely to need them; a problem that requests them in
+// any other iteration waits.
+void SinkhornSolver::Solve::iterate_launches(ScalingForm& form) {
+  const kernels::Queue& queue = context_->queue();
   for (int64_t iteration = 0; iteration < iterations_ && watch_.goes_on(iteration); ++iteration) {
-    const bool last = iteration + 1 == iterations_;
     if (iteration > 0) {
-      scaling.tolerance = checks(iteration) ? stopping_error(options_.tolerance) : -1.0;
-      scaling.relaxation = relaxation(iteration);
+      form.scaling.tolerance = schedule_.tolerance_at(iteration);
+      form.scaling.relaxation = schedule_.relaxation_at(iteration);
       // With a tolerance, some problems of a batch may have float densities already.
-      for (const auto t : {kernels::DensityType::kBfloat16, kernels::DensityType::kFloat}) {
-        const bool possible = t == kernels::DensityType::kFloat
-                                  ? !ladder || options_.tolerance > 0 || iteration >= refine_at
-                                  : ladder && iteration < refine_at && watch_.coarse();
-        scaling.type = t;
-        if (possible) sinkhorn_scaling(queue, scaling);
+      for (const auto type : {kernels::DensityType::kBfloat16, kernels::DensityType::kFloat}) {
+        const bool possible = type == kernels::DensityType::kFloat
+                                  ? !ladder_ || options_.tolerance > 0 || iteration >= schedule_.refine_at
+                                  : ladder_ && iteration < schedule_.refine_at && watch_.coarse();
+        form.scaling.type = type;
+        if (possible) sinkhorn_scaling(queue, form.scaling);
       }
     }
-    const bool refine = ladder && iteration + 1 == refine_at;
-    const bool offers =
-        kernels::offers_recovery(queue.backend, iteration) || checks(iteration) || refine || last;
-    if (!offers) continue;  // no check either
-    fold.refine = absorb.refine = refine;
-    if (iteration > 0) sinkhorn_fold(queue, fold);
-    sinkhorn_row_update(queue, rows);
-    sinkhorn_column_update(queue, columns);
-    if (!last) sinkhorn_absorb(queue, absorb);
+    if (!schedule_.offers(queue.backend, iteration)) continue;  // no check either
+    form.fold.refine = form.absorb.refine = schedule_.refines(iteration);
+    if (iteration > 0) sinkhorn_fold(queue, form.fold);
+    sinkhorn_row_update(queue, form.rows);
+    sinkhorn_column_update(queue, form.columns);
+    if (!schedule_.last(iteration)) sinkhorn_absorb(queue, form.absorb);
     look(iteration);
   }
-  if (iterations_ > 1) {
-    fold.all = true;
-    sinkhorn_fold(queue, fold);
+}
+
+// The same where the density stays on the chip: a launch runs until something else is needed. The host then
+// waits for the states, once per solve unless factors drift, sums get lost or a ladder refines.
+void SinkhornSolver::Solve::iterate_on_chip(ScalingForm& form) {
+  const kernels::Queue& queue = context_->queue();
+  const auto log_domain_updates = [&] {
+    sinkhorn_row_update(queue, form.rows);
+    sinkhorn_column_update(queue, form.columns);
+  };
+  log_domain_updates();
+  form.absorb.refine = schedule_.refines(0);
+  sinkhorn_absorb(queue, form.absorb);
+  form.absorb.refine = false;  // later, the states request it
+  form.absorb.iterations = iterations_;
+  const kernels::SinkhornState* states = nullptr;
+  const auto any = [&](auto&& condition) {
+    return std::any_of(states, states + group_.count,
+                       [&](const kernels::SinkhornState& state) { return state.active && condition(state); });
+  };
+  for (bool coarse = ladder_ && !schedule_.refines(0);;) {
+    for (const auto type : {kernels::DensityType::kBfloat16, kernels::DensityType::kFloat}) {
+      form.scaling.type = type;
+      if (coarse || type == kernels::DensityType::kFloat)
+        sinkhorn_on_chip(queue, {.scaling = form.scaling, .schedule = schedule_});
+    }
+    states = watch_.wait(states_, group_.count);
+    const bool goes_on = any([&](const auto& state) { return state.next < iterations_; });
+    if (!goes_on && !any([](const auto& state) { return state.use_log_domain; })) return;
+    sinkhorn_fold(queue, form.fold);
+    log_domain_updates();
+    if (!goes_on) return;
+    sinkhorn_absorb(queue, form.absorb);
+    coarse = any([](const auto& state) { return state.coarse == 1; });
   }
 }
 

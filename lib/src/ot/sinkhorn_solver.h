@@ -18,6 +18,9 @@ namespace sotalign::detail {
 
 class SinkhornSolver {
  public:
+  /// Where iterations of the scaling form run, where there is a choice. The results are the same to the bit.
+  enum class Placement { kChoose, kLaunches, kOnChip };
+
   /// Consecutive problems of the batch, solved together.
   struct Group {
     int64_t first, count;
@@ -46,6 +49,8 @@ class SinkhornSolver {
   int64_t cols() const { return cols_; }
   SinkhornShape shape(int64_t problem) const;
 
+  /// For tests and checks.
+  void place(Placement placement) { placement_ = placement; }
   /// Solves a group whose options differ at most in epsilon.
   void solve(const Strips& strips, Group group);
   /// The longest group that begins with problem `first` and whose options differ at most in epsilon.
@@ -91,6 +96,8 @@ class SinkhornSolver {
   /// Bytes of the densities of a group.
   int64_t density_bytes(Group group) const;
   bool scaling_form(int64_t problem) const;
+  /// Whether the group's iterations in the scaling form run in one launch.
+  bool on_chip(Group group) const;
   /// The iterations after epsilon scaling.
   int64_t iterations(int64_t problem) const;
   std::string describe(Group group) const;
@@ -108,6 +115,7 @@ class SinkhornSolver {
   Buffer<unsigned char> states_, fresh_states_;
   std::unique_ptr<Ragged> ragged_;  // null: all problems are [rows, cols]
   ConvergenceWatch watch_;
+  Placement placement_ = Placement::kChoose;
 };
 
 }  // namespace sotalign::detail

@@ -56,7 +56,8 @@ class Context {
  public:
   /// Throws InvalidArgument if `threads` is out of range, if a CPU context is given a stream, and for a CUDA
   /// device if the build has no CUDA backend. If the environment variable SOTALIGN_SYNCHRONOUS is 1, a CUDA
-  /// context synchronizes after each launch, so that an error names the kernel that caused it.
+  /// context synchronizes after each launch, so that an error names the kernel that caused it. If
+  /// SOTALIGN_PLAIN is 1, it uses no kernel that needs a cooperative launch; results are the same.
   explicit Context(const ContextOptions& options);
   /// With the defaults for all other options.
   explicit Context(Device device = {}, int threads = 0);
@@ -93,8 +94,8 @@ class Context {
   void synchronize();
 
   /// Numbers of allocations, copies to the host, and synchronizations (a copy between host and device counts
-  /// as one, too). Tests use them to show that a training step needs none. A solve that reads its earlier
-  /// convergence checks while the device works on is not counted: the queue does not run empty.
+  /// as one, too). Tests use them to show that a training step needs none. A solve that waits for its own
+  /// convergence checks is not counted.
   int64_t allocations() const;
   int64_t host_copies() const;
   int64_t synchronizations() const;

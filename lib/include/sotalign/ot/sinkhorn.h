@@ -52,6 +52,17 @@ struct SinkhornResult {
   SinkhornStatus status = SinkhornStatus::kFixed;
 };
 
+/// CUDA solves problems that fit into the device's shared memory in one launch, which keeps the density
+/// there: the scaling form, problems of one shape, all of the batch side by side. The results are those of
+/// separate launches to the bit. The first solve in a process compares both on the device, and goes back to
+/// separate launches, with one line on standard error, if they differ.
+struct OnChipSupport {
+  int64_t most_rows = 0;  ///< a single problem [rows, rows] fits up to this many
+  std::string why_not;    ///< why nothing is solved on the chip; empty if something is
+};
+/// What the context's device solves in one launch. Makes the comparison.
+OnChipSupport sinkhorn_on_chip_support(const Context& context);
+
 /// The shape of one problem of a ragged batch.
 struct SinkhornShape {
   int64_t rows = 0, cols = 0;  ///< >= 1
