@@ -34,6 +34,9 @@ __device__ __forceinline__ float entry_of(const Packet& packet, int index) {
 struct Constant {
   __device__ __forceinline__ float4 operator()(const float4* from) const { return load_constant(from); }
 };
+struct ReadOnly {
+  __device__ __forceinline__ float4 operator()(const float4* from) const { return __ldg(from); }
+};
 struct Fresh {
   __device__ __forceinline__ float4 operator()(const float4* from) const { return *from; }
 };

@@ -14,7 +14,7 @@ namespace sotalign::kernels::cuda {
 //   * blocks are no larger than the columns need, so that several share a multiprocessor and one computes
 //     while another waits at its barrier;
 //   * several rows share a barrier, and with it one read of the column factors;
-//   * 64 KiB or more are in flight per multiprocessor where rows are long enough (an H200 needs about 40),
+//   * 48 KiB or more are in flight per multiprocessor where rows are long enough (an H200 needs about 40),
 //     but at most 96 KiB per block: every device has these, so one mapping serves all.
 struct Layout {
   int threads, packets, rows, ahead;
@@ -39,7 +39,7 @@ struct Layouts<uint16_t> {
                                     {128, 4, 2, 2},   // 4,096: 4 of 16 KiB
                                     {256, 4, 2, 2},   // 8,192: 2 of 32 KiB
                                     {512, 4, 2, 2},   // 16,384: 1 of 64 KiB
-                                    {512, 6, 2, 2},   // 24,576: 1 of 96 KiB
+                                    {512, 6, 1, 1},   // 24,576: 1 of 48 KiB
                                     {512, 8, 1, 1}};  // 32,768: 1 of 64 KiB
 };
 template <class T>

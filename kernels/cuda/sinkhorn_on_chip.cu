@@ -17,9 +17,11 @@ namespace sotalign::kernels::cuda {
 
 namespace {
 
-/// Of a block: as many as 128 registers per thread allow on a multiprocessor.
-constexpr int kOnChipThreads = 512;
-constexpr int kShares = kOnChipThreads / kSumThreads;  // of the second half that a block computes at once
+/// Of a block: as many as the registers of a multiprocessor allow, where a thread takes 128, or more to
+/// unpack bfloat16.
+template <class T>
+constexpr int kBlockThreads = kPacketEntries<T> > 4 ? 256 : 512;
+constexpr int kMostShares = kBlockThreads<float> / kSumThreads;
 /// The first layouts of scaling_layout.h, up to 4,096 columns of float and 8,192 of bfloat16. Wider rows
 /// would need more registers than there are.
 constexpr int kOnChipLayouts = 4;
@@ -40,8 +42,8 @@ Scratch carve(Carver& carver, const EntropicBatch& p, const ScalingSizes& n) {
 
 /// A block's static shared memory.
 struct Shared {
-  float sums[2][kOnChipThreads / 8];  // of rows, by warp; two buffers
-  double finish[kShares][kGroups][kWarpSize];
+  float sums[2][kBlockThreads<float> / 8];  // of rows, by warp; two buffers
+  double finish[kMostShares][kGroups][kWarpSize];
   double state[(sizeof(SinkhornState) + 7) / 8];  // a SinkhornState, which has initializers
   int stops;
 };
@@ -63,13 +65,15 @@ __device__ __forceinline__ bool advance(SinkhornState& state, const IterationSch
 }
 
 template <class T, int kThreads, int kPackets, int kRows>
-__global__ void __launch_bounds__(kOnChipThreads, 1)
+__global__ void __launch_bounds__(kBlockThreads<T>, 1)
     on_chip_kernel(SinkhornOnChip args, Scratch scratch, ScalingSizes n, int64_t blocks) {
   using Group = RowGroup<T, kThreads, kPackets, kRows>;
   constexpr int kEntries = kPacketEntries<T>;
-  constexpr int kSlots = kOnChipThreads / kThreads;  // chunks that a block processes at once
-  static_assert(kSlots * Group::kSums <= kOnChipThreads / 8);
   SOTALIGN_SHARED(Shared, shared, );
+  constexpr int kBlock = kBlockThreads<T>;
+  constexpr int kSlots = kBlock / kThreads;      // chunks that a block processes at once
+  constexpr int kShares = kBlock / kSumThreads;  // the same for the second half
+  static_assert(kSlots * Group::kSums * sizeof(float) <= sizeof shared.sums[0]);
   const SinkhornScaling& step = args.scaling;
   const ScalingScratch& s = scratch.step;
   const EntropicBatch& p = step.problems;
@@ -79,14 +83,14 @@ __global__ void __launch_bounds__(kOnChipThreads, 1)
   SinkhornState& state = *reinterpret_cast<SinkhornState*>(shared.state);
   if (threadIdx.x == 0) state = step.states[b];
 
-  const int64_t first_chunk = chunk_begin(n.chunks, blocks, member),
-                end_chunk = chunk_begin(n.chunks, blocks, member + 1);
+  const int first_chunk = static_cast<int>(chunk_begin(n.chunks, blocks, member)),
+            end_chunk = static_cast<int>(chunk_begin(n.chunks, blocks, member + 1));
   const int64_t first_row = chunk_begin(p.rows, n.chunks, first_chunk),
                 end_row = chunk_begin(p.rows, n.chunks, end_chunk);
   const int row_packets = static_cast<int>(n.stride / kEntries);
   Packet* density = simt::dynamic_shared<Packet>();
   const Packet* source = reinterpret_cast<const Packet*>(density_of<T>(step, b) + first_row * n.stride);
-  for (int64_t i = threadIdx.x; i < (end_row - first_row) * row_packets; i += kOnChipThreads)
+  for (int64_t i = threadIdx.x; i < (end_row - first_row) * row_packets; i += kBlock)
     copy_async(density + i, source + i);
   copy_commit();
   copy_wait<0>();
@@ -108,20 +112,23 @@ __global__ void __launch_bounds__(kOnChipThreads, 1)
     const float4* factors = reinterpret_cast<const float4*>(step.column_scale + copy * n.width) +
                             (packets > 0 ? t : 0) * (kEntries / 4);
     make_opaque(factors);
+    const float *row_mass = step.row_mass + b * p.rows + first_row,
+                *row_scale = step.row_scale + copy * p.rows + first_row;
+    float* row_sums = s.row_sums + b * p.rows + first_row;
     int buffer = 0;
-    for (int64_t round = first_chunk; round < end_chunk; round += kSlots) {
-      const int64_t chunk = round + slot;
-      const int64_t begin = chunk_begin(p.rows, n.chunks, chunk);
-      const int count =
-          chunk < end_chunk ? static_cast<int>(chunk_begin(p.rows, n.chunks, chunk + 1) - begin) : 0;
-      const Packet* rows = density + (begin - first_row) * row_packets + t;
+    for (int round = first_chunk; round < end_chunk; round += kSlots) {
+      const int chunk = round + slot;
+      const int begin = static_cast<int>(chunk_begin(p.rows, n.chunks, chunk) - first_row);
+      const int count = chunk < end_chunk
+                            ? static_cast<int>(chunk_begin(p.rows, n.chunks, chunk + 1) - first_row) - begin
+                            : 0;
+      const Packet* rows = density + begin * row_packets + t;
       float columns[kPackets][kEntries] = {};
       // All groups take as many steps, since they share the barrier.
       for (int done = 0; done < most_rows; done += kRows, buffer ^= 1) {
         const bool has_row = my_row < kRows && done + my_row < count;
-        const int64_t i = b * p.rows + begin + done + my_row;
-        const float mass = has_row ? step.row_mass[i] : 0.0f,
-                    factor = has_row ? __ldcg(step.row_scale + (copy - b) * p.rows + i) : 1.0f;
+        const int i = begin + done + my_row;
+        const float mass = has_row ? row_mass[i] : 0.0f, factor = has_row ? __ldcg(row_scale + i) : 1.0f;
         Group group;
 #pragma unroll
         for (int r = 0; r < kRows; ++r)
@@ -136,7 +143,7 @@ __global__ void __launch_bounds__(kOnChipThreads, 1)
         group.add_rows(lane, warp, factors_of, sums);
         __syncthreads();  // one is enough: see sinkhorn_scaling.cu
         const float sum = Group::row_sum(lane, sums);
-        if (warp == 0 && lane % Group::kWarps == 0 && has_row) s.row_sums[i] = sum;
+        if (warp == 0 && lane % Group::kWarps == 0 && has_row) row_sums[i] = sum;
         group.add_columns(weight_of(mass, factor, sum, relaxation), columns);
       }
       if (count > 0)
@@ -211,7 +218,7 @@ void run(const Queue& queue, const SinkhornOnChip& args) {
           "cudaMemsetAsync");
     launch_cooperative(queue, "sinkhorn_on_chip",
                        on_chip_kernel<T, layout.threads, layout.packets, layout.rows>,
-                       static_cast<unsigned>(p.batch * mapping.blocks), kOnChipThreads,
+                       static_cast<unsigned>(p.batch * mapping.blocks), kBlockThreads<T>,
                        static_cast<size_t>(mapping.shared_bytes), args, s, n, mapping.blocks);
   }
 }

@@ -42,6 +42,7 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
   using Group = RowGroup<T, kThreads, kPackets, kRows>;
   constexpr int kEntries = kPacketEntries<T>;
   static_assert(kRows % kAhead == 0);
+  constexpr bool kRefillFirst = kRows * kPackets < 12;
   SOTALIGN_SHARED(float, sums, [2][Group::kSums]);
   const Chunk chunk = chunk_of(args.problems, blockIdx.x, n.chunks);
   const int64_t b = chunk.problem;
@@ -85,7 +86,7 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
   const float4* factors =
       reinterpret_cast<const float4*>(args.column_scale + old_factors(args, b) * n.width) +
       (packets > 0 ? t : 0) * (kEntries / 4);
-  make_opaque(factors);
+  if constexpr (kRefillFirst) make_opaque(factors);
   int buffer = 0;
   for (int i = my_row, left = count; left > 0; i += kRows, left -= kRows, buffer ^= 1) {
     const bool has_row = my_row < kRows && my_row < left;
@@ -103,9 +104,13 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
       copy_commit();
       next += row_packets;
     }
-    // Unconditional loads: with branches, the compiler would put additions before the refill.
+    // Unconditional loads where registers allow: with branches, the compiler puts additions before the
+    // refill.
     const auto factors_of = [&](int k) {
-      return load_factors<T>(factors, k < packets ? k * kThreads : 0, Constant{});
+      if constexpr (kRefillFirst)
+        return load_factors<T>(factors, k < packets ? k * kThreads : 0, Constant{});
+      else
+        return k < packets ? load_factors<T>(factors, k * kThreads, ReadOnly{}) : Factors<T>{};
     };
     group.add_rows(lane, warp, factors_of, sums[buffer]);
     // One barrier is enough: a thread writes this buffer again only after the next barrier, and by then all

@@ -91,6 +91,11 @@ TEST_P(SinkhornOnChipTest, ShapesAgreeToTheBit) {
     }
 }
 
+// Small, for ThreadSanitizer: several chunks per group of threads, and several iterations.
+TEST_P(SinkhornOnChipTest, SmallProblemsAgreeToTheBit) {
+  expect_equal(random_uniform(75 * 33, 4), 75, 33, {options_of(0.2, {.iterations = 8, .tolerance = 1e-9})});
+}
+
 // A smaller epsilon needs the log domain and new densities; the schedule decides when.
 TEST_P(SinkhornOnChipTest, RecoveriesHappenInTheSameIterations) {
   const int64_t n = 40, m = 56;
