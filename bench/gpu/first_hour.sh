@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The first hour on a machine with an NVIDIA GPU. A bundle (./run bundle) holds this script; it needs the driver, bash and
-# coreutils, and no network.
+# The first hour on a machine with an NVIDIA GPU. A bundle (./run bundle) holds this script; it needs the driver and the usual
+# commands of a shell, and no network.
 #
 #   ./first_hour.sh              every step
 #   ./first_hour.sh tests bench  some of them, in this order: facts info solve tests memcheck racecheck initcheck
@@ -211,9 +211,16 @@ benchmark() {  # STEP SECONDS SIZES
 
 ncu() {
   [ -n "$ncu" ] || { report skipped ncu "ncu not found"; return; }
-  # The second solve's iterations; --clock-control none because a lent machine may forbid it to set clocks.
-  simple ncu 400 "$ncu" --clock-control none --set full --kernel-name regex:'rows_kernel|finish|absorb|gradient' --launch-skip 20 \
-    --launch-count 24 --page details "$bench" --benchmark_filter='(sinkhorn|klot)/cuda/scaling/n:(4096|16384)(/batch:1|$)'
+  # --clock-control none, because a lent machine may forbid to set clocks.
+  local n of result=passed text=
+  for n in 4096 16384; do
+    for of in 'sinkhorn rows_kernel|finish_kernel' 'klot density_kernel|klot_kernel'; do
+      attempt "ncu_${of%% *}_$n" 120 "$ncu" --clock-control none --set full --kernel-name "regex:${of#* }" --launch-skip 2 \
+        --launch-count 6 --page details "$bench" --benchmark_filter="${of%% *}/cuda/scaling/n:$n(/batch:1)?/iterations" ||
+        { result=failed; text+="; ${of%% *} at n = $n: $took: $(last_line "ncu_${of%% *}_$n")"; }
+    done
+  done
+  report $result ncu "logs/ncu_*.log$text"
 }
 
 train() {
