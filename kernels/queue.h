@@ -13,6 +13,10 @@
 
 namespace sotalign::kernels {
 
+namespace cuda {
+class LibraryHandles;
+}
+
 enum class Backend { kCpu, kCuda };
 
 /// Operations on one queue run in order. A plain value, cheap to copy.
@@ -22,11 +26,11 @@ struct Queue {
   bool round_products =
       false;  ///< CPU: round factors as GemmMath says. Slow; to see what a device's units lose
   // CUDA only:
-  int device = 0;            ///< ordinal of the device
-  int multiprocessors = 1;   ///< SMs of the device; results do not depend on it
-  void* stream = nullptr;    ///< cudaStream_t
-  void* blas = nullptr;      ///< cublasHandle_t that issues to `stream`
-  void* solver = nullptr;    ///< cusolverDnHandle_t that issues to `stream`
+  int device = 0;           ///< ordinal of the device
+  int multiprocessors = 1;  ///< SMs of the device; results do not depend on it
+  void* stream = nullptr;   ///< cudaStream_t
+  /// cuBLAS and cuSOLVER on `stream`; the context's, so that copies of the queue share it.
+  cuda::LibraryHandles* libraries = nullptr;
   bool plain = false;        ///< only kernels that every device runs: no cooperative launches
   bool synchronous = false;  ///< for debugging: wait after each launch, so errors name their kernel
 };

@@ -40,6 +40,7 @@ LAYER = {folder: number for number, folders in enumerate(LAYERS) for folder in f
 # Includes that break the order, each with the reason why it stays.
 EXCEPTIONS = {
     ("kernels/cuda/simt.h", "tests/simt/emulator.h"): "only without nvcc: the emulator then stands in for CUDA",
+    ("kernels/cuda/cub.h", "tests/simt/cub.h"): "only without nvcc: the twin then stands in for CUB",
 }
 
 SOURCE = re.compile(r"\.(h|hpp|cuh|cpp|cu|inl)(\.in)?$")

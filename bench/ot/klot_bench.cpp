@@ -33,6 +33,18 @@ namespace {
 
 using namespace sotalign;
 
+// Whether products run on the device; where only the driver is installed, cuBLAS cannot be loaded.
+bool has_products(Context& context) {
+  const Matrix<float> one(context, std::vector<float>{1}.data(), 1, 1);
+  Matrix<float> product(context, 1, 1);
+  try {
+    gemm(context, Op::kNone, Op::kNone, 1.0f, one, one, 0.0f, product);
+  } catch (const Error&) {
+    return false;
+  }
+  return true;
+}
+
 // Cosines of clustered vectors, as trained embeddings have: a part common to rows and columns, and noise.
 Matrix<float> cosines(Context& context, int64_t rows, int64_t cols, unsigned seed) {
   constexpr int64_t kDim = 64;
@@ -53,10 +65,15 @@ Matrix<float> cosines(Context& context, int64_t rows, int64_t cols, unsigned see
   std::vector<float> common = unit_rows(cols, nullptr);
   for (float& value : common) value *= std::sqrt(static_cast<float>(kDim));
   const std::vector<float> x = unit_rows(rows, &common), y = unit_rows(cols, &common);
-  const Matrix<float> dx(context, x.data(), rows, kDim), dy(context, y.data(), cols, kDim);
-  Matrix<float> k(context, rows, cols);
-  gemm(context, Op::kNone, Op::kTranspose, 1.0f, dx, dy, 0.0f, k);
-  return k;
+  const auto product = [&](Context& on) {
+    const Matrix<float> dx(on, x.data(), rows, kDim), dy(on, y.data(), cols, kDim);
+    Matrix<float> k(on, rows, cols);
+    gemm(on, Op::kNone, Op::kTranspose, 1.0f, dx, dy, 0.0f, k);
+    return k;
+  };
+  if (has_products(context)) return product(context);
+  Context cpu;
+  return Matrix<float>(context, product(cpu).download().data(), rows, cols);
 }
 
 template <class Run>

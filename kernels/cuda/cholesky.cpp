@@ -1,6 +1,7 @@
 #include "kernels/cholesky.h"
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/library_handles.h"
 #include "kernels/cuda/vendor.h"
 
 namespace sotalign::kernels::cuda {

@@ -3,6 +3,9 @@
 // A block sums a range of rows in 32 adjacent columns. Each lane owns a column, so a warp's loads coalesce,
 // and the warps take the rows in turn. The warps' sums go through shared memory and are added in the order of
 // the warps.
+//
+// Not CUB: its segmented sums are over neighbouring numbers, and promise no order of the additions that lasts
+// from version to version.
 #pragma once
 
 #include "kernels/cuda/reduce.h"

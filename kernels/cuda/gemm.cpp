@@ -4,6 +4,7 @@
 #include "kernels/gemm.h"
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/library_handles.h"
 #include "kernels/cuda/scale_in_place.h"
 #include "kernels/cuda/vendor.h"
 

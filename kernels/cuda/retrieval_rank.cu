@@ -3,6 +3,8 @@
 // memory. A thread's hits in kTogether rows are the bytes of one word, so one warp reduction serves all of
 // them. Counters leave the block by atomic adds, one per row and column of the piece: 1/512 and 1/64 of the
 // entries. Integer adds are exact, so their order does not matter.
+//
+// Not CUB: a rank needs no sorted row, only a count. This counts for rows and columns at once, in one read.
 #include "kernels/retrieval_rank.h"
 
 #include "kernels/cuda/launch.h"

@@ -1,4 +1,7 @@
 // One thread per index. Integer arithmetic only: the same indices as on the CPU.
+//
+// Not CUB: sorting random keys would permute all rows of an epoch, in memory, for a batch that needs some of
+// them, and a resumed run would have to sort again.
 #include "kernels/sample_indices.h"
 
 #include "kernels/cuda/launch.h"

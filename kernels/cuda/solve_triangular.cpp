@@ -2,6 +2,7 @@
 #include "kernels/solve_triangular.h"
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/library_handles.h"
 #include "kernels/cuda/vendor.h"
 
 namespace sotalign::kernels::cuda {

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/check.h"
+#include "kernels/cuda/library_handles.h"
 #include "kernels/cuda/vendor.h"
 
 namespace sotalign::kernels::cuda {

@@ -1,14 +1,12 @@
-// cuBLAS and cuSOLVER, loaded when the first CUDA context needs them: the program starts, and runs on the
-// CPU, on machines without them, and pays neither start-up time nor memory where they are not used. Functions
-// that are already in the process (linked by the application) take precedence.
+// cuBLAS and cuSOLVER, loaded when the first operation needs them (library_handles.h): the program starts on
+// machines without them, and pays neither start-up time nor memory where they are not used. Functions that
+// are already in the process (linked by the application) take precedence.
 #pragma once
 
 #include <cublas_v2.h>
 #include <cusolverDn.h>
 
 #include <string>
-
-#include "kernels/queue.h"
 
 namespace sotalign::kernels::cuda {
 
@@ -49,10 +47,5 @@ void check(cusolverStatus_t code, const char* call);
 [[noreturn]] void fail_library(const std::string& message);
 [[noreturn]] void fail_cublas(const char* call, int code, const char* name);
 [[noreturn]] void fail_cusolver(const char* call, int code, const char* name);
-
-inline cublasHandle_t blas_of(const Queue& queue) { return static_cast<cublasHandle_t>(queue.blas); }
-inline cusolverDnHandle_t solver_of(const Queue& queue) {
-  return static_cast<cusolverDnHandle_t>(queue.solver);
-}
 
 }  // namespace sotalign::kernels::cuda

@@ -4,21 +4,26 @@
 #ifdef SOTALIGN_WITH_CUDA
 #include <cuda_runtime.h>
 
+#include <functional>
 #include <numeric>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "kernels/cuda/check.h"
 #include "kernels/cuda/vendor.h"
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/error.h"
+#include "sotalign/linalg/eigh.h"
 #include "sotalign/linalg/gemm.h"
 #include "sotalign/ot/klot.h"
+#include "sotalign/ot/sinkhorn.h"
 #include "support/compare.h"
 #include "support/default_stream.h"
 #include "support/deferred_work.h"
 #include "support/descend.h"
 #include "support/devices.h"
+#include "support/library_handles.h"
 #include "support/recording_resource.h"
 #include "support/temporary_directory.h"
 
@@ -202,6 +207,74 @@ TEST_F(CudaContextTest, ContextsOnOneStreamTakeTurns) {
   first.synchronize();  // waits for the work of both
   for (float& value : identity) value *= 512;
   EXPECT_EQ(result, identity);
+}
+
+// Loading cuBLAS takes a second and half a gigabyte, and not every machine has it.
+TEST_F(CudaContextTest, LibrariesAreLoadedByTheFirstOperationThatNeedsThem) {
+  if (!testing::is_emulated(device)) GTEST_SKIP() << "needs an emulated device, which counts handles";
+  const int64_t before = simt::library_handles();
+  Context context(device);
+  const Matrix<float> k(context, random_uniform(kRows * kCols, 1).data(), kRows, kCols);
+  Sinkhorn solver(context, kRows, kCols, SinkhornOptions{.epsilon = 0.05});
+  solver.solve(k);
+  Matrix<float> plan(context, kRows, kCols);
+  solver.plan(0, k, plan);
+  EXPECT_GT(solver.results()[0].iterations, 0);
+  descend(context);  // KLOT and its gradient
+  EXPECT_EQ(simt::library_handles() - before, 0);
+
+  Matrix<float> product(context, kRows, kRows);
+  for (int times = 0; times < 2; ++times) {
+    gemm(context, Op::kNone, Op::kTranspose, 1.0f, k, k, 0.0f, product);
+    EXPECT_EQ(simt::library_handles() - before, 1) << "cuBLAS alone, and once";
+  }
+  const std::vector<double> symmetric = {2, 1, 1, 2};
+  for (int times = 0; times < 2; ++times) {
+    EXPECT_EQ(eigh(context, Matrix<double>(context, symmetric.data(), 2, 2)).values.size(), 2);
+    EXPECT_EQ(simt::library_handles() - before, 2) << "cuSOLVER, too";
+  }
+  Context loaded(device);
+  loaded.load_libraries();
+  EXPECT_EQ(simt::library_handles() - before, 4);
+  gemm(loaded, Op::kNone, Op::kTranspose, 1.0f, k, k, 0.0f, product);
+  EXPECT_EQ(simt::library_handles() - before, 4);
+  loaded.synchronize();
+}
+
+// Under ctest each test is a process of its own, so that these threads are the first to load the libraries.
+TEST_F(CudaContextTest, ThreadsWithContextsOfTheirOwnLoadLibrariesAtOnce) {
+  constexpr int64_t kSize = 12;
+  constexpr int kThreads = 4;
+  const auto work = [&](std::vector<float>& product, std::vector<double>& values) {
+    Context context(device);
+    const std::vector<float> x = random_uniform(kSize * kSize, 3);
+    const Matrix<float> a(context, x.data(), kSize, kSize);
+    Matrix<float> c(context, kSize, kSize);
+    gemm(context, Op::kNone, Op::kTranspose, 1.0f, a, a, 0.0f, c);
+    product = c.download();
+    const std::vector<double> wide(product.begin(), product.end());
+    values = eigh(context, Matrix<double>(context, wide.data(), kSize, kSize)).values.download();
+  };
+  std::vector<float> products[kThreads];
+  std::vector<double> values[kThreads];
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) threads.emplace_back(work, std::ref(products[i]), std::ref(values[i]));
+  for (std::thread& thread : threads) thread.join();
+
+  const std::vector<float> x = random_uniform(kSize * kSize, 3);
+  double trace = 0;  // of the product; the sum of its eigenvalues
+  std::vector<double> expected(kSize * kSize);
+  for (int64_t i = 0; i < kSize; ++i) {
+    for (int64_t j = 0; j < kSize; ++j)
+      for (int64_t l = 0; l < kSize; ++l)
+        expected[i * kSize + j] += double{x[i * kSize + l]} * double{x[j * kSize + l]};
+    trace += expected[i * kSize + i];
+  }
+  for (int i = 0; i < kThreads; ++i) {
+    EXPECT_WITHIN(relative_l1(products[i], expected), 1e-6);
+    EXPECT_WITHIN(std::abs(std::accumulate(values[i].begin(), values[i].end(), 0.0) - trace), 1e-5 * trace);
+    EXPECT_EQ(values[i], values[0]);
+  }
 }
 
 // The emulated cudaFree does not wait, and the next allocation gets the same memory. AddressSanitizer, which

@@ -14,6 +14,7 @@
 #include "support/divergence_oracle.h"
 #include "support/error_message.h"
 #include "support/npy.h"
+#include "support/test_files.h"
 
 namespace sotalign {
 namespace lib_divergence_test {
@@ -60,7 +61,7 @@ class DivergenceTest : public testing::DeviceTest {
 SOTALIGN_ON_EVERY_DEVICE(DivergenceTest);
 
 TEST_P(DivergenceTest, GoldenVectors) {
-  const std::string folder = SOTALIGN_TEST_DATA "/golden/";
+  const std::string folder = testing::test_files() + "/golden/";
   int cases = 0;
   for (const nlohmann::json& entry : nlohmann::json::parse(std::ifstream(folder + "manifest.json"))) {
     const std::string name = entry["case"];

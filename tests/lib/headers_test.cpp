@@ -10,6 +10,7 @@
 
 #include "sotalign/sotalign.h"
 #include "sotalign/version.h"
+#include "support/test_files.h"
 
 namespace sotalign {
 namespace lib_headers_test {
@@ -21,7 +22,7 @@ TEST(Headers, VersionOfTheLibraryIsThatOfTheHeaders) {
 }
 
 TEST(Headers, TheWholeIncludesEveryPublicHeader) {
-  const std::filesystem::path folder = std::filesystem::path(SOTALIGN_TEST_DATA) / "../lib/include";
+  const std::filesystem::path folder = std::filesystem::path(testing::test_files()) / "../lib/include";
   std::ifstream file(folder / "sotalign/sotalign.h");
   const std::string whole{std::istreambuf_iterator<char>(file), {}};
   const std::set<std::string> left_out = {"sotalign/sotalign.h", "sotalign/ot/streamed_klot.h"};  // old name

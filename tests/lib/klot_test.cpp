@@ -16,6 +16,7 @@
 #include "support/npy.h"
 #include "support/shared_data.h"
 #include "support/strided.h"
+#include "support/test_files.h"
 
 namespace sotalign {
 namespace lib_klot_test {
@@ -47,7 +48,7 @@ TEST_P(KlotTest, FixedPointIsWithinOnePerMilleOfGoldenVectors) {
   for (const auto& [name, epsilon, epsilon_teacher, iterations] :
        {std::tuple{"klot_0", 0.05, 0.01, 100}, {"klot_1", 0.05, 0.01, 100}}) {
     SCOPED_TRACE(name);
-    const std::string path = std::string(SOTALIGN_TEST_DATA "/golden/") + name;
+    const std::string path = testing::test_files() + "/golden/" + name;
     const testing::GoldenArray k = testing::read_golden(path + ".k_student.npy"),
                                t = testing::read_golden(path + ".k_teacher.npy");
     const int64_t n = k.shape[0], m = k.shape[1];
@@ -71,7 +72,7 @@ TEST_P(KlotTest, FixedPointIsWithinOnePerMilleOfGoldenVectors) {
 // The small cases are in the repository. The whole set is used if available.
 TEST_P(KlotTest, GoldenVectors) {
   std::string folder = testing::shared_data() + "/golden/";
-  if (!std::filesystem::exists(folder)) folder = SOTALIGN_TEST_DATA "/golden/";
+  if (!std::filesystem::exists(folder)) folder = testing::test_files() + "/golden/";
   const nlohmann::json manifest = nlohmann::json::parse(std::ifstream(folder + "manifest.json"));
   int cases = 0;
   for (const nlohmann::json& entry : manifest) {

@@ -13,6 +13,7 @@
 #include "support/compare.h"
 #include "support/devices.h"
 #include "support/npy.h"
+#include "support/test_files.h"
 
 namespace sotalign {
 namespace lib_optim_test {
@@ -73,7 +74,7 @@ SOTALIGN_ON_EVERY_DEVICE(OptimizerTest);
 constexpr OptimizerKind kKinds[] = {OptimizerKind::kLion, OptimizerKind::kAdamW};
 
 TEST_P(OptimizerTest, GoldenCase) {
-  const std::string folder = SOTALIGN_TEST_DATA "/golden/";
+  const std::string folder = testing::test_files() + "/golden/";
   const nlohmann::json manifest = nlohmann::json::parse(std::ifstream(folder + "manifest.json"));
   for (const auto& entry : manifest) {
     if (entry["case"] != "optim") continue;

@@ -11,6 +11,7 @@
 #include "support/devices.h"
 #include "support/npy.h"
 #include "support/strided.h"
+#include "support/test_files.h"
 
 namespace sotalign {
 namespace lib_siglip_test {
@@ -241,7 +242,7 @@ TEST_P(SiglipTest, BitwiseTheSameForEveryRunThreadCountAndPlaceOfTheGradient) {
 }
 
 TEST_P(SiglipTest, GoldenCases) {
-  const std::string folder = SOTALIGN_TEST_DATA "/golden/";
+  const std::string folder = testing::test_files() + "/golden/";
   const nlohmann::json manifest = nlohmann::json::parse(std::ifstream(folder + "manifest.json"));
   int cases = 0;
   for (const auto& entry : manifest) {

@@ -14,6 +14,7 @@
 #include "support/compare.h"
 #include "support/devices.h"
 #include "support/npy.h"
+#include "support/test_files.h"
 
 namespace sotalign {
 namespace lib_teacher_test {
@@ -106,7 +107,7 @@ class TeacherTest : public testing::DeviceTest {
 SOTALIGN_ON_EVERY_DEVICE(TeacherTest);
 
 TEST_P(TeacherTest, AgreesWithGoldenVectors) {
-  const std::string folder = std::string(SOTALIGN_TEST_DATA) + "/golden/";
+  const std::string folder = testing::test_files() + "/golden/";
   std::ifstream file(folder + "manifest.json");
   for (const nlohmann::json& entry : nlohmann::json::parse(file)) {
     const std::string name = entry["case"];

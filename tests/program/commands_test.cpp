@@ -11,13 +11,14 @@
 #include "support/compare.h"
 #include "support/npy.h"
 #include "support/program_data.h"
+#include "support/test_files.h"
 
 namespace sotalign::testing {
 namespace program_commands_test {
 
 using Json = nlohmann::json;
 
-const std::string kGolden = std::string(SOTALIGN_TEST_DATA) + "/golden/";
+const std::string kGolden = testing::test_files() + "/golden/";
 
 std::vector<float> floats(const std::string& path) {
   const HostMatrix matrix = read_npy_matrix(path);

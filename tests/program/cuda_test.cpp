@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 
 #include "sotalign/io/npy.h"
 #include "support/compare.h"
@@ -65,16 +66,95 @@ TEST_F(CudaProgram, InfoNamesTheDevice) {
     EXPECT_NE(result.out.find(word), std::string::npos) << word << " not in\n" << result.out;
 }
 
-TEST_F(CudaProgram, RefusesLibrariesOfAnotherVersion) {
-  if (!testing::is_emulated(testing::devices().back())) GTEST_SKIP() << "needs the emulator's libraries";
-  ::setenv("SIMT_LIBRARY_VERSION", "7", 1);
-  const testing::ProgramResult result = testing::run_program({"info", "--device", "cuda"});
-  ::unsetenv("SIMT_LIBRARY_VERSION");
-  EXPECT_NE(result.exit_code, 0);
-  EXPECT_NE(result.err.find("CUDA: libcublas: expected version "), std::string::npos) << result.err;
-  EXPECT_NE(result.err.find(", found version 7 already loaded in this process\n"), std::string::npos)
-      << result.err;
-  EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+// The emulator's libraries, made unusable for the program while this object lives.
+class Libraries {
+ public:
+  Libraries(const char* variable, const char* value) : variable_(variable) { ::setenv(variable, value, 1); }
+  ~Libraries() { ::unsetenv(variable_); }
+  Libraries(const Libraries&) = delete;
+  Libraries& operator=(const Libraries&) = delete;
+
+ private:
+  const char* variable_;
+};
+
+class CudaProgramLibraries : public CudaProgram {
+ protected:
+  void SetUp() override {
+    CudaProgram::SetUp();
+    if (!IsSkipped() && !testing::is_emulated(testing::devices().back()))
+      GTEST_SKIP() << "needs the emulator's libraries";
+  }
+  // One line, and nothing left behind.
+  void expect_failure(const testing::ProgramResult& result, const std::string& start,
+                      const std::string& end) {
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_NE(result.err.find(start), std::string::npos) << result.err;
+    EXPECT_NE(result.err.find(end + "\n"), std::string::npos) << result.err;
+    EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+    EXPECT_FALSE(std::filesystem::exists(files / "run"));
+  }
+};
+
+TEST_F(CudaProgramLibraries, TrainingRefusesLibrariesOfAnotherVersion) {
+  const Libraries version("SIMT_LIBRARY_VERSION", "7");
+  const std::string found = ", found version 7 already loaded in this process";
+  expect_failure(files.train("run", {"--device", "cuda", "--steps", "1"}),
+                 "sotalign train: CUDA: libcublas: expected version ", found);
+  const testing::ProgramResult info = testing::run_program({"info", "--device", "cuda"});
+  EXPECT_EQ(info.exit_code, 0) << info.err;
+  EXPECT_NE(info.out.find("cuBLAS    CUDA: libcublas: expected version "), std::string::npos) << info.out;
+  EXPECT_NE(info.out.find("cuSOLVER  CUDA: libcusolver: expected version "), std::string::npos) << info.out;
+}
+
+TEST_F(CudaProgramLibraries, AProductNeedsCublas) {
+  const Libraries missing("SIMT_MISSING_LIBRARIES", "libcublas");
+  const std::string advice = "install it or add its folder to LD_LIBRARY_PATH";
+  for (const std::string method : {"sail", "sotalign"})
+    expect_failure(files.train("run", {"--device", "cuda", "--steps", "1", "--method", method}),
+                   "sotalign train: CUDA: libcublas.so.", advice);
+  expect_failure(testing::run_program({"eval", "--device", "cuda", "--images", files / "val_images.npy",
+                                       "--texts", files / "val_images.npy"}),
+                 "sotalign eval: CUDA: libcublas.so.", advice);
+  const testing::ProgramResult info = testing::run_program({"info", "--device", "cuda"});
+  EXPECT_EQ(info.exit_code, 0) << info.err;
+  EXPECT_NE(info.out.find("cuBLAS    CUDA: libcublas.so."), std::string::npos) << info.out;
+  EXPECT_NE(info.out.find(" cannot be loaded ("), std::string::npos) << info.out;
+  EXPECT_EQ(info.out.find("cuSOLVER  CUDA"), std::string::npos) << info.out;
+}
+
+TEST_F(CudaProgramLibraries, ADecompositionNeedsCusolver) {
+  const Libraries missing("SIMT_MISSING_LIBRARIES", "libcusolver");
+  const auto run = [&](const std::string& command, const std::vector<std::string>& options) {
+    std::vector<std::string> arguments = {command, "--device", "cuda"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return testing::run_program(arguments);
+  };
+  expect_failure(run("teacher", {"--teacher", "cca", "--pairs-images", files / "pairs_images.npy",
+                                 "--pairs-texts", files / "pairs_texts.npy", "--out", files / "run"}),
+                 "sotalign teacher: CUDA: libcusolver.so.", "LD_LIBRARY_PATH");
+  const testing::ProgramResult eval =
+      run("eval", {"--images", files / "val_images.npy", "--texts", files / "val_images.npy"});
+  EXPECT_EQ(eval.exit_code, 0) << eval.err;
+}
+
+TEST_F(CudaProgramLibraries, SolvesOnAffinitiesNeedNeither) {
+  for (const char* name : {"student.npy", "teacher.npy"}) {
+    const std::vector<float> k = testing::random_uniform(30 * 20, name[0]);
+    write_npy(files / name, ConstMatrixF(k.data(), 30, 20));
+  }
+  const Libraries missing("SIMT_MISSING_LIBRARIES", "libcublas,libcusolver");
+  const std::vector<std::vector<std::string>> commands = {
+      {"sinkhorn", "--affinity", files / "student.npy", "--epsilon", "0.1", "--plan", files / "plan.npy"},
+      {"klot", "--student", files / "student.npy", "--teacher", files / "teacher.npy", "--gradient",
+       files / "gradient.npy"},
+      {"klot", "--student", files / "student.npy", "--teacher", files / "teacher.npy", "--affinity-memory",
+       "fixed16"}};
+  for (std::vector<std::string> command : commands) {
+    command.insert(command.end(), {"--device", "cuda"});
+    const testing::ProgramResult result = testing::run_program(command);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+  }
 }
 
 TEST_F(CudaProgram, RefusesADeviceThatIsNotThere) {

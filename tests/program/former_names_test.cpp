@@ -8,6 +8,7 @@
 
 #include "sotalign/io/checksum.h"
 #include "support/program_data.h"
+#include "support/test_files.h"
 
 namespace sotalign::testing {
 namespace program_former_names_test {
@@ -348,7 +349,7 @@ TEST_F(FormerNamesInStudies, AnOldStudyContinues) {
 }
 
 TEST_F(FormerNamesInStudies, ACommittedStudyIsReadWithAllItsRuns) {
-  const std::string committed = std::string(SOTALIGN_TEST_DATA) + "/../bench/results/study_emoji/",
+  const std::string committed = testing::test_files() + "/../bench/results/study_emoji/",
                     data = fs::absolute(SOTALIGN_DEMO_DATA).lexically_normal();
   fs::create_directory(path("study"));
   fs::copy(committed + "plan.json", path("study/plan.json"));

@@ -8,6 +8,7 @@
 #include "support/compare.h"
 #include "support/program.h"
 #include "support/temporary_directory.h"
+#include "support/test_files.h"
 
 namespace sotalign::testing {
 namespace program_old_files_test {
@@ -15,7 +16,7 @@ namespace program_old_files_test {
 class OldFiles : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::filesystem::copy(std::string(SOTALIGN_TEST_DATA) + "/golden/run_0.1", files / "",
+    std::filesystem::copy(testing::test_files() + "/golden/run_0.1", files / "",
                           std::filesystem::copy_options::recursive);
     std::string config = read_file(files / "run/config.json"), directory = files / "";
     directory.pop_back();

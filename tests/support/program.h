@@ -16,7 +16,7 @@ extern char** environ;
 
 namespace sotalign::testing {
 
-/// Path of the program built along with the tests.
+/// Path of the program built along with the tests, or SOTALIGN_TEST_PROGRAM.
 const char* program_path();
 
 /// Whether the program was built with AddressSanitizer. The tests themselves may be built without it.

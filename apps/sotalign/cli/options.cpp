@@ -248,6 +248,12 @@ Context make_context(const Machine& machine) {
   return Context(device, static_cast<int>(std::clamp<int64_t>(threads, -1, 1 << 20)));
 }
 
+Context make_training_context(const Machine& machine) {
+  Context context = make_context(machine);
+  context.load_libraries();
+  return context;
+}
+
 std::string describe_device(const Context& context, const Machine& machine) {
   const std::string name = to_string(context.device());
   if (context.device().kind == DeviceKind::kCuda) {

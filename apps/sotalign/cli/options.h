@@ -82,6 +82,10 @@ inline void add_solver_options(OptionTable& table, SolveOptions& options, Symmet
 /// quiet.
 Context make_context(const Machine& machine);
 
+/// The same for commands that train, with the CUDA libraries loaded: without them, training would fail after
+/// its directory has been made.
+Context make_training_context(const Machine& machine);
+
 /// "cuda:0, NVIDIA H200" or "cpu, 2 threads". If "auto" chose the CPU, the reason follows in parentheses.
 std::string describe_device(const Context& context, const Machine& machine);
 

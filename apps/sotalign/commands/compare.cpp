@@ -54,7 +54,7 @@ class Comparison {
  public:
   explicit Comparison(CompareArguments& arguments)
       : arguments_(arguments),
-        context_(make_context(arguments.config.machine)),
+        context_(make_training_context(arguments.config.machine)),
         images_(read_embeddings(arguments.images)),
         texts_(read_embeddings(arguments.texts)),
         progress_(arguments.config.machine.quiet ? Progress::Verbosity::kQuiet

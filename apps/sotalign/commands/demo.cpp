@@ -263,7 +263,7 @@ int run(const DemoArguments& arguments) {
   require_few_seeds("seeds", arguments.seeds);
   for (const int64_t seed : arguments.seeds)
     if (seed < 0) throw InvalidArgument(fmt::format("seeds: expected numbers >= 0, found {}", seed));
-  Context context = make_context(arguments.machine);
+  Context context = make_training_context(arguments.machine);
   Progress progress(arguments.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal);
   std::vector<std::unique_ptr<SetDemo>> demos;
   for (const Set& set : kSets)

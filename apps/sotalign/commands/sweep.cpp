@@ -116,7 +116,7 @@ int run(SweepArguments& arguments, bool given) {
   const std::vector<SweepRun> runs = plan_runs(arguments.space, arguments.table, config);
   check_each(runs, check_config);
   const SweepData data = read_data(arguments);
-  Context context = make_context(config.machine);
+  Context context = make_training_context(config.machine);
   check_each(runs, [&](const TrainConfig& c) { check_training(context, data.training.view(), c.train); });
   return run_sweep(arguments, context, data, runs, stored, *lock);
 }

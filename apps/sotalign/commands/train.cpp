@@ -251,7 +251,7 @@ int train(TrainArguments& arguments) {
   make_absolute(config.data);
   if (!arguments.resume) arguments.table.require_utf8();  // config.json stores every option
   const Dataset data = read_dataset(config.data);
-  Context context = make_context(config.machine);
+  Context context = make_training_context(config.machine);
   auto training = naming_pairs(config.data.pairs_images, config.data.pairs_texts,
                                [&] { return std::make_unique<Training>(arguments, context, data, *lock); });
   return training->run();

@@ -55,7 +55,7 @@ std::string describe(const StudyRun& run) {
 Study::Study(const StudyConfig& config, StudyPlan plan)
     : config_(config),
       plan_(std::move(plan)),
-      context_(make_context(config.machine)),
+      context_(make_training_context(config.machine)),
       data_(config.files),
       sizes_(config.sizes),
       progress_(config.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal) {

@@ -179,6 +179,7 @@ void Context::synchronize() {
   ++impl_->synchronizations;
   impl_->runtime->synchronize();
 }
+void Context::load_libraries() { impl_->runtime->load_libraries(); }
 
 Workspace::Workspace(Context& context)
     : impl_(context.impl_.get()),

@@ -42,6 +42,7 @@ class CpuRuntime final : public Runtime {
   }
   void fill_zero(void* destination, size_t bytes) override { std::memset(destination, 0, bytes); }
   void synchronize() override {}
+  void load_libraries() override {}
 };
 
 }  // namespace

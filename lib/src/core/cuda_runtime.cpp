@@ -1,5 +1,5 @@
-// The CUDA backend of a Context: a device, an owned or adopted stream, and library handles bound to that
-// stream.
+// The CUDA backend of a Context: a device, an owned or adopted stream, and the handles of cuBLAS and cuSOLVER
+// on that stream, which the first operation that needs them makes.
 #ifdef SOTALIGN_WITH_CUDA
 #include <cuda_runtime.h>
 
@@ -7,15 +7,13 @@
 
 #include "core/runtime.h"
 #include "kernels/cuda/check.h"
-#include "kernels/cuda/vendor.h"
+#include "kernels/cuda/library_handles.h"
 
 namespace sotalign::detail {
 
 namespace {
 
 using kernels::cuda::check;
-using kernels::cuda::cublas;
-using kernels::cuda::cusolver;
 
 class CudaRuntime final : public Runtime {
  public:
@@ -34,14 +32,8 @@ class CudaRuntime final : public Runtime {
       if (owns_stream_)
         check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
       queue.stream = stream;
-      cublasHandle_t blas = nullptr;
-      check(cublas().create(&blas), "cublasCreate");
-      queue.blas = blas;
-      check(cublas().set_stream(blas, stream), "cublasSetStream");
-      cusolverDnHandle_t solver = nullptr;
-      check(cusolver().create(&solver), "cusolverDnCreate");
-      queue.solver = solver;
-      check(cusolver().set_stream(solver, stream), "cusolverDnSetStream");
+      libraries_.emplace(index, stream);
+      queue.libraries = &*libraries_;
     } catch (...) {
       release();
       throw;
@@ -93,6 +85,10 @@ class CudaRuntime final : public Runtime {
     use();
     check(cudaStreamSynchronize(stream()), "cudaStreamSynchronize");
   }
+  void load_libraries() override {
+    libraries_->blas();
+    libraries_->solver();
+  }
 
  private:
   cudaStream_t stream() const { return static_cast<cudaStream_t>(queue.stream); }
@@ -102,13 +98,13 @@ class CudaRuntime final : public Runtime {
     check(cudaMemcpyAsync(destination, source, bytes, kind, stream()), "cudaMemcpyAsync");
   }
   void release() noexcept {
+    libraries_.reset();
     cudaSetDevice(queue.device);
-    if (queue.solver != nullptr) cusolver().destroy(kernels::cuda::solver_of(queue));
-    if (queue.blas != nullptr) cublas().destroy(kernels::cuda::blas_of(queue));
     if (owns_stream_ && queue.stream != nullptr) cudaStreamDestroy(stream());
   }
 
   bool owns_stream_;
+  std::optional<kernels::cuda::LibraryHandles> libraries_;
 };
 
 }  // namespace

@@ -40,6 +40,7 @@ class Runtime {
   virtual void copy_on_device(void* destination, const void* source, size_t bytes) = 0;
   virtual void fill_zero(void* destination, size_t bytes) = 0;
   virtual void synchronize() = 0;
+  virtual void load_libraries() = 0;
 
   Queue queue;
 };

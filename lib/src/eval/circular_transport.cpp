@@ -3,7 +3,7 @@
 // convex function. u and v are step functions with steps of width 1/n and 1/m, so C is linear between
 // multiples of 1/L, L = lcm(n, m): the minimum is at an integer t = L theta, which bisection on the sign of
 // the slope finds exactly. Quantiles are integers, in units of 1/L.
-#include "sotalign/eval/circular_transport.h"
+#include "eval/sorted_circular_transport.h"
 
 #include <fmt/format.h>
 
@@ -14,6 +14,7 @@
 #include <numeric>
 
 #include "sotalign/core/error.h"
+#include "sotalign/eval/circular_transport.h"
 
 namespace sotalign {
 
@@ -24,7 +25,7 @@ int64_t floor_divide(int64_t a, int64_t b) { return a / b - (a % b < 0 ? 1 : 0);
 /// Iterates over the atoms of a set in the order of their quantiles, period after period.
 class Atoms {
  public:
-  Atoms(const std::vector<double>& sorted, int64_t index)
+  Atoms(std::span<const double> sorted, int64_t index)
       : points_(sorted), size_(static_cast<int64_t>(sorted.size())) {
     turns_ = static_cast<double>(floor_divide(index, size_));
     place_ = index - floor_divide(index, size_) * size_;
@@ -35,7 +36,7 @@ class Atoms {
   }
 
  private:
-  const std::vector<double>& points_;
+  std::span<const double> points_;
   int64_t size_, place_;
   double turns_;
 };
@@ -43,7 +44,7 @@ class Atoms {
 class CircularProblem {
  public:
   /// `u` and `v` are sorted, in [0, 1).
-  CircularProblem(const std::vector<double>& u, const std::vector<double>& v)
+  CircularProblem(std::span<const double> u, std::span<const double> v)
       : u_(u), v_(v), n_(static_cast<int64_t>(u.size())), m_(static_cast<int64_t>(v.size())) {
     const int64_t common = std::gcd(n_, m_);
     u_width_ = m_ / common;
@@ -100,7 +101,7 @@ class CircularProblem {
     return sum / static_cast<double>(period_);
   }
 
-  const std::vector<double>&u_, &v_;
+  std::span<const double> u_, v_;
   int64_t n_, m_;
   int64_t u_width_, v_width_, period_;  // of an atom of u, an atom of v, a turn; units 1/L
 };
@@ -120,6 +121,10 @@ void prepare(std::vector<double>& points, const char* name) {
 }
 
 }  // namespace
+
+double detail::squared_circular_wasserstein_sorted(std::span<const double> u, std::span<const double> v) {
+  return CircularProblem(u, v).minimum();
+}
 
 double squared_circular_wasserstein(std::vector<double> x, std::vector<double> y) {
   prepare(x, "x");

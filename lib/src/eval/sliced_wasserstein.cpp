@@ -6,15 +6,17 @@
 #include <cmath>
 #include <limits>
 #include <numbers>
+#include <span>
 #include <vector>
 
 #include "core/first_exception.h"
+#include "eval/sorted_circular_transport.h"
 #include "eval/unit_rows.h"
 #include "kernels/cpu/blas_threads.h"
 #include "kernels/gemm.h"
+#include "kernels/sort_angles.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
-#include "sotalign/eval/circular_transport.h"
 
 namespace sotalign {
 
@@ -61,23 +63,23 @@ std::vector<float> random_frames(uint64_t seed, int64_t first, int64_t count, in
   return frames;
 }
 
-/// One of the two sets: unit rows on the device, and their coordinates in the current planes.
+/// One of the two sets: unit rows on the device, and their sorted angles in the current planes.
 class ProjectedSet {
  public:
   ProjectedSet(Context& context, ConstMatrixF x, int64_t most_planes, const char* name)
       : context_(context),
         unit_(unit_rows_with_direction(context, x, "spherical_sliced_wasserstein", name)),
         coordinates_(context, 2 * most_planes, x.rows, "coordinates"),
-        host_(static_cast<size_t>(2 * most_planes * x.rows)) {}
+        turns_(context, most_planes, x.rows, "angles"),
+        host_(on_cpu() ? 0 : static_cast<size_t>(most_planes * x.rows)) {}
 
   /// @param frames [2 planes, d]
   void project(ConstMatrixF frames) {
-    const bool on_cpu = context_.device().kind == DeviceKind::kCpu;
-    const int64_t n = unit_.rows(), tile = on_cpu ? kCpuTile : kCudaTile, tiles = (n + tile - 1) / tile;
+    const int64_t n = unit_.rows(), tile = on_cpu() ? kCpuTile : kCudaTile, tiles = (n + tile - 1) / tile;
     // On the CPU each product runs on one thread, so that its rounding does not depend on the number of
     // threads.
     kernels::Queue queue = context_.queue();
-    if (on_cpu) queue.threads = 1;
+    if (on_cpu()) queue.threads = 1;
     const auto multiply = [&](int64_t t) {
       kernels::gemm(queue, kernels::Gemm<float>{.transpose_b = kernels::Transpose::kYes,
                                                 .m = frames.rows,
@@ -90,32 +92,40 @@ class ProjectedSet {
                                                 .c = coordinates_.data() + t * tile,
                                                 .c_stride = n});
     };
-    if (on_cpu) {
+    if (on_cpu()) {
       kernels::cpu::prepare_blas_calls(1, context_.threads());
 #pragma omp parallel for num_threads(context_.threads()) schedule(static)
       for (int64_t t = 0; t < tiles; ++t) multiply(t);
     } else {
       for (int64_t t = 0; t < tiles; ++t) multiply(t);
     }
-    context_.copy_to_host(host_.data(), coordinates_.data(),
-                          static_cast<size_t>(frames.rows * n) * sizeof(float));
+    kernels::SortAngles args{.points = coordinates_.data(),
+                             .points_stride = n,
+                             .planes = frames.rows / 2,
+                             .count = n,
+                             .turns = turns_.data()};
+    Workspace workspace(context_);
+    args.scratch =
+        workspace.take<char>(static_cast<int64_t>(kernels::sort_angles_scratch(context_.queue(), args)));
+    kernels::sort_angles(context_.queue(), args);
+    if (!on_cpu())
+      context_.copy_to_host(host_.data(), turns_.data(),
+                            static_cast<size_t>(args.planes * n) * sizeof(double));
   }
 
-  /// The angles of all rows in one of the current planes, in turns.
-  std::vector<double> angles(int64_t plane) const {
-    const int64_t n = unit_.rows();
-    const float *first = host_.data() + 2 * plane * n, *second = first + n;
-    std::vector<double> result(static_cast<size_t>(n));
-    for (int64_t i = 0; i < n; ++i)
-      result[static_cast<size_t>(i)] =
-          std::atan2(static_cast<double>(second[i]), static_cast<double>(first[i])) / (2 * std::numbers::pi);
-    return result;
+  /// The angles of all rows in one of the current planes, in turns, ascending.
+  std::span<const double> sorted_turns(int64_t plane) const {
+    const double* first = on_cpu() ? turns_.data() : host_.data();
+    return {first + plane * unit_.rows(), static_cast<size_t>(unit_.rows())};
   }
 
  private:
+  bool on_cpu() const { return context_.device().kind == DeviceKind::kCpu; }
+
   Context& context_;
   Matrix<float> unit_, coordinates_;
-  std::vector<float> host_;
+  Matrix<double> turns_;
+  std::vector<double> host_;  // a copy; on the CPU, where the angles are on the host already, it is empty
 };
 
 }  // namespace
@@ -155,8 +165,8 @@ SlicedWasserstein spherical_sliced_wasserstein(Context& context, ConstMatrixF x,
 #pragma omp parallel for num_threads(context.threads()) schedule(dynamic, 1)
     for (int64_t plane = 0; plane < count; ++plane)
       failure.guard([&] {
-        squares[static_cast<size_t>(first + plane)] =
-            squared_circular_wasserstein(first_set.angles(plane), second_set.angles(plane));
+        squares[static_cast<size_t>(first + plane)] = detail::squared_circular_wasserstein_sorted(
+            first_set.sorted_turns(plane), second_set.sorted_turns(plane));
       });
     failure.rethrow();
   }

@@ -93,6 +93,12 @@ class Context {
   /// Waits for all work on the stream of this context, including the caller's if the stream was adopted.
   void synchronize();
 
+  /// CUDA: the first matrix product loads cuBLAS (several hundred megabytes), and the first decomposition
+  /// cuSOLVER. They throw Error if the library cannot be loaded. This function loads both now. Without them
+  /// Sinkhorn and KLOT on given affinities, and everything else without a product, still run. On the CPU it
+  /// does nothing.
+  void load_libraries();
+
   /// Numbers of allocations, copies to the host, and synchronizations (a copy between host and device counts
   /// as one, too). Tests use them to show that a training step needs none. A solve that waits for its own
   /// convergence checks is not counted.

@@ -48,12 +48,12 @@ struct CudaSupport {
 /// Finds the CUDA devices. Never throws: without a driver or device, `unusable` says so.
 CudaSupport cuda_support();
 
-/// The CUDA libraries that a context loads.
+/// The CUDA libraries that contexts load when an operation needs them.
 struct CudaLibraries {
   std::string cublas, cusolver;  ///< the version, or why the library cannot be loaded
 };
 
-/// Loads cuBLAS and cuSOLVER (several hundred megabytes) if no context has loaded them yet.
+/// Loads cuBLAS and cuSOLVER (several hundred megabytes) if this process has not yet done so.
 CudaLibraries cuda_libraries();
 
 }  // namespace sotalign
