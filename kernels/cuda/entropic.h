@@ -163,21 +163,14 @@ __device__ __forceinline__ T combine_groups(T value, T (&shared)[kGroups][kWarpS
   return value;
 }
 
-/// A group's part of the sum over chunks of partial[chunk * stride + j], in double. Several loads are in
-/// flight before the first is added.
-__device__ __forceinline__ double sum_of_group(const float* partial, int64_t chunks, int64_t stride,
-                                               int64_t j, int64_t group) {
-  double sum = 0;
-#pragma unroll 8
-  for (int64_t chunk = group; chunk < chunks; chunk += kGroups)
-    sum += static_cast<double>(partial[chunk * stride + j]);
-  return sum;
-}
-/// That sum over all groups; 0 for j >= count, for which nothing is read: a chunk's padding may never have
-/// been written. All threads of a column get it.
+/// Sum over chunks of partial[chunk * stride + j], in double; 0 for j >= count, for which nothing is read: a
+/// chunk's padding may never have been written. All threads of a column get it.
 __device__ __forceinline__ double sum_chunks(const float* partial, int64_t chunks, int64_t stride,
                                              int64_t count, int64_t j, double (&shared)[kGroups][kWarpSize]) {
-  const double sum = j < count ? sum_of_group(partial, chunks, stride, j, sum_group()) : 0.0;
+  double sum = 0;
+  if (j < count)
+    for (int64_t chunk = sum_group(); chunk < chunks; chunk += kGroups)
+      sum += static_cast<double>(partial[chunk * stride + j]);
   return combine_groups(sum, shared, Plus{});
 }
 

@@ -189,8 +189,11 @@ __device__ __forceinline__ void finish_share(const SinkhornScaling& args, const 
     }
     value = warp_sum(value);
   } else if (of_columns) {
-    value = sum_of_group(s.chunk_columns + partials_of(p, b, n.chunks, width), chunks_of(p, b, n.chunks),
-                         width, j, group);
+    const float* partial = s.chunk_columns + partials_of(p, b, n.chunks, width) + j;
+    const int64_t chunks = chunks_of(p, b, n.chunks);
+#pragma unroll 8  // so many loads are in flight before the first is added
+    for (int64_t chunk = group; chunk < chunks; chunk += kGroups)
+      value += static_cast<double>(partial[chunk * width]);
   }
   shared[group][lane] = value;
   __syncthreads();

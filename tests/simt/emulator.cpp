@@ -188,7 +188,7 @@ struct Block {
   std::vector<Warp> warps;
   BlockBarrier barrier;
   SharedMemory dynamic;
-  std::vector<std::pair<const void*, SharedMemory>> statics;
+  std::vector<std::pair<const void*, SharedMemory>> static_memory;
   size_t shared_bytes = 0;
 };
 
@@ -465,7 +465,7 @@ void Scheduler::run(const Launch& launch, void (*body)(const void*), const void*
   if (!error_.empty()) abandon_fibers();
   sanitizers::acquire(&end_token_);
   for (Block& block : blocks_) {
-    block.statics.clear();
+    block.static_memory.clear();
     block.dynamic.reset();
   }
   if (!error_.empty()) throw Error(error_);
@@ -494,7 +494,7 @@ void Scheduler::prepare_block(Block& block, uint3 index) {
   block.barrier.arrived = 0;
   block.barrier.count = 0;
   block.barrier.waiting.clear();
-  block.statics.clear();
+  block.static_memory.clear();
   block.shared_bytes = running->shared_bytes;
   block.dynamic = block.shared_bytes > 0 ? make_shared_memory(block.shared_bytes) : nullptr;
 }
@@ -519,7 +519,7 @@ void Scheduler::run_blocks(const size_t* numbers, size_t count) {
 
 void* Scheduler::static_shared(const void* key, size_t bytes, Location where) {
   Block& block = *self().home;
-  for (const auto& [known, memory] : block.statics)
+  for (const auto& [known, memory] : block.static_memory)
     if (known == key) return memory.get();
   block.shared_bytes += bytes;
   if (block.shared_bytes > config.max_shared_bytes)
@@ -527,7 +527,7 @@ void* Scheduler::static_shared(const void* key, size_t bytes, Location where) {
              " bytes, more than " + std::to_string(config.max_shared_bytes),
          where);
   const sanitizers::Unobserved unobserved;
-  return block.statics.emplace_back(key, make_shared_memory(bytes)).second.get();
+  return block.static_memory.emplace_back(key, make_shared_memory(bytes)).second.get();
 }
 
 // --- barriers and warp operations ---
