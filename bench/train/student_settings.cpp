@@ -121,6 +121,8 @@ std::map<std::string, Setting> settings() {
       [](Setting& s) { s.options.steps = 120, s.target = Target::kKernel, s.target_share = 0.5; });
   add("rate 6e-4, epsilon teacher 0.05",
       [](Setting& s) { s.options.schedule.peak = 6e-4, s.options.divergence.epsilon_teacher = 0.05; });
+  add("pairs in klot, epsilon teacher 0.05",
+      [](Setting& s) { s.pairs_in_klot = true, s.options.divergence.epsilon_teacher = 0.05; });
   add("weight 100, rate 1e-4",
       [](Setting& s) { s.options.divergence_weight = 100, s.options.schedule.peak = 1e-4; });
   return all;

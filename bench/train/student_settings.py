@@ -63,14 +63,21 @@ def summary(cells):
 
 
 def settings_table(lines):
+    """Settings without a line for some cell are left out."""
     names = list(dict.fromkeys(line["setting"] for line in lines))
-    rows = ["| setting | cells x seeds | last step | best by validation | average | over the default's best by validation: "
-            "best by validation | average |", "|---" * 7 + "|"]
+    everything = set(gains(lines, "default", LAST))
+    ways = (LAST, CHOSEN, AVERAGE)
+    rows = ["| setting | seeds | " + " | ".join(f"{how}, over the teacher" for how in ways) + " | " +
+            " | ".join(f"{how}, over the default's {over}" for how, over in zip(ways, (LAST, CHOSEN, CHOSEN))) + " |",
+            "|---" * 8 + "|"]
     for name in names:
         cells = gains(lines, name, LAST)
-        rows.append(f"| {name} | {sum(map(len, cells.values()))} | " + " | ".join(
-            [summary(gains(lines, name, how)) for how in (LAST, CHOSEN, AVERAGE)] +
-            [summary(gains(lines, name, how, CHOSEN, "default")) for how in (CHOSEN, AVERAGE)]) + " |")
+        if set(cells) != everything:
+            continue
+        seeds = sorted(set(map(len, cells.values())))
+        rows.append(f"| {name} | {' to '.join(map(str, dict.fromkeys([seeds[0], seeds[-1]])))} | " + " | ".join(
+            [summary(gains(lines, name, how)) for how in ways] +
+            [summary(gains(lines, name, how, over, "default")) for how, over in zip(ways, (LAST, CHOSEN, CHOSEN))]) + " |")
     return "\n".join(rows)
 
 
@@ -122,8 +129,8 @@ def main():
 Gain in mean reciprocal rank, in points of percent, over the chosen teacher that the student starts from, measured on rows that
 are test rows of none of the reported seeds (400; shopclip and emoji 300). "Last step": the weights after the last step. "Best
 by validation": of every tenth step, step 0 included, the one with the best score on the 200 validation rows that chose
-the teacher, too. "Average": the mean of first and last weights. Mean over sets and numbers of pairs with the standard error between
-them; in brackets the lowest of them. Command: `{run['command']}`, at commit {run['commit']}.
+the teacher, too. "Average": the mean of first and last weights. Mean over the {len(gains(lines, "default", LAST))} cells (set and number of pairs) with
+the standard error between them; in brackets the lowest cell. Gains over the default are paired by seed. Command: `{run['command']}`, at commit {run['commit']}.
 
 {settings_table(lines)}
 
