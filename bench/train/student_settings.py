@@ -67,9 +67,10 @@ def settings_table(lines):
     names = list(dict.fromkeys(line["setting"] for line in lines))
     everything = set(gains(lines, "default", LAST))
     ways = (LAST, CHOSEN, AVERAGE)
+    pairs = ((LAST, LAST), (LAST, CHOSEN), (CHOSEN, CHOSEN), (AVERAGE, CHOSEN))  # a setting's way and the default's
     rows = ["| setting | seeds | " + " | ".join(f"{how}, over the teacher" for how in ways) + " | " +
-            " | ".join(f"{how}, over the default's {over}" for how, over in zip(ways, (LAST, CHOSEN, CHOSEN))) + " |",
-            "|---" * 8 + "|"]
+            " | ".join(f"{how}, over the default's {over}" for how, over in pairs) + " |",
+            "|---" * 9 + "|"]
     for name in names:
         cells = gains(lines, name, LAST)
         if set(cells) != everything:
@@ -77,7 +78,7 @@ def settings_table(lines):
         seeds = sorted(set(map(len, cells.values())))
         rows.append(f"| {name} | {' to '.join(map(str, dict.fromkeys([seeds[0], seeds[-1]])))} | " + " | ".join(
             [summary(gains(lines, name, how)) for how in ways] +
-            [summary(gains(lines, name, how, over, "default")) for how, over in zip(ways, (LAST, CHOSEN, CHOSEN))]) + " |")
+            [summary(gains(lines, name, how, over, "default")) for how, over in pairs]) + " |")
     return "\n".join(rows)
 
 
