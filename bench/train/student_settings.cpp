@@ -5,15 +5,15 @@
 // library's Trainer gives. On the CPU only. Leaves out sets with too few rows. Prints a line of JSON for each
 // student, in percent:
 //
-//   teacher, last, best   mean reciprocal rank of the validation rows and of the measured rows, and MeanR@1
-//   of
-//                         the latter: before the first step, after the last, and at the step that the
-//                         validation rows choose; "trained" is chosen likewise, but without step 0
+//   teacher, last, best   before the first step, after the last, and at the step that the validation rows
+//                         choose; "trained" is chosen likewise, but without step 0. Each has the mean
+//                         reciprocal rank of the validation rows and of the measured rows, and MeanR@1 of
+//                         the measured rows
 //   ema, tail             with averages of the weights: exponential, and over the second half of the steps
-//   q25, half, q75        with a quarter, half and three quarters of the way from the first weights to the
-//   last NAME_error            standard error of NAME less the teacher over the validation rows;
-//                         half_error_best: of half less best
+//   q25, half, q75        a quarter, half and three quarters of the way from the first weights to the last
 //   asif, kernel          of the affinities that these settings use
+//   NAME_error            standard error of NAME less the teacher over the validation rows;
+//                         half_error_best: of half less best
 //
 //   student_settings DATA SETS PAIRS SEEDS SETTINGS CACHE
 //

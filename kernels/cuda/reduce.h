@@ -1,7 +1,8 @@
 // Reductions over a warp and over a block. The order of the operations is fixed, so results repeat on every
 // run. Blocks are one-dimensional and consist of whole warps: blockDim.x is a multiple of 32.
 //
-// Not CUB's, because its code for warps and blocks is for nvcc alone: the emulator could not run kernels with it.
+// Not CUB's, because its code for warps and blocks is for nvcc alone: the emulator could not run kernels with
+// it.
 #pragma once
 
 #include "kernels/cuda/simt.h"

@@ -7,10 +7,10 @@
 // backwards, 32 at a time, so a move never overwrites an entry that has not been read yet. Candidates come
 // from later columns than the list, so they go behind equal entries.
 //
-// Not CUB: it sorts or selects within arrays that are complete and lie in memory, and sorting a row would read
-// and write each of its entries several times. Here the tile is read once, with its corrections, and nothing is
-// written but the lists; equal entries stay in the order of their columns from tile to tile. In random order
-// about k log(columns / k) entries of a row become candidates, so sorting them costs little.
+// Not CUB: it sorts or selects within arrays that are complete and lie in memory, and sorting a row would
+// read and write each of its entries several times. Here the tile is read once, with its corrections, and
+// nothing is written but the lists; equal entries stay in the order of their columns from tile to tile. In
+// random order about k log(columns / k) entries of a row become candidates, so sorting them costs little.
 #include "kernels/top_k.h"
 
 #include <limits>
