@@ -122,6 +122,26 @@ def scaling_iteration(n, m, entry=4):
                           4.0 * chunks * m + 16 * n + 12 * m, trips=6 + chunks / 8 / 4)]
 
 
+# kernels/cuda/sinkhorn_on_chip.cu, on a device with 132 multiprocessors of 227 KB.
+def on_chip(n, m, iterations, entry=4, batch=1):
+    """One launch for all iterations; none if the densities do not fit. An iteration waits for about seven reads one after
+    the other: factors, two at each of two barriers, sums over chunks, and the decision."""
+    kind, block = {4: ("float", 512), 2: ("unsigned short", 256)}[entry]
+    layout = next((x for x in SCALING_LAYOUTS[entry][:4] if m <= 16 // entry * x[0] * x[1]), None)
+    if layout is None or n > 8192:
+        return []
+    threads, packets, rows, _ = layout
+    chunks = chunk_count(n, max(132 * 512 // threads, 264))
+    blocks = min(132 // batch, chunks)
+    first_row = [n * (chunks * i // blocks) // chunks for i in range(blocks + 1)]
+    dynamic = max(end - begin for begin, end in zip(first_row, first_row[1:])) * density_stride(m, entry) * entry
+    if dynamic + 4688 > 227 * 1024:
+        return []
+    return [launch("sinkhorn_on_chip.cu", f"on_chip_kernel<{kind}, {threads}, {packets}, {rows}>", block, batch * blocks,
+                   batch * (float(entry) * n * m + iterations * 8.0 * chunks * m), dynamic, 64, batch * iterations * n * m, 0,
+                   {4: 3.5, 2: 5}[entry], iterations * (7 + chunks / 8 / 8))]
+
+
 # kernels/cuda/sinkhorn_absorb.cu
 def fold(n, m):
     return [launch("sinkhorn_absorb.cu", "fold_kernel", 256, blocks_for(max(n, m), 256), 24 * (n + m))]
@@ -177,16 +197,22 @@ def finish(n, m):
     return log_domain_iteration(n, m)[:2] + marginals(n, m)
 
 
-def fused_solve(n, m):
+def fused_solve(n, m, batch=1):
     iterations = fused_iteration(n, m) + idle(log_domain_iteration(n, m))
-    return log_domain_iteration(n, m) + (ITERATIONS - 1) * iterations + finish(n, m)
+    return batched(log_domain_iteration(n, m) + (ITERATIONS - 1) * iterations + finish(n, m), batch)
 
 
-def scaling_solve(n, m, ladder=False):
-    """The first 32 iterations and then every fourth offer the log-domain updates and a new density (offers_recovery() in
-    kernels/sinkhorn_scaling.h). A ladder refines 20 iterations before the end."""
+def scaling_solve(n, m, ladder=False, batch=1):
+    """A small solve runs on the chip. Otherwise the first 32 iterations and then every fourth offer the log-domain updates and a new density (offers_recovery() in
+    kernels/iteration_schedule.h). A ladder refines 20 iterations before the end."""
     refine_at = ITERATIONS - 20 if ladder else 0
-    launches = log_domain_iteration(n, m) + absorb(n, m, 2 if ladder else 4)
+    first = log_domain_iteration(n, m) + absorb(n, m, 2 if ladder else 4)
+    fine = on_chip(n, m, ITERATIONS - max(refine_at, 1), batch=batch)
+    if fine:
+        coarse = on_chip(n, m, refine_at - 1, 2, batch) + batched(
+            fold(n, m) + idle(log_domain_iteration(n, m)) + absorb(n, m), batch) if ladder else []
+        return batched(first, batch) + coarse + fine + batched(fold(n, m) + finish(n, m), batch)
+    launches = first
     for iteration in range(1, ITERATIONS):
         launches += scaling_iteration(n, m, 2 if iteration < refine_at else 4)
         if iteration + 1 == refine_at:
@@ -194,16 +220,16 @@ def scaling_solve(n, m, ladder=False):
         elif iteration < 32 or iteration % 4 == 0 or iteration + 1 == ITERATIONS:
             launches += idle(fold(n, m) + log_domain_iteration(n, m))
             launches += idle(absorb(n, m)) if iteration + 1 < ITERATIONS else []
-    return launches + fold(n, m) + finish(n, m)
+    return batched(launches + fold(n, m) + finish(n, m), batch)
 
 
-def ladder_solve(n, m):
-    return scaling_solve(n, m, ladder=True)
+def ladder_solve(n, m, batch=1):
+    return scaling_solve(n, m, ladder=True, batch=batch)
 
 
 def klot_step(solve):
     """lib/src/ot/klot.cpp solves small problems together."""
-    return lambda n, m: (batched(solve(n, m), 2) if n * m <= 1 << 26 else 2 * solve(n, m)) + klot_gradient(n, m)
+    return lambda n, m: (solve(n, m, batch=2) if n * m <= 1 << 26 else 2 * solve(n, m)) + klot_gradient(n, m)
 
 
 # The predictions: name, launches, and the minimum traffic in float32 matrices. A new form of the solver needs a
@@ -223,6 +249,7 @@ STEPS = [
 ]
 # Operations whose kernels are listed individually.
 KERNELS = [
+    ("on chip", lambda n, m: on_chip(min(n, 256), m, ITERATIONS) + on_chip(min(n, 256), m, ITERATIONS, 2)),
     ("scaling", scaling_iteration), ("scaling, bfloat16", lambda n, m: scaling_iteration(n, m, 2)), ("fold", fold),
     ("absorb", absorb), ("absorb, bfloat16", lambda n, m: absorb(n, m, 2)), ("updates", log_domain_iteration),
     ("fused iteration", fused_iteration), ("fused, several shapes", lambda n, m: fused_iteration(n, m, True)), ("plan", plan), ("marginals", marginals), ("KLOT", klot_gradient),

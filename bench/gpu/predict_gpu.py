@@ -9,7 +9,7 @@ the files matching FILES must have a row there, and each row a kernel. The rest 
 what limits a kernel, and measurements can be compared with it.
 
 Looks for cuobjdump on the PATH. If the CUDA installation lacks it, run `pip install nvidia-cuda-cuobjdump` and pass
-its path as --cuobjdump.
+its path as --cuobjdump, or run this under .ci/cuda_tools.
 """
 import argparse
 import collections
@@ -21,7 +21,7 @@ import sys
 
 from gpu_kernels import ITERATIONS, KERNELS, SCALING_LAYOUTS, STEPS, WIDTHS, blocks_for, plan, scaling_iteration
 
-SIZES = [1024, 4096, 8192, 16384, 22000, 32768]
+SIZES = [1024, 2048, 4096, 8192, 16384, 22000, 32768]
 LARGE = [8192, 16384, 22000, 32768]  # sizes at which a memory-bound kernel should reach ENOUGH of the bandwidth
 ENOUGH = 0.8
 FILES = re.compile(r"(sinkhorn|klot)_\w+\.cu")
