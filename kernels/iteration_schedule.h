@@ -30,7 +30,7 @@ struct IterationSchedule {
   constexpr bool checks(int64_t iteration) const {
     return stopping_error >= 0 && iteration > 0 && iteration % check_every == 0;
   }
-  /// Of the convergence check in this iteration; negative: none.
+  /// The tolerance of this iteration's convergence check; negative: it makes none.
   constexpr double tolerance_at(int64_t iteration) const { return checks(iteration) ? stopping_error : -1.0; }
   /// Plain before a check, whose error would otherwise be that of a relaxed update, and at the end.
   constexpr double relaxation_at(int64_t iteration) const {

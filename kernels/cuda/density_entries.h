@@ -30,7 +30,8 @@ __device__ __forceinline__ float entry_of(const Packet& packet, int index) {
   }
 }
 
-/// How to load factors: nothing writes them while the kernel runs, or something does, up to a barrier.
+/// Ways to load factors. Constant and ReadOnly: nothing writes them while the kernel runs; ReadOnly leaves
+/// the compiler free to move and split loads. Fresh: blocks write them before a barrier.
 struct Constant {
   __device__ __forceinline__ float4 operator()(const float4* from) const { return load_constant(from); }
 };

@@ -17,8 +17,8 @@ namespace sotalign::kernels::cuda {
 
 namespace {
 
-/// Of a block: as many as the registers of a multiprocessor allow, where a thread takes 128, or more to
-/// unpack bfloat16.
+/// Threads per block, as many as the registers of a multiprocessor allow: a thread takes 128, and more where
+/// it unpacks bfloat16.
 template <class T>
 constexpr int kBlockThreads = kPacketEntries<T> > 4 ? 256 : 512;
 constexpr int kMostShares = kBlockThreads<float> / kSumThreads;
@@ -108,7 +108,7 @@ __global__ void __launch_bounds__(kBlockThreads<T>, 1)
     const double relaxation = args.schedule.relaxation_at(iteration);
     Tally& tally = s.tallies[2 * b + iteration % 2];
     if (member == 0 && threadIdx.x == 0) tally = Tally{};
-    // Of the thread's first packet; without one, of any, since its entries are zero.
+    // Factors of the thread's first packet. A thread without packets may read any: its entries are zero.
     const float4* factors = reinterpret_cast<const float4*>(step.column_scale + copy * n.width) +
                             (packets > 0 ? t : 0) * (kEntries / 4);
     make_opaque(factors);

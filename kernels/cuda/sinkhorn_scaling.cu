@@ -81,8 +81,8 @@ __global__ void __launch_bounds__(kThreads, 512 / kThreads)
   const float *row_mass = args.row_mass + first_row,
               *row_scale = args.row_scale + old_factors(args, b) * args.problems.rows + begin;
   float* row_sums = s.row_sums + first_row;
-  // Of the thread's first packet; without one, of any, since its entries are zero. Hidden, or the compiler
-  // would compute an address per packet again.
+  // Factors of the thread's first packet. A thread without packets may read any: its entries are zero. The
+  // pointer is opaque, or the compiler would compute an address for each packet again.
   const float4* factors =
       reinterpret_cast<const float4*>(args.column_scale + old_factors(args, b) * n.width) +
       (packets > 0 ? t : 0) * (kEntries / 4);
