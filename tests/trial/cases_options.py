@@ -204,7 +204,10 @@ def paths(case):
 
 @kind("limits.memory", weight=2)
 def memory(case):
-    """With little address space the program works or fails with one line. The loader's own failures count too."""
+    """With little address space the program works or fails with one line. The loader's own failures count too.
+
+    The system itself kills a program that it cannot map, so the limit leaves room for the file and the loader.
+    """
     random = case.random
     limit = int(
         random.choice(
@@ -212,6 +215,7 @@ def memory(case):
         )
         * 2**20
     )
+    limit = max(limit, os.path.getsize(case.program.path) + 2 * 2**20)
     out = case.path("run")
     threads = ["--threads", random.choice([1, 2, 2, 8])]
     arguments = random.choice(
