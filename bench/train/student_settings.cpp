@@ -123,6 +123,10 @@ std::map<std::string, Setting> settings() {
       [](Setting& s) { s.options.schedule.peak = 6e-4, s.options.divergence.epsilon_teacher = 0.05; });
   add("pairs in klot, epsilon teacher 0.05",
       [](Setting& s) { s.pairs_in_klot = true, s.options.divergence.epsilon_teacher = 0.05; });
+  add("asif 0.5, pairs in klot, epsilon teacher 0.05", [](Setting& s) {
+    s.target = Target::kAsif, s.target_share = 0.5;
+    s.pairs_in_klot = true, s.options.divergence.epsilon_teacher = 0.05;
+  });
   add("weight 100, rate 1e-4",
       [](Setting& s) { s.options.divergence_weight = 100, s.options.schedule.peak = 1e-4; });
   return all;
