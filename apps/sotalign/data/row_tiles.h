@@ -37,7 +37,7 @@ class RowTiles {
   const std::string& name() const { return name_; }
 
   struct Tile {
-    int64_t first = 0;    ///< row of the file
+    int64_t first = 0;         ///< row of the file
     ConstMatrixF device = {};  ///< the rows, in the memory of the context
     ConstMatrixF host = {};    ///< the same on the host
   };
