@@ -310,8 +310,8 @@ TEST_F(SearchProgram, Refuses) {
                   "--gallery", t, "--hubness", "dbs"},
                  {"--hubness", "other side"});
   expect_refused({"search", "--model", m, "--side", "text", "--gallery-side", "embedded", "--queries", q,
-                  "--gallery", t},
-                 {t, "as the model's space has"});
+                  "--gallery", g},
+                 {g, "as the model's space has"});
   std::vector<float> rows(5000 * 9, 1.0f);
   std::fill(rows.begin() + 4500 * 9, rows.begin() + 4501 * 9, 0.0f);
   write_npy(path("zero.npy"), ConstMatrixF(rows.data(), 5000, 9));

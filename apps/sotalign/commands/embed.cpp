@@ -15,7 +15,6 @@
 #include "sotalign/core/error.h"
 #include "sotalign/io/matrix_writer.h"
 #include "sotalign/io/npy.h"
-#include "sotalign/io/safetensors.h"
 
 namespace sotalign::app {
 
@@ -41,17 +40,12 @@ int64_t tile_rows(const std::optional<HubnessCorrection>& hubness) {
   return bank <= hubness->options().tile ? RowTiles::kRows : kCorrectionsPiece;
 }
 
-void write_corrections(const std::string& path, const std::vector<float>& corrections) {
-  if (matrix_format(path) == MatrixFormat::kSafetensors) {
-    SafetensorsWriter writer;
-    writer.add("corrections", {static_cast<int64_t>(corrections.size())}, corrections.data());
-    writer.write(path);
-    return;
-  }
-  Output output(path);
-  output.write(npy_header(ElementType::kFloat32, {static_cast<int64_t>(corrections.size())}));
+void write_corrections(Output& output, const std::string& path, const std::vector<float>& corrections) {
+  const std::vector<int64_t> shape = {static_cast<int64_t>(corrections.size())};
+  output.write(matrix_format(path) == MatrixFormat::kNpy
+                   ? npy_header(ElementType::kFloat32, shape)
+                   : safetensors_header("corrections", ElementType::kFloat32, shape));
   output.write(corrections.data(), corrections.size() * sizeof(float));
-  output.commit();
 }
 
 int run(const EmbedArguments& arguments) {
@@ -73,6 +67,8 @@ int run(const EmbedArguments& arguments) {
                  {.model = &model, .side = *arguments.side, .projection = arguments.projection},
                  tile_rows(hubness));
   Output output(arguments.output);
+  std::optional<Output> corrections;
+  if (hubness) corrections.emplace(arguments.corrections);
   MatrixWriter writer({.format = matrix_format(arguments.output),
                        .type = arguments.type,
                        .rows = input.rows(),
@@ -86,8 +82,9 @@ int run(const EmbedArguments& arguments) {
     subtracted.insert(subtracted.end(), part.begin(), part.end());
   }
   writer.finish();
-  if (hubness) write_corrections(arguments.corrections, subtracted);
+  if (corrections) write_corrections(*corrections, arguments.corrections, subtracted);
   output.commit();
+  if (corrections) corrections->commit();
   if (arguments.machine.quiet || arguments.output == "-" || arguments.corrections == "-") return 0;
   fmt::print("{}: {} unit rows of {} dimensions\n", arguments.output, input.rows(), input.cols());
   if (hubness)

@@ -11,33 +11,39 @@
 
 #include "io/half.h"
 #include "io/safetensors_header.h"
+#include "io/text.h"
 #include "sotalign/core/checked.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/npy.h"
 
 namespace sotalign {
 
-namespace {
-/// The length of the JSON in eight bytes, then the JSON, padded so that the data are aligned.
-std::string one_tensor_header(const std::string& name, ElementType type, int64_t rows, int64_t cols) {
-  const int64_t bytes = rows * cols * element_bytes(type);
+std::string safetensors_header(const std::string& name, ElementType type, const std::vector<int64_t>& shape) {
+  std::vector<int64_t> extents = shape;
+  extents.push_back(element_bytes(type));
+  const std::optional<int64_t> bytes = try_product(extents);
+  if (type == ElementType::kOther || !bytes)
+    throw InvalidArgument(
+        fmt::format("safetensors: impossible tensor {} {}", to_string(type), io::shape_text(shape)));
+  if (name == io::kSafetensorsMetadata)
+    throw InvalidArgument(fmt::format("safetensors: the name {} is reserved", name));
   std::string text;
   try {
-    text =
-        nlohmann::ordered_json{
-            {name,
-             {{"dtype", io::safetensors_dtype(type)}, {"shape", {rows, cols}}, {"data_offsets", {0, bytes}}}}}
-            .dump();
+    text = nlohmann::ordered_json{{name,
+                                   {{"dtype", io::safetensors_dtype(type)},
+                                    {"shape", shape},
+                                    {"data_offsets", {int64_t{0}, *bytes}}}}}
+               .dump();
   } catch (const nlohmann::json::exception&) {
-    throw InvalidArgument("matrix writer: expected a name in UTF-8");
+    throw InvalidArgument("safetensors: expected a name in UTF-8");
   }
+  // The length of the JSON in eight bytes, then the JSON, padded so that the data are aligned.
   constexpr size_t kAlignment = 8;
   text.append((kAlignment - text.size() % kAlignment) % kAlignment, ' ');
   std::string header(sizeof(uint64_t), '\0');
   for (size_t i = 0; i < header.size(); ++i) header[i] = static_cast<char>(text.size() >> (8 * i) & 0xff);
   return header + text;
 }
-}  // namespace
 
 MatrixFormat matrix_format(const std::string& path) {
   return path.ends_with(".safetensors") ? MatrixFormat::kSafetensors : MatrixFormat::kNpy;
@@ -50,10 +56,8 @@ MatrixWriter::MatrixWriter(const Options& options, Sink sink) : options_(options
         fmt::format("matrix writer: expected float16 or float32, found {}", to_string(type)));
   if (rows < 0 || cols < 0 || !try_product(std::array{rows, cols, element_bytes(type)}))
     throw InvalidArgument(fmt::format("matrix writer: impossible shape [{}, {}]", rows, cols));
-  if (name == io::kSafetensorsMetadata)
-    throw InvalidArgument(fmt::format("matrix writer: the name {} is reserved", name));
   const std::string header = format == MatrixFormat::kNpy ? npy_header(type, {rows, cols})
-                                                          : one_tensor_header(name, type, rows, cols);
+                                                          : safetensors_header(name, type, {rows, cols});
   sink_(header.data(), header.size());
 }
 

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "sotalign/core/matrix_view.h"
 #include "sotalign/io/array.h"
@@ -19,6 +20,10 @@ enum class MatrixFormat {
 
 /// kSafetensors for a path that ends with ".safetensors", else kNpy.
 MatrixFormat matrix_format(const std::string& path);
+
+/// The bytes of a safetensors file of one tensor, up to its first element. Throws InvalidArgument for a type
+/// that the format lacks, for an impossible shape, and for a name that is not UTF-8 or reserved.
+std::string safetensors_header(const std::string& name, ElementType type, const std::vector<int64_t>& shape);
 
 /// Turns rows into the bytes of a file and hands them to a sink, in order.
 ///
