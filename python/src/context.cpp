@@ -80,7 +80,7 @@ void bind_context(nanobind::module_& module) {
       .def_prop_ro("bytes_in_use", [](PythonContext& c) { return c.get().bytes_in_use(); })
       .def("synchronize",
            [](PythonContext& c) { compute(c, [](Context& context) { context.synchronize(); }); });
-  // Tests use this: a matrix in the memory of a device, as another library would hand it over.
+  // Tests use these: a matrix in the memory of a device, as another library would hand it over, and back.
   module.def(
       "device_copy",
       [](PythonContext& c, const InputArray& array) {
@@ -94,7 +94,19 @@ void bind_context(nanobind::module_& module) {
             nb::dtype<float>(), cuda ? nb::device::cuda::value : nb::device::cpu::value,
             context.device().index);
       },
-      nb::arg("context"), nb::arg("array").noconvert(), nb::keep_alive<0, 1>());
+      nb::arg("context"), nb::arg("array").noconvert());
+  module.def(
+      "address", [](const InputArray& array) { return reinterpret_cast<uintptr_t>(array.data()); },
+      nb::arg("array").noconvert());
+  module.def(
+      "host_copy",
+      [](PythonContext& c, const InputArray& array) {
+        const size_t rows = array.shape(0), cols = array.shape(1);
+        std::vector<float> copy(rows * cols);
+        c.get().copy_to_host(copy.data(), array.data(), copy.size() * sizeof(float));
+        return numpy(std::move(copy), rows);
+      },
+      nb::arg("context"), nb::arg("array").noconvert());
 }
 
 }  // namespace sotalign::python
