@@ -1,4 +1,5 @@
 import json
+import os
 import pathlib
 
 import numpy as np
@@ -7,7 +8,7 @@ from conftest import clusters, log_domain
 
 import sotalign
 
-GOLDEN = pathlib.Path(__file__).parents[2] / "tests" / "golden"
+GOLDEN = pathlib.Path(os.environ.get("SOTALIGN_GOLDEN", pathlib.Path(__file__).parents[2] / "tests" / "golden"))
 
 
 def oracle(K, K_teacher, epsilon_student, epsilon_teacher):

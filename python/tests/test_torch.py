@@ -181,3 +181,17 @@ def test_openmp_of_both_libraries(rng):
         product = big @ big.T
         plan = sotalign.sinkhorn(product / product.abs().max(), 0.1).plan()
         assert torch.isfinite(plan).all()
+
+
+def test_released_names(rng):
+    from sotalign.released import KLOT, sinkhorn
+
+    assert KLOT is st.KLOT
+    K, _ = affinities(rng)
+    plan, log_plan, log = sinkhorn(-K, epsilon=0.1, max_iter=30)
+    _, gradient, error = reference(K, torch.zeros_like(K), 0.1, 1e6, 30)
+    expected = gradient * 0.1 + 1 / K.numel()
+    torch.testing.assert_close(plan.double(), expected, rtol=1e-4, atol=1e-9)
+    torch.testing.assert_close(log_plan.exp(), plan, rtol=1e-4, atol=1e-9)
+    assert log["n_iters"] == 29 and abs(log["err"].item() - error) <= 1e-8
+    assert sinkhorn(-K, 0.5, 1000, check_convergence_every=5)[2]["n_iters"] < 100
