@@ -44,19 +44,17 @@ class Aligner:
         self._settings()
 
     def _settings(self):
-        settings = _core.Settings()
+        settings, options = _core.Settings(), {}
         for key, value in self._options.items():
-            if hasattr(value, "item"):  # a NumPy scalar
-                value = value.item()
-            if isinstance(value, tuple):
-                value = list(value)
+            value = value.item() if hasattr(value, "item") else value  # a NumPy scalar
+            options[key] = list(value) if isinstance(value, tuple) else value
             try:
-                text = json.dumps(value)
+                json.dumps(options[key])
             except TypeError:
                 raise InvalidArgument(
                     f"Aligner: {key}: expected a number, string or list, found {type(value).__name__}"
                 ) from None
-            settings.set(key, text, "Aligner")
+        settings.set(json.dumps(options), "Aligner")
         return settings
 
     def fit(self, px, py, x=None, y=None, val=None):

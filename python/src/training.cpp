@@ -28,14 +28,14 @@ class Settings {
  public:
   Settings() : table_(app_) { add_train_options(table_, config_); }
 
-  /// `value` is JSON; `where` names the caller in errors.
-  void set(const std::string& key, const std::string& value, const std::string& where) {
-    if (!table_.values(app::Role::kTraining).contains(table_.present_name(key))) {
-      const app::Json known = table_.values();
-      if (known.contains(key))
-        throw InvalidArgument(fmt::format("{}: {}: is an option of the program alone", where, key));
-    }
-    table_.set(key, app::Json::parse(value), where);
+  /// `text` is a JSON object; `where` names the caller in errors.
+  void set(const std::string& text, const std::string& where) {
+    const app::Json options = app::Json::parse(text), known = table_.values(),
+                    ours = table_.values(app::Role::kTraining);
+    for (const auto& option : options.items())
+      if (known.contains(option.key()) && !ours.contains(option.key()))
+        throw InvalidArgument(fmt::format("{}: {}: is an option of the program alone", where, option.key()));
+    table_.set_unless_given(options, where);
   }
   std::string values() const { return table_.values(app::Role::kTraining).dump(); }
 
@@ -146,7 +146,7 @@ OwnedModel fit_linear(PythonContext& context, Settings& settings, const InputArr
 void bind_training(nanobind::module_& module) {
   nb::class_<Settings>(module, "Settings")
       .def(nb::init<>())
-      .def("set", &Settings::set, nb::arg("key"), nb::arg("value"), nb::arg("where"))
+      .def("set", &Settings::set, nb::arg("text"), nb::arg("where"))
       .def("values", &Settings::values);
   nb::class_<PythonTrainer>(module, "Trainer")
       .def(nb::init<PythonContext&, Settings&, const InputArray&, const InputArray&,
