@@ -31,7 +31,7 @@ LAYERS = [
     ["apps/sotalign/cli", "apps/sotalign/plot", "bench", "examples"],
     ["apps/sotalign/data"],
     ["apps/sotalign/run"],
-    ["apps/sotalign/study", "apps/sotalign/sweep"],
+    ["apps/sotalign/study", "apps/sotalign/sweep", "python"],
     ["apps/sotalign/commands"],
     ["apps/sotalign/main.cpp"],
 ]
@@ -63,8 +63,9 @@ def folder_of(path):
         return "lib/" + parts[2]
     if path.startswith("apps/sotalign/"):
         return "/".join(parts[:3])
-    if path.startswith("bench/"):
-        return "bench"
+    for folder in ("bench", "python"):
+        if path.startswith(folder + "/"):
+            return folder
     return posixpath.dirname(path)
 
 

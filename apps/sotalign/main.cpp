@@ -42,6 +42,8 @@ struct Command {
 constexpr Command kCommands[] = {
     {"demo", "Train on the emoji data that ships with sotalign and show the results", app::add_demo,
      "sotalign demo --out emoji"},
+    {"split", "Split fully paired embeddings into pairs, validation, test and unpaired rows", app::add_split,
+     "sotalign split --images i.npy --texts t.npy --pairs 500 --validation 200 --test 400 --out data"},
     {"train", "Train an alignment on paired and unpaired embeddings", app::add_train,
      "sotalign train --pairs-images pi.npy --pairs-texts pt.npy --images i.npy --texts t.npy --out run"},
     {"sweep", "Train over a grid or random draws of options and keep the best model", app::add_sweep,
@@ -52,6 +54,9 @@ constexpr Command kCommands[] = {
      app::add_study, "sotalign study --images i.npy --texts t.npy --out study"},
     {"embed", "Project embeddings into a model's shared space", app::add_embed,
      "sotalign embed --model run/model.safetensors --side image --input new.npy --output new_shared.npy"},
+    {"search", "List the nearest gallery rows for each query", app::add_search,
+     "sotalign search --model run/model.safetensors --side text --queries q.npy --gallery i.npy --out "
+     "hits.html"},
     {"eval", "Evaluate cross-modal retrieval of a model, or of rows already in one space", app::add_eval,
      "sotalign eval --model run/model.safetensors --images test_i.npy --texts test_t.npy"},
     {"zeroshot", "Classify images zero-shot, by texts that describe the classes", app::add_zeroshot,

@@ -5,7 +5,7 @@
 
 * ```sh       runs with `sotalign` on the PATH
 * ```cpp      is compiled against the installed library, and runs
-* ```python   runs; needs NumPy, and PyTorch where it says so
+* ```python   runs; needs the modules that it imports: NumPy, PyTorch, the Python package
 * a link to a file or a heading resolves, in every tracked .md file
 * every --flag that a page names is an option of some command
 
@@ -116,7 +116,7 @@ class Checker:
         return self.finished(block, code, output, offset=2)
 
     def run_python(self, block, directory):
-        for module in ("numpy", "torch"):
+        for module in ("numpy", "torch", "sotalign"):
             if re.search(rf"^\s*(import|from) {module}\b", block.text, re.M) and not self.has_module(module):
                 if module in self.required:
                     self.fail(block.where, f"{module} cannot be imported, and --require asks for it")

@@ -241,6 +241,58 @@ TEST_P(EmbeddingKlotTest, RepeatsBitForBitAllocatesNothingAndScales) {
   }
 }
 
+// Students change, the teacher does not.
+TEST_P(EmbeddingKlotTest, AKeptTeacherChangesNoBit) {
+  const SolveOptions plain{.iterations = 12, .tolerance = 1e-3},
+      relaxed{.iterations = 12, .tolerance = 1e-3, .relaxation = 1.7},
+      ladder{.iterations = 24, .storage = SinkhornStorage::kLadder};
+  for (const auto& [n, m] : std::vector<std::pair<int64_t, int64_t>>{{1, 1}, {1, 33}, {33, 31}})
+    for (const KlotMemory memory : kMemories)
+      for (const auto& [student, teacher] : {std::pair{plain, plain}, {plain, relaxed}, {ladder, ladder}}) {
+        if (memory != KlotMemory::kStored && student == ladder) continue;
+        SCOPED_TRACE(std::to_string(n) + " x " + std::to_string(m) + " " + to_string(memory));
+        const KlotOptions options{
+            .epsilon_student = 0.1, .epsilon_teacher = 0.02, .student = student, .teacher = teacher};
+        EmbeddingKlot klot(context, n, m, options, memory, 13);
+        Data data(n, m);
+        run(klot, data);  // before there is anything to keep
+        data.teacher_x = unit_rows(n, data.teacher_d, 5);
+        klot.keep_teacher();
+        for (const uint64_t seed : {1, 6, 7}) {
+          data.x = unit_rows(n, data.d, seed);
+          EmbeddingKlot anew(context, n, m, options, memory, 13);
+          std::vector<double> b(m, 1.0);
+          b[0] = 3;
+          if (seed == 7)
+            for (EmbeddingKlot* one : {&klot, &anew}) one->set_weights({}, b);
+          const Run found = run(klot, data);
+          const Run expected = run(anew, data);
+          EXPECT_EQ(found.dx, expected.dx);
+          EXPECT_EQ(found.dy, expected.dy);
+          EXPECT_EQ(found.result.value, expected.result.value);
+          EXPECT_EQ(found.result.teacher.iterations, expected.result.teacher.iterations);
+          EXPECT_EQ(found.result.teacher.marginal_error, expected.result.teacher.marginal_error);
+        }
+      }
+}
+
+// A teacher of NaN would be seen.
+TEST_P(EmbeddingKlotTest, AKeptTeacherIsNotReadAgainUnlessStreamed) {
+  for (const KlotMemory memory : kMemories) {
+    SCOPED_TRACE(to_string(memory));
+    EmbeddingKlot klot(context, 60, 47, KlotOptions{}.with_both({.iterations = 10}), memory, 13);
+    klot.keep_teacher();
+    Data data(60, 47);
+    const Run first = run(klot, data);
+    data.teacher_x.assign(data.teacher_x.size(), std::nanf(""));
+    const Run second = run(klot, data);
+    EXPECT_EQ(second.dx == first.dx, memory != KlotMemory::kStreamed);
+    EXPECT_EQ(second.dy == first.dy, memory != KlotMemory::kStreamed);
+    EXPECT_EQ(second.result.teacher.marginal_error, first.result.teacher.marginal_error)
+        << "no solve of the teacher";
+  }
+}
+
 TEST_P(EmbeddingKlotTest, WeightsOfZero) {
   const Data data(40, 50);
   std::vector<double> a(40, 1.0), b(50, 1.0);

@@ -7,11 +7,13 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "sotalign/core/error.h"
 #include "sotalign/io/safetensors.h"
 #include "sotalign/train/trainer.h"
+#include "support/activations.h"
 #include "support/compare.h"
 #include "support/temporary_directory.h"
 
@@ -102,6 +104,88 @@ class ModelFile : public ::testing::Test {
   std::string good;
   void SetUp() override { good = saved_model(); }
 };
+
+/// Maps rows by the formulas in the file's metadata, in double precision, from the file alone.
+TEST_F(ModelFile, SaysWhatItComputes) {
+  using Doubles = std::vector<double>;
+  const std::map<std::string, Activation> kNames = {{"none", Activation::kNone},
+                                                    {"relu", Activation::kRelu},
+                                                    {"gelu", Activation::kGelu},
+                                                    {"tanh", Activation::kTanh}};
+  const auto unit = [](Doubles v) {
+    double square = 0;
+    for (const double x : v) square += x * x;
+    for (double& x : v) x /= std::sqrt(square);
+    return v;
+  };
+  for (const auto& [name, activation] : kNames) {
+    SCOPED_TRACE(name);
+    TrainOptions chosen = options();
+    chosen.activation = activation;
+    chosen.hidden = {4, 3};
+    Trainer trainer(context, data(), chosen);
+    trainer.train_step();
+    trainer.model().save(path);
+    const SafetensorsFile file = SafetensorsFile::open(path);
+    const std::map<std::string, std::string>& notes = file.metadata();
+    for (const char* part :
+         {"z = unit(x - SIDE.mean)", "SIDE_head.l.weight.T", "SIDE_head.residual.weight.T"})
+      EXPECT_CONTAINS(notes.at("formula.heads"), part);
+    EXPECT_CONTAINS(notes.at("formula.teacher"), "(z - teacher.SIDE.mean) @ teacher.SIDE.weight");
+    EXPECT_CONTAINS(notes.at("formula.activation"), name);
+    EXPECT_CONTAINS(notes.at("formula.terms"),
+                    "weights of heads are [out, in], those of the teacher [in, out]");
+    for (const auto& [side, where] : {std::pair(Side::kX, std::string("image")), {Side::kY, "text"}}) {
+      const Json head = Json::parse(notes.at(where + "_head"));
+      ASSERT_EQ(head["activation_name"], name);
+      const std::vector<float>& source = side == Side::kX ? images : texts;
+      const int64_t cols = side == Side::kX ? kDx : kDy;
+      const Doubles mean = file.read_double(where + ".mean");
+      const auto product = [&](const std::string& weight, const Doubles& v) {  // v @ W.T
+        const Doubles w = file.read_double(weight);
+        Doubles result(static_cast<size_t>(file.shape(weight)[0]));
+        for (size_t o = 0; o < result.size(); ++o)
+          for (size_t j = 0; j < v.size(); ++j) result[o] += w[o * v.size() + j] * v[j];
+        return result;
+      };
+      const Matrix<float> rows(context, source.data(), kRows, cols);
+      Matrix<float> heads(context, kRows, trainer.model().dim(Projection::kHeads)),
+          taught(context, kRows, trainer.model().dim(Projection::kTeacher));
+      trainer.model().embed(side, Projection::kHeads, rows, heads);
+      trainer.model().embed(side, Projection::kTeacher, rows, taught);
+      for (int64_t i = 0; i < kRows; ++i) {
+        Doubles z;
+        for (int64_t j = 0; j < cols; ++j)
+          z.push_back(static_cast<double>(source[static_cast<size_t>(i * cols + j)]) -
+                      mean[static_cast<size_t>(j)]);
+        z = unit(z);
+        Doubles h = z;
+        for (size_t layer = 0; layer <= head["hidden"].size(); ++layer) {
+          if (layer > 0)
+            for (double& value : h) value = activate(activation, value);
+          const std::string prefix = where + "_head." + std::to_string(layer);
+          h = product(prefix + ".weight", h);
+          const Doubles bias = file.read_double(prefix + ".bias");
+          for (size_t o = 0; o < h.size(); ++o) h[o] += bias[o];
+        }
+        const Doubles linear = product(where + "_head.residual.weight", z);
+        for (size_t o = 0; o < h.size(); ++o) h[o] += linear[o];
+        h = unit(h);
+        for (size_t o = 0; o < h.size(); ++o)
+          EXPECT_WITHIN(std::abs(static_cast<double>(heads.view().row(i)[o]) - h[o]), 1e-5);
+
+        const Doubles w = file.read_double("teacher." + where + ".weight"),
+                      centre = file.read_double("teacher." + where + ".mean");
+        Doubles t(static_cast<size_t>(taught.cols()));
+        for (size_t j = 0; j < z.size(); ++j)
+          for (size_t o = 0; o < t.size(); ++o) t[o] += (z[j] - centre[j]) * w[j * t.size() + o];
+        t = unit(t);
+        for (size_t o = 0; o < t.size(); ++o)
+          EXPECT_WITHIN(std::abs(static_cast<double>(taught.view().row(i)[o]) - t[o]), 1e-5);
+      }
+    }
+  }
+}
 
 TEST_F(ModelFile, HeadsThatNoTensorFitsAreRefusedBeforeAnythingIsAllocated) {
   const int64_t before = context.allocations();

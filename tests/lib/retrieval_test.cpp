@@ -432,6 +432,40 @@ TEST_P(RetrievalTest, TopKSubtractsCorrections) {
     }
 }
 
+TEST_P(RetrievalTest, TopKOfPartsIsThatOfTheWhole) {
+  const int64_t n = 37, m = 300, k = 11;
+  const std::vector<float> queries = random_signs(n, 1, 7).images, gallery = random_signs(m, 1, 8).images,
+                           corrections = exact_corrections(m, 9);
+  const Matrix<float> device_queries = matrix(queries, kSignCols),
+                      device_gallery = matrix(gallery, kSignCols);
+  const ConstMatrixF all = device_gallery;
+  for (const bool corrected : {false, true}) {
+    const TopKResult whole =
+        top_k(context, device_queries, device_gallery, k,
+              {.tile = 32, .corrections = corrected ? corrections : std::vector<float>()});
+    for (const int64_t part : {int64_t{1}, int64_t{32}, int64_t{50}, int64_t{128}, m}) {
+      TopKSearch search(context, device_queries, k, 32);
+      for (int64_t first = 0; first < m; first += part) {
+        const int64_t count = std::min(part, m - first);
+        search.add(all.row_range(first, count),
+                   corrected
+                       ? std::vector<float>(corrections.begin() + first, corrections.begin() + first + count)
+                       : std::vector<float>());
+      }
+      const TopKResult found = search.result();
+      EXPECT_EQ(found.indices, whole.indices) << part;
+      EXPECT_EQ(found.scores, whole.scores) << part;
+    }
+  }
+  TopKSearch few(context, device_queries, 4);
+  few.add(all.row_range(0, 3));
+  EXPECT_EQ(few.result().indices[3], -1);
+  EXPECT_THROW(few.add(matrix({1, 2, 3}, 3)), InvalidArgument);
+  EXPECT_THROW(few.add(all.row_range(0, 3), {1.0f}), InvalidArgument);
+  EXPECT_THROW(TopKSearch(context, device_queries, 0), InvalidArgument);
+  EXPECT_THROW(TopKSearch(context, device_queries, 1, 0), InvalidArgument);
+}
+
 TEST_P(RetrievalTest, TopKNeverReturnsNan) {
   const TopKResult result =
       top_k(context, matrix({1, 0, kNan, 0}, 2), matrix({0, 1, kNan, 1, 1, 1}, 2), 3, {.tile = 2});

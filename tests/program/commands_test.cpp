@@ -26,8 +26,8 @@ std::vector<float> floats(const std::string& path) {
 }
 
 TEST(Program, HelpAndVersionSucceed) {
-  for (const char* command :
-       {"train", "sweep", "embed", "eval", "teacher", "info", "demo", "klot", "divergence", "sinkhorn"}) {
+  for (const char* command : {"train", "sweep", "split", "embed", "search", "eval", "teacher", "info", "demo",
+                              "klot", "divergence", "sinkhorn"}) {
     const ProgramResult result = run_program({command, "--help"});
     EXPECT_EQ(result.exit_code, 0) << command;
     EXPECT_CONTAINS(result.out, "Example:");

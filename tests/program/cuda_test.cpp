@@ -58,6 +58,33 @@ TEST_F(CudaProgram, TrainsEvaluatesAndEmbeds) {
     EXPECT_WITHIN(std::abs(on_cuda.data()[i] - on_cpu.data()[i]), 1e-6f) << i;
 }
 
+/// More than one tile of the gallery.
+TEST_F(CudaProgram, SearchesInTiles) {
+  ASSERT_EQ(files.train("run", {"--device", "cpu", "--steps", "3"}).exit_code, 0);
+  files.write("gallery.npy", 4100, testing::TrainingFiles::kImageDim, 8, 9);
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--model", files / "run/model.safetensors", "--side", "text", "--queries",
+                                 files / "val_texts.npy", "--hubness", "dbs"},
+        {"--queries", files / "val_images.npy"}}) {
+    const auto search = [&](const std::string& device) {
+      std::vector<std::string> arguments = {"search",
+                                            "--device",
+                                            device,
+                                            "--gallery",
+                                            files / "gallery.npy",
+                                            "--k",
+                                            "5",
+                                            "--out",
+                                            files / (device + ".npy")};
+      arguments.insert(arguments.end(), more.begin(), more.end());
+      const testing::ProgramResult result = testing::run_program(arguments);
+      EXPECT_EQ(result.exit_code, 0) << result.err;
+      return testing::read_file(files / (device + ".npy"));
+    };
+    EXPECT_TRUE(search("cuda") == search("cpu"));
+  }
+}
+
 TEST_F(CudaProgram, InfoNamesTheDevice) {
   const testing::ProgramResult result = testing::run_program({"info", "--device", "cuda"});
   EXPECT_EQ(result.exit_code, 0) << result.err;

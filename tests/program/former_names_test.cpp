@@ -366,6 +366,9 @@ TEST_F(FormerNamesInStudies, ACommittedStudyIsReadWithAllItsRuns) {
                        {"self_training_epsilon", 0.05}});
     defaults[key] = value;
     if (key == "weight_decay") defaults["math"] = "tf32";
+    if (key == "relaxation")
+      defaults.update(
+          {{"relaxation", "auto"}, {"relaxation_student", 1.3}, {"relaxation_teacher", 1.7}});  // then 1
   }
   defaults["teacher"] = "auto";  // then it was cca
   file["defaults"] = defaults;

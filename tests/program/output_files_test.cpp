@@ -46,6 +46,8 @@ TEST_F(OutputFilesProgram, AnInputUnderAnyName) {
     const std::string out = path(name);
     expect_same({"embed", "--model", "m", "--side", "image", "--input", in, "--output", out}, "--output",
                 "--input");
+    expect_same({"search", "--queries", in, "--gallery", texts, "--out", out}, "--out", "--queries");
+    expect_same({"search", "--queries", texts, "--gallery", in, "--scores", out}, "--scores", "--gallery");
     expect_same({"klot", "--student", in, "--teacher", texts, "--gradient", out}, "--gradient", "--student");
     expect_same({"divergence", "--student", texts, "--teacher", in, "--gradient", out}, "--gradient",
                 "--teacher");

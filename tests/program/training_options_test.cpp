@@ -28,6 +28,45 @@ TEST(Program, FlagsOverrideTheConfigurationAndBothMeanTheSame) {
   EXPECT_SAME_FILES(files / "by_file/model.safetensors", files / "by_flags/model.safetensors");
 }
 
+/// --relaxation is the default of both plans, wherever it stands.
+TEST(Program, RelaxationOfOnePlanOrBoth) {
+  const TrainingFiles files;
+  write_file(files / "old.json", R"({"relaxation": 1.0})");
+  write_file(files / "both.json", R"({"relaxation_teacher": 1.6, "relaxation": 1.2})");
+  int run = 0;
+  const auto relaxations = [&](std::vector<std::string> arguments) {
+    const std::string name = "run" + std::to_string(++run);
+    arguments.insert(arguments.end(), {"--steps", "1"});
+    const ProgramResult result = files.train(name, arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const Json config = Json::parse(read_file(files / (name + "/config.json")));
+    // What was written gives the same again.
+    const ProgramResult again = files.train(name + "b", {"--config", files / (name + "/config.json")});
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+    const Json second = Json::parse(read_file(files / (name + "b/config.json")));
+    for (const char* key : {"relaxation", "relaxation_student", "relaxation_teacher"})
+      EXPECT_EQ(second[key], config[key]) << key;
+    return Json{config["relaxation"], config["relaxation_student"], config["relaxation_teacher"]};
+  };
+  EXPECT_EQ(relaxations({}), Json({"auto", 1.3, 1.7}));
+  EXPECT_EQ(relaxations({"--relaxation", "1.1"}), Json({1.1, 1.1, 1.1}));
+  EXPECT_EQ(relaxations({"--relaxation-teacher", "1.5"}), Json({"auto", 1.3, 1.5}));
+  EXPECT_EQ(relaxations({"--relaxation-student", "1.7"}), Json({1.7, 1.7, 1.7}));
+  EXPECT_EQ(relaxations({"--relaxation-teacher", "1.5", "--relaxation", "1.1"}), Json({"auto", 1.1, 1.5}));
+  EXPECT_EQ(relaxations({"--relaxation", "auto"}), Json({"auto", 1.3, 1.7}));
+  EXPECT_EQ(relaxations({"--config", files / "old.json"}), Json({1.0, 1.0, 1.0}));
+  EXPECT_EQ(relaxations({"--config", files / "both.json"}), Json({"auto", 1.2, 1.6}));
+  EXPECT_EQ(relaxations({"--config", files / "both.json", "--relaxation", "1.4"}), Json({1.4, 1.4, 1.4}));
+  EXPECT_EQ(relaxations({"--config", files / "old.json", "--relaxation-teacher", "1.5"}),
+            Json({"auto", 1.0, 1.5}));
+  for (const char* flag : {"--relaxation", "--relaxation-student", "--relaxation-teacher"})
+    for (const char* value : {"0", "2", "-1", "nan", "x"}) {
+      const ProgramResult result = files.train("refused", {flag, value});
+      EXPECT_EQ(result.exit_code, 2) << flag << ' ' << value;
+      EXPECT_CONTAINS(result.err, "relaxation");
+    }
+}
+
 /// Silently ignored options are what users of such programs complain about most.
 TEST(Program, EveryTrainingOptionChangesTheResult) {
   const TrainingFiles files;
@@ -67,6 +106,8 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
                                                                     {"--check-every", "1"},
                                                                     {"--symmetrize", "false"},
                                                                     {"--relaxation", "1.3"},
+                                                                    {"--relaxation-student", "1.2"},
+                                                                    {"--relaxation-teacher", "1.4"},
                                                                     {"--epsilon-scaling", "4"},
                                                                     {"--sinkhorn-form", "log_domain"},
                                                                     {"--sinkhorn-storage", "ladder"},

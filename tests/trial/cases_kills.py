@@ -147,6 +147,44 @@ def embed(case):
     return "old or new file, then the same result"
 
 
+@kind("kill.search")
+def search(case):
+    """The same of the hits of a search."""
+    target = case.path("hits.jsonl")
+    old = b"what was here before"
+    files.write(target, old)
+    arguments = case.world.search(case.world.path("whole", "model.safetensors"), target)
+    process = case.start(arguments)
+    time.sleep(case.random.uniform(0, 0.08))
+    process.send_signal(signal.SIGKILL)
+    case.finish(process)
+    case.expect(files.read(target) in (old, case.world.found), "a partial file was left")
+    case.well(case.run(arguments), codes=(0,))
+    case.expect(files.read(target) == case.world.found, "a different result after a kill")
+    return "old or new file, then the same result"
+
+
+@kind("kill.split")
+def split(case):
+    """Files of a killed split are complete, and split.json is there only if all are."""
+    out, data = case.path("split"), case.world.path("data")
+    arguments = ["split", "--images", os.path.join(data, "pairs_images.npy")]
+    arguments += ["--texts", os.path.join(data, "pairs_texts.npy"), "--pairs", 9, "--test", 8, "--validation", 7]
+    process = case.start([*arguments, "--out", out])
+    time.sleep(case.random.uniform(0, 0.05))
+    process.send_signal(signal.SIGKILL)
+    case.finish(process)
+    whole = case.path("whole")
+    case.well(case.run([*arguments, "--out", whole]), codes=(0,))
+    names = [name for name in (os.listdir(out) if os.path.isdir(out) else []) if not name.startswith(".")]
+    for name in names:
+        case.expect(
+            files.read(os.path.join(out, name)) == files.read(os.path.join(whole, name)), f"{name} is not complete"
+        )
+    case.expect("split.json" not in names or len(names) == 9, f"split.json beside {names}")
+    return f"{'all' if len(names) == 9 else 'some or no'} files, each complete"
+
+
 @kind("signal.pipe")
 def pipe(case):
     """The reader of standard output exits, as in `| head`."""

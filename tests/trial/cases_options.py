@@ -123,7 +123,7 @@ def sweep(case):
 @kind("options.compute", weight=2)
 def compute(case):
     random, square = case.random, case.world.path("square.npy")
-    name = random.choice(["sinkhorn", "klot", "divergence", "similarity", "shift"])
+    name = random.choice(["sinkhorn", "klot", "divergence", "similarity", "shift", "search", "split"])
     data = case.world.path("data")
     flags = {
         "sinkhorn": ["--affinity", square],
@@ -139,6 +139,20 @@ def compute(case):
             os.path.join(data, "images.npy"),
             "--other-texts",
             os.path.join(data, "texts.npy"),
+        ],
+        "search": [
+            "--queries",
+            os.path.join(data, "val_images.npy"),
+            "--gallery",
+            os.path.join(data, "images.npy"),
+        ],
+        "split": [
+            "--images",
+            os.path.join(data, "pairs_images.npy"),
+            "--texts",
+            os.path.join(data, "pairs_texts.npy"),
+            "--out",
+            case.path("split"),
         ],
     }[name]
     plan = {
@@ -161,6 +175,18 @@ def compute(case):
         },
         "divergence": {**plan, "--kind": ["infonce", "cka", *WORDS], "--epsilon-student": REALS},
         "similarity": {"--k": COUNTS},
+        "search": {
+            "--k": COUNTS,
+            "--out": ["-", case.path("h.html"), case.path("h.npy"), "/nowhere/h.npy", *WORDS],
+            "--format": ["npy", "html", "jsonl", *WORDS],
+            "--side": ["text", *WORDS],
+            "--gallery-side": ["embedded", *WORDS],
+            "--hubness": ["dbs", *WORDS],
+            "--captions": [os.path.join(data, "images.npy"), "-", *WORDS],
+            "--thumbnails": [data, *WORDS],
+            "--scores": [case.path("s.npy"), "-", *WORDS],
+        },
+        "split": {"--pairs": COUNTS, "--test": COUNTS, "--validation": COUNTS, "--seed": COUNTS},
         "shift": {"--projections": [*SMALL, "9223372036854775807", "4611686018427387904"], "--seed": COUNTS},
     }[name]
     arguments = [name, *flags]

@@ -13,6 +13,11 @@ def with_matrix(case, path):
         ["eval", "--images", path, "--texts", texts],
         ["eval", "--model", model, "--images", path, "--texts", texts],
         ["embed", "--model", model, "--side", "image", "--input", path, "--output", case.path("out.npy")],
+        ["embed", "--model", model, "--side", "image", "--input", path, "--output", case.path("out.safetensors")]
+        + ["--dtype", "float16"],
+        ["search", "--queries", path, "--gallery", texts, "--k", 3, "--out", case.path("out.npy")],
+        ["search", "--queries", images, "--gallery", path, "--k", 3, "--out", case.path("out.html")],
+        ["search", "--model", model, "--side", "text", "--queries", texts, "--gallery", path, "--k", 3],
         ["similarity", "--x", path, "--y", texts, "--k", 3],
         ["similarity", "--x", images, "--y", path, "--k", 3],
         ["sinkhorn", "--affinity", path, "--plan", case.path("out.npy"), "--iterations", 20],
@@ -47,10 +52,11 @@ def with_matrix(case, path):
         case.world.train(
             case.path("run"), "--" + case.random.choice(["images", "pairs-images", "val-images"]), path, "--steps", 2
         ),
+        ["split", "--images", path, "--texts", texts, "--pairs", 5, "--test", 4, "--out", case.path("split")],
         ["info", path],
     ]
     arguments = case.random.choice(choices)
-    return arguments if arguments[0] in ("info", "train") else arguments + one
+    return arguments if arguments[0] in ("info", "split", "train") else arguments + one
 
 
 def with_vector(case, path):
@@ -102,6 +108,7 @@ def with_model(case, path):
             case.world.embed(path, case.path("out.npy")),
             ["info", path],
             case.world.eval(path, case.path("eval.json")) + ["--projection", "teacher"],
+            case.world.search(path, case.path("hits.jsonl")),
             [
                 "embed",
                 "--model",

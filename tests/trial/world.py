@@ -105,6 +105,25 @@ class World:
             1,
         ]
 
+    def search(self, model, output):
+        return [
+            "search",
+            "--model",
+            model,
+            "--side",
+            "text",
+            "--queries",
+            self.path("data", "val_texts.npy"),
+            "--gallery",
+            self.path("data", "images.npy"),
+            "--k",
+            5,
+            "--out",
+            output,
+            "--threads",
+            1,
+        ]
+
     def eval(self, model, output):
         return [
             "eval",
@@ -143,6 +162,8 @@ class World:
         model = os.path.join(whole, "model.safetensors")
         self.must(self.embed(model, self.path("embedded.npy")))
         self.must(self.eval(model, self.path("eval.json")))
+        self.must(self.search(model, self.path("hits.jsonl")))
+        self.found = files.read(self.path("hits.jsonl"))
         self.embedded, self.evaluated = files.read(self.path("embedded.npy")), files.read(self.path("eval.json"))
         self.trained, self.swept = train_outcome(whole), sweep_outcome(sweep)
         self.trained_long = train_outcome(self.path("long"))

@@ -32,6 +32,16 @@ bool same_file(const std::string& a, const std::string& b) {
 }  // namespace
 
 void FileOptions::check() const {
+  for (const Use use : {Use::kInput, Use::kOutput}) {
+    const Option* first = nullptr;
+    for (const Option& option : options_) {
+      if (option.use != use || *option.path != "-") continue;
+      if (first != nullptr)
+        throw InvalidArgument(
+            fmt::format("{}: expected a file, found - for {} too", option.flag, first->flag));
+      first = &option;
+    }
+  }
   const auto is_file = [](const std::string& path) { return !path.empty() && path != "-"; };
   for (const Option& output : options_) {
     if (output.use != Use::kOutput || !is_file(*output.path)) continue;

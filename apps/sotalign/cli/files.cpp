@@ -46,13 +46,20 @@ class RegularFile {
     std::string text;
     std::vector<char> chunk(1 << 16);
     while (text.size() < most) {  // files in /proc report no size
-      const ssize_t bytes = read(fd_, chunk.data(), std::min(chunk.size(), most - text.size()));
-      if (bytes < 0 && errno == EINTR) continue;
-      if (bytes < 0) fail_as_told();
+      const size_t bytes = read_some(chunk.data(), std::min(chunk.size(), most - text.size()));
       if (bytes == 0) break;
-      text.append(chunk.data(), static_cast<size_t>(bytes));
+      text.append(chunk.data(), bytes);
     }
     return text;
+  }
+
+  /// Reads up to `most` of the next bytes; none at the end.
+  size_t read_some(char* bytes, size_t most) const {
+    while (true) {
+      const ssize_t count = read(fd_, bytes, most);
+      if (count >= 0) return static_cast<size_t>(count);
+      if (errno != EINTR) fail_as_told();
+    }
   }
 
   [[noreturn]] void fail(const std::string& text) const { throw IoError(fmt::format("{}: {}", path_, text)); }
@@ -76,6 +83,31 @@ std::string read_text(const std::string& path) {
 
 std::string read_beginning(const std::string& path, size_t bytes) {
   return RegularFile(path).read_up_to(bytes);
+}
+
+int64_t each_line(const std::string& path, const std::function<void(int64_t, std::string_view)>& line) {
+  const RegularFile file(path);
+  std::vector<char> chunk(1 << 16);
+  std::string begun;  // the part of a line in earlier chunks
+  int64_t lines = 0;
+  const auto end_line = [&](std::string_view text) {
+    if (text.ends_with('\r')) text.remove_suffix(1);
+    line(lines++, text);
+  };
+  while (const size_t bytes = file.read_some(chunk.data(), chunk.size())) {
+    std::string_view rest(chunk.data(), bytes);
+    for (size_t end = rest.find('\n'); end != std::string_view::npos; end = rest.find('\n')) {
+      begun.append(rest.substr(0, end));
+      end_line(begun);
+      begun.clear();
+      rest.remove_prefix(end + 1);
+    }
+    begun.append(rest);
+    if (begun.size() > kMostTextBytes)
+      file.fail(fmt::format("line {}: expected at most {} MiB, found more", lines + 1, kMostTextBytes >> 20));
+  }
+  if (!begun.empty()) end_line(begun);
+  return lines;
 }
 
 void write_text(const std::string& path, const std::string& text) {

@@ -104,20 +104,27 @@ void OptionTable::read_config(const std::string& path) {
 
 void OptionTable::set_unless_given(const Json& object, const std::string& where) {
   require_one_name_each(object, where);
-  for (const auto& [key, value] : object.items()) {
-    const Entry& entry = find(key, where);
-    const Json before = value_of(entry.target);
-    set(key, value, where);
-    // A flag wins, but invalid values still fail.
-    if (!entry.given_flag().empty()) assign(before, entry.target);
-  }
+  for (const auto& [key, value] : object.items())
+    set(key, value, where);  // fails for invalid values, even where a flag wins
+  // An option may set others, too: once more in the table's order, the flags last.
+  for (const Entry& entry : entries_)
+    for (const Name& name : entry.names)
+      if (const auto value = object.find(name.key); value != object.end()) assign(*value, entry.target);
+  for (const Entry& entry : entries_)
+    if (const Name* flag = entry.given())
+      assign(parse_text(flag->option->results().back(), entry.target), entry.target);
   call_hooks();
 }
 
-std::string OptionTable::Entry::given_flag() const {
+const OptionTable::Name* OptionTable::Entry::given() const {
   const auto name =
       std::find_if(names.begin(), names.end(), [](const Name& n) { return n.option->count() > 0; });
-  return name == names.end() ? "" : flag_of(name->key);
+  return name == names.end() ? nullptr : &*name;
+}
+
+std::string OptionTable::Entry::given_flag() const {
+  const Name* name = given();
+  return name == nullptr ? "" : flag_of(name->key);
 }
 
 const OptionTable::Entry* OptionTable::find(const std::string& key) const {

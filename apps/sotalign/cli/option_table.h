@@ -91,6 +91,8 @@ class OptionTable {
     bool added_later = false;
 
     const std::string& key() const { return names.front().key; }
+    /// The name that the command line uses; null if it has none of them.
+    const Name* given() const;
     std::string given_flag() const;
   };
   const Entry* find(const std::string& key) const;

@@ -165,6 +165,13 @@ bool assign(const Json& value, const Target& target) {
           },
           [&](AutoOr<int64_t> t) { return assign_auto(value, t); },
           [&](AutoOr<double> t) { return assign_auto(value, t); },
+          [&](ForBoth t) {
+            double number = 0;
+            if (value == "auto") return true;
+            if (!assign_number(value, number)) return false;
+            *t.first = *t.second = number;
+            return true;
+          },
           [&](const Choice& c) {
             if (!value.is_string()) return false;
             const std::string name = value.get<std::string>();
@@ -191,6 +198,7 @@ Json value_of(const Target& target) {
                         [](const ListAtMost& t) { return Json(*t.values); },
                         [](AutoOr<int64_t> t) { return *t.value ? Json(**t.value) : Json("auto"); },
                         [](AutoOr<double> t) { return *t.value ? Json(**t.value) : Json("auto"); },
+                        [](ForBoth t) { return *t.first == *t.second ? Json(*t.first) : Json("auto"); },
                         [](const Choice& c) { return Json(c.get()); },
                         [](const Declared& d) {
                           return std::visit([](const auto& value) { return Json(value); }, current(d));
@@ -237,6 +245,7 @@ std::string expectation(const Target& target) {
                                      : fmt::format("auto or an integer of at most {}", t.most);
                         },
                         [](AutoOr<double>) -> std::string { return "auto or a finite number"; },
+                        [](ForBoth) -> std::string { return "auto or a finite number"; },
                         [](const Choice& c) { return alternatives(c.names); },
                         [](const Declared& d) { return of_plain(d, expectation); },
                     },
@@ -257,6 +266,7 @@ std::string type_name(const Target& target, const std::string& for_text) {
                         [](const ListAtMost&) -> std::string { return "N,N,..."; },
                         [](AutoOr<int64_t>) -> std::string { return "auto|N"; },
                         [](AutoOr<double>) -> std::string { return "auto|X"; },
+                        [](ForBoth) -> std::string { return "auto|X"; },
                         [](const Choice& c) { return fmt::format("{}", fmt::join(c.names, "|")); },
                         [&](const Declared& d) {
                           return of_plain(d, [&](const Target& t) { return type_name(t, for_text); });

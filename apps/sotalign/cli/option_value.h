@@ -46,6 +46,11 @@ struct AutoOr {
   T most = std::numeric_limits<T>::max();
 };
 
+/// One number for two variables; "auto" leaves them as they are, and is the value where they differ.
+struct ForBoth {
+  double *first, *second;
+};
+
 /// A number that determines how much is computed or allocated. A value above `most` is a mistake, and later
 /// arithmetic may overflow.
 struct AtMost {
@@ -67,7 +72,7 @@ struct Declared {
 /// The variable that an option sets. Its value when the option is added is the default.
 using Target = std::variant<int64_t*, uint64_t*, double*, std::optional<double>*, bool*, Symmetrize*,
                             std::string*, std::vector<int64_t>*, AtMost, ListAtMost, AutoOr<int64_t>,
-                            AutoOr<double>, Choice, Declared>;
+                            AutoOr<double>, ForBoth, Choice, Declared>;
 
 /// Returns false, and leaves the target unchanged, if the value does not fit it.
 bool assign(const nlohmann::ordered_json& value, const Target& target);

@@ -96,15 +96,28 @@ void add_declared_options(OptionTable& table, const std::vector<std::string>& na
   }
 }
 
-/// The flags of the solver apply to both plans.
+/// The flags of the solver apply to both plans, except that each has a relaxation of its own.
 void add_plan_options(OptionTable& table, double& epsilon_student, double& epsilon_teacher,
                       SolveOptions& student, SolveOptions& teacher, Symmetrize& symmetrize) {
   table.section("Optimal transport");
   table.add("epsilon_student", &epsilon_student,
             "Entropic regularisation of the student's plan; temperature of InfoNCE");
   table.add("epsilon_teacher", &epsilon_teacher, "The same for the teacher's plan");
-  add_solver_options(table, student, symmetrize);
-  table.after_set([&student, &teacher] { teacher = student; });
+  add_solver_options(table, student, symmetrize, [&] {
+    // It comes first: the flags and keys of one plan replace its value.
+    table.add("relaxation", ForBoth{&student.relaxation, &teacher.relaxation},
+              "Over-relaxation of the updates of both plans, in (0, 2); 1: plain Sinkhorn;\n"
+              "auto: as the next two say");
+    table.add("relaxation_student", &student.relaxation, "The same for the student's plan alone");
+    table.added_later();
+    table.add("relaxation_teacher", &teacher.relaxation, "The same for the teacher's plan alone");
+    table.added_later();
+  });
+  table.after_set([&student, &teacher] {
+    const double relaxation = teacher.relaxation;
+    teacher = student;
+    teacher.relaxation = relaxation;
+  });
 }
 
 }  // namespace

@@ -55,15 +55,16 @@ void add_method_options(OptionTable& table, TrainOptions& options);
 void add_train_options(OptionTable& table, TrainConfig& config);
 void add_projection_option(OptionTable& table, Projection& projection);
 
-/// The options of the Sinkhorn solver.
-inline void add_solver_options(OptionTable& table, SolveOptions& options, Symmetrize& symmetrize) {
+/// The options of the Sinkhorn solver. `add_relaxation` adds those of over-relaxation.
+template <class Function>
+void add_solver_options(OptionTable& table, SolveOptions& options, Symmetrize& symmetrize,
+                        Function add_relaxation) {
   table.add("iterations", AtMost{&options.iterations, kMostIterations},
             "Sinkhorn iterations; with a tolerance, the most");
   table.add("tolerance", &options.tolerance, "Stop at this L1 error of the marginals; 0: never");
   table.add("check_every", &options.check_every, "Iterations between two checks of that error");
   table.add("symmetrize", &symmetrize, "Average the last potential with its next update");
-  table.add("relaxation", &options.relaxation,
-            "Over-relaxation of the updates, in (0, 2); 1: plain Sinkhorn");
+  add_relaxation();
   table.add("epsilon_scaling", &options.epsilon_scaling,
             "Start with this multiple of epsilon and halve it every 5 iterations; 1: do not");
   table.add("sinkhorn_form",
@@ -75,6 +76,12 @@ inline void add_solver_options(OptionTable& table, SolveOptions& options, Symmet
       "sinkhorn_storage",
       choice(&options.storage, {{"float", SinkhornStorage::kFloat}, {"ladder", SinkhornStorage::kLadder}}),
       "Of that matrix; ladder: bfloat16 until the last iterations");
+}
+inline void add_solver_options(OptionTable& table, SolveOptions& options, Symmetrize& symmetrize) {
+  add_solver_options(table, options, symmetrize, [&] {
+    table.add("relaxation", &options.relaxation,
+              "Over-relaxation of the updates, in (0, 2); 1: plain Sinkhorn");
+  });
 }
 
 /// Throws InvalidArgument for an unavailable device or an invalid number of threads, and Error if threads

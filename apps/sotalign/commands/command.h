@@ -12,6 +12,8 @@ using Action = std::function<int()>;
 Action add_train(CLI::App& app);
 Action add_sweep(CLI::App& app);
 Action add_embed(CLI::App& app);
+Action add_search(CLI::App& app);
+Action add_split(CLI::App& app);
 Action add_eval(CLI::App& app);
 Action add_zeroshot(CLI::App& app);
 Action add_similarity(CLI::App& app);

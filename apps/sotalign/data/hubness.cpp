@@ -52,20 +52,6 @@ std::optional<HubnessCorrection> correction_of(Context& context, const Model& mo
   return HubnessCorrection(context, images, texts, options);
 }
 
-std::vector<float> corrections(Context& context, const HubnessCorrection& hubness, Side side,
-                               const HostMatrix& embedded) {
-  constexpr int64_t kPiece = 65536;
-  std::vector<float> result;
-  result.reserve(static_cast<size_t>(embedded.rows()));
-  for (int64_t first = 0; first < embedded.rows(); first += kPiece) {
-    const int64_t rows = std::min(kPiece, embedded.rows() - first);
-    const Matrix<float> piece(context, embedded.view().row(first), rows, embedded.cols(), "embeddings");
-    const std::vector<float> values = hubness.corrections(context, side, piece);
-    result.insert(result.end(), values.begin(), values.end());
-  }
-  return result;
-}
-
 nlohmann::ordered_json to_json(const HubnessOptions& options) {
   nlohmann::ordered_json json = {{"kind", to_string(options.kind)}};
   if (options.kind == Hubness::kCsls)

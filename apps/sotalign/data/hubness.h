@@ -28,9 +28,9 @@ void require_model_for_hubness(const std::string& model_path, const HubnessOptio
 std::optional<HubnessCorrection> correction_of(Context& context, const Model& model, const std::string& path,
                                                Projection projection, const HubnessOptions& asked);
 
-/// The corrections of embedded rows on the host, [rows]. Only a piece of them is on the device at a time.
-std::vector<float> corrections(Context& context, const HubnessCorrection& hubness, Side side,
-                               const HostMatrix& embedded);
+/// Corrections of a bank with more rows than HubnessOptions::tile are computed in pieces of so many rows of
+/// the gallery. Others have the same bits in any multiple of that tile.
+constexpr int64_t kCorrectionsPiece = 65536;
 
 /// Kind and its option.
 nlohmann::ordered_json to_json(const HubnessOptions& options);

@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
+#include <memory>
 
 #include "cli/notes.h"
+#include "cli/standard_streams.h"
 #include "data/hubness.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
@@ -19,11 +22,11 @@ namespace {
 constexpr double kLeastSquare = std::numeric_limits<float>::min(),
                  kMostSquare = std::numeric_limits<float>::max();
 
-double square(const HostMatrix& matrix, int64_t row) {
-  const float* values = matrix.view().row(row);
+double square(ConstMatrixF matrix, int64_t row) {
+  const float* values = matrix.row(row);
   double sum = 0;
 #pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < matrix.cols(); ++j)
+  for (int64_t j = 0; j < matrix.cols; ++j)
     sum += static_cast<double>(values[j]) * static_cast<double>(values[j]);
   return sum;
 }
@@ -36,21 +39,35 @@ HostMatrix read_optional(const std::string& path) {
 
 }  // namespace
 
+std::string input_name(const std::string& path) { return path == "-" ? "standard input" : path; }
+
 HostMatrix read_embeddings(const std::string& path) {
   HostMatrix matrix = read_matrix(path);
-  const int64_t rows = matrix.rows();
-  int64_t first_bad = rows;
+  require_lengths(path, matrix.view());
+  return matrix;
+}
+
+MatrixRows open_rows(const std::string& path) {
+  if (path != "-") return MatrixRows::open(path);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file =
+      open_standard_input("\x93NUMPY", "a .npy file");
+  return MatrixRows::open(fileno(file.get()), input_name(path));
+}
+
+void require_lengths(const std::string& path, ConstMatrixF rows, int64_t first) {
+  const int64_t count = rows.rows;
+  int64_t first_bad = count;
 #pragma omp parallel for schedule(static) reduction(min : first_bad)
-  for (int64_t i = 0; i < rows; ++i)
-    if (!has_length(square(matrix, i))) first_bad = std::min(first_bad, i);
-  if (first_bad == rows) return matrix;
-  const double length = std::sqrt(square(matrix, first_bad));
+  for (int64_t i = 0; i < count; ++i)
+    if (!has_length(square(rows, i))) first_bad = std::min(first_bad, i);
+  if (first_bad == count) return;
+  const double length = std::sqrt(square(rows, first_bad));
   if (length == 0)
-    throw IoError(
-        fmt::format("{}: row {}: expected a row that is not zero, found only zeros", path, first_bad));
+    throw IoError(fmt::format("{}: row {}: expected a row that is not zero, found only zeros", path,
+                              first + first_bad));
   throw IoError(
       fmt::format("{}: row {}: expected a length whose square fits float32, {:.1e} to {:.1e}, found {:.1e}",
-                  path, first_bad, std::sqrt(kLeastSquare), std::sqrt(kMostSquare), length));
+                  path, first + first_bad, std::sqrt(kLeastSquare), std::sqrt(kMostSquare), length));
 }
 
 void require_rows_that_differ(const std::string& path, const HostMatrix& matrix) {
@@ -64,13 +81,21 @@ void require_rows_that_differ(const std::string& path, const HostMatrix& matrix)
                     path, matrix.rows()));
 }
 
-void require_directions(const std::string& path, const HostMatrix& embedded) {
-  for (int64_t i = 0; i < embedded.rows(); ++i)
+void require_directions(const std::string& path, ConstMatrixF embedded, int64_t first) {
+  for (int64_t i = 0; i < embedded.rows; ++i)
     if (!(square(embedded, i) > 0.5))  // unit rows, or zero
       throw InvalidArgument(fmt::format(
           "{}: row {}: expected a row that the model maps to a nonzero vector, found one that it maps to "
           "zero, like the mean of its training rows",
-          path, i));
+          path, first + i));
+}
+
+void require_finite_rows(const std::string& path, ConstMatrixF embedded, int64_t first) {
+  for (int64_t i = 0; i < embedded.rows; ++i)
+    if (!std::all_of(embedded.row(i), embedded.row(i) + embedded.cols,
+                     [](float value) { return std::isfinite(value); }))
+      throw NumericalError(
+          fmt::format("{}: row {}: the model maps it to values that are not finite", path, first + i));
 }
 
 void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
@@ -159,13 +184,16 @@ void require_projection(const Model& model, Projection projection) {
                                                                                : "teacher"));
 }
 
+void require_model_cols(const Model& model, Side side, const std::string& path, int64_t cols) {
+  if (cols != model.input_dim(side))
+    throw InvalidArgument(fmt::format("{}: expected {} columns, as the model has for {}, found {}", path,
+                                      model.input_dim(side), side == Side::kX ? "images" : "texts", cols));
+}
+
 HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
                  const std::string& path, const HostMatrix& x) {
   require_projection(model, projection);
-  if (x.cols() != model.input_dim(side))
-    throw InvalidArgument(fmt::format("{}: expected {} columns, as the model has for {}, found {}", path,
-                                      model.input_dim(side), side == Side::kX ? "images" : "texts",
-                                      x.cols()));
+  require_model_cols(model, side, path, x.cols());
   constexpr int64_t kPiece = 65536;
   const int64_t dim = model.dim(projection), most = std::min(kPiece, x.rows());
   std::vector<float> result(static_cast<size_t>(x.rows() * dim));
@@ -181,11 +209,7 @@ HostMatrix embed(Context& context, const Model& model, Side side, Projection pro
                          static_cast<size_t>(count * dim) * sizeof(float));
   }
   x.require_unchanged();
-  const auto bad =
-      std::find_if_not(result.begin(), result.end(), [](float value) { return std::isfinite(value); });
-  if (bad != result.end())
-    throw NumericalError(fmt::format("{}: row {}: the model maps it to values that are not finite", path,
-                                     (bad - result.begin()) / dim));
+  require_finite_rows(path, {result.data(), x.rows(), dim});
   return HostMatrix(std::move(result), x.rows(), dim);
 }
 
@@ -200,8 +224,8 @@ std::optional<HubnessCorrection> bring_to_one_space(Context& context, const std:
     std::optional<HubnessCorrection> hubness = correction_of(context, model, model_path, projection, asked);
     images = embed(context, model, Side::kX, projection, image_path, images);
     texts = embed(context, model, Side::kY, projection, text_path, texts);
-    require_directions(image_path, images);
-    require_directions(text_path, texts);
+    require_directions(image_path, images.view());
+    require_directions(text_path, texts.view());
     return hubness;
   }
   if (images.cols() != texts.cols())

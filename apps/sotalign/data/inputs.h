@@ -10,6 +10,7 @@
 #include "sotalign/core/error.h"
 #include "sotalign/eval/retrieval.h"
 #include "sotalign/io/array.h"
+#include "sotalign/io/matrix_rows.h"
 #include "sotalign/train/model.h"
 
 namespace sotalign::app {
@@ -17,6 +18,17 @@ namespace sotalign::app {
 /// Reads a matrix of embeddings. Rejects what read_matrix() rejects, and rows that are zero or whose squared
 /// length does not fit float32: they have no usable direction and come from a failed encoder or copy.
 HostMatrix read_embeddings(const std::string& path);
+
+/// Opens a matrix of embeddings to be read some rows at a time; "-" is a .npy file on standard input. Checks
+/// no values. From a pipe, the file is first copied to a temporary file without a name. Throws IoError.
+MatrixRows open_rows(const std::string& path);
+
+/// Throws IoError, naming the file and the row, for rows that read_embeddings() rejects. `first` is the
+/// number of the first of the rows.
+void require_lengths(const std::string& path, ConstMatrixF rows, int64_t first = 0);
+
+/// "standard input" for "-", else the path.
+std::string input_name(const std::string& path);
 
 /// Matrices without a file are empty.
 struct Dataset {
@@ -42,8 +54,11 @@ void require_pairs(const std::string& image_path, const HostMatrix& images, cons
 
 /// Throws InvalidArgument, naming the file, if there are several rows and all are equal.
 void require_rows_that_differ(const std::string& path, const HostMatrix& matrix);
-/// Throws InvalidArgument, naming file and row, if embed() mapped a row to zero.
-void require_directions(const std::string& path, const HostMatrix& embedded);
+/// Throws InvalidArgument, naming file and row, if embed() mapped a row to zero. `first` is the number of the
+/// first of the rows.
+void require_directions(const std::string& path, ConstMatrixF embedded, int64_t first = 0);
+/// Throws NumericalError, naming file and row, if embed() mapped a row to values that are not finite.
+void require_finite_rows(const std::string& path, ConstMatrixF embedded, int64_t first = 0);
 
 /// Returns what `action` returns. If it throws an InvalidArgument that begins with "a: " or "b: ", the
 /// library's names for the two sides of the pairs, rethrows it with the file's name instead.
@@ -82,6 +97,8 @@ void note_missing_checksums(const std::string& path);
 
 /// Throws InvalidArgument, naming --projection, unless the model has it.
 void require_projection(const Model& model, Projection projection);
+/// Throws InvalidArgument, naming the file, unless the model takes rows of so many columns.
+void require_model_cols(const Model& model, Side side, const std::string& path, int64_t cols);
 
 /// Model::load(), with a note for a file without checksums.
 Model load_model(Context& context, const std::string& path);

@@ -27,6 +27,8 @@
 #include "sotalign/io/embeddings.h"
 #include "sotalign/io/json_text.h"
 #include "sotalign/io/mapped_file_at.h"
+#include "sotalign/io/matrix_rows.h"
+#include "sotalign/io/matrix_writer.h"
 #include "sotalign/io/npy.h"
 #include "sotalign/io/npy_vector.h"
 #include "sotalign/io/safetensors.h"

@@ -57,10 +57,10 @@ bool convert(const char* source, int64_t count, float* result) {
   return finite;
 }
 
-/// As convert(), for column-major sources. Each tile is read along the columns and written along the rows, so
-/// that both sides use whole cache lines.
+/// As convert(), for `rows` rows of a column-major source with columns of `stride` elements. Each tile is
+/// read along the columns and written along the rows, so that both sides use whole cache lines.
 template <class Element>
-bool convert_transposed(const char* source, int64_t rows, int64_t cols, float* result) {
+bool convert_transposed(const char* source, int64_t stride, int64_t rows, int64_t cols, float* result) {
   bool finite = true;
 #pragma omp parallel for schedule(static) collapse(2) reduction(&& : finite) if (rows * cols > kBlock)
   for (int64_t first_row = 0; first_row < rows; first_row += kTile)
@@ -68,7 +68,7 @@ bool convert_transposed(const char* source, int64_t rows, int64_t cols, float* r
       const int64_t height = std::min(kTile, rows - first_row), width = std::min(kTile, cols - first_col);
       float tile[kTile][kTile + 1];  // the odd stride spreads a column over the cache sets
       for (int64_t j = 0; j < width; ++j)
-        decode<Element>(source + ((first_col + j) * rows + first_row) * kStoredBytes<Element>, height,
+        decode<Element>(source + ((first_col + j) * stride + first_row) * kStoredBytes<Element>, height,
                         tile[j]);
       for (int64_t i = 0; i < height; ++i) {
         float* row = result + (first_row + i) * cols + first_col;
@@ -90,11 +90,13 @@ std::shared_ptr<float> allocate(int64_t count, const std::string& label) {
   return {static_cast<float*>(memory), [](float* p) { std::free(p); }};
 }
 
-[[noreturn]] void throw_first_non_finite(const MatrixSource& source, ConstMatrixF converted) {
+/// `converted` holds the rows from `first` on.
+[[noreturn]] void throw_first_non_finite(const MatrixSource& source, int64_t first, ConstMatrixF converted) {
   int64_t at = 0;
   while (std::isfinite(converted.data[at])) ++at;
-  const int64_t row = at / converted.cols, col = at % converted.cols;
-  const int64_t stored = source.order == StorageOrder::kC ? at : col * converted.rows + row;
+  const int64_t row = first + at / converted.cols, col = at % converted.cols;
+  const int64_t stored =
+      source.order == StorageOrder::kC ? row * converted.cols + col : col * source.shape[0] + row;
   const double value = with_float_element(source.type, [&](auto element) {
     using Element = decltype(element);
     return static_cast<double>(Element::decode(load<typename Element::Stored>(source.data, stored)));
@@ -106,36 +108,61 @@ std::shared_ptr<float> allocate(int64_t count, const std::string& label) {
                             std::isnan(value) ? "nan" : (value < 0 ? "-inf" : "inf")));
 }
 
+/// A single row or column is stored the same way in both orders.
+bool is_transposed(const MatrixSource& source) {
+  return source.order == StorageOrder::kFortran && source.shape[0] > 1 && source.shape[1] > 1;
+}
+
 }  // namespace
 
-HostMatrix to_host_matrix(const MatrixSource& source) {
+void require_matrix(const MatrixSource& source) {
   if (source.shape.size() != 2)
     throw IoError(fmt::format("{}: expected a matrix (2 dimensions), found {} dimensions {}", source.label,
                               source.shape.size(), shape_text(source.shape)));
-  const int64_t rows = source.shape[0], cols = source.shape[1];
-  if (rows == 0 || cols == 0)
+  if (source.shape[0] == 0 || source.shape[1] == 0)
     throw IoError(fmt::format("{}: expected at least one row and one column, found {}", source.label,
                               shape_text(source.shape)));
+}
 
-  // A single row or column is stored the same way in both orders.
-  const bool transposed = source.order == StorageOrder::kFortran && rows > 1 && cols > 1;
+bool holds_float_rows(const MatrixSource& source) {
   const bool aligned = reinterpret_cast<uintptr_t>(source.data) % alignof(float) == 0;
-  if (source.type == ElementType::kFloat32 && !transposed && aligned) {
+  return source.type == ElementType::kFloat32 && !is_transposed(source) && aligned;
+}
+
+void check_float_rows(const MatrixSource& source, int64_t first, int64_t count) {
+  const int64_t cols = source.shape[1];
+  const ConstMatrixF rows(reinterpret_cast<const float*>(source.data) + first * cols, count, cols);
+  if (!all_finite_parallel(rows.data, count * cols)) throw_first_non_finite(source, first, rows);
+}
+
+void read_rows(const MatrixSource& source, int64_t first, int64_t count, float* values) {
+  const int64_t rows = source.shape[0], cols = source.shape[1];
+  const bool finite = with_float_element(source.type, [&](auto element) {
+    using Element = decltype(element);
+    const int64_t skipped = is_transposed(source) ? first : first * cols;
+    const char* from = source.data + skipped * kStoredBytes<Element>;
+    return is_transposed(source) ? convert_transposed<Element>(from, rows, count, cols, values)
+                                 : convert<Element>(from, count * cols, values);
+  });
+  if (!finite) {
+    source.file->require_unchanged();
+    throw_first_non_finite(source, first, {values, count, cols});
+  }
+}
+
+HostMatrix to_host_matrix(const MatrixSource& source) {
+  require_matrix(source);
+  const int64_t rows = source.shape[0], cols = source.shape[1];
+  if (holds_float_rows(source)) {
     const std::shared_ptr<const float> mapped(source.file, reinterpret_cast<const float*>(source.data));
-    if (!all_finite_parallel(mapped.get(), rows * cols))
-      throw_first_non_finite(source, {mapped.get(), rows, cols});
+    check_float_rows(source, 0, rows);
     source.file->require_unchanged();
     source.file->expect_random_access();
     return {mapped, rows, cols, source.file};
   }
   const std::shared_ptr<float> values = allocate(rows * cols, source.label);
-  const bool finite = with_float_element(source.type, [&](auto element) {
-    using Element = decltype(element);
-    return transposed ? convert_transposed<Element>(source.data, rows, cols, values.get())
-                      : convert<Element>(source.data, rows * cols, values.get());
-  });
+  read_rows(source, 0, rows, values.get());
   source.file->require_unchanged();
-  if (!finite) throw_first_non_finite(source, {values.get(), rows, cols});
   return {values, rows, cols};
 }
 

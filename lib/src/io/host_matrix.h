@@ -27,4 +27,17 @@ struct MatrixSource {
 /// the message names the first one in row-major order.
 HostMatrix to_host_matrix(const MatrixSource& source);
 
+/// Throws IoError unless the shape is that of a matrix with at least one row and column.
+void require_matrix(const MatrixSource& source);
+
+/// Whether the file holds the rows as aligned C-order float32, so that they need no conversion.
+bool holds_float_rows(const MatrixSource& source);
+
+/// Converts rows [first, first + count) to float32. Throws IoError as to_host_matrix() does.
+/// @param values [count, cols]
+void read_rows(const MatrixSource& source, int64_t first, int64_t count, float* values);
+
+/// Throws IoError, as read_rows() does, unless the rows are finite. Precondition: holds_float_rows().
+void check_float_rows(const MatrixSource& source, int64_t first, int64_t count);
+
 }  // namespace sotalign::io

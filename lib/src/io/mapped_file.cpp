@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "sotalign/core/error.h"
 #include "sotalign/io/mapped_file_at.h"
@@ -65,17 +66,27 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
     if (errno == ENOENT) throw IoError(fmt::format("{}: no such file", path));
     throw IoError(fmt::format("{}: cannot open: {}", path, std::strerror(errno)));
   }
+  map();
+}
+
+MappedFile::MappedFile(int descriptor, std::string name)
+    : path_(std::move(name)), fd_(fcntl(descriptor, F_DUPFD_CLOEXEC, 0)) {
+  if (fd_ < 0) throw IoError(fmt::format("{}: cannot open: {}", path_, std::strerror(errno)));
+  map();
+}
+
+void MappedFile::map() {
   try {
     const struct stat found = status();
-    if (S_ISDIR(found.st_mode)) throw IoError(fmt::format("{}: expected a file, found a directory", path));
+    if (S_ISDIR(found.st_mode)) throw IoError(fmt::format("{}: expected a file, found a directory", path_));
     if (!S_ISREG(found.st_mode))
-      throw IoError(fmt::format("{}: expected a regular file, found a device, pipe or socket", path));
+      throw IoError(fmt::format("{}: expected a regular file, found a device, pipe or socket", path_));
     size_ = static_cast<size_t>(found.st_size);
     modified_ = found.st_mtim;
     if (size_ == 0) return;
     void* mapped = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd_, 0);
     if (mapped == MAP_FAILED)
-      throw IoError(fmt::format("{}: cannot map {} bytes: {}", path, size_, std::strerror(errno)));
+      throw IoError(fmt::format("{}: cannot map {} bytes: {}", path_, size_, std::strerror(errno)));
     data_ = mapped;
   } catch (...) {
     close(fd_);
@@ -94,6 +105,13 @@ struct stat MappedFile::status() const {
 }
 
 void MappedFile::expect_random_access() const { madvise(data_, size_, MADV_NORMAL); }
+
+void MappedFile::release(const char* first, size_t bytes) const {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const size_t offset = static_cast<size_t>(first - data()), begin = offset / page * page,
+               end = offset + bytes == size_ ? size_ : (offset + bytes) / page * page;
+  if (end > begin) madvise(static_cast<char*>(data_) + begin, end - begin, MADV_DONTNEED);
+}
 
 void MappedFile::require_unchanged() const {
   // Compares mtime, not ctime: renaming another file over this one changes ctime, but not the mapped content.

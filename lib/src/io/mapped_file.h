@@ -16,6 +16,9 @@ class MappedFile {
   /// Throws IoError if the file does not exist, is a directory or another non-regular file, or cannot be
   /// opened or mapped; the message then gives the system's reason.
   explicit MappedFile(const std::string& path);
+  /// The same for the regular file that is open as `descriptor`, which stays the caller's. `name` stands for
+  /// its path in messages.
+  MappedFile(int descriptor, std::string name);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -25,12 +28,17 @@ class MappedFile {
   size_t size() const { return size_; }
   /// Readahead is tuned for one sequential pass; call this before keeping the mapping for longer.
   void expect_random_access() const;
+  /// Takes the pages that lie within these bytes out of memory, as far as this process is concerned. They are
+  /// read again when they are used again.
+  void release(const char* first, size_t bytes) const;
   /// Throws IoError if the file was written to or resized since it was mapped. Call it after reading the
   /// bytes and before using them.
   void require_unchanged() const;
 
  private:
   struct stat status() const;
+  /// Maps the file of `fd_`. Throws IoError.
+  void map();
 
   const std::string path_;
   int fd_ = -1;

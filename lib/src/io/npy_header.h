@@ -2,6 +2,9 @@
 //   {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }
 #pragma once
 
+#include <memory>
+
+#include "io/host_matrix.h"
 #include "io/mapped_file.h"
 #include "sotalign/io/npy.h"
 
@@ -15,5 +18,8 @@ struct NpyHeader {
 /// Throws IoError if the header is malformed, or if the type is known and the size of the data does not match
 /// type and shape exactly.
 NpyHeader parse_npy_header(const MappedFile& file);
+
+/// The array in a .npy file as a matrix. Throws IoError, in addition, for a type that is no float.
+MatrixSource npy_matrix_source(std::shared_ptr<const MappedFile> file);
 
 }  // namespace sotalign::io

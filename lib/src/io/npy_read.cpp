@@ -27,19 +27,21 @@ std::vector<int64_t> widen(const std::string& path, const char* data, int64_t co
 
 NpyInfo inspect_npy(const std::string& path) { return io::parse_npy_header(io::MappedFile(path)).info; }
 
+io::MatrixSource io::npy_matrix_source(std::shared_ptr<const MappedFile> file) {
+  const NpyHeader header = parse_npy_header(*file);
+  if (!is_float(header.info.type))
+    throw IoError(fmt::format("{}: expected float16, float32 or float64, found {}", file->path(),
+                              printable(header.info.descr)));
+  return {.file = file,
+          .label = file->path(),
+          .data = file->data() + header.data_offset,
+          .type = header.info.type,
+          .order = header.info.fortran_order ? StorageOrder::kFortran : StorageOrder::kC,
+          .shape = header.info.shape};
+}
+
 HostMatrix read_npy_matrix(const std::string& path) {
-  const auto file = std::make_shared<const io::MappedFile>(path);
-  const io::NpyHeader header = io::parse_npy_header(*file);
-  if (!io::is_float(header.info.type))
-    throw IoError(fmt::format("{}: expected float16, float32 or float64, found {}", path,
-                              io::printable(header.info.descr)));
-  return io::to_host_matrix(
-      {.file = file,
-       .label = path,
-       .data = file->data() + header.data_offset,
-       .type = header.info.type,
-       .order = header.info.fortran_order ? io::StorageOrder::kFortran : io::StorageOrder::kC,
-       .shape = header.info.shape});
+  return io::to_host_matrix(io::npy_matrix_source(std::make_shared<const io::MappedFile>(path)));
 }
 
 std::vector<int64_t> read_npy_integers(const std::string& path) {

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "sotalign/core/error.h"
 #include "sotalign/io/atomic_file.h"
@@ -10,7 +11,7 @@ namespace {
 
 /// Format version 1. As in NumPy, padding makes the data start at a multiple of 64 bytes, so that it can be
 /// mapped.
-std::string header_for(const char* descr, const std::string& shape) {
+std::string header_for(const std::string& descr, const std::string& shape) {
   std::string dictionary =
       fmt::format("{{'descr': '{}', 'fortran_order': False, 'shape': ({}), }}", descr, shape);
   constexpr size_t kPrefix = 10, kAlignment = 64;
@@ -50,6 +51,18 @@ void write_vector(const std::string& path, const char* descr, const std::vector<
 }
 
 }  // namespace
+
+std::string npy_header(ElementType type, const std::vector<int64_t>& shape) {
+  const std::string name = to_string(type);  // "uint16"
+  const int64_t bytes = element_bytes(type);
+  if (type == ElementType::kBfloat16 || bytes == 0)
+    throw InvalidArgument(fmt::format("npy: expected a type of the format, found {}", name));
+  const char order = bytes == 1 ? '|' : '<';
+  // A tuple of one has a comma at its end.
+  return header_for(
+      fmt::format("{}{}{}", order, name.front(), bytes),
+      shape.size() == 1 ? fmt::format("{},", shape[0]) : fmt::format("{}", fmt::join(shape, ", ")));
+}
 
 void write_npy(const std::string& path, ConstMatrixF matrix) { write_matrix(path, "<f4", matrix); }
 void write_npy(const std::string& path, ConstMatrixD matrix) { write_matrix(path, "<f8", matrix); }

@@ -8,8 +8,10 @@
 #include <unordered_map>
 #include <vector>
 
+#include "io/host_matrix.h"
 #include "io/mapped_file.h"
 #include "sotalign/io/array.h"
+#include "sotalign/io/safetensors.h"
 
 namespace sotalign::io {
 
@@ -35,6 +37,9 @@ struct SafetensorsHeader {
 
 /// Throws IoError for anything that the format does not allow.
 SafetensorsHeader parse_safetensors_header(const MappedFile& file);
+
+/// A tensor as a matrix. Throws as SafetensorsFile::read_matrix() does, but reads no values.
+MatrixSource safetensors_matrix_source(const SafetensorsFile& file, const std::string& name);
 
 /// "F32" for kFloat32, and so on, for the types that the writer writes.
 const char* safetensors_dtype(ElementType type);

@@ -121,14 +121,18 @@ std::vector<int64_t> SafetensorsFile::read_int64(const std::string& name) const 
   return values;
 }
 
+io::MatrixSource io::safetensors_matrix_source(const SafetensorsFile& file, const std::string& name) {
+  const TensorEntry& entry = file.impl_->find_float(name);
+  return {.file = file.impl_->file,
+          .label = file.impl_->label(name),
+          .data = file.impl_->data(entry),
+          .type = entry.type,
+          .order = StorageOrder::kC,
+          .shape = entry.shape};
+}
+
 HostMatrix SafetensorsFile::read_matrix(const std::string& name) const {
-  const io::TensorEntry& entry = impl_->find_float(name);
-  return io::to_host_matrix({.file = impl_->file,
-                             .label = impl_->label(name),
-                             .data = impl_->data(entry),
-                             .type = entry.type,
-                             .order = io::StorageOrder::kC,
-                             .shape = entry.shape});
+  return io::to_host_matrix(io::safetensors_matrix_source(*this, name));
 }
 
 }  // namespace sotalign

@@ -39,6 +39,7 @@ class KlotOfEmbeddings : public EmbeddingDivergence {
            double scale) override {
     klot_.run(student, teacher, dx, dy, scale);
   }
+  void keep_teacher() override { klot_.keep_teacher(); }
   DivergenceResult result() const override { return result_of(klot_.result()); }
 
  private:
@@ -56,15 +57,18 @@ class StoredAffinities : public EmbeddingDivergence {
   void run(const Embeddings& student, const Embeddings& teacher, MatrixF dx, MatrixF dy,
            double scale) override {
     cosines(*context_, student.x, student.y, affinity_);
-    cosines(*context_, teacher.x, teacher.y, teacher_affinity_);
+    if (!has_teacher_) cosines(*context_, teacher.x, teacher.y, teacher_affinity_);
+    has_teacher_ = keep_teacher_;
     divergence_->run(affinity_, teacher_affinity_, affinity_, scale);
     cosines_backward(*context_, student.x, student.y, affinity_, dx, dy);
   }
+  void keep_teacher() override { keep_teacher_ = true, has_teacher_ = false; }
   DivergenceResult result() const override { return divergence_->result(); }
 
  private:
   Context* context_;
   Matrix<float> affinity_, teacher_affinity_;
+  bool keep_teacher_ = false, has_teacher_ = false;
   std::unique_ptr<Divergence> divergence_;
 };
 

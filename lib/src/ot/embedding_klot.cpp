@@ -83,6 +83,7 @@ void EmbeddingKlot::run(const Embeddings& student, const Embeddings& teacher, Ma
                         double gradient_scale) {
   implementation_->run(student, teacher, dx, dy, gradient_scale);
 }
+void EmbeddingKlot::keep_teacher() { implementation_->klot().keep_teacher(); }
 KlotResult EmbeddingKlot::result() const { return implementation_->klot().result(); }
 KlotMemory EmbeddingKlot::memory() const { return implementation_->memory(); }
 
@@ -115,15 +116,16 @@ void EmbeddingKlot::Implementation::run(const Embeddings& student, const Embeddi
   switch (memory_) {
     case KlotMemory::kStored:
       student_product.strip(0);
-      teacher_product.strip(0);
+      if (!klot_.has_teacher()) teacher_product.strip(0);
       klot_.run(student_, teacher_, student_, gradient_scale);
       add_gradients(student_, 0);
       break;
     case KlotMemory::kFixed16:
       student_product.for_each(
           [&](ConstMatrixF strip, int64_t begin) { fixed_student_.encode(context, strip, begin); });
-      teacher_product.for_each(
-          [&](ConstMatrixF strip, int64_t begin) { fixed_teacher_.encode(context, strip, begin); });
+      if (!klot_.has_teacher())
+        teacher_product.for_each(
+            [&](ConstMatrixF strip, int64_t begin) { fixed_teacher_.encode(context, strip, begin); });
       run_strips(FixedPointStrips(context, fixed_student_, height_, student_strip),
                  FixedPointStrips(context, fixed_teacher_, height_, teacher_strip));
       break;

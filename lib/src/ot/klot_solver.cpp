@@ -27,6 +27,7 @@ int64_t KlotSolver::solved_at_once(const Context& context, int64_t rows, int64_t
 
 void KlotSolver::set_weights(const std::vector<double>& a, const std::vector<double>& b) {
   for (const int64_t problem : {0, 1}) solver_->set_weights(problem, a, b);
+  has_teacher_ = false;
 }
 
 void KlotSolver::check(int64_t student_rows, int64_t student_cols, int64_t teacher_rows, int64_t teacher_cols,
@@ -45,11 +46,12 @@ void KlotSolver::run(ConstMatrixF student, ConstMatrixF teacher, MatrixF gradien
   check(student.rows, student.cols, teacher.rows, teacher.cols, gradient);
   const StoredStrips k(student), k_teacher(teacher);
   const bool one_batch = student.stride == teacher.stride && solver_->group_from(0).count == 2 &&
-                         solved_at_once(*context_, rows(), cols()) == 2;
+                         solved_at_once(*context_, rows(), cols()) == 2 && !has_teacher_;
   const auto memory = [&](int64_t) { return gradient; };
   const auto use = [](MatrixF, int64_t) {};
   if (!one_batch) return run_strips(k, k_teacher, gradient_scale, memory, use);
   solver_->solve(StoredStrips(student, teacher), {0, 2});
+  has_teacher_ = keep_teacher_;
   differentiate(k, k_teacher, gradient_scale, memory, use);
 }
 
@@ -72,7 +74,8 @@ void KlotSolver::run(const FixedPointMatrix& student, const FixedPointMatrix& te
 void KlotSolver::run_strips(const Strips& student, const Strips& teacher, double gradient_scale,
                             const GradientStrip& memory, const UseGradient& use) {
   solver_->solve(student, {0, 1});
-  solver_->solve(teacher, {1, 1});
+  if (!has_teacher_) solver_->solve(teacher, {1, 1});
+  has_teacher_ = keep_teacher_;
   differentiate(student, teacher, gradient_scale, memory, use);
 }
 

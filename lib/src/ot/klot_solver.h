@@ -21,6 +21,11 @@ class KlotSolver {
   KlotResult result() const;
   Sinkhorn& solver() { return sinkhorn_; }
 
+  /// See EmbeddingKlot::keep_teacher.
+  void keep_teacher() { keep_teacher_ = true, has_teacher_ = false; }
+  /// Whether the next run takes the teacher's potentials from an earlier one.
+  bool has_teacher() const { return has_teacher_; }
+
   int64_t rows() const { return solver_->rows(); }
   int64_t cols() const { return solver_->cols(); }
 
@@ -47,6 +52,7 @@ class KlotSolver {
   SinkhornSolver* solver_;  // owned by sinkhorn_
   Sinkhorn sinkhorn_;
   Buffer<double> value_;
+  bool keep_teacher_ = false, has_teacher_ = false;
 };
 
 }  // namespace sotalign::detail

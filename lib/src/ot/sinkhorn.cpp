@@ -59,6 +59,9 @@ void Sinkhorn::plan(int64_t problem, ConstMatrixF affinity, MatrixF plan) {
 void Sinkhorn::plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan) {
   solver_->plan(embeddings, first_row, plan);
 }
+void Sinkhorn::plan_rows(ConstMatrixF strip, int64_t first_row, MatrixF plan) {
+  solver_->plan_rows(strip, first_row, plan);
+}
 
 int64_t Sinkhorn::memory_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows) {
   const int64_t height = detail::strip_height(context, rows, cols, detail::StripOrigin::kProduct, strip_rows);

@@ -28,16 +28,36 @@ void SinkhornSolver::solve(const Embeddings& embeddings, int64_t strip_rows) {
   solve(ProductStrips(*context_, embeddings, height, workspace.take<float>(height * cols_)), all());
 }
 
-void SinkhornSolver::plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan) {
-  check(embeddings);
+void SinkhornSolver::check_plan_rows(int64_t first_row, MatrixF plan) const {
   if (first_row < 0 || plan.rows < 0 || first_row + plan.rows > rows_ || plan.cols != cols_)
     throw InvalidArgument(
         fmt::format("plan: expected rows of [{}, {}], found {} rows of {} columns from row {}", rows_, cols_,
                     plan.rows, plan.cols, first_row));
+}
+
+void SinkhornSolver::plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan) {
+  check(embeddings);
+  check_plan_rows(first_row, plan);
   if (plan.empty()) return;
   const Embeddings part{embeddings.x.row_range(first_row, plan.rows), embeddings.y};
   gemm(*context_, Op::kNone, Op::kTranspose, 1.0f, part.x, part.y, 0.0f, plan);
-  kernels::SinkhornPlan args{.problems = problems(all(), plan, first_row, plan.rows),
+  write_plan_rows(plan, first_row, plan);
+}
+
+void SinkhornSolver::plan_rows(ConstMatrixF strip, int64_t first_row, MatrixF plan) {
+  check_uniform();
+  if (batch() != 1)
+    throw InvalidArgument(fmt::format("plan: expected a solver for one problem, found one for {}", batch()));
+  check_plan_rows(first_row, plan);
+  if (strip.rows != plan.rows || strip.cols != plan.cols || strip.stride != plan.stride)
+    throw InvalidArgument(fmt::format(
+        "plan: expected the shape and stride of the affinity's rows, [{}, {}] and {}, found [{}, {}] and {}",
+        strip.rows, strip.cols, strip.stride, plan.rows, plan.cols, plan.stride));
+  if (!plan.empty()) write_plan_rows(strip, first_row, plan);
+}
+
+void SinkhornSolver::write_plan_rows(ConstMatrixF strip, int64_t first_row, MatrixF plan) {
+  kernels::SinkhornPlan args{.problems = problems(all(), strip, first_row, strip.rows),
                              .u = u_.data(),
                              .v = v_.data(),
                              .plan = plan.data};

@@ -43,6 +43,7 @@ class SinkhornSolver {
   void plan(const std::vector<ConstMatrixF>& affinities, const std::vector<MatrixF>& plans);
   void plan(int64_t problem, ConstMatrixF affinity, MatrixF plan);
   void plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan);
+  void plan_rows(ConstMatrixF strip, int64_t first_row, MatrixF plan);
   std::string describe() const;
   int64_t batch() const { return static_cast<int64_t>(options_.size()); }
   int64_t rows() const { return rows_; }
@@ -89,6 +90,8 @@ class SinkhornSolver {
   void check_uniform() const;
   void check(ConstMatrixF affinity) const;
   void check(const Embeddings& embeddings) const;
+  void check_plan_rows(int64_t first_row, MatrixF plan) const;
+  void write_plan_rows(ConstMatrixF strip, int64_t first_row, MatrixF plan);
 
   std::vector<double> download(const Buffer<double>& values, int64_t first, int64_t count) const;
   kernels::SinkhornState* states(int64_t problem = 0) const;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -28,11 +29,30 @@ constexpr int64_t kEmbedTile = 4096;                                      // row
 
 const char* side_name(Side side) { return side == Side::kX ? "image" : "text"; }
 
+// In the order of Activation.
+constexpr const char* kActivationNames[] = {"none", "relu", "gelu", "tanh"};
+static_assert(std::size(kActivationNames) == static_cast<size_t>(Activation::kTanh) + 1);
+
+// The file says in words what embed() computes, for readers of the file that have no other source.
+constexpr const char* kTermsText =
+    "SIDE is image or text; x is a row; unit(v) = v / |v|, and 0 stays 0; weights of heads are [out, in], "
+    "those of the teacher [in, out]";
+constexpr const char* kHeadsText =
+    "z = unit(x - SIDE.mean); h = z; for each layer l from 0: h = h @ SIDE_head.l.weight.T + "
+    "SIDE_head.l.bias, then the activation unless l is the last; if there is SIDE_head.residual.weight: "
+    "h = h + z @ SIDE_head.residual.weight.T; result: unit(h)";
+constexpr const char* kActivationsText =
+    "activation_name of SIDE_head; none: x; relu: max(x, 0); gelu: x (1 + erf(x / sqrt(2))) / 2; tanh: "
+    "tanh(x)";
+constexpr const char* kTeacherText =
+    "z = unit(x - SIDE.mean); result: unit((z - teacher.SIDE.mean) @ teacher.SIDE.weight)";
+
 std::string head_to_json(const HeadOptions& o) {
   return nlohmann::json{{"input_dim", o.input_dim},
                         {"hidden", o.hidden},
                         {"output_dim", o.output_dim},
                         {"activation", static_cast<int>(o.activation)},
+                        {"activation_name", kActivationNames[static_cast<size_t>(o.activation)]},
                         {"residual", o.residual}}
       .dump();
 }
@@ -169,17 +189,21 @@ void Model::save(const std::string& path, const std::map<std::string, std::strin
   };
   for (const auto& [key, value] : notes) writer.set_metadata(key, value);
   writer.set_metadata("format", kModelFormat);
+  writer.set_metadata("formula.terms", kTermsText);
   writer.add_checksums();
   add("image.mean", {static_cast<int64_t>(image_preprocessing.mean.size())}, image_preprocessing.mean);
   add("text.mean", {static_cast<int64_t>(text_preprocessing.mean.size())}, text_preprocessing.mean);
   if (has(Projection::kHeads)) {
     writer.set_metadata("image_head", head_to_json(heads_[0].options()));
     writer.set_metadata("text_head", head_to_json(heads_[1].options()));
+    writer.set_metadata("formula.heads", kHeadsText);
+    writer.set_metadata("formula.activation", kActivationsText);
     for (int i = 0; i < parameters.count(); ++i)
       add(parameters[i].name, parameters[i].shape, parameters.download(parameters[i].name));
   }
   if (teacher) {
     writer.set_metadata("teacher", to_string(teacher->kind));
+    writer.set_metadata("formula.teacher", kTeacherText);
     add("teacher.image.mean", {teacher->wx.rows()}, teacher->mean_x.download());
     add("teacher.image.weight", {teacher->wx.rows(), teacher->dim()}, teacher->wx.download());
     add("teacher.text.mean", {teacher->wy.rows()}, teacher->mean_y.download());

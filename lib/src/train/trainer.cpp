@@ -107,7 +107,8 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
                                                   .rows = all_rows(),
                                                   .pairs = pair_sampler_.batch(),
                                                   .unpaired_images = unpaired_->images(),
-                                                  .unpaired_texts = unpaired_->texts()})),
+                                                  .unpaired_texts = unpaired_->texts(),
+                                                  .all_unpaired = unpaired_->takes_all()})),
       affinity_memory_(objective_->affinity_memory()) {
   if (affinity_memory_) options_.affinity_memory = affinity_memory_->memory;
   objective_->initialize(model_.parameters);

@@ -26,6 +26,10 @@ class SampledRows : public UnpairedRows {
     image_sampler_.sample(*context_, step, image_index_.data());
     text_sampler_.sample(*context_, step, text_index_.data());
   }
+  bool takes_all() const override {
+    return image_sampler_.batch() == image_sampler_.population() &&
+           text_sampler_.batch() == text_sampler_.population();
+  }
 
  private:
   Context* context_;

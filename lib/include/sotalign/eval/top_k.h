@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "sotalign/core/buffer.h"
 #include "sotalign/core/context.h"
 
 namespace SOTALIGN_API sotalign {
@@ -35,5 +36,38 @@ struct TopKResult {
 /// @param options see TopKOptions
 TopKResult top_k(Context& context, ConstMatrixF queries, ConstMatrixF gallery, int64_t k,
                  const TopKOptions& options = {});
+
+/// top_k() for a gallery that arrives in parts, so that it need not fit into memory. Memory does not depend
+/// on the size of the gallery.
+///
+///   TopKSearch search(context, queries, 10);
+///   for (...) search.add(part);
+///   const TopKResult result = search.result();
+class TopKSearch {
+ public:
+  /// Copies the queries, scaled to unit length. Throws InvalidArgument for k or tile below 1.
+  /// @param context owns the memory of all matrices, and must outlive the search
+  /// @param queries [n, d]
+  /// @param k at least 1
+  /// @param tile scores are computed in tiles of at most tile x tile
+  TopKSearch(Context& context, ConstMatrixF queries, int64_t k, int64_t tile = TopKOptions{}.tile);
+
+  /// Adds the next rows of the gallery; the first one has index 0. Lists are those of top_k() on all rows,
+  /// and scores are the same to the bit if each part but the last has a multiple of `tile` rows. Throws
+  /// InvalidArgument for another number of columns, and for corrections that do not match or are not finite.
+  /// @param rows [m, d]
+  /// @param corrections [m], or empty for none
+  void add(ConstMatrixF rows, const std::vector<float>& corrections = {});
+
+  /// The best of all rows so far. If there are fewer than k, lists end as those of top_k() do.
+  TopKResult result() const;
+
+ private:
+  Context* context_;
+  int64_t k_, tile_, rows_ = 0;
+  Matrix<float> queries_;
+  Buffer<float> values_;     // [queries, k], descending
+  Buffer<int64_t> indices_;  // [queries, k]
+};
 
 }  // namespace sotalign

@@ -32,6 +32,10 @@ HostMatrix read_npy_matrix(const std::string& path);
 /// other array, for an empty one and for values beyond int64.
 std::vector<int64_t> read_npy_integers(const std::string& path);
 
+/// The header of a little-endian C-order array: the file's bytes up to the first element. As in NumPy, these
+/// are a multiple of 64 bytes. Throws InvalidArgument for kBfloat16 and kOther, which .npy does not have.
+std::string npy_header(ElementType type, const std::vector<int64_t>& shape);
+
 /// Write a host matrix as C-order '<f4' or '<f8', or a vector as '<f4' or '<i8', through AtomicFile. Throw
 /// IoError.
 void write_npy(const std::string& path, ConstMatrixF matrix);

@@ -11,6 +11,14 @@
 
 #include "sotalign/io/array.h"
 
+namespace sotalign {
+class SafetensorsFile;
+}
+namespace sotalign::io {
+struct MatrixSource;
+MatrixSource safetensors_matrix_source(const SafetensorsFile& file, const std::string& name);
+}  // namespace sotalign::io
+
 namespace SOTALIGN_API sotalign {
 
 /// An open file. Copies share the mapping.
@@ -49,6 +57,7 @@ class SafetensorsFile {
  private:
   struct Impl;
   explicit SafetensorsFile(std::shared_ptr<const Impl> impl) : impl_(std::move(impl)) {}
+  friend io::MatrixSource io::safetensors_matrix_source(const SafetensorsFile& file, const std::string& name);
   std::shared_ptr<const Impl> impl_;
 };
 

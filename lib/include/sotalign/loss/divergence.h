@@ -81,6 +81,10 @@ class EmbeddingDivergence {
   virtual void run(const Embeddings& student, const Embeddings& teacher, MatrixF dx, MatrixF dy,
                    double gradient_scale = 1.0) = 0;
 
+  /// Says that all later runs have the same teacher's embeddings, so that what depends on them alone may be
+  /// computed once. Changes no bit of a result.
+  virtual void keep_teacher() {}
+
   /// Waits for the last run and returns its result.
   virtual DivergenceResult result() const = 0;
 };

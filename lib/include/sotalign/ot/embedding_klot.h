@@ -30,6 +30,11 @@ class EmbeddingKlot {
   /// See Klot::set_weights.
   void set_weights(const std::vector<double>& a, const std::vector<double>& b);
 
+  /// For runs that all have the same teacher's embeddings: the first run after this call computes the
+  /// teacher's affinity, unless it is streamed, and potentials; later ones take them from it. Changes no bit
+  /// of a result. set_weights() makes the next run solve again.
+  void keep_teacher();
+
   /// dx = gradient_scale * dKLOT/dX, [rows, d], and dy = gradient_scale * dKLOT/dY, [cols, d]. Neither may
   /// overlap any embeddings. Throws InvalidArgument if shapes do not match.
   void run(const Embeddings& student, const Embeddings& teacher, MatrixF dx, MatrixF dy,

@@ -141,6 +141,10 @@ class Sinkhorn {
   void plan(int64_t problem, ConstMatrixF affinity, MatrixF plan);
   /// Writes rows [first_row, first_row + plan.rows) of the plan.
   void plan(const Embeddings& embeddings, int64_t first_row, MatrixF plan);
+  /// Writes rows [first_row, first_row + strip.rows) of the plan, for a solver with one problem. `strip`
+  /// holds these rows of the affinity; `plan` may overwrite it and must have its shape and stride. So a
+  /// product with the plan needs memory for a few rows of it.
+  void plan_rows(ConstMatrixF strip, int64_t first_row, MatrixF plan);
 
   /// Bytes that a solver and solve(embeddings) allocate from the context, not counting the embeddings.
   static int64_t memory_bytes(const Context& context, int64_t rows, int64_t cols, int64_t strip_rows = 0);

@@ -32,8 +32,9 @@ class Model {
   /// Whether load() verified checksums. Files of sotalign 0.1 have none.
   bool verified() const { return verified_; }
   /// Writes weights, biases, means, teacher and bank to a safetensors file with checksums, and `notes` to its
-  /// metadata. Throws NumericalError, and writes nothing, if a weight, bias or mean is not finite, and
-  /// InvalidArgument for a bank of another dimension than that of hubness_projection().
+  /// metadata, beside the formulas of embed() in words ("formula.heads", "formula.teacher", ...). Throws
+  /// NumericalError, and writes nothing, if a weight, bias or mean is not finite, and InvalidArgument for a
+  /// bank of another dimension than that of hubness_projection().
   void save(const std::string& path, const std::map<std::string, std::string>& notes = {}) const;
 
   bool has(Projection projection) const;

@@ -35,6 +35,7 @@ struct ObjectiveSetup {
   const Teacher& teacher;
   AllRows rows;
   int64_t pairs, unpaired_images, unpaired_texts;  ///< per step
+  bool all_unpaired = false;                       ///< every step has all unpaired rows, in their order
 
   int64_t batch_images() const { return pairs + unpaired_images; }
   int64_t batch_texts() const { return pairs + unpaired_texts; }

@@ -74,8 +74,8 @@ struct TrainOptions {
   /// Compares the student's affinity of the unpaired rows with the teacher's.
   DivergenceOptions divergence = {.epsilon_student = 0.1,
                                   .epsilon_teacher = 0.02,
-                                  .student = {.tolerance = 1e-3},
-                                  .teacher = {.tolerance = 1e-3}};
+                                  .student = {.tolerance = 1e-3, .relaxation = 1.3},
+                                  .teacher = {.tolerance = 1e-3, .relaxation = 1.7}};
   /// Weight of the divergence, whichever it is; the default suits KLOT. For KLOT it is the paper's alpha
   /// times the batch size, because plans have total mass 1 here and mass 1 per row in the paper. The paper's
   /// 1e-3, 1e-4 and 1e-5 with 22,000 rows correspond to 22, 2.2 and 0.22.

@@ -31,6 +31,9 @@ class UnpairedRows {
   /// @param pair_index [pairs], indices of the step's pairs, in the context's memory
   virtual void pick(int64_t step, const int64_t* pair_index) = 0;
 
+  /// Whether every step has all rows, in their order.
+  virtual bool takes_all() const { return false; }
+
   /// Rows per step.
   int64_t images() const { return image_index_.size(); }
   int64_t texts() const { return text_index_.size(); }

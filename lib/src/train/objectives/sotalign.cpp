@@ -15,20 +15,27 @@ namespace {
 /// The teacher is fixed, so all unpaired rows are projected once.
 class TeacherRows {
  public:
-  TeacherRows(Context& context, const Teacher& teacher, Side side, ConstMatrixF rows, int64_t batch)
-      : context_(&context),
-        all_(context, rows.rows, teacher.dim(), "teacher's projections"),
-        batch_(context, batch, teacher.dim(), "batch of the teacher's projections") {
-    teacher.project(context, side, rows, all_);
+  TeacherRows(const ObjectiveSetup& s, Side side)
+      : context_(&s.context),
+        all_(s.context, rows_of(s, side).rows, s.teacher.dim(), "teacher's projections") {
+    s.teacher.project(s.context, side, rows_of(s, side), all_);
+    if (!s.all_unpaired)
+      batch_ = Matrix<float>(s.context, side == Side::kX ? s.unpaired_images : s.unpaired_texts,
+                             s.teacher.dim(), "batch of the teacher's projections");
   }
   ConstMatrixF of(const StepRows& rows) {
+    if (batch_.rows() == 0) return all_;
     gather_rows(*context_, all_, rows.unpaired_index, batch_);
     return batch_;
   }
 
  private:
+  static ConstMatrixF rows_of(const ObjectiveSetup& s, Side side) {
+    return side == Side::kX ? s.rows.images : s.rows.texts;
+  }
+
   Context* context_;
-  Matrix<float> all_, batch_;
+  Matrix<float> all_, batch_;  // no batch: each one is all rows
 };
 
 std::optional<KlotMemoryPlan> plan_memory(const ObjectiveSetup& s) {
@@ -48,12 +55,14 @@ class Sotalign : public Objective {
   explicit Sotalign(const ObjectiveSetup& s)
       : weight_(s.options.divergence_weight),
         siglip_(s.context, s.pairs, s.pairs, s.pairs),
-        teacher_images_(s.context, s.teacher, Side::kX, s.rows.images, s.unpaired_images),
-        teacher_texts_(s.context, s.teacher, Side::kY, s.rows.texts, s.unpaired_texts),
+        teacher_images_(s, Side::kX),
+        teacher_texts_(s, Side::kY),
         memory_(plan_memory(s)),
         divergence_(make_embedding_divergence(s.context, s.unpaired_images, s.unpaired_texts,
                                               s.options.divergence,
-                                              memory_ ? memory_->memory : KlotMemory::kStored)) {}
+                                              memory_ ? memory_->memory : KlotMemory::kStored)) {
+    if (s.all_unpaired) divergence_->keep_teacher();
+  }
 
   void run(const Step& step) override {
     siglip_.run_on_pairs(step);
