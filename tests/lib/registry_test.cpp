@@ -83,6 +83,33 @@ MethodInfo toy_method() {
           .make = [](const ObjectiveSetup& setup) { return std::make_unique<Weighted>(setup); }};
 }
 
+// KLOT that computes the teacher's plan in every step.
+class ForgetfulKlot : public EmbeddingDivergence {
+ public:
+  explicit ForgetfulKlot(std::unique_ptr<EmbeddingDivergence> klot) : klot_(std::move(klot)) {}
+  void run(const Embeddings& student, const Embeddings& teacher, MatrixF dx, MatrixF dy,
+           double scale) override {
+    klot_->run(student, teacher, dx, dy, scale);
+  }
+  void keep_teacher() override { ++asked; }
+  DivergenceResult result() const override { return klot_->result(); }
+  static inline int64_t asked = 0;
+
+ private:
+  std::unique_ptr<EmbeddingDivergence> klot_;
+};
+
+DivergenceInfo forgetful_klot() {
+  DivergenceInfo info = find_divergence("klot");
+  info.name = "forgetful_klot";
+  info.make_on_embeddings = [](Context& context, int64_t rows, int64_t cols, const DivergenceOptions& o,
+                               KlotMemory memory) {
+    return std::make_unique<ForgetfulKlot>(
+        find_divergence("klot").make_on_embeddings(context, rows, cols, o, memory));
+  };
+  return info;
+}
+
 DivergenceInfo toy_divergence() {
   return {.name = "squared",
           .title = "Squared",
@@ -94,10 +121,11 @@ DivergenceInfo toy_divergence() {
           }};
 }
 
-/// Registers both once per process.
+/// Registers all once per process.
 const bool kRegistered = [] {
   register_method(toy_method());
   register_divergence(toy_divergence());
+  register_divergence(forgetful_klot());
   return true;
 }();
 
@@ -139,6 +167,23 @@ TEST_P(RegistryTest, ARegisteredMethodTrains) {
   trained(toy);
   EXPECT_EQ(last.terms.at(0).weight, 3.0);
   EXPECT_EQ(last.loss, 3.0 * last.terms[0].value);
+}
+
+// Steps of all rows have the same teacher's plan, others have one each.
+TEST_P(RegistryTest, AKeptTeachersPlanChangesNoBitOfTraining) {
+  for (const int64_t batch : {1000, 20, 19})
+    for (const KlotMemory memory : {KlotMemory::kStored, KlotMemory::kFixed16, KlotMemory::kStreamed}) {
+      SCOPED_TRACE(std::to_string(batch) + " " + to_string(memory));
+      TrainOptions klot = options();
+      klot.batch_unpaired = batch;
+      klot.affinity_memory = memory;
+      klot.divergence.student.iterations = klot.divergence.teacher.iterations = 12;
+      TrainOptions forgetful = klot;
+      forgetful.divergence.name = "forgetful_klot";
+      const int64_t asked = ForgetfulKlot::asked;
+      EXPECT_EQ(trained(klot), trained(forgetful));
+      EXPECT_EQ(ForgetfulKlot::asked - asked, batch < kRows ? 0 : 1);
+    }
 }
 
 TEST_P(RegistryTest, ARegisteredDivergenceTrains) {
@@ -240,7 +285,7 @@ TEST_P(RegistryTest, ValuesAreChecked) {
             "found 'Toy'");
   changed.method = "sotalign", changed.divergence.name = "KLOT";
   EXPECT_EQ(error_message([&] { Trainer(context, data(), changed); }),
-            "divergence: expected one of klot, infonce, cka, squared, found 'KLOT'");
+            "divergence: expected one of klot, infonce, cka, squared, forgetful_klot, found 'KLOT'");
 }
 
 TEST(Registry, RefusesIncompleteAndConflictingEntries) {
@@ -278,7 +323,8 @@ TEST(Registry, ListsWhatItKnows) {
   EXPECT_EQ(method_names(),
             (std::vector<std::string>{"sotalign", "sail", "sail_semi", "structure", "structure_semi", "nnclr",
                                       "sclip", "self_training", "toy"}));
-  EXPECT_EQ(divergence_names(), (std::vector<std::string>{"klot", "infonce", "cka", "squared"}));
+  EXPECT_EQ(divergence_names(),
+            (std::vector<std::string>{"klot", "infonce", "cka", "squared", "forgetful_klot"}));
   std::vector<std::string> keys;
   for (const OptionInfo& option : declared_method_options()) keys.push_back(option.key);
   EXPECT_EQ(keys, (std::vector<std::string>{

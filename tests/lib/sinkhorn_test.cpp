@@ -323,6 +323,26 @@ TEST_P(SinkhornTest, PermutingTheProblemPermutesThePlan) {
   EXPECT_WITHIN(relative_l1(back, straight.plan), 2e-6);
 }
 
+TEST_P(SinkhornTest, RowsOfThePlanEqualThoseOfTheWhole) {
+  const int64_t n = 37, m = 21;
+  const auto k = random_uniform(n * m, 14);
+  const Matrix<float> affinity(context, k.data(), n, m);
+  Sinkhorn solver(context, n, m, SinkhornOptions{});
+  const std::vector<float> whole = finish(solver, affinity).plan;
+  Matrix<float> parts(context, n, m);
+  parts.upload(k.data());
+  for (const auto& [first, count] : {std::pair<int64_t, int64_t>{30, 7}, {0, 1}, {1, 29}, {5, 0}}) {
+    const MatrixF rows = parts.view().row_range(first, count);  // the plan overwrites its affinity
+    solver.plan_rows(rows, first, rows);
+  }
+  EXPECT_EQ(parts.download(), whole);
+  Matrix<float> wide(context, n, m + 1);
+  EXPECT_THROW(solver.plan_rows(affinity.view(), 1, parts), InvalidArgument);
+  EXPECT_THROW(solver.plan_rows(affinity.view(), -1, parts), InvalidArgument);
+  EXPECT_THROW(solver.plan_rows(affinity.view(), 0, wide), InvalidArgument);
+  EXPECT_THROW(solver.plan_rows(affinity.view(), 0, {wide.data(), n, m, m + 1}), InvalidArgument);
+}
+
 TEST_P(SinkhornTest, RejectsWhatItCannotDo) {
   EXPECT_THROW(Sinkhorn(context, 0, 5, SinkhornOptions{}), InvalidArgument);
   EXPECT_THROW(Sinkhorn(context, 5, 5, SinkhornOptions{.epsilon = 0.0}), InvalidArgument);

@@ -207,40 +207,8 @@ TEST_P(TrainerTest, ResumeContinuesBitForBit) {
   }
 }
 
-// KLOT that computes the teacher's plan in every step.
-class ForgetfulKlot : public EmbeddingDivergence {
- public:
-  explicit ForgetfulKlot(std::unique_ptr<EmbeddingDivergence> klot) : klot_(std::move(klot)) {}
-  void run(const Embeddings& student, const Embeddings& teacher, MatrixF dx, MatrixF dy,
-           double scale) override {
-    klot_->run(student, teacher, dx, dy, scale);
-  }
-  void keep_teacher() override { ++asked; }
-  DivergenceResult result() const override { return klot_->result(); }
-  static inline int64_t asked = 0;
-
- private:
-  std::unique_ptr<EmbeddingDivergence> klot_;
-};
-
-void register_forgetful_klot() {
-  static const bool registered = [] {
-    DivergenceInfo info = find_divergence("klot");
-    info.name = "forgetful_klot";
-    info.make_on_embeddings = [](Context& context, int64_t rows, int64_t cols, const DivergenceOptions& o,
-                                 KlotMemory memory) {
-      return std::make_unique<ForgetfulKlot>(
-          find_divergence("klot").make_on_embeddings(context, rows, cols, o, memory));
-    };
-    register_divergence(info);
-    return true;
-  }();
-  static_cast<void>(registered);
-}
-
-// Batches larger than the sets: every step has all rows, and the teacher's plan stays as it is.
-TEST_P(TrainerTest, StepsOfAllRowsKeepTheTeachersPlanAndItsBits) {
-  register_forgetful_klot();
+// Batches larger than the sets: every step has all rows, and the teacher's plan is kept.
+TEST_P(TrainerTest, StepsOfAllRowsResumeBitForBit) {
   TrainingData some_rows = data();
   some_rows.images = views.image_rows(40, 33);
   some_rows.texts = views.text_rows(60, 31);
@@ -262,30 +230,7 @@ TEST_P(TrainerTest, StepsOfAllRowsKeepTheTeachersPlanAndItsBits) {
       train(resumed, 2);
       EXPECT_EQ(values(straight), values(resumed));
       std::filesystem::remove(path);
-      o.divergence.name = "forgetful_klot";
-      const int64_t asked = ForgetfulKlot::asked;
-      Trainer forgetful(context, rows, o);
-      EXPECT_EQ(ForgetfulKlot::asked, asked + 1);
-      train(forgetful, 4);
-      EXPECT_EQ(values(straight), values(forgetful));
     }
-}
-
-TEST_P(TrainerTest, OtherStepsHaveATeachersPlanEach) {
-  register_forgetful_klot();
-  TrainOptions o = options();
-  o.batch_unpaired = 32;  // all images, some of the texts
-  TrainingData rows = data();
-  rows.images = views.image_rows(40, 31);
-  rows.texts = views.text_rows(60, 40);
-  Trainer klot(context, rows, o);
-  o.divergence.name = "forgetful_klot";
-  const int64_t asked = ForgetfulKlot::asked;
-  Trainer forgetful(context, rows, o);
-  EXPECT_EQ(ForgetfulKlot::asked, asked);
-  train(klot, 3);
-  train(forgetful, 3);
-  EXPECT_EQ(values(klot), values(forgetful));
 }
 
 TEST_P(TrainerTest, StepsAllocateNothingAndNeverWait) {

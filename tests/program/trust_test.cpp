@@ -71,10 +71,15 @@ TEST_F(TrustProgram, DamagedMetricsAndResultsAreFound) {
   ASSERT_EQ(files.train("run", {"--steps", "30", "--stop-after", "20"}).exit_code, 0);
   const std::string metrics = read_file(path("run/metrics.jsonl"));
   const size_t seconds = metrics.find("\"seconds\"");
+  const auto first_line = [](const std::string& text) {
+    return nlohmann::json::parse(text.substr(0, text.find('\n')), nullptr, false);
+  };
   int refused = 0;
   for (size_t at = 0; at < seconds; at += 7) {
     std::string damaged = metrics;
     damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    // The last of 17 digits need not change a number.
+    if (first_line(damaged) == first_line(metrics)) continue;
     write_file(path("run/metrics.jsonl"), damaged);
     const ProgramResult result = resume("train", "run");
     EXPECT_EQ(result.exit_code, 2) << at << ": " << result.out;
