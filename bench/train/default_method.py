@@ -49,11 +49,12 @@ def losses(cells):
         return ""
     lines = []
     for cell in cells:
-        ours = cell["methods"]["SOTAlign"]["mean_r1"]
-        for name in ("teacher", "SAIL", "SOTAlign, plain teacher"):
-            difference = [a - b for a, b in zip(ours, cell["methods"][name]["mean_r1"])]
-            if statistics.mean(difference) < -statistics.stdev(difference) / len(difference) ** .5:
-                lines.append(f"{cell['set']}, {cell['pairs']} pairs: {text(difference)} against {name}")
+        for figure, name in (("mean_r1", ""), ("dbs", ", both with DBS")):
+            for baseline in ("teacher", "SAIL", "SOTAlign, plain teacher"):
+                difference = [a - b for a, b in zip(cell["methods"]["SOTAlign"][figure],
+                                                    cell["methods"][baseline][figure])]
+                if statistics.mean(difference) < -statistics.stdev(difference) / len(difference) ** .5:
+                    lines.append(f"{cell['set']}, {cell['pairs']} pairs: {text(difference)} against {baseline}{name}")
     return "\nBelow a baseline by more than one standard error: " + ("; ".join(lines) or "no cell") + ".\n"
 
 

@@ -427,33 +427,51 @@ TEST_P(SelfTrainingTest, StripsChangeNoResult) {
 
 TEST_P(SelfTrainingTest, RepeatsAndContinuesBitForBit) {
   const Data data = make_data(12, 20, 15, 90, 60);
+  // Passes over some rows, over all of y, over all rows.
+  for (const int64_t batch : {25, 75, 100}) {
+    SCOPED_TRACE(::testing::Message() << "batch " << batch);
+    const SelfTrainingOptions options{.passes = 4, .batch = batch, .seed = 7};
+    Run whole(context, data, options), again(context, data, options);
+    for (int pass = 0; pass <= 4; ++pass) {
+      if (pass > 0) whole.training.pass(), again.training.pass();
+      expect_same(again.training.teacher(), whole.training.teacher());
+      expect_same(again.training.last(), whole.training.last());
+    }
+    EXPECT_TRUE(whole.training.finished());
+    for (int stop = 0; stop <= 4; ++stop) {
+      SCOPED_TRACE("stopped after pass " + std::to_string(stop));
+      Run first(context, data, options), second(context, data, options);
+      for (int pass = 0; pass < stop; ++pass) first.training.pass();
+      second.training.restore(first.training.state());
+      EXPECT_EQ(second.training.passes_done(), stop);
+      EXPECT_EQ(second.training.finished(), stop == 4);
+      EXPECT_EQ(second.training.state(), first.training.state());
+      expect_same(second.training.teacher(), first.training.teacher());
+      expect_same(second.training.last(), first.training.last());
+      while (!second.training.finished()) second.training.pass();
+      expect_same(second.training.teacher(), whole.training.teacher());
+      expect_same(second.training.last(), whole.training.last());
+    }
+    again.training.pass();
+    // A pass after the last one is possible.
+    EXPECT_EQ(again.training.passes_done(), 5);
+  }
   const SelfTrainingOptions options{.passes = 4, .batch = 25, .seed = 7};
-  Run whole(context, data, options), again(context, data, options);
-  for (int pass = 0; pass <= 4; ++pass) {
-    if (pass > 0) whole.training.pass(), again.training.pass();
-    expect_same(again.training.teacher(), whole.training.teacher());
-    expect_same(again.training.last(), whole.training.last());
-  }
-  EXPECT_TRUE(whole.training.finished());
-  for (int stop = 0; stop <= 4; ++stop) {
-    SCOPED_TRACE("stopped after pass " + std::to_string(stop));
-    Run first(context, data, options), second(context, data, options);
-    for (int pass = 0; pass < stop; ++pass) first.training.pass();
-    second.training.restore(first.training.state());
-    EXPECT_EQ(second.training.passes_done(), stop);
-    EXPECT_EQ(second.training.finished(), stop == 4);
-    EXPECT_EQ(second.training.state(), first.training.state());
-    expect_same(second.training.teacher(), first.training.teacher());
-    expect_same(second.training.last(), first.training.last());
-    while (!second.training.finished()) second.training.pass();
-    expect_same(second.training.teacher(), whole.training.teacher());
-    expect_same(second.training.last(), whole.training.last());
-  }
-  Run other_seed(context, data, {.passes = 4, .batch = 25, .seed = 8});
-  other_seed.training.pass(), again.training.pass();
-  EXPECT_NE(other_seed.training.teacher().wx.download(), whole.training.teacher().wx.download());
-  // A pass after the last one is possible.
-  EXPECT_EQ(again.training.passes_done(), 5);
+  Run run(context, data, options), other_seed(context, data, {.passes = 4, .batch = 25, .seed = 8});
+  run.training.pass(), other_seed.training.pass();
+  EXPECT_NE(other_seed.training.teacher().wx.download(), run.training.teacher().wx.download());
+}
+
+TEST_P(SelfTrainingTest, PassesOverAllRowsKeepTheirCovariance) {
+  const Data data = make_data(12, 20, 15, 90, 60);
+  Run run(context, data, {.passes = 4, .batch = 75, .rate = 0.3});  // all of y, not of x
+  run.training.pass();
+  const auto first = run.training.state();
+  run.training.pass();
+  const auto second = run.training.state();
+  EXPECT_EQ(second.at("yy"), first.at("yy"));
+  EXPECT_NE(second.at("xx"), first.at("xx"));
+  EXPECT_NE(second.at("xy"), first.at("xy"));
 }
 
 TEST_P(SelfTrainingTest, BeatsItsFirstTeacher) {

@@ -507,6 +507,28 @@ TEST_F(StudyProgram, AStudyBegunWithoutDbsIsRead) {
   expect_refused({"study", "--out", path("out"), "--resume"}, {"runs: entry 3: dbs"});
 }
 
+TEST_F(StudyProgram, TheSettingsOfDbsAreStoredAndMustBeTheSame) {
+  run(command("out", {"--sections", "unpaired"}));
+  auto file = nlohmann::ordered_json::parse(read_file(path("out/study.json")));
+  const Json settings = {{"kind", "dbs"}, {"bank", 1500}, {"temperature", 0.1}, {"iterations", 20}};
+  EXPECT_EQ(Json::parse(file["hubness"].dump()), settings);
+  const Json runs = study("out")["runs"];
+  file.erase("checksum");
+
+  // Earlier versions stored none.
+  auto earlier = file;
+  earlier.erase("hubness");
+  write_file(path("out/study.json"), earlier.dump());
+  const ProgramResult result = run_program({"study", "--out", path("out"), "--resume"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(study("out")["runs"], runs);
+  EXPECT_EQ(study("out")["hubness"], settings);
+
+  file["hubness"]["temperature"] = 0.2;
+  write_file(path("out/study.json"), file.dump());
+  expect_refused({"study", "--out", path("out"), "--resume"}, {"hubness", "another study"});
+}
+
 TEST_F(StudyProgram, RowsWithMorePairsAreNotBestOfTheirColumn) {
   std::string plan = kPlan;
   const std::string worth = "\"worth\": {\"method\": \"";

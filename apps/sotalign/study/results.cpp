@@ -53,6 +53,13 @@ Selection read_selection(const JsonReader& reader) {
 
 }  // namespace
 
+Json hubness_json(const HubnessOptions& options) {
+  return {{"kind", to_string(options.kind)},
+          {"bank", options.bank},
+          {"temperature", options.temperature},
+          {"iterations", options.iterations}};
+}
+
 std::string title(Selection selection) { return selection == Selection::kRecall ? "MeanR@1" : "MRR"; }
 
 double StudyResults::score(const RetrievalResult& result) const {
@@ -69,8 +76,13 @@ void StudyResults::resume() {
   if (!file.is_object() || !file.contains("runs") || !file["runs"].is_array())
     throw IoError(fmt::format("{}: expected the runs of a study, found another file", path_));
   const JsonReader reader(file, path_);
+  const auto stored = [&](const std::string& key) {
+    if (key == kHubnessKey && !reader.has(kHubnessKey))
+      return hubness_json({.kind = Hubness::kDbs, .bank = 1500, .temperature = 0.1, .iterations = 20});
+    return present_names(reader.at(key), reader.where(key));
+  };
   for (const auto& [key, value] : header_.items())
-    if (const Json found = present_names(reader.at(key), reader.where(key)); found != value)
+    if (const Json found = stored(key); found != value)
       throw InvalidArgument(fmt::format("{}: {}: the runs belong to another study: expected {}, found {}",
                                         path_, key, shown(value), shown(found)));
   selection_ = read_selection(reader);

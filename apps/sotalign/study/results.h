@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "sotalign/eval/hubness.h"
 #include "sotalign/eval/retrieval.h"
 #include "study/cells.h"
 #include "study/data.h"
@@ -30,6 +31,12 @@ enum class Selection {
 };
 /// "MRR", "MeanR@1".
 std::string title(Selection selection);
+
+/// The header's key for the settings of dual bank Sinkhorn. In files of earlier versions, which lack it, they
+/// were 1500 rows, temperature 0.1 and 20 iterations.
+inline constexpr const char* kHubnessKey = "hubness";
+/// What goes there.
+nlohmann::ordered_json hubness_json(const HubnessOptions& options);
 
 class StudyResults {
  public:

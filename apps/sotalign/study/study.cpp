@@ -121,7 +121,8 @@ Json Study::header() const {
           {"validation", sizes_.validation},
           {"device", to_string(context_.device())},
           {"threads", context_.threads()},
-          {"defaults", training_defaults()}};
+          {"defaults", training_defaults()},
+          {kHubnessKey, hubness_json(HubnessOptions{})}};
 }
 
 std::string Study::overview() const {
@@ -194,6 +195,7 @@ StudyResult Study::execute(const StudyRun& run, const std::string& name) {
     });
     const Measured measured =
         measure_trained(context_, trainer, run.method->measured, rows.measured,
+                        // Its settings are the header's.
                         {.kind = is_final ? Hubness::kDbs : Hubness::kNone, .seed = run.seed});
     result.retrieval = measured.plain;
     result.dbs = measured.corrected;

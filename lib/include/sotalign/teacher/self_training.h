@@ -89,8 +89,9 @@ struct PassReport {
 /// A pass allocates and synchronizes. With n rows of each side and k columns of the teacher it takes about
 /// n^2 (k + dy) + n (dx^2 + dy^2 + dx dy) + 10 (dx^3 + dy^3) multiplications. Between passes, the object
 /// holds the covariances of the pairs and the running averages in double: [dx, dx], [dy, dy] and [dx, dy] of
-/// each. A pass needs about as much again, n rows of both sides three times over, and the affinity (see
-/// PlanMemory).
+/// each. Where a pass takes all rows of a side, their covariance is computed once, and its inverse Cholesky
+/// factor kept, too: [dx, dx] or [dy, dy]. A pass needs about as much again, n rows of both sides three times
+/// over, and the affinity (see PlanMemory).
 ///
 /// Deterministic: the same inputs, options, device and number of threads give the same bits.
 class SelfTraining {

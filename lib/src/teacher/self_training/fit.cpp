@@ -55,9 +55,11 @@ Matrix<double> SelfTraining::Implementation::mixture(const Matrix<double>& pairs
   return sum;
 }
 
-Teacher SelfTraining::Implementation::fit() const {
-  detail::PrincipalBasis x, y;
+Teacher SelfTraining::Implementation::fit() {
+  detail::PrincipalBasis &x = basis_x_, &y = basis_y_;
   for (const auto& [side, basis] : {std::pair{&*x_, &x}, std::pair{&*y_, &y}}) {
+    if (side->takes_all() && basis->directions.rows > 0) continue;  // its covariance is that of the last fit
+    *basis = {};
     basis->mean = Buffer<double>(context_, side->mixed_mean, "mean of pairs and unpaired rows");
     whiten(context_, mixture(side->pairs_covariance, side->average), options_.ridge, one_, *basis);
   }
@@ -69,8 +71,11 @@ Teacher SelfTraining::Implementation::fit() const {
   // The directions whiten already.
   const std::vector<double> no_scaling_x(static_cast<size_t>(rows), 1.0),
       no_scaling_y(static_cast<size_t>(cols), 1.0);
-  return detail::teacher_from_reduced(context_, teacher_options(), x, y, no_scaling_x, no_scaling_y,
-                                      std::move(m), detail::Columns::kAtMost);
+  Teacher teacher = detail::teacher_from_reduced(context_, teacher_options(), x, y, no_scaling_x,
+                                                 no_scaling_y, std::move(m), detail::Columns::kAtMost);
+  if (!x_->takes_all()) x = {};
+  if (!y_->takes_all()) y = {};
+  return teacher;
 }
 
 }  // namespace sotalign

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "sotalign/teacher/self_training.h"
+#include "teacher/reduced.h"
 #include "teacher/self_training/plan_product.h"
 #include "teacher/self_training/rows.h"
 
@@ -40,7 +41,7 @@ class SelfTraining::Implementation {
   /// (1 - lam) of the pairs' + lam of the running covariance.
   Matrix<double> mixture(const Matrix<double>& pairs, const Matrix<double>& average) const;
   /// CCA of the mixtures.
-  Teacher fit() const;
+  Teacher fit();
 
   Context& context_;
   SelfTrainingOptions options_;
@@ -48,7 +49,8 @@ class SelfTraining::Implementation {
   std::optional<detail::SelfTrainingRows> x_, y_;  // made after the options are checked
   std::optional<detail::PlanProduct> plan_product_;
   Matrix<double> one_;
-  Matrix<double> pairs_xy_, average_xy_;  // [dx, dy]
+  Matrix<double> pairs_xy_, average_xy_;      // [dx, dy]
+  detail::PrincipalBasis basis_x_, basis_y_;  // kept for sides that take all rows in each pass
   Teacher teacher_;
   PassReport report_;
 };

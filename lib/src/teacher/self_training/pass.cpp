@@ -35,8 +35,9 @@ void SelfTraining::Implementation::add_to_averages(ConstMatrixF x, ConstMatrixF 
                 y0 = y_->centered_in_double(context_, scratch, y),
                 target = scratch.take_matrix<double>(x.rows, y.cols);
   detail::center(context_, moved, Buffer<double>(context_, y.cols), target);
-  add(1.0 / static_cast<double>(x.rows), x0, x0, x_->average);
-  add(1.0 / static_cast<double>(y.rows), y0, y0, y_->average);
+  const bool first = report_.pass == 0;
+  if (first || !x_->takes_all()) add(1.0 / static_cast<double>(x.rows), x0, x0, x_->average);
+  if (first || !y_->takes_all()) add(1.0 / static_cast<double>(y.rows), y0, y0, y_->average);
   add(1.0, x0, target, average_xy_);
 }
 

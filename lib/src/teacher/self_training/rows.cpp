@@ -30,7 +30,7 @@ SelfTrainingRows::SelfTrainingRows(Context& context, const std::vector<double>& 
 }
 
 ConstMatrixF SelfTrainingRows::draw(Context& context, Workspace& scratch, int64_t pass) const {
-  if (batch_ == unpaired_.rows) return unpaired_;
+  if (takes_all()) return unpaired_;
   const int64_t batches = unpaired_.rows / batch_;
   const int64_t first = pass / batches * unpaired_.rows + pass % batches * batch_;
   std::vector<int64_t> index;

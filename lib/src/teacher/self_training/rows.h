@@ -33,6 +33,8 @@ class SelfTrainingRows {
 
   int64_t batch() const { return batch_; }
   int64_t cols() const { return unpaired_.cols; }
+  /// Whether each pass takes all rows: their covariance is then the same in every pass.
+  bool takes_all() const { return batch_ == unpaired_.rows; }
 
   /// The rows of pass `pass`, counted from 0.
   ConstMatrixF draw(Context& context, Workspace& scratch, int64_t pass) const;
