@@ -9,6 +9,7 @@ from sotalign._arrays import Call
 from sotalign._context import context_for
 from sotalign._errors import InvalidArgument
 from sotalign._model import Model
+from sotalign.metrics import retrieval
 
 
 def _bar(steps, progress):
@@ -109,8 +110,6 @@ class Aligner:
             metrics["step"] = trainer.save(path)
             model = Model.load(path, device=context.device)
         if val is not None:
-            from sotalign.metrics import retrieval
-
             found = retrieval(model.embed("image", val[0]), model.embed("text", val[1]))
             metrics["validation"] = {"mean_r1": found.mean_r1, "mean_reciprocal_rank": found.mean_reciprocal_rank}
         self.model, self.metrics, self.history = model, metrics, history

@@ -45,7 +45,7 @@ class Call:
 
         call = Call(device, K=K)
         context, k = call.context, call.inputs["K"]
-        plan, result = call.output(k.shape)   # what the compiled module writes to, what the caller gets
+        plan, result = call.output(*call.shapes["K"])   # what the compiled module writes to, what the caller gets
     """
 
     def __init__(self, device=None, **arrays):
@@ -65,6 +65,7 @@ class Call:
             self.context = context_for(f"cuda:{index}", stream, allocator)
         else:
             self.context = context_for(device or "cpu")
+        self.shapes = {}  # by name: (rows, columns)
         self.inputs = {name: self._matrix(name, array) for name, array in arrays.items()}
 
     def _stream(self, index):
@@ -95,6 +96,7 @@ class Call:
             raise InvalidArgument(f"{name}: expected float32 on the device, found {array.dtype}")
         if len(array.shape) != 2:
             raise InvalidArgument(f"{name}: expected a matrix, found shape {list(array.shape)}")
+        self.shapes[name] = tuple(array.shape)
         if is_torch(array):
             usable = array.shape[1] <= 1 or (array.stride(1) == 1 and array.stride(0) >= array.shape[1])
             array = array if usable else array.contiguous()

@@ -69,8 +69,7 @@ def klot(
     Returns: KlotResult
     """
     call = Call(device, K=K, K_teacher=K_teacher)
-    shape = K.shape if hasattr(K, "shape") else call.inputs["K"].shape
-    out, result = call.output(*shape) if gradient else (None, None)
+    out, result = call.output(*call.shapes["K"]) if gradient else (None, None)
     options = solve_options(iterations, tolerance, check_every, relaxation, epsilon_scaling, form, storage)
     found = _core.klot(
         call.context,
@@ -120,8 +119,8 @@ def klot_embeddings(
     Returns: EmbeddingKlotResult
     """
     call = Call(device, x=x, y=y, x_teacher=x_teacher, y_teacher=y_teacher)
-    out_x, dx = call.output(*x.shape)
-    out_y, dy = call.output(*y.shape)
+    out_x, dx = call.output(*call.shapes["x"])
+    out_y, dy = call.output(*call.shapes["y"])
     options = solve_options(iterations, tolerance, check_every, relaxation, 1.0, "auto", "float")
     found = _core.klot_embeddings(
         call.context,

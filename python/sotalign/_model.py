@@ -82,8 +82,7 @@ class Model:
 
     def _embed(self, side, x, projection):
         call = Call(None, x=x)
-        rows = x.shape[0] if hasattr(x, "shape") else len(x)
-        out, result = call.output(rows, self.dim(projection))
+        out, result = call.output(call.shapes["x"][0], self.dim(projection))
         self._core.embed(side, projection, call.inputs["x"], out)
         return call.give(result)
 

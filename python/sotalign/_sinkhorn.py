@@ -39,7 +39,7 @@ class Sinkhorn:
         """P V for V [m, d], or P' V for V [n, d], with only a few rows of P in memory at a time."""
         call = Call(self._call.context.device, V=V)
         rows = self._shape[1] if transpose else self._shape[0]
-        out, result = call.output(rows, V.shape[1])
+        out, result = call.output(rows, call.shapes["V"][1])
         self._solution.apply(call.inputs["V"], out, transpose)
         return call.give(result)
 
@@ -120,4 +120,4 @@ def sinkhorn(
         vector("b", b),
         vector("start", start),
     )
-    return Sinkhorn(call, solution, tuple(K.shape) if hasattr(K, "shape") else call.inputs["K"].shape)
+    return Sinkhorn(call, solution, call.shapes["K"])
