@@ -224,7 +224,7 @@ def paths(case):
     os.makedirs(data, exist_ok=True)
     case.world.write_data(os.fsdecode(data))
     arguments = case.world.train(os.fsdecode(out), "--steps", 3, data=os.fsdecode(data))
-    result = case.well(case.run(arguments, cwd=case.place))
+    result = case.well(case.run(arguments))
     return "refused" if result.code == 2 else "accepted"
 
 

@@ -36,7 +36,8 @@ class Case:
         self.steps.append("# " + text)
 
     def start(self, arguments, **options):
-        process = self.program.start(arguments, **options)
+        """Starts the program in the case's directory, where generated file names do no harm."""
+        process = self.program.start(arguments, cwd=self.place, **options)
         self.steps.append(process.shown)
         return process
 
