@@ -19,7 +19,8 @@ if(CCACHE_PROGRAM AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
 endif()
 
 add_library(sotalign_options INTERFACE)
-target_compile_options(sotalign_options INTERFACE -Wall -Wextra -Wshadow -Wpedantic -Wnon-virtual-dtor -Woverloaded-virtual)
+target_compile_options(sotalign_options INTERFACE
+  -Wall -Wextra -Wshadow -Wpedantic $<$<NOT:$<COMPILE_LANGUAGE:C>>:-Wnon-virtual-dtor -Woverloaded-virtual>)
 if(SOTALIGN_WARNINGS_AS_ERRORS)
   target_compile_options(sotalign_options INTERFACE -Werror)
 endif()

@@ -27,6 +27,7 @@ LAYERS = [
     ["lib/eval", "lib/loss"],
     ["lib/teacher"],
     ["lib/train"],
+    ["lib/c"],  # the C header
     ["lib/sotalign.h"],  # includes all public headers
     ["apps/sotalign/cli", "apps/sotalign/plot", "bench", "examples"],
     ["apps/sotalign/data"],
@@ -57,6 +58,8 @@ def folder_of(path):
     parts = path.split("/")
     if path == PUBLIC + "sotalign/version.h":
         return "lib/core"
+    if path == PUBLIC + "sotalign/c.h":
+        return "lib/c"
     if path.startswith(PUBLIC + "sotalign/"):
         return "lib/" + parts[3]
     if path.startswith("lib/src/"):

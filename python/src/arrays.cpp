@@ -50,33 +50,23 @@ Input::Input(Context& context, const InputArray& array, const char* name)
     require_device(context, array, name);
   } else if (needs_copy(context)) {
     copy_.emplace(context, view_.rows, view_.cols, name);
-    if (view_.contiguous()) {
-      copy_->upload(view_.data);
-    } else {
-      for (int64_t i = 0; i < view_.rows; ++i)
-        context.copy_to_device(copy_->view().row(i), view_.row(i),
-                               static_cast<size_t>(view_.cols) * sizeof(float));
-    }
+    copy_->upload(view_);
     view_ = copy_->view();
   }
 }
 
 Output::Output(Context& context, const OutputArray& array, const char* name)
-    : context_(&context), host_(view_of<float>(array, name)), view_(host_) {
+    : host_(view_of<float>(array, name)), view_(host_) {
   if (!on_host(array)) {
     require_device(context, array, name);
   } else if (needs_copy(context)) {
-    if (!host_.contiguous())
-      throw InvalidArgument(
-          fmt::format("{}: expected a contiguous array, found a stride of {}", name, host_.stride));
     copy_.emplace(context, host_.rows, host_.cols, name);
     view_ = copy_->view();
   }
 }
 
 void Output::finish() {
-  if (copy_)
-    context_->copy_to_host(host_.data, copy_->data(), static_cast<size_t>(copy_->size()) * sizeof(float));
+  if (copy_) copy_->download(host_);
 }
 
 }  // namespace sotalign::python

@@ -47,7 +47,6 @@ class Output {
   void finish();
 
  private:
-  Context* context_;
   std::optional<Matrix<float>> copy_;
   MatrixF host_, view_;
 };

@@ -40,10 +40,10 @@ from pages_output import difference  # noqa: E402
 ROOT = Path(__file__).resolve().parents[2]
 # Options of other programs that the pages name.
 OTHER_FLAGS = {
-    "--all-files", "--build", "--config", "--exclude", "--full", "--gtest_filter", "--install", "--install-suggests",
-    "--keep-going", "--klot-sizes", "--library", "--minutes", "--no-verify", "--out", "--output-on-failure", "--prefix",
-    "--preset", "--program", "--quick", "--require", "--rows", "--seconds", "--seed", "--sizes", "--target", "--targets",
-    "--test-dir", "--tables",
+    "--all-files", "--build", "--cflags", "--config", "--exclude", "--full", "--gtest_filter", "--install",
+    "--install-suggests", "--keep-going", "--klot-sizes", "--library", "--libs", "--minutes", "--no-verify",
+    "--out", "--output-on-failure", "--prefix", "--preset", "--program", "--quick", "--require", "--rows",
+    "--seconds", "--seed", "--sizes", "--tables", "--target", "--targets", "--test-dir",
 }
 
 

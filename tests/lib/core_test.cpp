@@ -75,6 +75,20 @@ TEST_P(CoreTest, MemoryIsCountedAndReturned) {
   EXPECT_EQ(context.bytes_in_use(), before);
 }
 
+TEST_P(CoreTest, MatricesAreCopiedFromAndToPaddedRows) {
+  const std::vector<float> host = {1, 2, 3, -1, 4, 5, 6, -1};
+  Matrix<float> m(context, 2, 3);
+  m.upload(ConstMatrixF(host.data(), 2, 3, 4));
+  EXPECT_EQ(m.download(), (std::vector<float>{1, 2, 3, 4, 5, 6}));
+  std::vector<float> padded(2 * 5, 9.0f), packed(2 * 3);
+  m.download(MatrixF(padded.data(), 2, 3, 5));
+  EXPECT_EQ(padded, (std::vector<float>{1, 2, 3, 9, 9, 4, 5, 6, 9, 9}));
+  m.download(MatrixF(packed.data(), 2, 3));
+  EXPECT_EQ(packed, m.download());
+  EXPECT_THROW(m.upload(ConstMatrixF(host.data(), 3, 2)), InvalidArgument);
+  EXPECT_THROW(m.download(MatrixF(packed.data(), 1, 3)), InvalidArgument);
+}
+
 TEST_P(CoreTest, ImpossibleAllocationSaysWhatItWasFor) {
   try {
     Buffer<float> huge(context, int64_t{1} << 55, "affinity");

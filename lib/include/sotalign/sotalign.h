@@ -1,6 +1,7 @@
 // Every public header.
 #pragma once
 
+#include "sotalign/c.h"
 #include "sotalign/core/buffer.h"
 #include "sotalign/core/checked.h"
 #include "sotalign/core/context.h"

@@ -1,7 +1,5 @@
-// The version of the library.
+// The version of the library. C reads this header, too.
 #pragma once
-
-#include "sotalign/core/export.h"
 
 // CMake reads these three lines.
 #define SOTALIGN_VERSION_MAJOR 0
@@ -12,9 +10,13 @@
 #define SOTALIGN_VERSION_NUMBER \
   (10000 * SOTALIGN_VERSION_MAJOR + 100 * SOTALIGN_VERSION_MINOR + SOTALIGN_VERSION_PATCH)
 
+#ifdef __cplusplus
+#include "sotalign/core/export.h"
+
 namespace SOTALIGN_API sotalign {
 
 /// The version of the compiled library, such as "0.2.0"; that of the headers is in the macros above.
 const char* version();
 
 }  // namespace sotalign
+#endif

@@ -1,12 +1,14 @@
 // Owning arrays in the memory of a context.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <utility>
 #include <vector>
 
 #include "sotalign/core/checked.h"
 #include "sotalign/core/context.h"
+#include "sotalign/core/error.h"
 #include "sotalign/core/matrix_view.h"
 
 namespace SOTALIGN_API sotalign {
@@ -46,9 +48,12 @@ class Buffer {
   void upload(const T* host) {
     if (size_ > 0) context_->copy_to_device(data_, host, static_cast<size_t>(size_) * sizeof(T));
   }
+  void download(T* host) const {
+    if (size_ > 0) context_->copy_to_host(host, data_, static_cast<size_t>(size_) * sizeof(T));
+  }
   std::vector<T> download() const {
     std::vector<T> host(static_cast<size_t>(size_));
-    if (size_ > 0) context_->copy_to_host(host.data(), data_, host.size() * sizeof(T));
+    download(host.data());
     return host;
   }
 
@@ -94,8 +99,28 @@ class Matrix {
   /// Copy size() elements, row-major, from or to the host. Both synchronize.
   void upload(const T* host) { buffer_.upload(host); }
   std::vector<T> download() const { return buffer_.download(); }
+  /// The same for a host matrix of this shape, with any stride; its padding stays as it is. Throws
+  /// InvalidArgument for another shape.
+  void upload(MatrixView<const T> host) {
+    require_shape(host);
+    if (host.contiguous()) return buffer_.upload(host.data);
+    std::vector<T> packed(static_cast<size_t>(size()));
+    for (int64_t i = 0; i < rows_; ++i) std::copy_n(host.row(i), cols_, packed.data() + i * cols_);
+    buffer_.upload(packed.data());
+  }
+  void download(MatrixView<T> host) const {
+    require_shape(host);
+    if (host.contiguous()) return buffer_.download(host.data);
+    const std::vector<T> packed = download();
+    for (int64_t i = 0; i < rows_; ++i) std::copy_n(packed.data() + i * cols_, cols_, host.row(i));
+  }
 
  private:
+  void require_shape(MatrixView<const T> host) const {
+    if (host.rows != rows_ || host.cols != cols_)
+      throw InvalidArgument("matrix: expected host rows of the same shape");
+  }
+
   Buffer<T> buffer_;
   int64_t rows_ = 0;
   int64_t cols_ = 0;
