@@ -148,7 +148,8 @@ class Training {
 
   void log_step() {
     const StepMetrics m = trainer_.metrics();
-    Json line = to_json(m);
+    Json line = {{"type", "step"}};
+    line.update(to_json(m));
     line["seconds"] = seconds();
     metrics_->add(line);
     if (progress_.has_bar()) return;
@@ -159,7 +160,10 @@ class Training {
 
   void validate() {
     const RetrievalResult result = trainer_.validate();
-    metrics_->add({{"step", trainer_.steps_done()}, {"validation", to_json(result)}, {"seconds", seconds()}});
+    metrics_->add({{"type", "validation"},
+                   {"step", trainer_.steps_done()},
+                   {"validation", to_json(result)},
+                   {"seconds", seconds()}});
   }
 
   void save_checkpoint() {
@@ -178,6 +182,7 @@ class Training {
     Json summary = metrics_->last_step();
     const int64_t model_step = trainer_.has_validation() ? trainer_.best_step() : trainer_.steps_done();
     summary["model_step"] = model_step;
+    summary.erase("type");
     std::string table;
     if (trainer_.has_validation()) {
       trainer_.restore_best();
