@@ -6,6 +6,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "cli/duration.h"
 #include "cli/json.h"
 #include "cli/json_reader.h"
 
@@ -90,13 +91,6 @@ Json to_json(const StepMetrics& metrics) {
   json["logit_scale"] = metrics.logit_scale;
   json["logit_bias"] = metrics.logit_bias;
   return json;
-}
-
-std::string duration(double seconds) {
-  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<int64_t>(std::llround(seconds));
-  if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
-  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
 }
 
 std::string retrieval_table(const std::vector<RetrievalRow>& rows) {

@@ -19,9 +19,6 @@ RetrievalResult retrieval_of_json(const nlohmann::ordered_json& json, const std:
 nlohmann::ordered_json to_json(const ZeroShotResult& result);
 nlohmann::ordered_json to_json(const StepMetrics& metrics);
 
-/// "12.3 s", "4:05", "1:02:03"
-std::string duration(double seconds);
-
 struct RetrievalRow {
   std::string name;
   RetrievalResult result;

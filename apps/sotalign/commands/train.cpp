@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "cli/duration.h"
 #include "cli/files.h"
 #include "cli/json.h"
 #include "cli/options.h"
@@ -15,6 +16,7 @@
 #include "data/inputs.h"
 #include "run/interrupt.h"
 #include "run/progress.h"
+#include "run/progress_line.h"
 #include "run/run_directory.h"
 #include "run/run_lock.h"
 #include "run/training.h"
@@ -141,7 +143,7 @@ class Training {
   }
 
   std::string numbers(const StepMetrics& m) const {
-    std::string text = fmt::format("loss {:.4f}", m.loss);
+    std::string text = loss_text(m.loss);
     if (trainer_.best_step() >= 0) text += fmt::format("  best MRR {:.3f}", trainer_.best_score());
     return text;
   }
@@ -155,7 +157,7 @@ class Training {
     if (progress_.has_bar()) return;
     progress_.print(fmt::format("step {:>6}/{}  {}  {:.2f} steps/s  {} left", m.step, config_.train.steps,
                                 numbers(m), progress_.steps_per_second(m.step),
-                                duration(progress_.remaining_seconds(m.step))));
+                                duration(progress_.remaining_seconds(m.step).value())));
   }
 
   void validate() {
@@ -180,9 +182,9 @@ class Training {
 
   void finish() {
     Json summary = metrics_->last_step();
+    summary.erase("type");
     const int64_t model_step = trainer_.has_validation() ? trainer_.best_step() : trainer_.steps_done();
     summary["model_step"] = model_step;
-    summary.erase("type");
     std::string table;
     if (trainer_.has_validation()) {
       trainer_.restore_best();

@@ -7,6 +7,7 @@
 #include <functional>
 #include <set>
 
+#include "cli/duration.h"
 #include "cli/json.h"
 #include "cli/report.h"
 #include "study/claims.h"

@@ -5,13 +5,14 @@
 
 #include <chrono>
 #include <fstream>
-#include <map>
 #include <set>
 
+#include "cli/duration.h"
 #include "cli/files.h"
 #include "cli/json.h"
 #include "cli/report.h"
 #include "run/interrupt.h"
+#include "run/remaining.h"
 #include "run/run_directory.h"
 #include "sotalign/core/error.h"
 #include "sotalign/version.h"
@@ -152,13 +153,12 @@ bool Study::run(const std::string& command) {
   progress_.print(overview());
   results_->write(Json::array());
   for (size_t i = 0; i < schedule_.size(); ++i) {
-    const auto& [cell, role, setting, seed] = schedule_[i];
-    const bool tuning = role == StudyRole::kTuning;
-    const StudyRun run =
-        tuning ? tuning_run(*cell, setting, seed)
-               : final_run(*cell, select_setting(*results_, *cell, config_.seeds).selected, seed);
+    const StudyCell* cell = schedule_[i].cell;
+    const bool tuning = schedule_[i].role == StudyRole::kTuning;
+    const StudyRun run = run_of(schedule_[i]).value();  // its tuning runs came before
     if (results_->find(run) != nullptr) continue;
     if (interrupted()) return false;
+    progress_.set_seconds_after(seconds_after(i));
     const std::string name = fmt::format("{}/{} {}", i + 1, schedule_.size(), describe(run));
     StudyResult result;
     try {
@@ -168,10 +168,10 @@ bool Study::run(const std::string& command) {
       return false;
     }
     results_->add(cell->section, run, result);
-    const double left = seconds_left(i + 1);
+    const double left = seconds_after(i).value();
     progress_.print(fmt::format(
         "{:>4}/{}  {:8}  {}, seed {}, {}: {}  {}{}", i + 1, schedule_.size(), cell->section, describe(run),
-        seed, describe_options(run.setting->point),
+        run.seed, describe_options(run.setting->point),
         result.error.empty() ? (tuning ? fmt::format("validation {} {:.1f}", title(results_->selection()),
                                                      100 * results_->score(result.retrieval))
                                        : fmt::format("MeanR@1 {:.1f}", 100 * result.retrieval.mean_r1))
@@ -180,6 +180,15 @@ bool Study::run(const std::string& command) {
   }
   report(command);
   return true;
+}
+
+std::optional<StudyRun> Study::run_of(const ScheduledRun& scheduled) const {
+  const auto& [cell, role, setting, seed] = scheduled;
+  if (role == StudyRole::kTuning) return tuning_run(*cell, setting, seed);
+  for (size_t i = 0; cell->is_tuned() && i < cell->method.settings.size(); ++i)
+    for (const int64_t tuning_seed : config_.seeds.tuning)
+      if (results_->find(tuning_run(*cell, i, tuning_seed)) == nullptr) return std::nullopt;
+  return final_run(*cell, select_setting(*results_, *cell, config_.seeds).selected, seed);
 }
 
 StudyResult Study::execute(const StudyRun& run, const std::string& name) {
@@ -208,26 +217,20 @@ StudyResult Study::execute(const StudyRun& run, const std::string& name) {
   return result;
 }
 
-double Study::seconds_left(size_t next) const {
-  // Mean of the same method at the same number of pairs; else of the method; else of all runs.
-  std::map<std::string, std::vector<double>> known;
-  for (const Json& record : results_->records()) {
-    const std::string method = record["method"].get<std::string>();
-    for (const std::string& key :
-         {fmt::format("{} {}", method, record["key"]["pairs"].dump()), method, std::string()})
-      known[key].push_back(record["seconds"].get<double>());
-  }
-  double sum = 0;
-  for (size_t i = next; i < schedule_.size(); ++i) {
-    const StudyCell& cell = *schedule_[i].cell;
-    for (const std::string& key :
-         {fmt::format("{} {}", cell.method.name, cell.pairs), cell.method.name, std::string()})
-      if (const auto found = known.find(key); found != known.end()) {
-        sum += spread(found->second).mean;
-        break;
-      }
-  }
-  return sum;
+std::optional<double> Study::seconds_after(size_t index) const {
+  // A run takes about as long as others of the method at the same number of pairs; else, of the method.
+  const auto kinds = [](const std::string& method, const std::string& pairs) -> RunTimes::Kinds {
+    return {fmt::format("{}, {} pairs", method, pairs), method, ""};
+  };
+  RunTimes times;
+  for (const Json& record : results_->records())
+    times.add(kinds(record["method"].get<std::string>(), record["key"]["pairs"].dump()),
+              record["seconds"].get<double>());
+  std::vector<RunTimes::Kinds> runs;
+  for (size_t i = index + 1; i < schedule_.size(); ++i)
+    if (const auto run = run_of(schedule_[i]); !run || results_->find(*run) == nullptr)
+      runs.push_back(kinds(schedule_[i].cell->method.name, fmt::format("{}", schedule_[i].cell->pairs)));
+  return times.estimate(runs);
 }
 
 void Study::report(const std::string& command) {

@@ -40,8 +40,11 @@ class Study {
   nlohmann::ordered_json header() const;
   StudyResult execute(const StudyRun& run, const std::string& name);
   void report(const std::string& command);
-  /// Estimates the time of the scheduled runs from index `next` on, from finished runs; 0: unknown.
-  double seconds_left(size_t next) const;
+  /// std::nullopt for a final run whose setting is not chosen yet.
+  std::optional<StudyRun> run_of(const ScheduledRun& scheduled) const;
+  /// What the scheduled runs behind `index` that are not done will take; unknown before the first has
+  /// finished.
+  std::optional<double> seconds_after(size_t index) const;
 
   const StudyConfig& config_;
   StudyPlan plan_;
