@@ -21,7 +21,9 @@ namespace sotalign::app {
 
 namespace {
 
-std::vector<std::string> split_names(const std::string& text) {
+/// The sections of the plan that `text` names, in its order; "all": all of them.
+std::vector<std::string> chosen_sections(const std::string& text, const StudyPlan& plan) {
+  if (text == "all") return plan.sections();
   std::vector<std::string> names;
   for (size_t first = 0; first <= text.size();) {
     const size_t comma = std::min(text.find(',', first), text.size());
@@ -67,7 +69,7 @@ Study::Study(const StudyConfig& config, StudyPlan plan)
     if (value < 1 || value > sizes_.rows)
       throw InvalidArgument(
           fmt::format("{}: expected 1 to {}, the number of rows, found {}", name, sizes_.rows, value));
-  cells_ = study_cells(plan_, split_names(config.sections), sizes_);
+  cells_ = study_cells(plan_, chosen_sections(config.sections, plan_), sizes_);
   schedule_ = schedule(cells_, config.seeds);
   check_settings();
   results_.emplace(RunDirectory(config.out).path() + "/study.json", header());
@@ -133,7 +135,7 @@ std::string Study::overview() const {
       return run.cell->section == section && run.role == role;
     });
   };
-  const std::vector<std::string> sections = split_names(config_.sections);
+  const std::vector<std::string> sections = chosen_sections(config_.sections, plan_);
   for (const std::string& section : sections)
     text += fmt::format("\n  {:10}{:>8}{:>8}{:>8}", section,
                         std::count_if(cells_.begin(), cells_.end(),

@@ -15,7 +15,7 @@ namespace sotalign::app {
 
 struct StudyConfig {
   StudyFiles files;
-  std::string out, plan, sections = "methods,teachers,unpaired,shift";
+  std::string out, plan, sections = "all";
   StudySizes sizes{.test = 400, .validation = 400};
   StudySeeds seeds{.tuning = {10}, .final = {0, 1, 2}};
   Machine machine;
