@@ -455,6 +455,8 @@ TEST_F(StudyProgram, DisjointRowsHaveNoCounterparts) {
     Json result = Json::parse(
         this->run({"eval", "--model", path(model + "/model.safetensors"), "--images", path("test_i"),
                    "--texts", path("test_t"), "--hubness", "dbs", "--threads", "1", "--json", "-"}));
+    result.erase("intervals");
+    result["hubness"]["corrected"].erase("intervals");
     EXPECT_EQ(run["dbs"], result["hubness"]["corrected"]);
     result.erase("hubness");
     EXPECT_EQ(run["figures"], result);

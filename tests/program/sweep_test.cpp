@@ -198,7 +198,9 @@ TEST_F(SweepProgram, TestPairsAreForTheSelectedModel) {
         run_program({"eval", "--model", path("out/model.safetensors"), "--projection", projection, "--images",
                      path("test_images.npy"), "--texts", path("test_texts.npy"), "--json", "-"});
     ASSERT_EQ(eval.exit_code, 0) << eval.err;
-    EXPECT_EQ(test[name], Json::parse(eval.out));
+    Json found = Json::parse(eval.out);
+    found.erase("intervals");
+    EXPECT_EQ(test[name], found);
   }
 }
 
