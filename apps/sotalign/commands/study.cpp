@@ -135,7 +135,8 @@ Action add_study(CLI::App& app) {
   table.add("out", &config.out, "Directory for this study; it is created", Role::kPath);
   table.add("plan", &config.plan, "JSON file of methods, grids and sections; default: the built-in plan",
             Role::kPath);
-  table.add("sections", &config.sections, "Sections of the plan to run");
+  table.add("sections", &config.sections,
+            "Sections of the plan to run: methods, teachers, unpaired, shift; all: those of the plan");
   table.add("seeds", &config.seeds.final,
             "Seeds of the final runs: one split and training each, measured on test rows");
   table.add("tuning_seeds", &config.seeds.tuning, "Seeds of the tuning runs, measured on validation rows");
