@@ -37,6 +37,7 @@ def test_aligns_and_reports(data, device):
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
     found = sotalign.metrics.retrieval(rows, aligner.transform(y[200:], "text"))
     assert found.mean_r1 > 5 / 60  # chance is 1 / 60
+    assert abs(found.mean_reciprocal_rank - aligner.metrics["validation"]["mean_reciprocal_rank"]) < 1e-6
 
 
 def test_the_same_seed_gives_the_same_bits(data, device):
