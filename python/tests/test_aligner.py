@@ -82,6 +82,21 @@ def test_equals_the_program(data, tmp_path):
     assert ours.options == program.options
 
 
+def test_lists_and_other_types_are_converted(data, device):
+    data, (x, _) = data
+    expected = fitted(data, device).transform(x, "image")
+    lists = {name: [side.tolist() for side in rows] if name == "val" else rows.tolist() for name, rows in data.items()}
+    doubles = {name: tuple(np.float64(side) for side in rows) if name == "val" else np.float64(rows)
+               for name, rows in data.items()}
+    for other in (lists, doubles):
+        aligner = fitted(other, device)
+        np.testing.assert_array_equal(aligner.transform(x.tolist(), "image"), expected)
+        np.testing.assert_array_equal(aligner.transform(x.astype(np.float64)[:, ::-1][:, ::-1], "image"), expected)
+    for bad in (x[0], x[None], x[:, :3], x[:0].tolist()):
+        with pytest.raises(ValueError):
+            aligner.transform(bad, "image")
+
+
 def test_pickles_and_clones(data, device):
     data, (x, _) = data
     aligner = fitted(data, device)
