@@ -3,13 +3,14 @@
 
 Both take turns (program, Python, program, ...), so that a busy moment affects both; a turn is the median of a few
 computations. The program makes its solver once and repeats the computation; a call from Python also checks and converts its
-arguments, makes the solver, and allocates its result. Needs an installed package, and the program of the same commit.
+arguments, makes the solver, and allocates its result. CPU time tells more than seconds on a busy machine. Needs an installed package, and the program of the same commit.
 
   python bench/python/overhead.py --program build/release/apps/sotalign/sotalign --out bench/results/python_overhead.json
 """
 import argparse
 import json
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -32,13 +33,40 @@ def affinity(n, seed):
     return (x @ y.T).astype(np.float32)
 
 
-def median_seconds(function, repeat):
-    seconds = []
+def cpu_seconds():
+    """User and system time of this process and of those that it has waited for."""
+    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def timed(function, repeat):
+    """Median of the seconds of a call, and the CPU seconds of all."""
+    seconds, cpu = [], cpu_seconds()
     for _ in range(repeat):
         start = time.perf_counter()
         function()
         seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
+    return statistics.median(seconds), cpu_seconds() - cpu
+
+
+def program_times(command, folder, repeat):
+    """Median of the seconds of a computation, and its CPU seconds: the difference of two runs."""
+    def run(repeat):
+        done = subprocess.run([*command, "--repeat", str(repeat)], cwd=folder, check=True, capture_output=True)
+        return json.loads(done.stdout)["seconds"]
+
+    _, once = timed(lambda: run(1), 1)
+    cpu = cpu_seconds()
+    seconds = run(1 + repeat)
+    return seconds, (cpu_seconds() - cpu - once) / repeat
+
+
+def spread(pairs):
+    """Medians in ms of both sides, quartiles of the ratio Python / program, and the ratio of the fastest."""
+    programs, pythons = zip(*pairs)
+    first, ratio, third = statistics.quantiles((python / program for program, python in pairs), n=4)
+    return {"program_ms": 1e3 * statistics.median(programs), "python_ms": 1e3 * statistics.median(pythons), "ratio": ratio,
+            "ratio_quartiles": [first, third], "ratio_of_fastest": min(pythons) / min(programs)}
 
 
 def main():
@@ -66,29 +94,27 @@ def main():
             for threads in arguments.threads:
                 sotalign.set_threads(threads)
                 for name, (words, call) in sides.items():
-                    command = [arguments.program, *words, "--threads", str(threads), "--repeat", str(arguments.repeat),
+                    command = [pathlib.Path(arguments.program).resolve(), *words, "--threads", str(threads),
                                "--iterations", str(ITERATIONS), "--device", "cpu"]
                     call()  # scratch memory stays for the calls that follow
-                    turns = []
+                    seconds, cpu = [], []
                     for _ in range(arguments.pairs):
-                        done = subprocess.run([pathlib.Path(arguments.program).resolve(), *command[1:]], cwd=folder,
-                                              check=True, capture_output=True)
-                        turns.append((json.loads(done.stdout)["seconds"], median_seconds(call, arguments.repeat)))
-                    ratios = sorted(python / program for program, python in turns)
-                    quartiles = statistics.quantiles(ratios, n=4)
-                    best = min(python for _, python in turns) / min(program for program, _ in turns)
-                    case = {"case": name, "n": n, "threads": threads,
-                            "program_ms": 1e3 * statistics.median(program for program, _ in turns),
-                            "python_ms": 1e3 * statistics.median(python for _, python in turns),
-                            "ratio": quartiles[1], "ratio_quartiles": [quartiles[0], quartiles[2]],
-                            "ratio_of_fastest": best, "turns": turns}
+                        program = program_times(command, folder, arguments.repeat)
+                        python = timed(call, arguments.repeat)
+                        seconds.append((program[0], python[0]))
+                        cpu.append((program[1], python[1] / arguments.repeat))
+                    case = {"case": name, "n": n, "threads": threads, "seconds": spread(seconds), "cpu": spread(cpu)}
                     cases.append(case)
-                    print(f"{name} n={n} threads={threads}: program {case['program_ms']:.1f} ms, Python "
-                          f"{case['python_ms']:.1f} ms, ratio {quartiles[1]:.3f} [{quartiles[0]:.3f}, {quartiles[2]:.3f}], "
-                          f"of the fastest {best:.3f}", flush=True)
+                    for what in ("seconds", "cpu"):
+                        shown = case[what]
+                        print(f"{name} n={n} threads={threads} {what}: program {shown['program_ms']:.1f} ms, Python "
+                              f"{shown['python_ms']:.1f} ms, ratio {shown['ratio']:.3f} "
+                              f"[{shown['ratio_quartiles'][0]:.3f}, {shown['ratio_quartiles'][1]:.3f}], "
+                              f"of the fastest {shown['ratio_of_fastest']:.3f}", flush=True)
     if arguments.out:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
-        result = {"commit": commit, "command": "bench/python/overhead.py " + " ".join(sys.argv[1:]), "pairs": arguments.pairs, "repeat": arguments.repeat,
+        command = "bench/python/overhead.py " + " ".join(sys.argv[1:])
+        result = {"commit": commit, "command": command, "pairs": arguments.pairs, "repeat": arguments.repeat,
                   "iterations": ITERATIONS, "cases": cases}
         pathlib.Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n")
 
