@@ -3,7 +3,8 @@
 
 Both take turns (program, Python, program, ...), so that a busy moment affects both; a turn is the median of a few
 computations. The program makes its solver once and repeats the computation; a call from Python also checks and converts its
-arguments, makes the solver, and allocates its result. CPU time tells more than seconds on a busy machine. Needs an installed package, and the program of the same commit.
+arguments, makes the solver, and allocates its result. Page faults in a call would show memory that is allocated anew; a tiny
+problem shows what a call takes whatever its size. Needs an installed package, and the program of the same commit.
 
   python bench/python/overhead.py --program build/release/apps/sotalign/sotalign --out bench/results/python_overhead.json
 """
@@ -21,8 +22,6 @@ import numpy as np
 
 import sotalign
 
-ITERATIONS = 100
-
 
 def affinity(n, seed):
     """Cosines of unit rows that have a part in common."""
@@ -33,40 +32,19 @@ def affinity(n, seed):
     return (x @ y.T).astype(np.float32)
 
 
-def cpu_seconds():
-    """User and system time of this process and of those that it has waited for."""
-    usages = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
-
-
-def timed(function, repeat):
-    """Median of the seconds of a call, and the CPU seconds of all."""
-    seconds, cpu = [], cpu_seconds()
+def seconds_of(call, repeat):
+    seconds = []
     for _ in range(repeat):
         start = time.perf_counter()
-        function()
+        call()
         seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), cpu_seconds() - cpu
+    return statistics.median(seconds)
 
 
-def program_times(command, folder, repeat):
-    """Median of the seconds of a computation, and its CPU seconds: the difference of two runs."""
-    def run(repeat):
-        done = subprocess.run([*command, "--repeat", str(repeat)], cwd=folder, check=True, capture_output=True)
-        return json.loads(done.stdout)["seconds"]
-
-    _, once = timed(lambda: run(1), 1)
-    cpu = cpu_seconds()
-    seconds = run(1 + repeat)
-    return seconds, (cpu_seconds() - cpu - once) / repeat
-
-
-def spread(pairs):
-    """Medians in ms of both sides, quartiles of the ratio Python / program, and the ratio of the fastest."""
-    programs, pythons = zip(*pairs)
-    first, ratio, third = statistics.quantiles((python / program for program, python in pairs), n=4)
-    return {"program_ms": 1e3 * statistics.median(programs), "python_ms": 1e3 * statistics.median(pythons), "ratio": ratio,
-            "ratio_quartiles": [first, third], "ratio_of_fastest": min(pythons) / min(programs)}
+def page_faults(call):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    call()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def main():
@@ -94,28 +72,29 @@ def main():
             for threads in arguments.threads:
                 sotalign.set_threads(threads)
                 for name, (words, call) in sides.items():
-                    command = [pathlib.Path(arguments.program).resolve(), *words, "--threads", str(threads),
-                               "--iterations", str(ITERATIONS), "--device", "cpu"]
+                    command = [pathlib.Path(arguments.program).resolve(), *words, "--threads", str(threads), "--device", "cpu",
+                               "--iterations", "100", "--repeat", str(arguments.repeat)]
                     call()  # scratch memory stays for the calls that follow
-                    seconds, cpu = [], []
+                    turns = []
                     for _ in range(arguments.pairs):
-                        program = program_times(command, folder, arguments.repeat)
-                        python = timed(call, arguments.repeat)
-                        seconds.append((program[0], python[0]))
-                        cpu.append((program[1], python[1] / arguments.repeat))
-                    case = {"case": name, "n": n, "threads": threads, "seconds": spread(seconds), "cpu": spread(cpu)}
+                        done = subprocess.run(command, cwd=folder, check=True, capture_output=True)
+                        turns.append((json.loads(done.stdout)["seconds"], seconds_of(call, arguments.repeat)))
+                    programs, pythons = zip(*turns)
+                    first, ratio, third = statistics.quantiles((python / program for program, python in turns), n=4)
+                    case = {"case": name, "n": n, "threads": threads, "program_ms": 1e3 * statistics.median(programs),
+                            "python_ms": 1e3 * statistics.median(pythons), "ratio": ratio, "ratio_quartiles": [first, third],
+                            "ratio_of_fastest": min(pythons) / min(programs), "page_faults_per_call": page_faults(call)}
                     cases.append(case)
-                    for what in ("seconds", "cpu"):
-                        shown = case[what]
-                        print(f"{name} n={n} threads={threads} {what}: program {shown['program_ms']:.1f} ms, Python "
-                              f"{shown['python_ms']:.1f} ms, ratio {shown['ratio']:.3f} "
-                              f"[{shown['ratio_quartiles'][0]:.3f}, {shown['ratio_quartiles'][1]:.3f}], "
-                              f"of the fastest {shown['ratio_of_fastest']:.3f}", flush=True)
+                    print(json.dumps(case), flush=True)
+    tiny = affinity(4, 0)
+    fixed = {name: 1e6 * seconds_of(call, 1000)
+             for name, call in (("sinkhorn", lambda: sotalign.sinkhorn(tiny, 0.05, iterations=1)),
+                                ("klot", lambda: sotalign.klot(tiny, tiny, iterations=1)))}
+    print(f"us of a call for 4 x 4 and one iteration: {fixed}")
     if arguments.out:
         commit = subprocess.run(["git", "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
         command = "bench/python/overhead.py " + " ".join(sys.argv[1:])
-        result = {"commit": commit, "command": command, "pairs": arguments.pairs, "repeat": arguments.repeat,
-                  "iterations": ITERATIONS, "cases": cases}
+        result = {"commit": commit, "command": command, "cases": cases, "us_of_a_call_for_4_by_4": fixed}
         pathlib.Path(arguments.out).write_text(json.dumps(result, indent=1) + "\n")
 
 
