@@ -179,9 +179,13 @@ def test_ctrl_c_stops_between_steps(data, device):
     data, _ = data
     timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
     aligner = sotalign.Aligner(device=device, teacher="cca", steps=10_000_000, progress=False)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        aligner.fit(**data)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            aligner.fit(**data)
+    finally:
+        signal.signal(signal.SIGINT, before)
     with pytest.raises(ValueError):
         aligner.transform(data["px"], "image")
 
