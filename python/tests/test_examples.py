@@ -61,7 +61,8 @@ def test_search_page_of_ones_own_photos(tmp_path):
 def test_faiss_index(tmp_path):
     pytest.importorskip("faiss", reason="faiss is not installed")
     plain, corrected, in_faiss, common = numbers(run(tmp_path, "faiss_index.py", *WORDS))
-    assert corrected > plain > 0.05 and abs(in_faiss - corrected) <= 0.01 and common >= 0.98
+    assert min(plain, corrected) > 0.1 and abs(in_faiss - corrected) <= 0.01
+    assert common >= 0.98  # without the column: 0.86
 
 
 def test_service(tmp_path, rng, monkeypatch):
