@@ -86,6 +86,7 @@ def main():
                             "ratio_of_fastest": min(pythons) / min(programs), "page_faults_per_call": page_faults(call)}
                     cases.append(case)
                     print(json.dumps(case), flush=True)
+    sotalign.set_threads(1)
     tiny = affinity(4, 0)
     fixed = {name: 1e6 * seconds_of(call, 1000)
              for name, call in (("sinkhorn", lambda: sotalign.sinkhorn(tiny, 0.05, iterations=1)),
