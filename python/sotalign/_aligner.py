@@ -1,18 +1,23 @@
 """Training: from pairs and unpaired rows to a model, as `sotalign train` does it."""
 
+from __future__ import annotations
+
 import json
 import os
 import tempfile
+from typing import TYPE_CHECKING, Any
 
 from sotalign import _core
-from sotalign._arrays import Call
+from sotalign._arrays import Array, ArrayLike, Call
 from sotalign._context import context_for
 from sotalign._errors import InvalidArgument
-from sotalign._model import Model
-from sotalign.metrics import retrieval
+from sotalign._model import Model, Path, Side
+
+if TYPE_CHECKING:
+    import torch
 
 
-def _bar(steps, progress):
+def _bar(steps: int, progress: bool) -> Any:
     """A tqdm bar, or None if it is not wanted or not installed."""
     if not progress:
         return None
@@ -39,13 +44,18 @@ class Aligner:
         history: the lines that `sotalign train` writes to metrics.jsonl
     """
 
-    def __init__(self, *, device="auto", progress=True, **options):
+    model: Model
+    metrics: dict[str, Any]
+    history: list[dict[str, Any]]
+
+    def __init__(self, *, device: str = "auto", progress: bool = True, **options: Any) -> None:
         self.device, self.progress = device, progress
         self._options = dict(options)
         self._settings()
 
-    def _settings(self):
-        settings, options = _core.Settings(), {}
+    def _settings(self) -> _core.Settings:
+        settings = _core.Settings()
+        options: dict[str, Any] = {}
         for key, value in self._options.items():
             value = value.item() if hasattr(value, "item") else value  # a NumPy scalar
             options[key] = list(value) if isinstance(value, tuple) else value
@@ -58,7 +68,14 @@ class Aligner:
         settings.set(json.dumps(options), "Aligner")
         return settings
 
-    def fit(self, px, py, x=None, y=None, val=None):
+    def fit(
+        self,
+        px: ArrayLike,
+        py: ArrayLike,
+        x: ArrayLike | None = None,
+        y: ArrayLike | None = None,
+        val: tuple[ArrayLike, ArrayLike] | None = None,
+    ) -> Aligner:
         """Trains on pairs px [p, dx] and py [p, dy], row by row, and unpaired rows x [n, dx] and y [m, dy].
 
         With validation pairs val = (images, texts), the model is the teacher or the student, whichever retrieves best
@@ -110,42 +127,41 @@ class Aligner:
             metrics["step"] = trainer.save(path)
             model = Model.load(path, device=context.device)
         if val is not None:
-            found = retrieval(model.embed("image", val[0]), model.embed("text", val[1]))
-            metrics["validation"] = {"mean_r1": found.mean_r1, "mean_reciprocal_rank": found.mean_reciprocal_rank}
+            metrics["validation"] = json.loads(trainer.best_validation())
         self.model, self.metrics, self.history = model, metrics, history
         return self
 
-    def _fitted(self):
+    def _fitted(self) -> Model:
         if "model" not in self.__dict__:
             raise InvalidArgument("Aligner: expected a fitted aligner; call fit() or load() first")
         return self.model
 
-    def transform(self, x, side):
+    def transform(self, x: ArrayLike, side: Side) -> Array:
         """Unit rows [n, dim] of raw embeddings x of a side, "image" or "text"."""
         return self._fitted().embed(side, x)
 
-    def save(self, path):
+    def save(self, path: Path) -> None:
         """Writes the model file that `sotalign eval`, `embed` and Model.load() read."""
         self._fitted().save(path)
 
     @classmethod
-    def load(cls, path, *, device="auto"):
+    def load(cls, path: Path, *, device: str = "auto") -> Aligner:
         """An aligner with the model and the options of a file."""
         model = Model.load(path, device=device)
         aligner = cls(device=device, **model.options)
         aligner.model, aligner.metrics, aligner.history = model, {}, []
         return aligner
 
-    def to_torch(self):
+    def to_torch(self) -> dict[str, torch.nn.Sequential]:
         """The maps as torch.nn.Modules: {"image": module, "text": module}, from raw embeddings to unit rows."""
         model = self._fitted()
         return {side: model.to_torch(side) for side in ("image", "text")}
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The options that were given, as scikit-learn's clone() and searches expect."""
         return {"device": self.device, "progress": self.progress, **self._options}
 
-    def set_params(self, **options):
+    def set_params(self, **options: Any) -> Aligner:
         """Sets options. Raises InvalidArgument, and changes nothing, for an unknown name or value."""
         device, progress = options.pop("device", self.device), options.pop("progress", self.progress)
         Aligner(**{**self._options, **options})
@@ -153,6 +169,6 @@ class Aligner:
         self._options.update(options)
         return self
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         given = {key: value for key, value in self.get_params().items() if key not in ("device", "progress")}
         return f"Aligner({', '.join(f'{key}={value!r}' for key, value in given.items())})"

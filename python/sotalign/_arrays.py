@@ -3,22 +3,39 @@
 An array stays where it is. Its rows must be contiguous and its type float32; others are copied and converted.
 """
 
+from __future__ import annotations
+
 import sys
+from typing import Any, Protocol, Union
 
 import numpy as np
+import numpy.typing as npt
 
-from sotalign._context import context_for
+from sotalign._context import Allocator, context_for
 from sotalign._errors import InvalidArgument
+
+
+class SupportsDLPack(Protocol):
+    """PyTorch's tensors and the arrays of other libraries."""
+
+    def __dlpack__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    def __dlpack_device__(self) -> Any: ...
+
+
+# What functions take, and what they return: an array of the caller's kind, which types cannot tell.
+ArrayLike = Union[npt.ArrayLike, SupportsDLPack]
+Array = Any
 
 _CPU, _CUDA, _CUDA_HOST, _CUDA_MANAGED = 1, 2, 3, 13  # DLDeviceType
 
 
-def is_torch(array):
+def is_torch(array: Any) -> bool:
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(array, torch.Tensor)
 
 
-def _device_of(array):
+def _device_of(array: Any) -> tuple[int, int]:
     """(device, index) as in DLPack; host memory for everything that has no DLPack."""
     if isinstance(array, np.ndarray) or not hasattr(array, "__dlpack_device__"):
         return _CPU, 0
@@ -30,7 +47,7 @@ def _device_of(array):
     raise InvalidArgument(f"expected an array in host memory or on a CUDA device, found DLPack device {int(kind)}")
 
 
-def _numpy(name, array, dtype):
+def _numpy(name: str, array: Any, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
     """A NumPy view or copy, of `dtype`. Complex numbers and strings are refused."""
     if not isinstance(array, np.ndarray):
         array = np.from_dlpack(array) if hasattr(array, "__dlpack__") else np.asarray(array)
@@ -48,7 +65,7 @@ class Call:
         plan, result = call.output(*call.shapes["K"])   # what the compiled module writes to, what the caller gets
     """
 
-    def __init__(self, device=None, **arrays):
+    def __init__(self, device: str | None = None, **arrays: Any) -> None:
         arrays = {name: array for name, array in arrays.items() if array is not None}
         places = {name: _device_of(array) for name, array in arrays.items()}
         first = next(iter(arrays))
@@ -65,10 +82,10 @@ class Call:
             self.context = context_for(f"cuda:{index}", stream, allocator)
         else:
             self.context = context_for(device or "cpu")
-        self.shapes = {}  # by name: (rows, columns)
+        self.shapes: dict[str, tuple[int, int]] = {}  # by name: (rows, columns)
         self.inputs = {name: self._matrix(name, array) for name, array in arrays.items()}
 
-    def _stream(self, index):
+    def _stream(self, index: int) -> tuple[int | None, Allocator | None]:
         """The caller's current stream, and its allocator if it is PyTorch."""
         if not is_torch(self._like):
             return None, None
@@ -76,13 +93,13 @@ class Call:
 
         device = self._like.device
 
-        def allocate(size, stream):
+        def allocate(size: int, stream: int) -> int:
             return torch.cuda.caching_allocator_alloc(size, device, stream)
 
         stream = torch.cuda.current_stream(index).cuda_stream
         return stream, (allocate, torch.cuda.caching_allocator_delete)
 
-    def _matrix(self, name, array):
+    def _matrix(self, name: str, array: Any) -> Any:
         if is_torch(array):
             import torch
 
@@ -108,9 +125,10 @@ class Call:
         usable = array.shape[1] <= 1 or (array.strides[1] == item and array.strides[0] >= item * array.shape[1])
         return array if usable and array.flags.aligned else np.ascontiguousarray(array)
 
-    def output(self, rows, cols):
+    def output(self, rows: int, cols: int) -> tuple[Any, Array]:
         """A new float32 matrix of the caller's kind: (for the compiled module, for the caller)."""
         like = self._like
+        result: Any
         if is_torch(like):
             import torch
 
@@ -123,7 +141,7 @@ class Call:
         result = np.empty((rows, cols), dtype=np.float32)
         return result, result
 
-    def give(self, result):
+    def give(self, result: Any) -> Array:
         """A host array of ours as the caller's kind. Call it after the compiled module has written."""
         like = self._like
         if is_torch(like):
@@ -137,7 +155,7 @@ class Call:
         return like.__array_namespace__().asarray(result)
 
 
-def vector(name, values, dtype=np.float64):
+def vector(name: str, values: Any, dtype: npt.DTypeLike = np.float64) -> Any:
     """A contiguous host vector, or None."""
     if values is None:
         return None

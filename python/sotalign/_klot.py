@@ -1,11 +1,13 @@
 """KLOT: how far the plan of a student affinity is from the plan of a teacher affinity (arXiv 2602.23353)."""
 
+from __future__ import annotations
+
 import dataclasses
-from typing import Any
+from typing import Literal
 
 from sotalign import _core
-from sotalign._arrays import Call, vector
-from sotalign._sinkhorn import solve_options
+from sotalign._arrays import Array, ArrayLike, Call, vector
+from sotalign._sinkhorn import Form, Storage, solve_options
 
 
 @dataclasses.dataclass
@@ -14,9 +16,9 @@ class KlotResult:
     (status, iterations, row_error, column_error, marginal_error)."""
 
     value: float
-    gradient: Any
-    student: Any
-    teacher: Any
+    gradient: Array
+    student: _core.SolveResult
+    teacher: _core.SolveResult
 
 
 @dataclasses.dataclass
@@ -25,33 +27,33 @@ class EmbeddingKlotResult:
     teacher: how each solve ended."""
 
     value: float
-    dx: Any
-    dy: Any
+    dx: Array
+    dy: Array
     memory: str
-    student: Any
-    teacher: Any
+    student: _core.SolveResult
+    teacher: _core.SolveResult
 
 
 def klot(
-    K,
-    K_teacher,
+    K: ArrayLike,
+    K_teacher: ArrayLike,
     *,
-    epsilon_student=0.05,
-    epsilon_teacher=0.01,
-    a=None,
-    b=None,
-    iterations=100,
-    tolerance=0.0,
-    check_every=5,
-    relaxation=1.0,
-    epsilon_scaling=1.0,
-    symmetrize=True,
-    form="auto",
-    storage="float",
-    gradient=True,
-    gradient_scale=1.0,
-    device=None,
-):
+    epsilon_student: float = 0.05,
+    epsilon_teacher: float = 0.01,
+    a: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    iterations: int = 100,
+    tolerance: float = 0.0,
+    check_every: int = 5,
+    relaxation: float = 1.0,
+    epsilon_scaling: float = 1.0,
+    symmetrize: bool = True,
+    form: Form = "auto",
+    storage: Storage = "float",
+    gradient: bool = True,
+    gradient_scale: float = 1.0,
+    device: str | None = None,
+) -> KlotResult:
     """KLOT(K || K*) = KL(P* || P), with P and P* the plans of K and K*, and its gradient (P - P*) / epsilon_student.
 
     The gradient is exact once the student's solve has converged. Plans have total mass 1; in the paper's text rows
@@ -89,24 +91,24 @@ def klot(
 
 
 def klot_embeddings(
-    x,
-    y,
-    x_teacher,
-    y_teacher,
+    x: ArrayLike,
+    y: ArrayLike,
+    x_teacher: ArrayLike,
+    y_teacher: ArrayLike,
     *,
-    epsilon_student=0.05,
-    epsilon_teacher=0.01,
-    a=None,
-    b=None,
-    memory="auto",
-    iterations=100,
-    tolerance=0.0,
-    check_every=5,
-    relaxation=1.0,
-    symmetrize=True,
-    gradient_scale=1.0,
-    device=None,
-):
+    epsilon_student: float = 0.05,
+    epsilon_teacher: float = 0.01,
+    a: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    memory: Literal["auto", "stored", "fixed16", "streamed"] = "auto",
+    iterations: int = 100,
+    tolerance: float = 0.0,
+    check_every: int = 5,
+    relaxation: float = 1.0,
+    symmetrize: bool = True,
+    gradient_scale: float = 1.0,
+    device: str | None = None,
+) -> EmbeddingKlotResult:
     """KLOT of the affinities K = x y' and K* = x* y*', and its gradients with respect to x and y.
 
     Args:
@@ -124,7 +126,10 @@ def klot_embeddings(
     options = solve_options(iterations, tolerance, check_every, relaxation, 1.0, "auto", "float")
     found = _core.klot_embeddings(
         call.context,
-        *call.inputs.values(),
+        call.inputs["x"],
+        call.inputs["y"],
+        call.inputs["x_teacher"],
+        call.inputs["y_teacher"],
         epsilon_student,
         epsilon_teacher,
         symmetrize,

@@ -1,21 +1,30 @@
 """Exact nearest neighbours by cosine."""
 
-from typing import Any, NamedTuple
+from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 
 from sotalign import _core
-from sotalign._arrays import Call, vector
+from sotalign._arrays import Array, ArrayLike, Call, vector
 
 
 class SearchResult(NamedTuple):
     """scores [queries, k]: cosines less corrections, descending; rows [queries, k]: rows of the gallery."""
 
-    scores: Any
-    rows: Any
+    scores: Array
+    rows: Array
 
 
-def search(queries, gallery, k=10, *, corrections=None, device=None):
+def search(
+    queries: ArrayLike,
+    gallery: ArrayLike,
+    k: int = 10,
+    *,
+    corrections: ArrayLike | None = None,
+    device: str | None = None,
+) -> SearchResult:
     """The k gallery rows of highest cosine for every query; ties go to the lower row.
 
     Args:

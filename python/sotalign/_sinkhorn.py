@@ -1,7 +1,14 @@
 """Entropic optimal transport by Sinkhorn's algorithm."""
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
 from sotalign import _core
-from sotalign._arrays import Call, vector
+from sotalign._arrays import Array, ArrayLike, Call, vector
+
+Form = Literal["auto", "scaling", "log_domain"]
+Storage = Literal["float", "ladder"]
 
 
 class Sinkhorn:
@@ -14,28 +21,30 @@ class Sinkhorn:
         row_error, column_error, marginal_error: L1 errors of the row sums, of the column sums, and their sum
     """
 
-    def __init__(self, call, solution, shape):
+    def __init__(self, call: Call, solution: _core.Solution, shape: tuple[int, int]) -> None:
         self._call, self._solution, self._shape = call, solution, shape
         result = solution.result
-        self.status, self.iterations = result.status, result.iterations
-        self.row_error, self.column_error = result.row_error, result.column_error
-        self.marginal_error = result.marginal_error
+        self.status: str = result.status
+        self.iterations: int = result.iterations
+        self.row_error: float = result.row_error
+        self.column_error: float = result.column_error
+        self.marginal_error: float = result.marginal_error
 
     @property
-    def u(self):
+    def u(self) -> Array:
         return self._call.give(self._solution.u())
 
     @property
-    def v(self):
+    def v(self) -> Array:
         return self._call.give(self._solution.v())
 
-    def plan(self):
+    def plan(self) -> Array:
         """The plan P [n, m], float32."""
         out, plan = self._call.output(*self._shape)
         self._solution.plan(out)
         return self._call.give(plan)
 
-    def apply(self, V, *, transpose=False):
+    def apply(self, V: ArrayLike, *, transpose: bool = False) -> Array:
         """P V for V [m, d], or P' V for V [n, d], with only a few rows of P in memory at a time."""
         call = Call(self._call.context.device, V=V)
         rows = self._shape[1] if transpose else self._shape[0]
@@ -43,18 +52,26 @@ class Sinkhorn:
         self._solution.apply(call.inputs["V"], out, transpose)
         return call.give(result)
 
-    def describe(self):
+    def describe(self) -> str:
         """One line: the form of the solve and why, its memory, and how it maps to the machine."""
         return self._solution.describe()
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"Sinkhorn(shape={list(self._shape)}, status='{self.status}', iterations={self.iterations}, "
             f"marginal_error={self.marginal_error:.3g})"
         )
 
 
-def solve_options(iterations, tolerance, check_every, relaxation, epsilon_scaling, form, storage):
+def solve_options(
+    iterations: int,
+    tolerance: float,
+    check_every: int,
+    relaxation: float,
+    epsilon_scaling: float,
+    form: Form,
+    storage: Storage,
+) -> dict[str, Any]:
     return {
         "iterations": iterations,
         "tolerance": tolerance,
@@ -67,22 +84,22 @@ def solve_options(iterations, tolerance, check_every, relaxation, epsilon_scalin
 
 
 def sinkhorn(
-    K,
-    epsilon,
+    K: ArrayLike,
+    epsilon: float,
     *,
-    a=None,
-    b=None,
-    start=None,
-    iterations=100,
-    tolerance=0.0,
-    check_every=5,
-    relaxation=1.0,
-    epsilon_scaling=1.0,
-    symmetrize=False,
-    form="auto",
-    storage="float",
-    device=None,
-):
+    a: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    start: ArrayLike | None = None,
+    iterations: int = 100,
+    tolerance: float = 0.0,
+    check_every: int = 5,
+    relaxation: float = 1.0,
+    epsilon_scaling: float = 1.0,
+    symmetrize: bool = False,
+    form: Form = "auto",
+    storage: Storage = "float",
+    device: str | None = None,
+) -> Sinkhorn:
     """Solves max_P <P, K> - epsilon KL(P || a b') over plans P with row sums a and column sums b.
 
     One iteration sets u_i = log a_i - LSE_j(K_ij / epsilon + v_j), then v likewise. Safe at any epsilon.

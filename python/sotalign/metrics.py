@@ -1,12 +1,13 @@
 """How well two spaces are aligned. Rows need not have unit length; results are Python numbers."""
 
+from __future__ import annotations
+
 import dataclasses
-from typing import Optional
 
 import numpy as np
 
 from sotalign import _core
-from sotalign._arrays import Call, vector
+from sotalign._arrays import ArrayLike, Call, vector
 
 __all__ = [
     "LinearCka",
@@ -52,7 +53,7 @@ class ZeroShot:
     top5: float
     mean_class_top1: float
     images: int
-    classes: dict
+    classes: dict[int, dict[str, int]]
 
 
 @dataclasses.dataclass
@@ -60,7 +61,7 @@ class LinearCka:
     """biased: in [0, 1]; unbiased: at most 1, near 0 for unrelated sets, None for fewer than 4 rows."""
 
     biased: float
-    unbiased: Optional[float]
+    unbiased: float | None
 
 
 @dataclasses.dataclass
@@ -72,8 +73,15 @@ class SlicedWasserstein:
 
 
 def retrieval(
-    images, texts, *, image_ids=None, text_ids=None, image_corrections=None, text_corrections=None, device=None
-):
+    images: ArrayLike,
+    texts: ArrayLike,
+    *,
+    image_ids: ArrayLike | None = None,
+    text_ids: ArrayLike | None = None,
+    image_corrections: ArrayLike | None = None,
+    text_corrections: ArrayLike | None = None,
+    device: str | None = None,
+) -> Retrieval:
     """Cross-modal retrieval by cosine: recall, median rank and mean reciprocal rank in both directions.
 
     images [n, d] and texts [m, d] match where their ids are equal; without ids, row i matches row i. The rank of a
@@ -98,7 +106,14 @@ def retrieval(
     )
 
 
-def zero_shot(images, labels, prompts, prompt_classes, *, device=None):
+def zero_shot(
+    images: ArrayLike,
+    labels: ArrayLike,
+    prompts: ArrayLike,
+    prompt_classes: ArrayLike,
+    *,
+    device: str | None = None,
+) -> ZeroShot:
     """Zero-shot classification: the class whose mean prompt is nearest.
 
     images [n, d] with labels [n]; prompts [p, d] with the class of each, prompt_classes [p]. Classes are integers.
@@ -114,19 +129,21 @@ def zero_shot(images, labels, prompts, prompt_classes, *, device=None):
     return ZeroShot(**found)
 
 
-def mutual_knn(x, y, *, k=10, device=None):
+def mutual_knn(x: ArrayLike, y: ArrayLike, *, k: int = 10, device: str | None = None) -> float:
     """The mean share of common k nearest neighbours of row i in x [n, dx] and in y [n, dy], in [0, 1]."""
     call = Call(device, x=x, y=y)
     return _core.mutual_knn(call.context, call.inputs["x"], call.inputs["y"], k)
 
 
-def linear_cka(x, y, *, device=None):
+def linear_cka(x: ArrayLike, y: ArrayLike, *, device: str | None = None) -> LinearCka:
     """Linear centred kernel alignment of x [n, dx] and y [n, dy], row by row the same items, in float64."""
     call = Call(device, x=x, y=y)
     return LinearCka(*_core.linear_cka(call.context, call.inputs["x"], call.inputs["y"]))
 
 
-def sliced_wasserstein(x, y, *, projections=500, seed=0, device=None):
+def sliced_wasserstein(
+    x: ArrayLike, y: ArrayLike, *, projections: int = 500, seed: int = 0, device: str | None = None
+) -> SlicedWasserstein:
     """Spherical sliced Wasserstein distance of x [n, d] and y [m, d] as distributions of directions."""
     call = Call(device, x=x, y=y)
     found = _core.sliced_wasserstein(call.context, call.inputs["x"], call.inputs["y"], projections, seed)

@@ -5,6 +5,10 @@
 Computed in float32. sinkhorn() is without gradient, as KLOT calls it there.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 
 import sotalign
@@ -13,7 +17,14 @@ from sotalign.torch import KLOT
 __all__ = ["KLOT", "sinkhorn"]
 
 
-def sinkhorn(cost, epsilon, max_iter, check_convergence_every=None, tol=1e-6, symmetric=True):
+def sinkhorn(
+    cost: torch.Tensor,
+    epsilon: float,
+    max_iter: int,
+    check_convergence_every: int | None = None,
+    tol: float = 1e-6,
+    symmetric: bool = True,
+) -> tuple[torch.Tensor, torch.Tensor, dict[str, Any]]:
     """(plan, its logarithm, {"n_iters", "err"}) of a cost [n, m] with uniform weights.
 
     "n_iters" counts from 0, and "err" is the mean absolute error of the row sums. With check_convergence_every = k the
@@ -21,7 +32,7 @@ def sinkhorn(cost, epsilon, max_iter, check_convergence_every=None, tol=1e-6, sy
     """
     with torch.no_grad():
         affinity = -cost
-        stop = {} if check_convergence_every is None else {
+        stop: dict[str, Any] = {} if check_convergence_every is None else {
             "tolerance": tol * cost.shape[0],
             "check_every": check_convergence_every,
         }

@@ -7,9 +7,14 @@ Computed in float32; results have the type of the first argument. Tensors on a C
 current stream, with PyTorch's allocator.
 """
 
+from typing import TYPE_CHECKING, Any, Literal
+
 import torch
 
 import sotalign
+
+if TYPE_CHECKING:
+    from sotalign._model import Projection, Side
 
 __all__ = ["KLOT", "klot", "klot_embeddings", "module_of", "sinkhorn"]
 
@@ -68,16 +73,16 @@ _klot.register_autograd(_klot_backward, setup_context=_klot_setup)
 
 
 def klot(
-    K,
-    K_teacher,
+    K: torch.Tensor,
+    K_teacher: torch.Tensor,
     *,
-    epsilon_student=0.05,
-    epsilon_teacher=0.01,
-    iterations=100,
-    tolerance=0.0,
-    relaxation=1.0,
-    symmetrize=True,
-):
+    epsilon_student: float = 0.05,
+    epsilon_teacher: float = 0.01,
+    iterations: int = 100,
+    tolerance: float = 0.0,
+    relaxation: float = 1.0,
+    symmetrize: bool = True,
+) -> torch.Tensor:
     """KLOT(K || K*) as a scalar tensor. Its gradient with respect to K is (P - P*) / epsilon_student.
 
     K [n, m]: the student's affinity, K_teacher [n, m]: the teacher's, without gradient; the others as for
@@ -88,7 +93,16 @@ def klot(
     )[0]
 
 
-def _klot_with_log(K, K_teacher, epsilon_student, epsilon_teacher, iterations, tolerance, relaxation, symmetrize):
+def _klot_with_log(
+    K: torch.Tensor,
+    K_teacher: torch.Tensor,
+    epsilon_student: float,
+    epsilon_teacher: float,
+    iterations: int,
+    tolerance: float,
+    relaxation: float,
+    symmetrize: bool,
+) -> tuple[torch.Tensor, torch.Tensor]:
     if K_teacher.requires_grad:
         raise sotalign.InvalidArgument(f"K_teacher: {_NO_GRADIENT}")
     needed = K.requires_grad and torch.is_grad_enabled()
@@ -105,14 +119,20 @@ class KLOT(torch.nn.Module):
     "n_iters", the number of the last iteration counted from 0, and "err", the mean absolute error of the row sums.
     """
 
-    def __init__(self, epsilon_student=0.05, epsilon_teacher=0.005, n_iter=100, return_solver_log=False):
+    def __init__(
+        self,
+        epsilon_student: float = 0.05,
+        epsilon_teacher: float = 0.005,
+        n_iter: int = 100,
+        return_solver_log: bool = False,
+    ) -> None:
         super().__init__()
         self.epsilon_student = epsilon_student
         self.epsilon_teacher = epsilon_teacher
         self.n_iter = n_iter
         self.return_solver_log = return_solver_log
 
-    def forward(self, K_student, K_teacher):
+    def forward(self, K_student: torch.Tensor, K_teacher: torch.Tensor) -> Any:
         value, solves = _klot_with_log(
             K_student, K_teacher.detach(), self.epsilon_student, self.epsilon_teacher, self.n_iter, 0.0, 1.0, True
         )
@@ -122,7 +142,7 @@ class KLOT(torch.nn.Module):
         logs = [{"n_iters": int(solve[0]) - 1, "err": (solve[1] / rows).to(value)} for solve in solves]
         return (value, *logs)
 
-    def extra_repr(self):
+    def extra_repr(self) -> str:
         return f"epsilon_student={self.epsilon_student}, epsilon_teacher={self.epsilon_teacher}, n_iter={self.n_iter}"
 
 
@@ -154,7 +174,7 @@ def _klot_embeddings(
         tolerance=tolerance,
         relaxation=relaxation,
         symmetrize=symmetrize,
-        memory=memory,
+        memory=memory,  # type: ignore[arg-type]
     )
     value = torch.tensor(result.value, dtype=x.dtype, device=x.device)
     return value, result.dx.to(x.dtype), result.dy.to(y.dtype)
@@ -178,19 +198,19 @@ _klot_embeddings.register_autograd(_embeddings_backward, setup_context=_embeddin
 
 
 def klot_embeddings(
-    x,
-    y,
-    x_teacher,
-    y_teacher,
+    x: torch.Tensor,
+    y: torch.Tensor,
+    x_teacher: torch.Tensor,
+    y_teacher: torch.Tensor,
     *,
-    epsilon_student=0.05,
-    epsilon_teacher=0.01,
-    iterations=100,
-    tolerance=0.0,
-    relaxation=1.0,
-    symmetrize=True,
-    memory="auto",
-):
+    epsilon_student: float = 0.05,
+    epsilon_teacher: float = 0.01,
+    iterations: int = 100,
+    tolerance: float = 0.0,
+    relaxation: float = 1.0,
+    symmetrize: bool = True,
+    memory: Literal["auto", "stored", "fixed16", "streamed"] = "auto",
+) -> torch.Tensor:
     """KLOT of K = x y' and K* = x* y*' as a scalar tensor, with gradients for x and y; see sotalign.klot_embeddings().
 
     memory="streamed" never holds an affinity [n, m].
@@ -276,12 +296,15 @@ def _sinkhorn_backward(ctx, d_value, d_plan):
 _sinkhorn.register_autograd(_sinkhorn_backward, setup_context=_sinkhorn_setup)
 
 
-def sinkhorn(K, epsilon, *, iterations=100, tolerance=0.0, relaxation=1.0):
+def sinkhorn(
+    K: torch.Tensor, epsilon: float, *, iterations: int = 100, tolerance: float = 0.0, relaxation: float = 1.0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """(value, plan) of max_P <P, K> - epsilon KL(P || a b') with uniform weights a and b, both differentiable.
 
     The gradient of the value is P. That of the plan is exact at convergence, and needs no memory for the iterations.
     """
-    return torch.ops.sotalign.sinkhorn(K, float(epsilon), iterations, tolerance, relaxation)
+    value, plan = torch.ops.sotalign.sinkhorn(K, float(epsilon), iterations, tolerance, relaxation)
+    return value, plan
 
 
 # --- models -------------------------------------------------------------------------------------------------------
@@ -327,7 +350,7 @@ def _linear(weight, bias=None):
 _ACTIVATIONS = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU, "tanh": torch.nn.Tanh, "none": torch.nn.Identity}
 
 
-def module_of(model, side, projection):
+def module_of(model: sotalign.Model, side: "Side", projection: "Projection") -> torch.nn.Sequential:
     """One side of a sotalign.Model as a torch.nn.Sequential from raw embeddings to unit rows."""
     arrays = model.arrays(side, projection)
     modules = [_Centre(arrays["mean"]), _Unit()]
@@ -340,7 +363,7 @@ def module_of(model, side, projection):
         if i > 0:
             layers.append(_ACTIVATIONS[head["activation"]]())
         layers.append(_linear(arrays[f"{i}.weight"], arrays[f"{i}.bias"]))
-    body = torch.nn.Sequential(*layers)
+    body: torch.nn.Module = torch.nn.Sequential(*layers)
     if head["residual"]:
         body = _Residual(body, _linear(arrays["residual.weight"]))
     return torch.nn.Sequential(*modules, body, _Unit())

@@ -72,10 +72,11 @@ class PythonTrainer {
                    c.load_libraries();
                    auto trainer = std::make_unique<Trainer>(c, data, config.train);
                    keep_choices(config, *trainer);
-                   // The initial weights are a candidate, too: they may be the teacher.
-                   if (trainer->has_validation()) trainer->validate();
                    return trainer;
-                 })) {}
+                 })) {
+    // The initial weights are a candidate, too: they may be the teacher.
+    if (trainer_->has_validation()) compute(trainer_.context(), [&](Context&) { validate(); });
+  }
 
   int64_t steps() const { return trainer_->options().steps; }
   int64_t steps_done() const { return trainer_->steps_done(); }
@@ -89,7 +90,7 @@ class PythonTrainer {
       if (app::is_due(*trainer_, settings_.config().log_every))
         metrics = app::to_json(trainer_->metrics()).dump();
       if (trainer_->has_validation() && app::is_due(*trainer_, settings_.config().validate_every))
-        validation = app::to_json(trainer_->validate()).dump();
+        validation = app::to_json(validate()).dump();
       return std::pair(std::move(metrics), std::move(validation));
     });
   }
@@ -103,6 +104,9 @@ class PythonTrainer {
                    [&](Context&) { return app::to_json(trainer_->validate_teacher()).dump(); });
   }
 
+  /// The validation of the weights that save() takes.
+  std::string best_validation() const { return app::to_json(best_).dump(); }
+
   /// Takes the best weights if there is validation, and saves the model. Returns the step that they are from.
   int64_t save(const std::string& path) {
     return compute(trainer_.context(), [&](Context&) {
@@ -115,8 +119,15 @@ class PythonTrainer {
   }
 
  private:
+  RetrievalResult validate() {
+    RetrievalResult result = trainer_->validate();
+    if (trainer_->best_step() == trainer_->steps_done()) best_ = result;
+    return result;
+  }
+
   Settings& settings_;
   Owned<Trainer> trainer_;
+  RetrievalResult best_;
 };
 
 /// The linear teacher of the pairs as a model without heads.
@@ -165,6 +176,7 @@ void bind_training(nanobind::module_& module) {
            })
       .def("choice", &PythonTrainer::choice)
       .def("validate_teacher", &PythonTrainer::validate_teacher)
+      .def("best_validation", &PythonTrainer::best_validation)
       .def("save", &PythonTrainer::save, nb::arg("path"));
   module.def("fit_linear", &fit_linear, nb::arg("context"), nb::arg("settings"),
              nb::arg("pair_images").noconvert(), nb::arg("pair_texts").noconvert(), nb::keep_alive<0, 1>());

@@ -37,6 +37,7 @@ def test_aligns_and_reports(data, device):
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
     found = sotalign.metrics.retrieval(rows, aligner.transform(y[200:], "text"))
     assert found.mean_r1 > 5 / 60  # chance is 1 / 60
+    assert abs(found.mean_reciprocal_rank - aligner.metrics["validation"]["mean_reciprocal_rank"]) < 1e-6
 
 
 def test_the_same_seed_gives_the_same_bits(data, device):
@@ -79,6 +80,21 @@ def test_equals_the_program(data, tmp_path):
         for name, array in program.arrays(side).items():
             np.testing.assert_array_equal(ours.arrays(side)[name], array)
     assert ours.options == program.options
+
+
+def test_lists_and_other_types_are_converted(data, device):
+    data, (x, _) = data
+    expected = fitted(data, device).transform(x, "image")
+    lists = {name: [side.tolist() for side in rows] if name == "val" else rows.tolist() for name, rows in data.items()}
+    doubles = {name: tuple(np.float64(side) for side in rows) if name == "val" else np.float64(rows)
+               for name, rows in data.items()}
+    for other in (lists, doubles):
+        aligner = fitted(other, device)
+        np.testing.assert_array_equal(aligner.transform(x.tolist(), "image"), expected)
+        np.testing.assert_array_equal(aligner.transform(x.astype(np.float64)[:, ::-1][:, ::-1], "image"), expected)
+    for bad in (x[0], x[None], x[:, :3], x[:0].tolist()):
+        with pytest.raises(ValueError):
+            aligner.transform(bad, "image")
 
 
 def test_pickles_and_clones(data, device):
@@ -163,9 +179,13 @@ def test_ctrl_c_stops_between_steps(data, device):
     data, _ = data
     timer = threading.Timer(0.5, signal.raise_signal, [signal.SIGINT])
     aligner = sotalign.Aligner(device=device, teacher="cca", steps=10_000_000, progress=False)
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        aligner.fit(**data)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs of a shell ignore it
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            aligner.fit(**data)
+    finally:
+        signal.signal(signal.SIGINT, before)
     with pytest.raises(ValueError):
         aligner.transform(data["px"], "image")
 

@@ -80,6 +80,17 @@ def test_embeddings_equal_affinities(rng, device, memory):
     assert found.memory == memory or memory == "auto"
 
 
+def test_lists_and_views_of_embeddings(rng, device):
+    x, y = clusters(rng, 30, 8)
+    expected = sotalign.klot_embeddings(x, y, x, y, device=device)
+    wide = np.concatenate([x, x], axis=1)
+    for other in (x.tolist(), wide[:, :8], np.asfortranarray(x), x.astype(np.float64)):
+        found = sotalign.klot_embeddings(other, y.tolist(), other, y, device=device)
+        assert found.value == expected.value and isinstance(found.dx, np.ndarray)
+        np.testing.assert_array_equal(found.dx, expected.dx)
+        np.testing.assert_array_equal(found.dy, expected.dy)
+
+
 def test_bad_input_is_named(rng):
     K = rng.uniform(-1, 1, (6, 5)).astype(np.float32)
     with pytest.raises(ValueError, match=r"teacher affinity: expected \[6, 5\], found \[5, 6\]"):
