@@ -12,6 +12,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <optional>
 #include <stdexcept>
 #include <string_view>
 
@@ -19,6 +20,7 @@
 #include "cli/nearest.h"
 #include "cli/notes.h"
 #include "cli/option_table.h"
+#include "cli/shown_text.h"
 #include "cli/standard_streams.h"
 #include "cli/threads.h"
 #include "commands/command.h"
@@ -87,22 +89,26 @@ std::string one_line(std::string text) {
   return text;
 }
 
-/// The error for a word that CLI11 does not know; names the nearest known word.
+/// The error for a word that CLI11 does not know; names the known word that is near, or where all are listed.
 std::string unknown_word(const CLI::App& program, const CLI::App* command) {
   const std::string word = program.remaining(true).front();
-  if (command == nullptr) {
-    std::vector<std::string> known;
-    for (const Command& c : kCommands) known.emplace_back(c.name);
-    return fmt::format("expected a command, found '{}'; the nearest one is '{}'", word,
-                       app::nearest(word, known));
-  }
-  if (!word.starts_with("-")) return fmt::format("unexpected argument '{}'", word);
-  // A misspelt former name leads to the present one.
+  const bool is_option = word.starts_with("-");
+  if (command != nullptr && !is_option) return fmt::format("unexpected argument '{}'", app::shown(word));
   std::vector<std::string> known;
-  for (const CLI::Option* option : command->get_options())
-    for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
-  const CLI::Option* nearest = command->get_option(app::nearest(word, known));
-  return fmt::format("unknown option '{}'; the nearest one is '{}'", word, app::present_flag(*nearest));
+  if (is_option) {
+    // A misspelt former name leads to the present one.
+    for (const CLI::Option* option : (command != nullptr ? *command : program).get_options())
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+  } else {
+    for (const Command& other : kCommands) known.emplace_back(other.name);
+  }
+  std::optional<std::string> nearest = app::near(word.substr(0, word.find('=')), known);
+  if (nearest && command != nullptr) nearest = app::present_flag(*command->get_option(*nearest));
+  const std::string list =
+      command == nullptr ? "sotalign --help" : fmt::format("sotalign {} --help", command->get_name());
+  return fmt::format(
+      "unknown {} '{}'; {}", is_option ? "option" : "command", app::shown(word),
+      nearest ? fmt::format("the nearest one is '{}'", *nearest) : fmt::format("'{}' lists them", list));
 }
 
 int run(int argc, char** argv, std::string& name) {

@@ -139,8 +139,10 @@ const OptionTable::Entry& OptionTable::find(const std::string& key, const std::s
   std::vector<std::string> keys;
   for (const Entry& known : entries_)
     for (const Name& name : known.names) keys.push_back(name.key);
-  throw InvalidArgument(fmt::format("{}: unknown key {}; the nearest known key is '{}'", where,
-                                    shown(Json(key)), present_name(nearest(key, keys))));
+  std::string message = fmt::format("{}: unknown key {}", where, shown(Json(key)));
+  if (const auto known = near(key, keys))
+    message += fmt::format("; the nearest known key is '{}'", present_name(*known));
+  throw InvalidArgument(message);
 }
 
 void OptionTable::require_one_name_each(const Json& object, const std::string& where) const {

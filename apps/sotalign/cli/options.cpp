@@ -294,8 +294,24 @@ void require_few_seeds(const char* key, const std::vector<int64_t>& seeds) {
     throw InvalidArgument(fmt::format("{}: expected at most {}, found {}", key, kMost, seeds.size()));
 }
 
-void require(const std::string& value, const std::string& key) {
-  if (value.empty()) throw InvalidArgument(fmt::format("{}: expected a value, found none", flag_of(key)));
+void require(const std::vector<Needed>& options) {
+  std::vector<std::string> missing;
+  for (const Needed& option : options)
+    if (!option.given) missing.push_back(flag_of(option.key));
+  if (missing.empty()) return;
+  const std::string last = missing.back();
+  missing.pop_back();
+  throw InvalidArgument(missing.empty()
+                            ? fmt::format("{} is required", last)
+                            : fmt::format("{} and {} are required", fmt::join(missing, ", "), last));
+}
+
+void require(const std::string& value, const char* key) { require({{value, key}}); }
+
+void require_both(const Needed& a, const Needed& b) {
+  if (a.given == b.given) return;
+  const Needed &given = a.given ? a : b, &missing = a.given ? b : a;
+  throw InvalidArgument(fmt::format("{} is required with {}", flag_of(missing.key), flag_of(given.key)));
 }
 
 void require_at_least(const char* key, int64_t value, int64_t least) {

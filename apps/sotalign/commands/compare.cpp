@@ -291,8 +291,7 @@ Action add_compare(CLI::App& app) {
   add_machine_options(table, arguments->config.machine);
   add_method_options(table, arguments->config.train);
   return [arguments] {
-    require(arguments->images, "images");
-    require(arguments->texts, "texts");
+    require({{arguments->images, "images"}, {arguments->texts, "texts"}});
     if (!arguments->json.empty()) {  // the report names them
       require_utf8("--images", arguments->images);
       require_utf8("--texts", arguments->texts);

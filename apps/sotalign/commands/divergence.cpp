@@ -48,8 +48,7 @@ void check_applicable(const DivergenceArguments& arguments) {
 }
 
 int run(const DivergenceArguments& arguments) {
-  require(arguments.student, "student");
-  require(arguments.teacher, "teacher");
+  require({{arguments.student, "student"}, {arguments.teacher, "teacher"}});
   check_applicable(arguments);
   const DivergenceOptions& options = arguments.divergence;
   const DivergenceInfo& info = find_divergence(options.name);

@@ -49,10 +49,10 @@ void write_corrections(Output& output, const std::string& path, const std::vecto
 }
 
 int run(const EmbedArguments& arguments) {
-  require(arguments.model, "model");
-  require(arguments.input, "input");
-  require(arguments.output, "output");
-  if (!arguments.side) throw InvalidArgument("--side: expected image or text, found none");
+  require({{arguments.model, "model"},
+           {arguments.side, "side"},
+           {arguments.input, "input"},
+           {arguments.output, "output"}});
   if (arguments.kind && arguments.corrections.empty())
     throw InvalidArgument("--hubness: expected --corrections, the file to write, found none");
   HubnessOptions asked = arguments.hubness;

@@ -26,12 +26,10 @@ struct EvalArguments {
 };
 
 int run(const EvalArguments& arguments) {
-  require(arguments.images, "images");
-  require(arguments.texts, "texts");
+  require({{arguments.images, "images"}, {arguments.texts, "texts"}});
   require_flags_of_kind(arguments.table, arguments.hubness.kind);
   require_model_for_hubness(arguments.model, arguments.hubness);
-  if (arguments.image_ids.empty() != arguments.text_ids.empty())
-    require("", arguments.image_ids.empty() ? "image_ids" : "text_ids");
+  require_both({arguments.image_ids, "image_ids"}, {arguments.text_ids, "text_ids"});
   Context context = make_context(arguments.machine);
   HostMatrix images = read_embeddings(arguments.images), texts = read_embeddings(arguments.texts);
   RetrievalOptions options;

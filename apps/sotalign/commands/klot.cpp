@@ -29,8 +29,7 @@ struct KlotArguments {
 };
 
 int run(const KlotArguments& arguments) {
-  require(arguments.student, "student");
-  require(arguments.teacher, "teacher");
+  require({{arguments.student, "student"}, {arguments.teacher, "teacher"}});
   check_epsilons(arguments.klot.epsilon_student, arguments.klot.epsilon_teacher);
   check_repeat(arguments.repeat);
   const HostMatrix student = read_matrix(arguments.student), teacher = read_matrix(arguments.teacher);

@@ -83,15 +83,12 @@ Matrix<float> all_rows(Context& context, RowTiles& file) {
 }
 
 int run(const SearchArguments& arguments) {
-  require(arguments.gallery, "gallery");
-  require(arguments.queries, "queries");
-  require(arguments.out, "out");
+  require({{arguments.gallery, "gallery"}, {arguments.queries, "queries"}, {arguments.out, "out"}});
   const HitFormat format = format_of(arguments);
   require_effects(arguments, format);
   require_flags_of_kind(arguments.table, arguments.hubness.kind);
   require_model_for_hubness(arguments.model, arguments.hubness);
-  if (!arguments.model.empty() && !arguments.side)
-    throw InvalidArgument("--side: expected image or text, found none");
+  if (!arguments.model.empty()) require_both({arguments.model, "model"}, {arguments.side, "side"});
   std::error_code ignored;
   if (!arguments.thumbnails.empty() && !std::filesystem::is_directory(arguments.thumbnails, ignored))
     throw InvalidArgument(

@@ -42,11 +42,10 @@ std::string distance_text(const char* name, const std::optional<SlicedWasserstei
 }
 
 int run(const ShiftArguments& arguments) {
-  if (arguments.images.empty() && arguments.texts.empty()) require("", "images");
-  if (arguments.images.empty() != arguments.other_images.empty())
-    require("", arguments.images.empty() ? "images" : "other_images");
-  if (arguments.texts.empty() != arguments.other_texts.empty())
-    require("", arguments.texts.empty() ? "texts" : "other_texts");
+  require_both({arguments.images, "images"}, {arguments.other_images, "other_images"});
+  require_both({arguments.texts, "texts"}, {arguments.other_texts, "other_texts"});
+  if (arguments.images.empty() && arguments.texts.empty())
+    throw InvalidArgument("--images and --other-images, or --texts and --other-texts, are required");
   if (arguments.sliced.projections < 2)
     throw InvalidArgument(
         fmt::format("--projections: expected at least 2, found {}", arguments.sliced.projections));

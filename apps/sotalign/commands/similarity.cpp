@@ -22,8 +22,7 @@ struct SimilarityArguments {
 };
 
 int run(const SimilarityArguments& arguments) {
-  require(arguments.x, "x");
-  require(arguments.y, "y");
+  require({{arguments.x, "x"}, {arguments.y, "y"}});
   Context context = make_context(arguments.machine);
   const HostMatrix x = read_embeddings(arguments.x), y = read_embeddings(arguments.y);
   require_pairs(arguments.x, x, arguments.y, y);

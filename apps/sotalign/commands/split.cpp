@@ -79,9 +79,7 @@ void write_rows_of(const MatrixRows& from, const std::vector<int64_t>& rows, con
 }
 
 int run(const SplitArguments& arguments) {
-  require(arguments.images, "images");
-  require(arguments.texts, "texts");
-  require(arguments.out, "out");
+  require({{arguments.images, "images"}, {arguments.texts, "texts"}, {arguments.out, "out"}});
   require_utf8("--images", arguments.images);  // split.json names them
   require_utf8("--texts", arguments.texts);
   const MatrixRows images = MatrixRows::open(arguments.images), texts = MatrixRows::open(arguments.texts);

@@ -69,7 +69,10 @@ bool find_runs(const RunDirectory& directory) {
 
 int run(StudyArguments& arguments) {
   StudyConfig& config = arguments.config;
-  if (!arguments.dry_run) require(config.out, "out");
+  std::vector<Needed> needed;
+  if (!arguments.resume) needed = {{config.files.images, "images"}, {config.files.texts, "texts"}};
+  if (!arguments.dry_run) needed.emplace_back(config.out, "out");
+  require(needed);
   RunDirectory directory(config.out);
   std::string plan_path = config.plan;
   std::optional<RunLock> lock;
@@ -85,8 +88,7 @@ int run(StudyArguments& arguments) {
   } else if (!arguments.dry_run) {
     lock.emplace(config.out, RunLock::Kind::kNew, "sotalign study");
   }
-  require(config.files.images, "images");
-  require(config.files.texts, "texts");
+  require({{config.files.images, "images"}, {config.files.texts, "texts"}});
   const std::string command = command_of(arguments.table);
   make_paths_absolute(config);
   arguments.table.require_utf8();
@@ -117,10 +119,6 @@ int run(StudyArguments& arguments) {
 
 Action add_study(CLI::App& app) {
   const auto arguments = std::make_shared<StudyArguments>(app);
-  app.add_flag("--resume", arguments->resume,
-               "Resume the study in --out with its options and plan; flags override them,\n"
-               "and finished runs that are still needed are not repeated");
-  app.add_flag("--dry-run", arguments->dry_run, "Print how many runs there are, and run none");
   StudyConfig& config = arguments->config;
   OptionTable& table = arguments->table;
   table.section("Data");

@@ -66,13 +66,11 @@ void require_utf8(const SweepArguments& arguments) {
 
 SweepData read_data(const SweepArguments& arguments) {
   const DataPaths& paths = arguments.config.data;
-  require(paths.val_images, "val_images");
-  require(paths.val_texts, "val_texts");
+  require({{paths.val_images, "val_images"}, {paths.val_texts, "val_texts"}});
   SweepData data{.training = read_dataset(paths), .test_images = {}, .test_texts = {}};
   const std::string &images = arguments.test_images, &texts = arguments.test_texts;
   if (images.empty() && texts.empty()) return data;
-  require(images, "test_images");
-  require(texts, "test_texts");
+  require_both({images, "test_images"}, {texts, "test_texts"});
   data.test_images = read_embeddings(images);
   data.test_texts = read_embeddings(texts);
   require_pairs(images, data.test_images, texts, data.test_texts);
@@ -94,7 +92,15 @@ void check_each(const std::vector<SweepRun>& runs, Check&& check) {
 int run(SweepArguments& arguments, bool given) {
   TrainConfig& config = arguments.config;
   if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
-  require(config.out, "out");
+  std::vector<Needed> needed = {{config.out, "out"}};
+  if (!arguments.resume) {
+    const DataPaths& data = config.data;
+    needed.insert(needed.end(), {{data.pairs_images, "pairs_images"},
+                                 {data.pairs_texts, "pairs_texts"},
+                                 {data.val_images, "val_images"},
+                                 {data.val_texts, "val_texts"}});
+  }
+  require(needed);
   require_at_least("stop_after_runs", arguments.stop_after_runs, 0);
   make_absolute(config.data);
   make_absolute(arguments.test_images);

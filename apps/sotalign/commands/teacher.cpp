@@ -50,12 +50,15 @@ nlohmann::ordered_json report(const Teacher& teacher, const Fit& fit, const Teac
 }
 
 int run(const TeacherArguments& arguments) {
-  require(arguments.out, "out");
-  require_at_least("hubness_bank", arguments.hubness_bank, 0);
+  std::vector<Needed> needed = {{arguments.out, "out"},
+                                {arguments.data.pairs_images, "pairs_images"},
+                                {arguments.data.pairs_texts, "pairs_texts"}};
   if (arguments.teacher.kind == TeacherKind::kSelfTraining) {
-    require(arguments.data.images, "images");
-    require(arguments.data.texts, "texts");
+    needed.emplace_back(arguments.data.images, "images");
+    needed.emplace_back(arguments.data.texts, "texts");
   }
+  require(needed);
+  require_at_least("hubness_bank", arguments.hubness_bank, 0);
   const Dataset data = read_dataset(arguments.data);
   Context context = make_context(arguments.machine);
   Matrix<float> pair_images = upload(context, data.pair_images),

@@ -240,7 +240,6 @@ int train(TrainArguments& arguments) {
   std::optional<RunLock> lock;
   if (arguments.resume) lock.emplace(out, RunLock::Kind::kResumed, "sotalign train");
   if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
-  require(config.out, "out");
   check_config(config);
   if (effective_method(config.train).closed_form && !arguments.table.given("steps", "train").empty())
     throw InvalidArgument(

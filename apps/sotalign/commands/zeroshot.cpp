@@ -31,10 +31,10 @@ std::string accuracies(const ZeroShotResult& result) {
 }
 
 int run(const ZeroShotArguments& arguments) {
-  require(arguments.images, "images");
-  require(arguments.labels, "labels");
-  require(arguments.prompts, "prompts");
-  require(arguments.prompt_classes, "prompt_classes");
+  require({{arguments.images, "images"},
+           {arguments.labels, "labels"},
+           {arguments.prompts, "prompts"},
+           {arguments.prompt_classes, "prompt_classes"}});
   require_flags_of_kind(arguments.table, arguments.hubness.kind);
   require_model_for_hubness(arguments.model, arguments.hubness);
   Context context = make_context(arguments.machine);

@@ -140,10 +140,8 @@ std::string Dataset::describe() const {
 }
 
 Dataset read_dataset(const DataPaths& paths) {
-  require(paths.pairs_images, "pairs_images");
-  require(paths.pairs_texts, "pairs_texts");
-  if (paths.val_images.empty() != paths.val_texts.empty())
-    require("", paths.val_images.empty() ? "val_images" : "val_texts");
+  require({{paths.pairs_images, "pairs_images"}, {paths.pairs_texts, "pairs_texts"}});
+  require_both({paths.val_images, "val_images"}, {paths.val_texts, "val_texts"});
   Dataset data{.pair_images = read_embeddings(paths.pairs_images),
                .pair_texts = read_embeddings(paths.pairs_texts),
                .images = read_optional(paths.images),
