@@ -1,8 +1,13 @@
-// What the program says to a misspelt word or a missing option.
+// What the program says to a misspelt word or a missing option, and what --help lists.
 #include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+#include <sstream>
 
 #include "support/compare.h"
 #include "support/program.h"
+#include "support/program_commands.h"
 #include "support/temporary_directory.h"
 
 namespace sotalign::testing {
@@ -52,9 +57,9 @@ TEST(CommandLineProgram, AFormerFlagLeadsToThePresentOne) {
 TEST(CommandLineProgram, WithoutANearFlagTheListIsNamed) {
   for (const char* word : {"--frobnicate", "--x", "-z", "--banana", "--steps-per-epoch"})
     expect_error({"train", word}, std::string("sotalign train: unknown option '") + word +
-                                      "'; 'sotalign train --help' lists them");
+                                      "'; 'sotalign train --help-all' lists them");
   expect_error({"split", "--method", "sail"},
-               "sotalign split: unknown option '--method'; 'sotalign split --help' lists them");
+               "sotalign split: unknown option '--method'; 'sotalign split --help-all' lists them");
   expect_error({"train", "word"}, "sotalign train: unexpected argument 'word'");
 }
 
@@ -65,7 +70,7 @@ TEST(CommandLineProgram, LongWordsAreCutAndNotNear) {
                                      "...'; 'sotalign --help' lists them");
   expect_error({"train", "--steps" + tail}, "sotalign train: unknown option '" +
                                                 ("--steps" + cut).substr(0, 57) +
-                                                "...'; 'sotalign train --help' lists them");
+                                                "...'; 'sotalign train --help-all' lists them");
 }
 
 TEST(CommandLineProgram, AKeyThatIsNotNearIsNotSuggested) {
@@ -113,6 +118,43 @@ TEST(CommandLineProgram, MissingOptionsAreAllNamed) {
   expect_error({"klot"}, "sotalign klot: --student and --teacher are required");
   expect_error({"divergence"}, "sotalign divergence: --student and --teacher are required");
   expect_error({"sinkhorn"}, "sotalign sinkhorn: --affinity is required");
+  expect_error({"completion"}, "sotalign completion: shell: expected bash, zsh or fish, found none");
+}
+
+TEST(CommandLineProgram, HelpOfALargeCommandListsWhatMattersAndHowToSeeTheRest) {
+  const std::set<std::string> few = flags_in(run_program({"train", "--help"}).out),
+                              all = flags_in(run_program({"train", "--help-all"}).out);
+  for (const char* flag :
+       {"--pairs-images", "--texts", "--val-texts", "--out", "--resume", "--config", "--steps", "--seed",
+        "--method", "--teacher", "--divergence-weight", "--device", "--help-all"})
+    EXPECT_TRUE(few.contains(flag)) << flag;
+  for (const char* flag : {"--beta1", "--sclip-labels", "--check-every", "--stop-after"}) {
+    EXPECT_FALSE(few.contains(flag)) << flag;
+    EXPECT_TRUE(all.contains(flag)) << flag;
+  }
+  EXPECT_LE(few.size(), 20u);
+  EXPECT_GT(all.size(), 60u);
+}
+
+TEST(CommandLineProgram, EveryCommandHasAHelpOfAUsableLength) {
+  for (const std::string& command : program_commands()) {
+    SCOPED_TRACE(command);
+    const ProgramResult help = run_program({command, "--help"}), full = run_program({command, "--help-all"});
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_EQ(full.exit_code, 0);
+    EXPECT_EQ(help.err + full.err, "");
+    const std::set<std::string> few = flags_in(help.out), all = flags_in(full.out);
+    EXPECT_TRUE(std::includes(all.begin(), all.end(), few.begin(), few.end()));
+    EXPECT_LE(few.size(), 26u);
+    EXPECT_GE(few.size(), std::min<size_t>(all.size(), 8));  // a large command marks its common options
+    const std::string pointer = "sotalign " + command + " --help-all lists ";
+    if (few == all)
+      EXPECT_EQ(help.out, full.out);
+    else
+      EXPECT_CONTAINS(help.out, pointer + std::to_string(all.size() - few.size()) + " more options.\n");
+    EXPECT_EQ(full.out.find(pointer), std::string::npos);
+    EXPECT_CONTAINS(full.out, "\nExample:\n  ");
+  }
 }
 
 }  // namespace program_command_line_test

@@ -32,23 +32,20 @@ bool same_file(const std::string& a, const std::string& b) {
 }  // namespace
 
 void FileOptions::check() const {
-  for (const Use use : {Use::kInput, Use::kOutput}) {
-    const Option* first = nullptr;
-    for (const Option& option : options_) {
-      if (option.use != use || *option.path != "-") continue;
-      if (first != nullptr)
-        throw InvalidArgument(
-            fmt::format("{}: expected a file, found - for {} too", option.flag, first->flag));
-      first = &option;
-    }
+  const Option *in = nullptr, *out = nullptr;  // those that are standard streams
+  for (const Option& option : options_) {
+    if (*option.path != "-") continue;
+    const Option*& first = is_output(option.role) ? out : in;
+    if (first != nullptr)
+      throw InvalidArgument(fmt::format("{}: expected a file, found - for {} too", option.flag, first->flag));
+    first = &option;
   }
   const auto is_file = [](const std::string& path) { return !path.empty() && path != "-"; };
   for (const Option& output : options_) {
-    if (output.use != Use::kOutput || !is_file(*output.path)) continue;
+    if (!is_output(output.role) || !is_file(*output.path)) continue;
     for (const Option& other : options_) {
       if (&other == &output || !is_file(*other.path)) continue;
-      const bool is_input = other.use == Use::kInput;
-      if (!same_file(*output.path, is_input ? file_of(*other.path) : *other.path)) continue;
+      if (!same_file(*output.path, is_output(other.role) ? *other.path : file_of(*other.path))) continue;
       throw InvalidArgument(fmt::format("{}: expected a file other than that of {}, found {}", output.flag,
                                         other.flag, *output.path));
     }

@@ -4,15 +4,15 @@
 #include <string>
 #include <vector>
 
+#include "cli/role.h"
+
 namespace sotalign::app {
 
 class FileOptions {
  public:
-  enum class Use { kInput, kOutput };
-
   /// check() reads `path`, which must outlive this object.
-  void add(const std::string& flag, const std::string* path, Use use) {
-    options_.push_back({flag, path, use});
+  void add(const std::string& flag, const std::string* path, Role role) {
+    options_.push_back({flag, path, role});
   }
 
   /// Throws InvalidArgument if an output is the same file as an input or another output, even under another
@@ -24,7 +24,7 @@ class FileOptions {
   struct Option {
     std::string flag;
     const std::string* path;
-    Use use;
+    Role role;
   };
   std::vector<Option> options_;
 };

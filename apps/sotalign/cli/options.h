@@ -40,7 +40,8 @@ constexpr int64_t kMostSteps = 100'000'000, kMostIterations = 1'000'000, kMostWi
 constexpr int64_t kMostBank = 10'000;
 
 void add_machine_options(OptionTable& table, Machine& machine);
-void add_data_options(OptionTable& table, DataPaths& paths);
+/// `role`: kPath, or kMatrix if one of them may come from standard input.
+void add_data_options(OptionTable& table, DataPaths& paths, Role role);
 /// How many unpaired rows of each side a model keeps.
 void add_bank_option(OptionTable& table, int64_t& bank);
 /// --hubness with its numbers, for commands that use a model's bank.

@@ -273,19 +273,26 @@ Action add_compare(CLI::App& app) {
   const auto arguments = std::make_shared<CompareArguments>(app);
   OptionTable& table = arguments->table;
   table.section("Data");
-  table.add("images", &arguments->images, "Image embeddings, one per row", Role::kPath);
-  table.add("texts", &arguments->texts, "Text embeddings; row i is paired with image row i", Role::kPath);
+  table.add("images", &arguments->images, "Image embeddings, one per row", Role::kMatrix);
+  table.common();
+  table.add("texts", &arguments->texts, "Text embeddings; row i is paired with image row i", Role::kMatrix);
+  table.common();
   table.add("pairs", &arguments->sizes.pairs, "Number of rows to train on as pairs");
+  table.common();
   table.add("test", &arguments->sizes.test, "Number of test rows");
+  table.common();
   table.add("validation", &arguments->sizes.validation,
             "Number of validation rows, held out; measured on test rows, training chooses\n"
             "among its models by them");
+  table.common();
   table.add(
       "measure_on",
       choice(&arguments->measure_on, {{"test", MeasureOn::kTest}, {"validation", MeasureOn::kValidation}}),
       "Rows to measure on");
   table.add("seeds", &arguments->seeds, "Seeds: one split and training each");
+  table.common();
   table.add("json", &arguments->json, "Write the results to this JSON file", Role::kOutput);
+  table.common();
   table.section("Hubness");
   add_hubness_options(table, hubness_choice(&arguments->hubness.kind), arguments->hubness);
   add_machine_options(table, arguments->config.machine);

@@ -101,13 +101,18 @@ Action add_divergence(CLI::App& app) {
   const auto arguments = std::make_shared<DivergenceArguments>(app);
   OptionTable& table = arguments->table;
   table.section("Files");
-  table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kPath);
-  table.add("teacher", &arguments->teacher, "Teacher affinity K* [n, m]", Role::kPath);
+  table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kMatrix);
+  table.common();
+  table.add("teacher", &arguments->teacher, "Teacher affinity K* [n, m]", Role::kMatrix);
+  table.common();
   table.add("gradient", &arguments->gradient,
             "Write the gradient with respect to K here, .npy float32 [n, m]", Role::kOutput);
+  table.common();
   table.section("Divergence");
   add_divergence_choice(table, "kind", arguments->divergence);
+  table.common();
   add_divergence_options(table, arguments->divergence);
+  for (const char* key : {"epsilon_student", "epsilon_teacher", "iterations", "tolerance"}) table.common(key);
   add_machine_options(table, arguments->machine);
   add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };

@@ -102,7 +102,7 @@ Action add_embed(CLI::App& app) {
   table.add("model", &arguments->model, "Model written by sotalign train or teacher", Role::kPath);
   table.add("input", &arguments->input,
             "Raw embeddings, .npy or .safetensors, read piece by piece; -: .npy on standard input",
-            Role::kPath);
+            Role::kMatrix);
   table.add("output", &arguments->output,
             "Write the unit rows here, .npy or .safetensors by the name; an existing file is\n"
             "replaced when all is done; -: .npy on standard output",

@@ -78,9 +78,9 @@ Action add_eval(CLI::App& app) {
   OptionTable& table = arguments->table;
   table.section("Files");
   table.add("model", &arguments->model, "Model; without one, rows are compared as they are", Role::kPath);
-  table.add("images", &arguments->images, "Embeddings of the images", Role::kPath);
+  table.add("images", &arguments->images, "Embeddings of the images", Role::kMatrix);
   table.add("texts", &arguments->texts,
-            "Embeddings of the texts; without ids, row i is paired with image row i", Role::kPath);
+            "Embeddings of the texts; without ids, row i is paired with image row i", Role::kMatrix);
   table.add("image_ids", &arguments->image_ids,
             "Ids of the images, .npy integers; images and texts with equal ids match", Role::kPath);
   table.add("text_ids", &arguments->text_ids, "Ids of the texts, .npy integers", Role::kPath);

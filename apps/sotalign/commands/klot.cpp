@@ -96,13 +96,17 @@ Action add_klot(CLI::App& app) {
   const auto arguments = std::make_shared<KlotArguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kPath);
-  table.add("teacher", &arguments->teacher, "Teacher affinity K* [n, m]", Role::kPath);
+  table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kMatrix);
+  table.common();
+  table.add("teacher", &arguments->teacher, "Teacher affinity K* [n, m]", Role::kMatrix);
+  table.common();
   table.add("a", &arguments->a, "Row weights, .npy [n]; default: uniform", Role::kPath);
   table.add("b", &arguments->b, "Column weights, .npy [m]; default: uniform", Role::kPath);
   table.add("gradient", &arguments->gradient, "Write the gradient dKLOT/dK here, .npy float32 [n, m]",
             Role::kOutput);
+  table.common();
   add_klot_options(table, arguments->klot);
+  for (const char* key : {"epsilon_student", "epsilon_teacher", "iterations", "tolerance"}) table.common(key);
   table.add("affinity_memory",
             choice(&arguments->memory, {{"stored", KlotMemory::kStored}, {"fixed16", KlotMemory::kFixed16}}),
             "Store the affinities in float32, or round them to 16-bit fixed point");

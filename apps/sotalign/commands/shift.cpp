@@ -77,11 +77,11 @@ Action add_shift(CLI::App& app) {
   const auto arguments = std::make_shared<ShiftArguments>();
   OptionTable table(app);
   table.section("Files (images, texts or both)");
-  table.add("images", &arguments->images, "Image embeddings of the first data set", Role::kPath);
-  table.add("texts", &arguments->texts, "Text embeddings of the first data set", Role::kPath);
+  table.add("images", &arguments->images, "Image embeddings of the first data set", Role::kMatrix);
+  table.add("texts", &arguments->texts, "Text embeddings of the first data set", Role::kMatrix);
   table.add("other_images", &arguments->other_images,
-            "Image embeddings of the second data set, from the same encoder", Role::kPath);
-  table.add("other_texts", &arguments->other_texts, "Text embeddings of the second data set", Role::kPath);
+            "Image embeddings of the second data set, from the same encoder", Role::kMatrix);
+  table.add("other_texts", &arguments->other_texts, "Text embeddings of the second data set", Role::kMatrix);
   table.add("json", &arguments->json,
             "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
   table.section("Distance (rows are scaled to unit length, not centred)");

@@ -56,8 +56,8 @@ Action add_similarity(CLI::App& app) {
   const auto arguments = std::make_shared<SimilarityArguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("x", &arguments->x, "Embeddings of some items", Role::kPath);
-  table.add("y", &arguments->y, "Other embeddings of the same items, in the same order", Role::kPath);
+  table.add("x", &arguments->x, "Embeddings of some items", Role::kMatrix);
+  table.add("y", &arguments->y, "Other embeddings of the same items, in the same order", Role::kMatrix);
   table.add("json", &arguments->json,
             "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
   table.section("Measures");

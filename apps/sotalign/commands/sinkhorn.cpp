@@ -86,17 +86,21 @@ Action add_sinkhorn(CLI::App& app) {
   SinkhornOptions& options = arguments->sinkhorn;
   OptionTable table(app);
   table.section("Files");
-  table.add("affinity", &arguments->affinity, "Affinity K [n, m]; the cost is -K", Role::kPath);
+  table.add("affinity", &arguments->affinity, "Affinity K [n, m]; the cost is -K", Role::kMatrix);
+  table.common();
   table.add("a", &arguments->a, "Row weights, .npy [n]; default: uniform", Role::kPath);
   table.add("b", &arguments->b, "Column weights, .npy [m]; default: uniform", Role::kPath);
   table.add("start", &arguments->start, "Potentials to start from: a file written by --potentials",
             Role::kPath);
   table.add("plan", &arguments->plan, "Write the plan here, .npy float32 [n, m]", Role::kOutput);
+  table.common();
   table.add("potentials", &arguments->potentials,
-            "Write the potentials u [n] and v [m] here, .safetensors float64", Role::kOutput);
+            "Write the potentials u [n] and v [m] here, .safetensors float64", Role::kMapped);
   table.section("Optimal transport");
   table.add("epsilon", &options.epsilon, "Entropic regularisation");
+  table.common();
   add_solver_options(table, options.solve, options.symmetrize);
+  for (const char* key : {"iterations", "tolerance"}) table.common(key);
   add_machine_options(table, arguments->machine);
   add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };

@@ -132,13 +132,13 @@ Action add_split(CLI::App& app) {
   const auto arguments = std::make_shared<SplitArguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("images", &arguments->images, "Embeddings of the images, .npy or .safetensors", Role::kPath);
+  table.add("images", &arguments->images, "Embeddings of the images, .npy or .safetensors", Role::kMatrix);
   table.add("texts", &arguments->texts, "Embeddings of the texts; row i is paired with image row i",
-            Role::kPath);
+            Role::kMatrix);
   table.add("out", &arguments->out,
             "Directory for the files, new or empty: pairs_*.npy, val_*.npy, test_*.npy, the\n"
             "unpaired images.npy and texts.npy, and split.json with the numbers of all rows",
-            Role::kPath);
+            Role::kDirectory);
   table.section("Split");
   table.add("pairs", &arguments->sizes.pairs, "Pairs to train on");
   table.add("validation", &arguments->sizes.validation, "Pairs to choose a model by; 0: none");

@@ -121,21 +121,33 @@ Action add_study(CLI::App& app) {
   const auto arguments = std::make_shared<StudyArguments>(app);
   StudyConfig& config = arguments->config;
   OptionTable& table = arguments->table;
+  table.common(app.add_flag("--resume", arguments->resume,
+                            "Resume the study in --out with its options and plan; flags override them,\n"
+                            "and finished runs that are still needed are not repeated"));
+  table.common(app.add_flag("--dry-run", arguments->dry_run, "Print how many runs there are, and run none"));
   table.section("Data");
   table.add("images", &config.files.images, "Image embeddings, one per row", Role::kPath);
+  table.common();
   table.add("texts", &config.files.texts, "Text embeddings; row i is paired with image row i", Role::kPath);
+  table.common();
   table.add("other_images", &config.files.other_images,
             "Unpaired images from another source, for the shift section", Role::kPath);
   table.add("other_texts", &config.files.other_texts, "Unpaired texts from another source", Role::kPath);
   table.add("test", &config.sizes.test, "Number of test rows, to measure on");
+  table.common();
   table.add("validation", &config.sizes.validation, "Number of validation rows, to choose settings on");
+  table.common();
   table.section("Study");
-  table.add("out", &config.out, "Directory for this study; it is created", Role::kPath);
+  table.add("out", &config.out, "Directory for this study; it is created", Role::kDirectory);
+  table.common();
   table.add("plan", &config.plan, "JSON file of methods, grids and sections; default: the built-in plan",
             Role::kPath);
+  table.common();
   table.add("sections", &config.sections, "Sections of the plan to run");
+  table.common();
   table.add("seeds", &config.seeds.final,
             "Seeds of the final runs: one split and training each, measured on test rows");
+  table.common();
   table.add("tuning_seeds", &config.seeds.tuning, "Seeds of the tuning runs, measured on validation rows");
   add_machine_options(table, config.machine);
   return [arguments] { return run(*arguments); };

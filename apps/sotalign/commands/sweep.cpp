@@ -131,8 +131,11 @@ int run(SweepArguments& arguments, bool given) {
 
 Action add_sweep(CLI::App& app) {
   const auto arguments = std::make_shared<SweepArguments>(app);
+  OptionTable& table = arguments->table;
   const auto add = [&](const char* flag, auto&& target, const char* help, const char* type) {
-    return app.add_option(flag, target, help)->type_name(type)->group("Sweep");
+    CLI::Option* option = app.add_option(flag, target, help)->type_name(type)->group("Sweep");
+    table.common(option);
+    return option;
   };
   const auto add_number = [&](const char* flag, const Target& target, const char* help) {
     return add(flag, setter(flag, target), help, "N")->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -153,10 +156,10 @@ Action add_sweep(CLI::App& app) {
       add("--test-texts", arguments->test_texts, "Texts of the test pairs", "FILE"),
       add("--config", arguments->config_path, "JSON file of options, as for train; flags override it",
           "FILE")};
-  app.add_flag("--resume", arguments->resume, "Resume the sweep in --out")->group("Sweep");
+  table.common(app.add_flag("--resume", arguments->resume, "Resume the sweep in --out")->group("Sweep"));
   add_number("--stop-after-runs", &arguments->stop_after_runs,
              "Stop after this many runs; --resume continues");
-  add_train_options(arguments->table, arguments->config);
+  add_train_options(table, arguments->config);
   // Hidden, but accepted in --config: train shares its configurations with sweep and uses these keys.
   for (const char* key : {"checkpoint_every", "log_every"}) app.get_option(flag_of(key))->group("");
   return [arguments, own] {

@@ -126,18 +126,21 @@ int run(const TeacherArguments& arguments) {
 Action add_teacher(CLI::App& app) {
   const auto arguments = std::make_shared<TeacherArguments>();
   OptionTable table(app);
-  add_data_options(table, arguments->data);
+  add_data_options(table, arguments->data, Role::kMatrix);
   table.section("Output");
   table.add("out", &arguments->out, "Write the model here, .safetensors; an existing file is replaced",
-            Role::kOutput);
+            Role::kMapped);
+  table.common();
   table.add("json", &arguments->json,
             "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
+  table.common();
   add_bank_option(table, arguments->hubness_bank);
   add_teacher_options(table, arguments->teacher);
   add_self_training_options(table, arguments->self_training);
   table.section("Randomness");
   table.add("seed", &arguments->teacher.seed,
             "Seed of cross-validation, of the contrastive teacher, of self-training and of the bank");
+  table.common();
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }
