@@ -21,6 +21,17 @@ std::string file_of(const std::string& path) {
   return path.substr(0, separator + kSeparator.size() - 1);
 }
 
+/// Throws unless a standard stream will do.
+void require_stream(const std::string& flag, Role role) {
+  if (role == Role::kDirectory) throw InvalidArgument(fmt::format("{}: expected a directory, found -", flag));
+  if (role == Role::kPath)
+    throw InvalidArgument(
+        fmt::format("{}: expected a file, found -: only a matrix may come from standard input", flag));
+  if (role == Role::kMapped)
+    throw InvalidArgument(fmt::format(
+        "{}: expected a file, found -: a safetensors file is not written to standard output", flag));
+}
+
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code error;
   if (fs::equivalent(a, b, error)) return true;  // by device and inode
@@ -35,6 +46,7 @@ void FileOptions::check() const {
   const Option *in = nullptr, *out = nullptr;  // those that are standard streams
   for (const Option& option : options_) {
     if (*option.path != "-") continue;
+    require_stream(option.flag, option.role);
     const Option*& first = is_output(option.role) ? out : in;
     if (first != nullptr)
       throw InvalidArgument(fmt::format("{}: expected a file, found - for {} too", option.flag, first->flag));

@@ -17,7 +17,7 @@ class FileOptions {
 
   /// Throws InvalidArgument if an output is the same file as an input or another output, even under another
   /// name: one would overwrite the other. Throws as well if "-", a standard stream, stands for two inputs or
-  /// two outputs.
+  /// two outputs, or for what cannot be one.
   void check() const;
 
  private:

@@ -63,7 +63,8 @@ sotalign \- align the embeddings of two frozen encoders
 .SH DESCRIPTION
 {}
 .PP
-Embeddings are .npy or safetensors files with one row each.
+Embeddings are .npy or safetensors files with one row each. A hyphen for a file is standard output or, for one matrix, a .npy
+file on standard input.
 .SH OPTIONS
 )",
                                  roff_argument(program.version()), roff(program.get_description()));

@@ -98,6 +98,7 @@ void OptionTable::read_config(const std::string& path) {
   if (!config.is_object())
     throw IoError(fmt::format("{}: expected a JSON object, found {}", path, config.type_name()));
   set_unless_given(config, path);
+  files_->check();
 }
 
 void OptionTable::set_unless_given(const Json& object, const std::string& where) {

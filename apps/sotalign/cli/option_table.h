@@ -33,6 +33,10 @@ class OptionTable {
   /// Sets the help text's heading for the options that follow.
   void section(std::string name) { section_ = std::move(name); }
   void add(const std::string& key, Target target, std::string help, Role role = Role::kTraining);
+  /// Treats the file of an option outside the table like those in it.
+  void check_file(const std::string& flag, const std::string* path, Role role) {
+    files_->add(flag, path, role);
+  }
   /// Also accepts a former name of the option added last. For several names: from the latest to the first.
   void formerly(const std::string& key);
 

@@ -57,8 +57,8 @@ class Comparison {
         context_(make_training_context(arguments.config.machine)),
         images_(read_embeddings(arguments.images)),
         texts_(read_embeddings(arguments.texts)),
-        progress_(arguments.config.machine.quiet ? Progress::Verbosity::kQuiet
-                                                 : Progress::Verbosity::kNormal) {
+        progress_(arguments.config.machine.quiet || arguments.json == "-" ? Progress::Verbosity::kQuiet
+                                                                          : Progress::Verbosity::kNormal) {
     require_pairs(arguments.images, images_, arguments.texts, texts_);
     require_rows_that_differ(arguments.images, images_);
     require_rows_that_differ(arguments.texts, texts_);
@@ -291,7 +291,8 @@ Action add_compare(CLI::App& app) {
       "Rows to measure on");
   table.add("seeds", &arguments->seeds, "Seeds: one split and training each");
   table.common();
-  table.add("json", &arguments->json, "Write the results to this JSON file", Role::kOutput);
+  table.add("json", &arguments->json,
+            "Write the results as JSON; -: to standard output, and print nothing else", Role::kOutput);
   table.common();
   table.section("Hubness");
   add_hubness_options(table, hubness_choice(&arguments->hubness.kind), arguments->hubness);

@@ -28,8 +28,8 @@ std::optional<SlicedWasserstein> shift(Context& context, const std::string& path
   if (path.empty()) return {};
   const HostMatrix x = read_embeddings(path), y = read_embeddings(other_path);
   if (x.cols() != y.cols())
-    throw InvalidArgument(
-        fmt::format("{}: expected {} columns as in {}, found {}", other_path, x.cols(), path, y.cols()));
+    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", input_name(other_path),
+                                      x.cols(), input_name(path), y.cols()));
   return spherical_sliced_wasserstein(context, upload(context, x), upload(context, y), options);
 }
 

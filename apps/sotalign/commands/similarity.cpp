@@ -28,11 +28,11 @@ int run(const SimilarityArguments& arguments) {
   require_pairs(arguments.x, x, arguments.y, y);
   if (arguments.k < 1 || arguments.k > x.rows() - 1)
     throw InvalidArgument(fmt::format("--k: expected 1 to {} (the other rows of {}), found {}", x.rows() - 1,
-                                      arguments.x, arguments.k));
+                                      input_name(arguments.x), arguments.k));
   const Matrix<float> device_x = upload(context, x), device_y = upload(context, y);
   const double mutual = mutual_knn(context, device_x, device_y, {.k = arguments.k});
-  const LinearCka cka =
-      linear_cka(context, device_x, device_y, {.x_name = arguments.x, .y_name = arguments.y});
+  const LinearCka cka = linear_cka(context, device_x, device_y,
+                                   {.x_name = input_name(arguments.x), .y_name = input_name(arguments.y)});
 
   // The expected value for unrelated embeddings: k of the n - 1 other rows.
   const double chance = static_cast<double>(arguments.k) / static_cast<double>(x.rows() - 1);

@@ -82,13 +82,14 @@ int run(const SplitArguments& arguments) {
   require({{arguments.images, "images"}, {arguments.texts, "texts"}, {arguments.out, "out"}});
   require_utf8("--images", arguments.images);  // split.json names them
   require_utf8("--texts", arguments.texts);
-  const MatrixRows images = MatrixRows::open(arguments.images), texts = MatrixRows::open(arguments.texts);
+  const MatrixRows images = open_rows(arguments.images), texts = open_rows(arguments.texts);
   if (images.rows() != texts.rows())
     throw InvalidArgument(fmt::format("pairs: expected as many rows in {} as in {}, found {} and {}",
-                                      arguments.images, arguments.texts, images.rows(), texts.rows()));
+                                      input_name(arguments.images), input_name(arguments.texts),
+                                      images.rows(), texts.rows()));
   const Split split = split_rows(images.rows(), arguments.sizes, arguments.seed);
-  check_rows(arguments.images, images);
-  check_rows(arguments.texts, texts);
+  check_rows(input_name(arguments.images), images);
+  check_rows(input_name(arguments.texts), texts);
 
   RunLock directory(arguments.out, RunLock::Kind::kNew, "sotalign split");
   WrittenFiles written;

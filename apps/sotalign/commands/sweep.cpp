@@ -156,6 +156,10 @@ Action add_sweep(CLI::App& app) {
       add("--test-texts", arguments->test_texts, "Texts of the test pairs", "FILE"),
       add("--config", arguments->config_path, "JSON file of options, as for train; flags override it",
           "FILE")};
+  for (const auto& [flag, path] : {std::pair{"--test-images", &arguments->test_images},
+                                   {"--test-texts", &arguments->test_texts},
+                                   {"--config", &arguments->config_path}})
+    table.check_file(flag, path, Role::kPath);
   table.common(app.add_flag("--resume", arguments->resume, "Resume the sweep in --out")->group("Sweep"));
   add_number("--stop-after-runs", &arguments->stop_after_runs,
              "Stop after this many runs; --resume continues");

@@ -278,6 +278,7 @@ Action add_train(CLI::App& app) {
       app.add_option("--config", arguments->config_path,
                      "JSON file of options (--batch-pairs is the key batch_pairs); flags override it")
           ->type_name("FILE"));
+  table.check_file("--config", &arguments->config_path, Role::kPath);
   table.common(app.add_flag("--resume", arguments->resume, "Resume the run in --out"));
   app.add_option("--stop-after", setter("--stop-after", &arguments->stop_after),
                  "Stop after this step and save a checkpoint to resume from")
