@@ -9,10 +9,12 @@
 
 namespace sotalign::kernels {
 
-/// True if a solve offers the log-domain updates and sinkhorn_absorb after this iteration. On CUDA these
-/// launches nearly always find nothing to do and would cost more than the iteration of a small problem. The
-/// change of the potentials per iteration never grows, so if it is too large for factors in single precision,
-/// that shows early. A problem that needs the updates later waits for them and completes fewer iterations.
+/// True if a solve offers the log-domain updates and, in the scaling form, a new density after this
+/// iteration. On CUDA these launches nearly always find nothing to do and would cost more than the iteration
+/// of a small problem. The change of the potentials per iteration never grows, so if it is too large for
+/// factors in single precision, that shows early. A problem that needs the updates later waits for them and
+/// completes fewer iterations. (With 4 in place of 32, epsilon 0.001 and weights down to 1e-12 lose
+/// iterations.)
 constexpr bool offers_recovery(Backend backend, int64_t iteration) {
   return backend == Backend::kCpu || iteration < 32 || iteration % 4 == 0;
 }

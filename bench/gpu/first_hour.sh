@@ -4,18 +4,18 @@
 #
 #   ./first_hour.sh              every step
 #   ./first_hour.sh tests bench  some of them, in this order: facts info solve tests memcheck racecheck initcheck
-#                                synccheck bench bench_large ncu train
+#                                synccheck bench bench_large peers ncu train
 #   OUT=DIR                      where results go; default: ./out
 #   FIRST_HOUR_LIMIT=SECONDS     for all steps together; default: 3600
 #
 # A failed step does not end the run. OUT then holds summary.txt (what ran, passed, failed or was skipped, and why), tests.json,
-# bench.json, bench_large.json and logs.tar.gz. The exit code is 0 if every step passed or was skipped because the machine lacks
+# bench.json, bench_large.json, peers.json and logs.tar.gz. The exit code is 0 if every step passed or was skipped because the machine lacks
 # a tool or a library, 1 if a step failed or there is no GPU, 2 for a step that does not exist.
 set -u
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 out=${OUT:-$PWD/out}
 limit=${FIRST_HOUR_LIMIT:-3600}
-all=(facts info solve tests memcheck racecheck initcheck synccheck bench bench_large ncu train)
+all=(facts info solve tests memcheck racecheck initcheck synccheck bench bench_large peers ncu train)
 steps=("$@")
 [ $# -gt 0 ] || steps=("${all[@]}")
 for step in "${steps[@]}"; do
@@ -207,6 +207,18 @@ sanitize() {
 benchmark() {  # STEP SECONDS SIZES
   simple "$1" "$2" "$bench" --benchmark_filter="/cuda/.*n:($3)(/|\$)" --benchmark_out="$out/$1.json" --benchmark_out_format=json
   grep -E '/cuda/' "$logs/$1.log" | cut -c 1-160
+}
+
+# The same solves by other libraries, where the machine's Python has PyTorch with CUDA.
+peers() {
+  local missing
+  missing=$(timeout 120 python3 -c 'import numpy, torch; assert torch.cuda.is_available(), "no CUDA"' 2>&1) ||
+    { report skipped peers "PyTorch with CUDA: $(tail -n 1 <<<"$missing" | cut -c 1-200)"; return; }
+  SOTALIGN_COMMIT=$(sed -n 's/^commit: //p' "$here/BUNDLE.txt")
+  export SOTALIGN_COMMIT
+  simple peers 600 python3 "$here/compare_solvers.py" --device cuda --program "$here/bin/sotalign" \
+    --sizes 1024 4096 16384 --peers pytorch pytorch_compiled pot_log geomloss --out "$out/peers.json"
+  grep -E '^ *[0-9]+  ' "$logs/peers.log"
 }
 
 ncu() {

@@ -197,34 +197,41 @@ def finish(n, m):
     return log_domain_iteration(n, m)[:2] + marginals(n, m)
 
 
-def fused_solve(n, m, batch=1):
-    iterations = fused_iteration(n, m) + idle(log_domain_iteration(n, m))
-    return batched(log_domain_iteration(n, m) + (ITERATIONS - 1) * iterations + finish(n, m), batch)
+def offers(iteration, iterations):
+    """Iterations after which the log-domain updates and a new density are offered (kernels/iteration_schedule.h)."""
+    return iteration < 32 or iteration % 4 == 0 or iteration + 1 == iterations
 
 
-def scaling_solve(n, m, ladder=False, batch=1):
-    """A small solve runs on the chip. Otherwise the first 32 iterations and then every fourth offer the log-domain updates and a new density (offers_recovery() in
-    kernels/iteration_schedule.h). A ladder refines 20 iterations before the end."""
-    refine_at = ITERATIONS - 20 if ladder else 0
+def fused_solve(n, m, batch=1, iterations=ITERATIONS):
+    launches = log_domain_iteration(n, m)
+    for iteration in range(1, iterations):
+        launches += fused_iteration(n, m)
+        launches += idle(log_domain_iteration(n, m)) if offers(iteration, iterations) else []
+    return batched(launches + finish(n, m), batch)
+
+
+def scaling_solve(n, m, ladder=False, batch=1, iterations=ITERATIONS):
+    """A small solve runs on the chip. A ladder refines 20 iterations before the end."""
+    refine_at = iterations - 20 if ladder else 0
     first = log_domain_iteration(n, m) + absorb(n, m, 2 if ladder else 4)
-    fine = on_chip(n, m, ITERATIONS - max(refine_at, 1), batch=batch)
+    fine = on_chip(n, m, iterations - max(refine_at, 1), batch=batch)
     if fine:
         coarse = on_chip(n, m, refine_at - 1, 2, batch) + batched(
             fold(n, m) + idle(log_domain_iteration(n, m)) + absorb(n, m), batch) if ladder else []
         return batched(first, batch) + coarse + fine + batched(fold(n, m) + finish(n, m), batch)
     launches = first
-    for iteration in range(1, ITERATIONS):
+    for iteration in range(1, iterations):
         launches += scaling_iteration(n, m, 2 if iteration < refine_at else 4)
         if iteration + 1 == refine_at:
             launches += fold(n, m) + idle(log_domain_iteration(n, m)) + absorb(n, m)
-        elif iteration < 32 or iteration % 4 == 0 or iteration + 1 == ITERATIONS:
+        elif offers(iteration, iterations):
             launches += idle(fold(n, m) + log_domain_iteration(n, m))
-            launches += idle(absorb(n, m)) if iteration + 1 < ITERATIONS else []
+            launches += idle(absorb(n, m)) if iteration + 1 < iterations else []
     return batched(launches + fold(n, m) + finish(n, m), batch)
 
 
-def ladder_solve(n, m, batch=1):
-    return scaling_solve(n, m, ladder=True, batch=batch)
+def ladder_solve(n, m, batch=1, iterations=ITERATIONS):
+    return scaling_solve(n, m, ladder=True, batch=batch, iterations=iterations)
 
 
 def klot_step(solve):

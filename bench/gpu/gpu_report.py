@@ -1,144 +1,108 @@
 #!/usr/bin/env python3
-"""Builds, tests, checks and measures on a machine with a GPU, and writes one results file.
+"""Makes the results of first_hour.sh into one file and one page, which put each measurement next to its prediction.
 
-    ./run gpu                                      everything, into bench/results/gpu_DEVICE.json
-    bench/gpu/gpu_report.py --steps build,test         some of the steps
-    bench/gpu/gpu_report.py --out FILE
+    ./run gpu                                  runs first_hour.sh on this machine, then this script
+    bench/gpu/gpu_report.py OUT [--results bench/results]
+                                               for the folder OUT that came back from another machine
 
-Steps: build (release preset, for the architectures of this machine's devices), test (every test that has a CUDA
-variant, against its double-precision oracle), sanitize (compute-sanitizer: memcheck, racecheck, synccheck,
-initcheck on the small cases), bench (bench/klot_bench on the GPU). Each step's outcome goes into the
-file; the exit status is 0 if none failed. Needs only the Python standard library; set CMAKE_PREFIX_PATH for
-libraries in unusual places.
+Writes gpu_DEVICE.json and gpu_DEVICE.md. Needs only the Python standard library. Predictions are those of
+bench/results/gpu_prediction.json.
 """
 import argparse
-import datetime
 import json
-import os
 import pathlib
 import re
-import shutil
-import subprocess
 import sys
-import time
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-BUILD = ROOT / "build" / "release"
-STEPS = ["build", "test", "sanitize", "bench"]
-# compute-sanitizer slows kernels down a hundredfold, and long tests would add nothing; decompositions run NVIDIA's kernels.
-SMALL = "*cuda*-*Trainer*:*Teacher*:*Golden*:*Eigh*:*Svd*:*EndToEnd*"
+RESULTS = pathlib.Path(__file__).resolve().parents[1] / "results"
+OUTCOME = re.compile(r"(passed|failed|skipped) +(\w+) +(.*)")
+CASE = re.compile(r"(\w+)/cuda/(.*)/iterations:\d+(?:/manual_time)?")
 
 
-def output(*command):
-    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+def read_summary(folder):
+    """What summary.txt says: facts by name, the device's line of nvidia-smi, and the outcome of each step."""
+    facts, device, steps = {}, "", {}
+    for line in (folder / "summary.txt").read_text().splitlines():
+        if outcome := OUTCOME.fullmatch(line):
+            steps[outcome[2]] = {"outcome": outcome[1], "text": outcome[3]}
+        elif fact := re.fullmatch(r"(commit|CUDA|started): (.*)", line):
+            facts[fact[1]] = fact[2]
+        elif re.fullmatch(r"[^,]+(, [^,]+){6}", line):  # --query-gpu of first_hour.sh
+            device = line
+    return facts, device, steps
 
 
-def run(command, log, **kwargs):
-    """Runs a command, writes its output to `log`, and returns status and seconds."""
-    print("$", " ".join(map(str, command)), flush=True)
-    start = time.monotonic()
-    with open(log, "w") as stream:
-        status = subprocess.run(command, cwd=ROOT, stdout=stream, stderr=subprocess.STDOUT, **kwargs).returncode
-    seconds = time.monotonic() - start
-    print(f"  status {status}, {seconds:.1f} s, log {log}", flush=True)
-    if status != 0:
-        print("".join(open(log).readlines()[-30:]))
-    return status, round(seconds, 1)
+def read_benchmarks(folder):
+    """The cases on the device by name, without its name: "sinkhorn/scaling/n:4096/batch:1"."""
+    cases = {}
+    for name in ("bench.json", "bench_large.json"):
+        path = folder / name
+        if not path.exists() or not path.read_text().strip():
+            continue
+        for entry in json.loads(path.read_text())["benchmarks"]:
+            case = CASE.fullmatch(entry["name"])
+            if case and not entry.get("error_occurred"):
+                keys = ("median_ms", "p10_ms", "p90_ms", "GB_per_s", "percent")
+                cases[f"{case[1]}/{case[2]}"] = {key: entry[key] for key in keys if key in entry}
+    return cases
 
 
-def devices():
-    fields = ["name", "driver_version", "compute_cap", "memory.total", "clocks.sm", "clocks.max.sm", "clocks.mem",
-              "clocks.max.mem", "power.limit"]
-    lines = output("nvidia-smi", "--query-gpu=" + ",".join(fields), "--format=csv,noheader").splitlines()
-    return [dict(zip(fields, (value.strip() for value in line.split(",")))) for line in lines]
+def verdict(measured, low, high):
+    if low <= measured <= high:
+        return "as predicted"
+    return f"{measured / high:.2f} times slower" if measured > high else f"{low / measured:.2f} times faster"
 
 
-def build(logs):
-    architectures = sorted({device["compute_cap"].replace(".", "") for device in devices()})
-    status, seconds = run(["cmake", "--preset", "release", f"-DCMAKE_CUDA_ARCHITECTURES={';'.join(architectures)}"],
-                          logs / "configure.log")
-    if status == 0:
-        status, seconds = run(["cmake", "--build", str(BUILD), "-j", str(os.cpu_count())], logs / "build.log")
-    return {"ok": status == 0, "architectures": architectures, "seconds": seconds}
+def table(head, rows):
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in [head, ["---"] * len(head), *rows])
 
 
-def test(logs):
-    report = logs / "tests.json"
-    status, seconds = run([str(BUILD / "tests" / "sotalign_tests"), "--gtest_filter=*cuda*", f"--gtest_output=json:{report}"],
-                          logs / "tests.log")
-    if not report.exists():
-        return {"ok": False, "seconds": seconds}
-    summary = json.loads(report.read_text())
-    failed = [f"{suite['name']}.{case['name']}" for suite in summary["testsuites"] for case in suite["testsuite"]
-              if case.get("failures")]
-    # No test at all is a failure too: no device was found.
-    return {"ok": status == 0 and summary["tests"] > 0, "tests": summary["tests"], "failed": failed, "seconds": seconds}
-
-
-def sanitize(logs):
-    tool = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
-    if not pathlib.Path(tool).exists():
-        return {"ok": False, "reason": "compute-sanitizer not found"}
-    result = {"ok": True}
-    for name in ["memcheck", "racecheck", "synccheck", "initcheck"]:
-        log = logs / f"{name}.log"
-        status, seconds = run([tool, "--tool", name, "--error-exitcode", "99", str(BUILD / "tests" / "sotalign_tests"),
-                               f"--gtest_filter={SMALL}"], log)
-        summary = re.findall(r"=+ (ERROR SUMMARY.*|RACECHECK SUMMARY.*)", log.read_text())
-        result[name] = {"ok": status == 0, "summary": summary[-1] if summary else "", "seconds": seconds}
-        result["ok"] = result["ok"] and status == 0
-    return result
-
-
-def bench(logs):
-    report = logs / "bench.json"
-    status, seconds = run([str(BUILD / "bench" / "klot_bench"), f"--benchmark_out={report}", "--benchmark_out_format=json",
-                           "--benchmark_filter=/cuda/"], logs / "bench.log")
-    if status != 0 or not report.exists():
-        return {"ok": False, "seconds": seconds}
-    print((logs / "bench.log").read_text())
-    return {"ok": True, "seconds": seconds, **json.loads(report.read_text())}
+def page(report):
+    rows = []
+    for name, case in report["cases"].items():
+        predicted = report["predicted"].get(name)
+        span = f"{predicted[0]:.3f}-{predicted[1]:.3f}" if predicted else ""
+        rows.append([name, span, f"{case['median_ms']:.3f}", f"{case['p10_ms']:.3f}-{case['p90_ms']:.3f}",
+                     f"{case['percent']:.0f}" if "percent" in case else "",
+                     verdict(case["median_ms"], *predicted) if predicted else ""])
+    parts = [f"# Measured on {report['device'].split(',')[0] or 'a GPU without nvidia-smi'}",
+             f"Commit {report['commit']}, CUDA {report['CUDA']}, started {report['started']}.",
+             f"Device (name, driver, compute capability, memory, SM clock, memory clock, power limit): {report['device']}",
+             "Made by bench/gpu/gpu_report.py from the results of bench/gpu/first_hour.sh.",
+             "## Steps", table(["step", "outcome", ""], [[name, step["outcome"], step["text"].replace("|", "\\|")]
+                                                         for name, step in report["steps"].items()])]
+    if rows:
+        parts += ["## Prediction and measurement",
+                  f"Milliseconds of an iteration (`sinkhorn`) or of a step (`klot`): the [prediction](gpu_prediction.md) for an "
+                  f"{report['prediction']['device']} from commit {report['prediction']['commit']}, the median, and the range "
+                  f"from the 10th to the 90th percentile; then the percentage of the bandwidth of a copy of the same size, "
+                  f"measured in the same run.",
+                  table(["case", "predicted", "median", "10-90 %", "% of copy", ""], rows)]
+    return "\n\n".join(parts) + "\n"
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", default=",".join(STEPS), help="comma-separated, of " + ", ".join(STEPS))
-    parser.add_argument("--out", type=pathlib.Path, help="results file")
+    parser.add_argument("folder", type=pathlib.Path, metavar="OUT", help="what first_hour.sh wrote")
+    parser.add_argument("--results", type=pathlib.Path, default=RESULTS, help="folder of the two files")
     arguments = parser.parse_args()
-    steps = arguments.steps.split(",")
-    unknown = [step for step in steps if step not in STEPS]
-    if unknown:
-        parser.error(f"--steps: expected some of {', '.join(STEPS)}, found {unknown[0]}")
-    if shutil.which("nvidia-smi") is None:
-        print("gpu: this machine has no NVIDIA driver (nvidia-smi not found)", file=sys.stderr)
+    if not (arguments.folder / "summary.txt").exists():
+        print(f"gpu_report.py: {arguments.folder}/summary.txt not found", file=sys.stderr)
         return 2
-    found = devices()
-    out = arguments.out or ROOT / "bench/results" / ("gpu_" + re.sub(r"\W+", "_", found[0]["name"]).lower() + ".json")
-    logs = ROOT / "build" / "gpu-logs"
-    logs.mkdir(parents=True, exist_ok=True)
-
-    report = {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "commit": output("git", "rev-parse", "HEAD"),
-        "uncommitted_changes": output("git", "status", "--porcelain", "--untracked-files=no") != "",
-        "command": "bench/gpu/gpu_report.py --steps " + ",".join(steps),
-        "devices": found,
-    }
-    actions = {"build": build, "test": test, "sanitize": sanitize, "bench": bench}
-    failed = []
-    for step in steps:
-        report[step] = actions[step](logs)
-        if not report[step]["ok"]:
-            failed.append(step)
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(report, indent=1) + "\n")  # after each step: a later one may be cut short
-        if step == "build" and failed:
-            break
-    if (BUILD / "apps/sotalign/sotalign").exists():
-        report["info"] = output(str(BUILD / "apps/sotalign/sotalign"), "info").splitlines()
-        out.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"{out}: " + ("all steps passed" if not failed else "failed: " + ", ".join(failed)))
-    return 1 if failed else 0
+    facts, device, steps = read_summary(arguments.folder)
+    prediction = json.loads((RESULTS / "gpu_prediction.json").read_text())
+    cases = read_benchmarks(arguments.folder)
+    tests = arguments.folder / "tests.json"
+    report = {"device": device, **{key: facts.get(key, "unknown") for key in ("commit", "CUDA", "started")}, "steps": steps,
+              "tests": json.loads(tests.read_text())["tests"] if tests.exists() and tests.stat().st_size else None,
+              "cases": cases, "predicted": {name: times for name, times in prediction["cases"].items() if name in cases},
+              "prediction": {key: prediction[key] for key in ("device", "commit", "bandwidth_GB_per_s")}}
+    name = "gpu_" + re.sub(r"\W+", "_", device.split(",")[0] or "unknown").lower().strip("_")
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    (arguments.results / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
+    (arguments.results / f"{name}.md").write_text(page(report))
+    print(arguments.results / f"{name}.md")
+    return 0
 
 
 if __name__ == "__main__":

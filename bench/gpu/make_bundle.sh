@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Packs what a machine with a GPU, a driver and no network needs to test and to measure this build:
 #   bench/gpu/make_bundle.sh BUILD_FOLDER ARCHIVE.tar.gz
-# In it: first_hour.sh, bin/ (program, tests, benchmark; stripped), lib/ (their shared libraries, except glibc's), lib/runtime (the
+# In it: first_hour.sh, compare_solvers.py, bin/ (program, tests, benchmark; stripped), lib/ (their shared libraries, except glibc's), lib/runtime (the
 # C++ runtime, for machines with an older one), tests/golden, share/sotalign/emoji, and BUNDLE.txt, which says what it is.
 # cuBLAS and cuSOLVER are too large: first_hour.sh looks for them on the machine.
 set -euo pipefail
@@ -31,7 +31,7 @@ ldd "$bundle"/bin/* | awk '$2 == "=>" && $3 ~ /^\// { print $1, $3 }' | sort -u 
 done
 cp -r "$root/tests/golden" "$bundle/tests/"
 cp -r "$root/data/emoji" "$bundle/share/sotalign/"
-cp "$root/bench/gpu/first_hour.sh" "$root/LICENSE" "$root/docs/licences.md" "$bundle/"
+cp "$root/bench/gpu/first_hour.sh" "$root/bench/ot/compare_solvers.py" "$root/LICENSE" "$root/docs/licences.md" "$bundle/"
 
 nvcc=$(sed -n 's/^SOTALIGN_NVCC:[A-Z]*=//p' "$build/CMakeCache.txt")
 define() {  # HEADER NAME: the number that the header defines NAME as

@@ -3,6 +3,8 @@
 
     bench/gpu/predict_gpu.py [--library build/release/libsotalign.a] [--out bench/results/gpu_prediction.md]
 
+Next to the page it writes the same for bench/gpu/gpu_report.py: the times of the benchmark's cases, as JSON.
+
 Registers, shared memory and spills come from `cuobjdump --dump-resource-usage` on the library's machine code for
 compute capability 9.0; launch geometry and traffic come from the formulas in bench/gpu/gpu_kernels.py. Each kernel in
 the files matching FILES must have a row there, and each row a kernel. The rest is a model (see ASSUMPTIONS): it shows
@@ -13,13 +15,15 @@ its path as --cuobjdump, or run this under .ci/cuda_tools.
 """
 import argparse
 import collections
+import json
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
 
-from gpu_kernels import ITERATIONS, KERNELS, SCALING_LAYOUTS, STEPS, WIDTHS, blocks_for, plan, scaling_iteration
+from gpu_kernels import (ITERATIONS, KERNELS, SCALING_LAYOUTS, SOLVES, STEPS, WIDTHS, blocks_for, klot_step, plan,
+                         scaling_iteration)
 
 SIZES = [1024, 2048, 4096, 8192, 16384, 22000, 32768]
 LARGE = [8192, 16384, 22000, 32768]  # sizes at which a memory-bound kernel should reach ENOUGH of the bandwidth
@@ -135,6 +139,19 @@ def report(found, commit):
                          milliseconds(low), milliseconds(high), f"{100 * floor / high:.0f}-{100 * floor / low:.0f} %"])
         parts += [f"### {name}", table(["n", "launches", "moved", "floor", "low", "high", "of the floor's rate"], rows)]
     return "\n\n".join(parts + [self_training(found)] + kernel_parts(found) + [clusters(found), confirm(found)]) + "\n"
+
+
+def benchmarks(found):
+    """[low, high] in milliseconds for the cases of bench/ot/klot_bench.cpp: an iteration, from the difference of solves of 70
+    and 30 iterations, and a step of KLOT."""
+    cases = {}
+    for way, (_, solve, _) in zip(("scaling", "ladder", "log_domain"), SOLVES):
+        for n in [256, 512] + SIZES:
+            for batch in (1, 2, 8):
+                more, less = (total(solve(n, n, batch=batch, iterations=count), found) for count in (70, 30))
+                cases[f"sinkhorn/{way}/n:{n}/batch:{batch}"] = [1e3 * (a - b) / 40 for a, b in zip(more, less)]
+            cases[f"klot/{way}/n:{n}"] = [1e3 * time for time in total(klot_step(solve)(n, n), found)]
+    return cases
 
 
 def self_training(found):
@@ -293,6 +310,11 @@ def main():
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], check=True, capture_output=True,
                             text=True).stdout.strip()
     arguments.out.write_text(report(found, commit))
+    predicted = {"what": "predicted by bench/gpu/predict_gpu.py, not measured: [low, high] in milliseconds", "commit": commit,
+                 "device": "H200", "bandwidth_GB_per_s": BANDWIDTH / 1e9,
+                 "cases": {name: [round(time, 5) for time in times] for name, times in benchmarks(found).items()}}
+    text = re.sub(r"\[\s+([\d.]+),\s+([\d.]+)\s+\]", r"[\1, \2]", json.dumps(predicted, indent=1))
+    arguments.out.with_suffix(".json").write_text(text + "\n")
     print(arguments.out)
 
 

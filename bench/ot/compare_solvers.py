@@ -85,11 +85,39 @@ def log_domain(logits, iterations):
     return u, v
 
 
-def pytorch(k, epsilon, device):
+def pytorch(k, epsilon, device, iterate=log_domain):
     import torch
     logits = torch.from_numpy(k).to(device) / epsilon
-    return (lambda iterations: torch_ready(log_domain(logits, iterations)),
+    return (lambda iterations: torch_ready(iterate(logits, iterations)),
             lambda uv: (logits + uv[0][:, None] + uv[1][None, :]).exp().cpu().numpy())
+
+
+@functools.cache
+def compiled_log_domain():
+    """An iteration by torch.compile, called in a loop as the authors' loop would be."""
+    import torch
+
+    def iteration(logits, v, log_n, log_m):
+        u = -log_n - torch.logsumexp(logits + v[None, :], dim=1)
+        return u, -log_m - torch.logsumexp(logits + u[:, None], dim=0)
+    step = torch.compile(iteration)
+
+    def iterate(logits, iterations):
+        log_n, log_m = (torch.tensor(float(size), device=logits.device).log() for size in logits.shape)
+        u, v = None, torch.zeros(logits.shape[1], device=logits.device)
+        for _ in range(iterations):
+            u, v = step(logits, v, log_n, log_m)
+        return u, v
+    return iterate
+
+
+def pytorch_compiled(k, epsilon, device):
+    solve, plan = pytorch(k, epsilon, device, compiled_log_domain())
+    try:
+        solve(1)
+    except Exception as error:  # no compiler, or no Triton
+        raise ImportError(f"torch.compile: {str(error).splitlines()[0]}") from error
+    return solve, plan
 
 
 def pot(k, epsilon, device, method):
@@ -147,6 +175,7 @@ def ott(k, epsilon, device, lse_mode):
 
 PEERS = {
     "pytorch": pytorch,
+    "pytorch_compiled": pytorch_compiled,
     "pot_sinkhorn": functools.partial(pot, method="sinkhorn"),
     "pot_stabilized": functools.partial(pot, method="sinkhorn_stabilized"),
     "pot_log": functools.partial(pot, method="sinkhorn_log"),
@@ -337,6 +366,13 @@ def versions():
     return found
 
 
+def source():
+    if commit := os.environ.get("SOTALIGN_COMMIT"):  # a bundle's, which is no checkout
+        return {"commit": commit}
+    return {"commit": output("git", "rev-parse", "HEAD"),
+            "modified": bool(output("git", "status", "--porcelain", "--untracked-files=no"))}
+
+
 def processor(device):
     if device != "cpu":
         import torch
@@ -365,8 +401,7 @@ def main():
     report = {
         "what": "seconds of a Sinkhorn iteration (difference of two solves) and of a KLOT step; float32",
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "commit": output("git", "rev-parse", "HEAD"),
-        "modified": bool(output("git", "status", "--porcelain", "--untracked-files=no")),
+        **source(),
         "command": " ".join(["bench/ot/compare_solvers.py", *sys.argv[1:]]),
         "device": processor(arguments.device), "cores": os.cpu_count(), "threads": arguments.threads,
         "versions": found, "left_out": skipped, "load_average": [os.getloadavg()[0]],

@@ -213,6 +213,120 @@ TEST_F(EvaluationProgram, ShiftRefuses) {
   expect_refused({"shift", "--images", x, "--other-images", x, "--seed", "-1"}, {"seed"});
 }
 
+/// A run of TrainingFiles, whose heads are poor, and its evaluation on the validation rows.
+class EvalIntervals : public EvaluationProgram {
+ protected:
+  void SetUp() override {
+    EvaluationProgram::SetUp();
+    ASSERT_EQ(files.train("run", {"--steps", "3", "--initialization", "random"}).exit_code, 0);
+  }
+  std::vector<std::string> eval(const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {"eval",
+                                          "--model",
+                                          path("run/model.safetensors"),
+                                          "--images",
+                                          path("val_images.npy"),
+                                          "--texts",
+                                          path("val_texts.npy")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
+  }
+  static double number(const Json& json, const std::string& pointer) {
+    return json.at(Json::json_pointer(pointer)).get<double>();
+  }
+
+  const std::vector<std::string> figures = {"/image_to_text/r1",  "/image_to_text/r5",
+                                            "/image_to_text/r10", "/image_to_text/mean_reciprocal_rank",
+                                            "/text_to_image/r1",  "/text_to_image/r5",
+                                            "/text_to_image/r10", "/text_to_image/mean_reciprocal_rank",
+                                            "/mean_r1",           "/mean_reciprocal_rank"};
+};
+
+TEST_F(EvalIntervals, EveryFigureHasOne) {
+  const Json result = json(eval());
+  const Json intervals = result["intervals"];
+  for (const std::string& figure : figures) {
+    EXPECT_LE(number(intervals, figure + "/0"), number(result, figure)) << figure;
+    EXPECT_GE(number(intervals, figure + "/1"), number(result, figure)) << figure;
+  }
+  EXPECT_LT(number(intervals, "/mean_r1/0"), number(intervals, "/mean_r1/1"));
+  EXPECT_EQ(intervals["level"], 0.95);
+  EXPECT_EQ(intervals["items"], TrainingFiles::kValidation);
+  EXPECT_EQ(intervals["resamples"], 1000);
+  EXPECT_EQ(intervals["seed"], 0);
+  EXPECT_EQ(json(eval()), result);
+  const Json other = json(eval({"--bootstrap-seed", "9", "--resamples", "50"}));
+  EXPECT_NE(other["intervals"]["mean_reciprocal_rank"], intervals["mean_reciprocal_rank"]);
+  EXPECT_EQ(other["intervals"]["resamples"], 50);
+  EXPECT_EQ(other["mean_r1"], result["mean_r1"]);
+}
+
+TEST_F(EvalIntervals, TheTableHasThem) {
+  write_matrix("rows.npy", 2, {1, 0, 0, 1, 1, 1});
+  EXPECT_EQ(run({"eval", "--images", path("rows.npy"), "--texts", path("rows.npy")}).out,
+            "3 images and 3 texts of 2 dimensions; recalls in percent; bootstrap intervals\n\n"
+            "                       image to text                  text to image\n"
+            "                     R@1   R@5  R@10  median        R@1   R@5  R@10  median  MeanR@1    MRR\n"
+            "  as they are      100.0 100.0 100.0     1.0      100.0 100.0 100.0     1.0    100.0  1.000\n"
+            "    95 % from      100.0 100.0 100.0              100.0 100.0 100.0            100.0  1.000\n"
+            "           to      100.0 100.0 100.0              100.0 100.0 100.0            100.0  1.000\n");
+}
+
+TEST_F(EvalIntervals, AModelDoesNotDifferFromItself) {
+  const std::string model = path("run/model.safetensors");
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--against", model},
+        std::vector<std::string>{"--against", "teacher", "--projection", "teacher"}}) {
+    const Json against = json(eval(more))["against"];
+    for (const std::string& figure : figures) {
+      EXPECT_EQ(number(against["difference"], figure), 0) << figure;
+      EXPECT_EQ(number(against["difference"]["intervals"], figure + "/0"), 0) << figure;
+      EXPECT_EQ(number(against["difference"]["intervals"], figure + "/1"), 0) << figure;
+    }
+    EXPECT_EQ(against["difference"]["above_noise"], false);
+    EXPECT_CONTAINS(run(eval(more)).out, ": MeanR@1 +0.0, from +0.0 to +0.0: within noise\n");
+  }
+}
+
+TEST_F(EvalIntervals, AgainstTheTeacher) {
+  const Json result = json(eval({"--against", "teacher"})), ours = json(eval()),
+             theirs = json(eval({"--projection", "teacher"}));
+  const Json against = result["against"], difference = against["difference"];
+  EXPECT_EQ(against["name"], "teacher");
+  for (const std::string& figure : figures) {
+    EXPECT_EQ(number(result, figure), number(ours, figure)) << figure;
+    EXPECT_EQ(number(against, figure), number(theirs, figure)) << figure;
+    EXPECT_EQ(number(difference, figure), number(ours, figure) - number(theirs, figure)) << figure;
+  }
+  // After three steps the heads are far below the teacher.
+  EXPECT_LT(number(difference, "/intervals/mean_r1/1"), 0);
+  EXPECT_EQ(difference["above_noise"], true);
+  const std::string out = run(eval({"--against", "teacher"})).out;
+  EXPECT_CONTAINS(out, "\n  difference ");
+  EXPECT_CONTAINS(out, "\nheads less teacher: MeanR@1 -");
+  EXPECT_TRUE(out.ends_with(": above noise\n")) << out;
+}
+
+TEST_F(EvalIntervals, AgainstAnotherModel) {
+  ASSERT_EQ(files.train("other", {"--steps", "20"}).exit_code, 0);
+  const std::string other = path("other/model.safetensors");
+  const Json result = json(eval({"--against", other}));
+  std::vector<std::string> alone = eval();
+  alone[2] = other;
+  EXPECT_EQ(result["against"]["name"], other);
+  for (const std::string& figure : figures)
+    EXPECT_EQ(number(result["against"], figure), number(json(alone), figure)) << figure;
+  EXPECT_CONTAINS(run(eval({"--against", other})).out, "heads less " + other + ": MeanR@1 ");
+}
+
+TEST_F(EvalIntervals, Refuses) {
+  const std::string x = path("val_images.npy");
+  expect_refused({"eval", "--images", x, "--texts", x, "--against", "teacher"}, {"--against", "--model"});
+  expect_refused(eval({"--against", path("nowhere.safetensors")}), {"nowhere.safetensors"});
+  expect_refused(eval({"--resamples", "38"}), {"--resamples: expected 39 to", "found 38"});
+  expect_refused(eval({"--bootstrap-seed", "-1"}), {"--bootstrap-seed"});
+}
+
 TEST(Program, EvaluatesGroups) {
   const TrainingFiles files;
   write_npy(files / "ids.npy", std::vector<int64_t>(TrainingFiles::kValidation, 5));
@@ -220,7 +334,9 @@ TEST(Program, EvaluatesGroups) {
       run_program({"eval", "--images", files / "val_images.npy", "--texts", files / "val_images.npy",
                    "--image-ids", files / "ids.npy", "--text-ids", files / "ids.npy", "--json", "-"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_EQ(Json::parse(result.out)["mean_r1"], 1.0);
+  const Json json = Json::parse(result.out);
+  EXPECT_EQ(json["mean_r1"], 1.0);
+  EXPECT_EQ(json["intervals"]["items"], 1);  // all rows have one id
 }
 
 }  // namespace program_evaluation_test

@@ -387,6 +387,8 @@ TEST_F(HubnessProgram, CompareCorrectsEachMethodWithTheUnpairedRowsOfItsSplit) {
                                                   std::tuple("teacher", "t.safetensors", "teacher")}) {
     SCOPED_TRACE(method);
     Json expected = json(eval(path(model), with(csls, {"--projection", projection})));
+    expected.erase("intervals");  // compare has none
+    expected["hubness"]["corrected"].erase("intervals");
     EXPECT_EQ(figures(both["hubness"], method, 0), expected["hubness"]["corrected"]);
     expected.erase("hubness");
     for (const Json& json : {both, without}) EXPECT_EQ(figures(json, method, 0), expected);

@@ -46,9 +46,10 @@ TEST_F(OldFiles, ARunIsContinuedToTheSameModel) {
     // The files may come from another machine, which sums in another order.
     for (size_t i = 0; i < a.size(); ++i) EXPECT_WITHIN(std::abs(a[i] - b[i]), 1e-5 * (1 + std::abs(a[i])));
   }
-  // The complete metrics: the old lines and the new ones.
+  // The complete metrics: the old lines, without a type, and the new ones.
   const std::string metrics = read_file(files / "run/metrics.jsonl");
-  for (const char* step : {"{\"step\":1,", "{\"step\":3,", "{\"step\":4,", "{\"step\":6,"})
+  for (const char* step :
+       {"{\"step\":1,", "{\"step\":3,", "{\"type\":\"step\",\"step\":4,", "{\"type\":\"step\",\"step\":6,"})
     EXPECT_CONTAINS(metrics, step);
 }
 

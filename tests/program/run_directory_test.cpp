@@ -130,7 +130,7 @@ TEST_F(RunDirectoryProgram, TrainingGoesOnAfterAKillBeforeTheFirstCheckpoint) {
   only("metrics", {"config.json", "metrics.jsonl"});
   // When a checkpoint is due, the step's metrics line is written before it.
   std::string lines = read_file(path("whole/metrics.jsonl"));
-  lines.resize(lines.find("{\"step\":6"));
+  lines.resize(lines.find("{\"type\":\"step\",\"step\":6"));
   write_file(path("metrics/metrics.jsonl"), lines + "{\"st");
   for (const char* run : {"config", "metrics"}) {
     // This process may save at other intervals.
@@ -266,7 +266,7 @@ TEST_F(RunDirectoryProgram, ClosedStreamsAreNotTakenByFiles) {
     const ProgramResult result = run_shell(files, "\"$S\" train " + options + name + " " + closed);
     EXPECT_EQ(result.exit_code, 0) << name << ": " << result.err;
     const std::string metrics = read_file(path(name + "/metrics.jsonl"));
-    EXPECT_TRUE(metrics.starts_with("{\"step\":1,")) << metrics.substr(0, 100);
+    EXPECT_TRUE(metrics.starts_with("{\"type\":\"step\",\"step\":1,")) << metrics.substr(0, 100);
     EXPECT_EQ(metrics.find("data  "), std::string::npos);
     const ProgramResult failed = run_shell(files, "\"$S\" embed --model nowhere " + closed);
     EXPECT_EQ(failed.exit_code, 2) << name;

@@ -201,7 +201,7 @@ TEST_F(StandardStreams, WhatCannotBeAStreamIsRefused) {
   for (const char* flag : {"--model", "--captions", "--query-captions"})
     refused("search --queries k.npy --gallery k.npy", flag, file);
   refused("search --queries k.npy --gallery k.npy", "--thumbnails", ": expected a directory, found -");
-  for (const char* flag : {"--model", "--image-ids", "--text-ids"})
+  for (const char* flag : {"--model", "--against", "--image-ids", "--text-ids"})
     refused("eval --images k.npy --texts k.npy", flag, file);
   for (const char* flag : {"--model", "--labels", "--prompt-classes"})
     refused("zeroshot --images k.npy --prompts k.npy", flag, file);

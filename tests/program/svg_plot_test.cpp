@@ -3,11 +3,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cctype>
 #include <cmath>
 #include <limits>
 #include <map>
 #include <optional>
+#include <set>
+#include <sstream>
 
 #include "support/compare.h"
 #include "support/error_message.h"
@@ -268,6 +272,91 @@ TEST(SvgPlot, LongLegendsTakeMoreRows) {
       EXPECT_TRUE(e.number("x") >= 0 && e.number("x") < 720 && e.number("y") < 432) << e.text;
     }
   EXPECT_LT(text(elements, series[0].name)->number("y"), text(elements, series[11].name)->number("y"));
+}
+
+/// Colours in linear light, as a reader with full sight or with one of three colour blindnesses sees them
+/// (Machado, Oliveira and Fernandes, "A physiologically-based model for simulation of color vision
+/// deficiency", 2009, severity 1).
+using Triple = std::array<double, 3>;
+const std::array<std::array<Triple, 3>, 4> kSights = {
+    {{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}},
+     {{{.152286, 1.052583, -.204868}, {.114503, .786281, .099216}, {-.003882, -.048116, 1.051998}}},
+     {{{.367322, .860646, -.227968}, {.280085, .672501, .047413}, {-.011820, .042940, .968881}}},
+     {{{1.255528, -.076749, -.178779}, {-.078411, .930809, .147602}, {.004733, .691367, .303900}}}}};
+
+Triple linear_light(const std::string& hex) {
+  Triple result;
+  for (size_t c = 0; c < 3; ++c) {
+    const double value = std::stoi(hex.substr(1 + 2 * c, 2), nullptr, 16) / 255.0;
+    result[c] = value <= 0.04045 ? value / 12.92 : std::pow((value + 0.055) / 1.055, 2.4);
+  }
+  return result;
+}
+double luminance(const Triple& c) { return 0.2126 * c[0] + 0.7152 * c[1] + 0.0722 * c[2]; }
+
+/// CIELAB.
+Triple lab(const Triple& linear, const std::array<Triple, 3>& sight) {
+  Triple seen{};
+  for (size_t i = 0; i < 3; ++i) {
+    for (size_t j = 0; j < 3; ++j) seen[i] += sight[i][j] * linear[j];
+    seen[i] = std::clamp(seen[i], 0.0, 1.0);
+  }
+  const auto f = [](double t) { return t > 0.008856 ? std::cbrt(t) : 7.787 * t + 16 / 116.0; };
+  const double x = f((0.4124 * seen[0] + 0.3576 * seen[1] + 0.1805 * seen[2]) / 0.95047),
+               y = f(luminance(seen)),
+               z = f((0.0193 * seen[0] + 0.1192 * seen[1] + 0.9505 * seen[2]) / 1.08883);
+  return {116 * y - 16, 500 * (x - y), 200 * (y - z)};
+}
+
+/// A marker without its place: "circle", or the corners relative to the first.
+std::string marker_shape(const Element& e) {
+  if (e.name == "circle") return "circle";
+  std::string shape;
+  double x0 = NAN, y0 = NAN;
+  std::istringstream corners(e.attributes.at("points"));
+  for (std::string corner; corners >> corner;) {
+    const double x = std::stod(corner), y = std::stod(corner.substr(corner.find(',') + 1));
+    if (std::isnan(x0)) x0 = x, y0 = y;
+    shape += std::to_string(std::lround(x - x0)) + "," + std::to_string(std::lround(y - y0)) + " ";
+  }
+  return shape;
+}
+
+TEST(SvgPlot, NineSeriesHaveNineStyles) {
+  std::vector<PlotSeries> series;
+  series.reserve(9);
+  for (int i = 0; i < 9; ++i) series.push_back({.name = std::to_string(i), .x = {0, 1}, .y = {1.0 * i, 2}});
+  std::set<std::string> markers, styles, colours;
+  for (const Element& e : parse(line_plot({}, series))) {
+    if (e.name == "circle" || e.name == "polygon") markers.insert(marker_shape(e));
+    if (e.name != "polyline") continue;
+    colours.insert(e.attributes.at("stroke"));
+    styles.insert(e.attributes.at("stroke") + e.attributes.at("stroke-dasharray"));
+  }
+  EXPECT_EQ(markers.size(), 9u);
+  EXPECT_EQ(styles.size(), 9u);  // no two lines of the same colour have the same dashes
+  ASSERT_EQ(colours.size(), 6u);
+  for (const std::string& a : colours) {
+    const double light = luminance(linear_light(a)), dark = luminance(linear_light("#0d1117"));
+    EXPECT_GE(1.05 / (light + 0.05), 3) << a << " on white";
+    EXPECT_GE((light + 0.05) / (dark + 0.05), 3) << a << " on black";
+    for (const std::string& b : colours)
+      for (size_t sight = 0; a < b && sight < kSights.size(); ++sight) {
+        const Triple p = lab(linear_light(a), kSights[sight]), q = lab(linear_light(b), kSights[sight]);
+        EXPECT_GE(std::hypot(p[0] - q[0], p[1] - q[1], p[2] - q[2]), 14) << a << ' ' << b << ' ' << sight;
+      }
+  }
+}
+
+TEST(SvgPlot, EmphasizedSeriesAreThickAndOnTop) {
+  std::vector<PlotSeries> series = {{.name = "ours", .x = {0, 1}, .y = {1, 2}, .emphasized = true},
+                                    {.name = "other", .x = {0, 1}, .y = {1, 2}}};
+  std::vector<Element> lines;
+  for (const Element& e : parse(line_plot({}, series)))
+    if (e.name == "polyline") lines.push_back(e);
+  ASSERT_EQ(lines.size(), 2u);
+  EXPECT_GE(lines[1].number("stroke-width"), 2 * lines[0].number("stroke-width"));
+  EXPECT_FALSE(lines[1].attributes.contains("stroke-dasharray"));
 }
 
 TEST(SvgPlot, RefusesWhatItCannotDraw) {

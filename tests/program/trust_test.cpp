@@ -87,6 +87,11 @@ TEST_F(TrustProgram, DamagedMetricsAndResultsAreFound) {
     ++refused;
   }
   EXPECT_GT(refused, 20);
+  write_file(path("run/metrics.jsonl"), R"({"type": "song", "step": 1})"
+                                        "\n" +
+                                            metrics);
+  expect_refused(resume("train", "run"),
+                 {"run/metrics.jsonl: line 1: type: expected step or validation, found \"song\""});
   std::filesystem::remove(path("run/metrics.jsonl"));
   EXPECT_EQ(resume("train", "run").exit_code, 0) << "as the message says";
 

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
+#include "cli/duration.h"
 #include "cli/json.h"
 #include "cli/json_reader.h"
 
@@ -64,6 +66,24 @@ RetrievalResult retrieval_of_json(const Json& json, const std::string& where) {
           .mean_reciprocal_rank = reciprocal_rank_of_json(reader)};
 }
 
+Json to_json(const RetrievalIntervals& intervals, const BootstrapOptions& options) {
+  const auto interval = [](const Interval& i) { return Json{i.low, i.high}; };
+  const auto direction = [&](const RecallIntervals& all) {
+    return Json{{"r1", interval(all.r1)},
+                {"r5", interval(all.r5)},
+                {"r10", interval(all.r10)},
+                {"mean_reciprocal_rank", interval(all.mean_reciprocal_rank)}};
+  };
+  return {{"image_to_text", direction(intervals.image_to_text)},
+          {"text_to_image", direction(intervals.text_to_image)},
+          {"mean_r1", interval(intervals.mean_r1)},
+          {"mean_reciprocal_rank", interval(intervals.mean_reciprocal_rank)},
+          {"level", options.level},
+          {"items", intervals.items},
+          {"resamples", options.resamples},
+          {"seed", options.seed}};
+}
+
 Json to_json(const ZeroShotResult& result) {
   Json classes = Json::array();
   for (const ClassAccuracy& own : result.classes)
@@ -92,31 +112,62 @@ Json to_json(const StepMetrics& metrics) {
   return json;
 }
 
-std::string duration(double seconds) {
-  if (seconds < 60) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<int64_t>(std::llround(seconds));
-  if (whole < 3600) return fmt::format("{}:{:02}", whole / 60, whole % 60);
-  return fmt::format("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60);
+namespace {
+/// A line of retrieval_table(): recalls of both directions, MeanR@1 and MRR, as fractions.
+struct TableLine {
+  std::string name;
+  std::array<double, 8> figures;
+  std::array<std::string, 2> medians = {};
+};
+
+TableLine figures_line(const RetrievalRow& row) {
+  const auto& [i, t, mean_r1, mean_reciprocal_rank] = row.result;
+  TableLine line{row.name, {i.r1, i.r5, i.r10, t.r1, t.r5, t.r10, mean_r1, mean_reciprocal_rank}};
+  if (row.kind == RetrievalRow::Kind::kFigures)
+    line.medians = {fmt::format("{:.1f}", i.median_rank), fmt::format("{:.1f}", t.median_rank)};
+  return line;
 }
 
+TableLine interval_line(const std::string& name, const RetrievalIntervals& all, double Interval::*end) {
+  const RecallIntervals &i = all.image_to_text, &t = all.text_to_image;
+  return {name,
+          {i.r1.*end, i.r5.*end, i.r10.*end, t.r1.*end, t.r5.*end, t.r10.*end, all.mean_r1.*end,
+           all.mean_reciprocal_rank.*end}};
+}
+
+std::string text_of(const TableLine& line, size_t width, RetrievalRow::Kind kind) {
+  const std::string sign = kind == RetrievalRow::Kind::kDifferences ? "+" : "-";
+  const auto number = [&](double value, int columns, int decimals) {
+    return fmt::format(fmt::runtime("{:" + sign + "{}.{}f}"), value, columns, decimals);
+  };
+  std::string text = fmt::format("  {:{}}", line.name, width);
+  for (const size_t side : {0, 1}) {
+    text += "     ";
+    for (const size_t k : {0, 1, 2}) text += number(100 * line.figures[3 * side + k], 6, 1);
+    text += fmt::format("{:>8}", line.medians[side]);
+  }
+  return text + "  " + number(100 * line.figures[6], 7, 1) + "  " + number(line.figures[7], 5, 3);
+}
+}  // namespace
+
 std::string retrieval_table(const std::vector<RetrievalRow>& rows) {
+  const std::string from = "  95 % from", to = "         to";
   size_t width = 8;
-  for (const RetrievalRow& row : rows) width = std::max(width, row.name.size());
+  for (const RetrievalRow& row : rows)
+    width = std::max({width, row.name.size(), row.intervals ? from.size() : 0});
   const bool timed =
       std::any_of(rows.begin(), rows.end(), [](const RetrievalRow& row) { return row.seconds >= 0; });
   std::string text = fmt::format("  {:{}}  {:^29}  {:>21}\n", "", width, "image to text", "text to image");
   const char* recalls = "   R@1   R@5  R@10  median";
   text += fmt::format("  {:{}}  {:>29}  {:>29}  MeanR@1    MRR{}\n", "", width, recalls, recalls,
                       timed ? "     time" : "");
-  for (const auto& [name, result, seconds] : rows) {
-    const auto cells = [](const RecallAtK& r) {
-      return fmt::format("   {:6.1f}{:6.1f}{:6.1f}{:8.1f}", 100 * r.r1, 100 * r.r5, 100 * r.r10,
-                         r.median_rank);
-    };
-    text += fmt::format("  {:{}}  {}  {}  {:7.1f}  {:5.3f}", name, width, cells(result.image_to_text),
-                        cells(result.text_to_image), 100 * result.mean_r1, result.mean_reciprocal_rank);
-    if (seconds >= 0) text += fmt::format("{:>9}", duration(seconds));
+  for (const RetrievalRow& row : rows) {
+    text += text_of(figures_line(row), width, row.kind);
+    if (row.seconds >= 0) text += fmt::format("{:>9}", duration(row.seconds));
     text += '\n';
+    if (!row.intervals) continue;
+    text += text_of(interval_line(from, *row.intervals, &Interval::low), width, row.kind) + '\n';
+    text += text_of(interval_line(to, *row.intervals, &Interval::high), width, row.kind) + '\n';
   }
   return text;
 }

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "sotalign/eval/bootstrap.h"
 #include "sotalign/eval/retrieval.h"
 #include "sotalign/eval/zero_shot.h"
 #include "sotalign/ot/klot.h"
@@ -16,16 +18,17 @@ nlohmann::ordered_json to_json(const SinkhornResult& result);
 nlohmann::ordered_json to_json(const RetrievalResult& result);
 /// The inverse. Throws InvalidArgument, with `where` in front, for anything that to_json() does not write.
 RetrievalResult retrieval_of_json(const nlohmann::ordered_json& json, const std::string& where);
+/// Each interval as [low, high], and how they were computed.
+nlohmann::ordered_json to_json(const RetrievalIntervals& intervals, const BootstrapOptions& options);
 nlohmann::ordered_json to_json(const ZeroShotResult& result);
 nlohmann::ordered_json to_json(const StepMetrics& metrics);
-
-/// "12.3 s", "4:05", "1:02:03"
-std::string duration(double seconds);
 
 struct RetrievalRow {
   std::string name;
   RetrievalResult result;
-  double seconds = -1;  ///< negative: not shown
+  double seconds = -1;                                               ///< negative: not shown
+  std::optional<RetrievalIntervals> intervals = std::nullopt;        ///< 95 %; shown in two more lines
+  enum class Kind { kFigures, kDifferences } kind = Kind::kFigures;  ///< differences have signs
 };
 
 /// A table of recalls in percent and of the mean reciprocal rank (MRR), one line per row.

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "cli/duration.h"
 #include "cli/options.h"
 #include "cli/report.h"
 #include "commands/command.h"

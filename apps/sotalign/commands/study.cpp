@@ -143,7 +143,8 @@ Action add_study(CLI::App& app) {
   table.add("plan", &config.plan, "JSON file of methods, grids and sections; default: the built-in plan",
             Role::kPath);
   table.common();
-  table.add("sections", &config.sections, "Sections of the plan to run");
+  table.add("sections", &config.sections,
+            "Sections of the plan to run: methods, teachers, unpaired, shift; all: those of the plan");
   table.common();
   table.add("seeds", &config.seeds.final,
             "Seeds of the final runs: one split and training each, measured on test rows");

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 
+#include "cli/duration.h"
 #include "cli/files.h"
 #include "cli/json.h"
 #include "cli/options.h"
@@ -15,6 +16,7 @@
 #include "data/inputs.h"
 #include "run/interrupt.h"
 #include "run/progress.h"
+#include "run/progress_line.h"
 #include "run/run_directory.h"
 #include "run/run_lock.h"
 #include "run/training.h"
@@ -141,25 +143,29 @@ class Training {
   }
 
   std::string numbers(const StepMetrics& m) const {
-    std::string text = fmt::format("loss {:.4f}", m.loss);
+    std::string text = loss_text(m.loss);
     if (trainer_.best_step() >= 0) text += fmt::format("  best MRR {:.3f}", trainer_.best_score());
     return text;
   }
 
   void log_step() {
     const StepMetrics m = trainer_.metrics();
-    Json line = to_json(m);
+    Json line = {{"type", "step"}};
+    line.update(to_json(m));
     line["seconds"] = seconds();
     metrics_->add(line);
     if (progress_.has_bar()) return;
     progress_.print(fmt::format("step {:>6}/{}  {}  {:.2f} steps/s  {} left", m.step, config_.train.steps,
                                 numbers(m), progress_.steps_per_second(m.step),
-                                duration(progress_.remaining_seconds(m.step))));
+                                duration(progress_.remaining_seconds(m.step).value())));
   }
 
   void validate() {
     const RetrievalResult result = trainer_.validate();
-    metrics_->add({{"step", trainer_.steps_done()}, {"validation", to_json(result)}, {"seconds", seconds()}});
+    metrics_->add({{"type", "validation"},
+                   {"step", trainer_.steps_done()},
+                   {"validation", to_json(result)},
+                   {"seconds", seconds()}});
   }
 
   void save_checkpoint() {
@@ -176,6 +182,7 @@ class Training {
 
   void finish() {
     Json summary = metrics_->last_step();
+    summary.erase("type");
     const int64_t model_step = trainer_.has_validation() ? trainer_.best_step() : trainer_.steps_done();
     summary["model_step"] = model_step;
     std::string table;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <numbers>
 
 #include "sotalign/core/error.h"
 
@@ -14,24 +15,31 @@ namespace {
 
 constexpr double kWidth = 720, kHeight = 432, kRight = kWidth - 28, kBottom = kHeight - 58;
 constexpr double kFontSize = 13, kCharacter = 0.56 * kFontSize;  // fonts differ: widths are estimates
-constexpr double kLegendRow = 22, kLegendKey = 30, kLegendGap = 24;
+constexpr double kLegendRow = 22, kLegendKey = 42, kLegendGap = 24;
 
 // The background is transparent. Every colour has a contrast ratio of at least 3 against white and against
-// the darkest backgrounds in use; for text it is above 4. Colour-blind readers can tell the series apart, and
-// the markers differ as well.
+// the darkest backgrounds in use; for text it is above 4. That leaves room for six colours that readers with
+// any colour blindness can tell apart; markers and dashes distinguish nine series, also in print.
 constexpr const char* kInk = "#737d8a";
-constexpr const char* kColours[] = {"#1a7ec2", "#d55e00", "#009e73", "#c46d9e", "#a87a00", "#808080"};
+constexpr const char* kColours[] = {"#1a7ec2", "#d55e00", "#009e73", "#dd0044", "#aa55ff", "#776688"};
+constexpr const char* kDashes[] = {"none", "9 5", "2 4"};
 
-/// Corners in a circle of radius 1 around the centre; a marker without corners is a circle.
+/// A circle (0 points), a polygon, or a star with more corners between its points.
 struct Marker {
-  std::vector<std::pair<double, double>> corners;
-  double radius;  // in pixels; all markers have about the same area
+  int points;
+  double turn;       ///< of the first point, clockwise from the top, in turns
+  double radius;     ///< of the points, in pixels; all markers have about the same area
+  double inner = 0;  ///< of the corners between them; 0: there are none
 };
-const Marker kMarkers[] = {{{}, 4.0},
-                           {{{-.71, -.71}, {.71, -.71}, {.71, .71}, {-.71, .71}}, 5.0},
-                           {{{0, -1}, {.87, .5}, {-.87, .5}}, 5.8},
-                           {{{0, -1}, {.8, 0}, {0, 1}, {-.8, 0}}, 5.6},
-                           {{{0, 1}, {-.87, -.5}, {.87, -.5}}, 5.8}};
+constexpr Marker kMarkers[] = {{.points = 0, .turn = 0, .radius = 4.0},
+                               {.points = 4, .turn = 1.0 / 8, .radius = 5.0},                // square
+                               {.points = 3, .turn = 0, .radius = 5.8},                      // up
+                               {.points = 4, .turn = 0, .radius = 5.4},                      // diamond
+                               {.points = 3, .turn = 1.0 / 2, .radius = 5.8},                // down
+                               {.points = 4, .turn = 0, .radius = 7.4, .inner = 2.4},        // plus
+                               {.points = 4, .turn = 1.0 / 8, .radius = 7.4, .inner = 2.4},  // cross
+                               {.points = 5, .turn = 0, .radius = 6.8, .inner = 2.8},        // star
+                               {.points = 3, .turn = 1.0 / 4, .radius = 8.0, .inner = 2.2}};
 
 std::string escape(const std::string& text) {
   std::string result;
@@ -188,7 +196,9 @@ class Drawing {
     text(14, top_, options_.y_label);
     top_ += 16;
     axes();
-    for (size_t i = 0; i < series_.size(); ++i) points(i);
+    for (const bool emphasized : {false, true})
+      for (size_t i = 0; i < series_.size(); ++i)
+        if (series_[i].emphasized == emphasized) points(i);
     add("</svg>");
     return svg_;
   }
@@ -207,18 +217,30 @@ class Drawing {
   double x_at(double value) const { return axes_.x.pixel(value, left_, kRight); }
   double y_at(double value) const { return axes_.y.pixel(value, kBottom, top_); }
   static const char* colour(size_t i) { return kColours[i % std::size(kColours)]; }
+  /// The attributes of a line. Two series with the same colour have different dashes.
+  std::string stroke(size_t i) const {
+    if (series_[i].emphasized) return fmt::format(R"(stroke="{}" stroke-width="4")", colour(i));
+    return fmt::format(R"(stroke="{}" stroke-width="2" stroke-dasharray="{}")", colour(i),
+                       kDashes[(i + i / std::size(kColours)) % std::size(kDashes)]);
+  }
 
   /// `title` is the tooltip in a browser.
   void marker(size_t i, double x, double y, const std::string& title) {
-    const auto& [corners, radius] = kMarkers[i % std::size(kMarkers)];
-    if (corners.empty()) {
-      add(R"(<circle cx="{:.2f}" cy="{:.2f}" r="{}" fill="{}"><title>{}</title></circle>)", x, y, radius,
-          colour(i), escape(title));
+    const Marker& shape = kMarkers[i % std::size(kMarkers)];
+    const double size = series_[i].emphasized ? 1.4 : 1;
+    if (shape.points == 0) {
+      add(R"(<circle cx="{:.2f}" cy="{:.2f}" r="{}" fill="{}"><title>{}</title></circle>)", x, y,
+          size * shape.radius, colour(i), escape(title));
       return;
     }
     std::string path;
-    for (const auto& [dx, dy] : corners)
-      path += fmt::format("{}{:.2f},{:.2f}", path.empty() ? "" : " ", x + radius * dx, y + radius * dy);
+    const int every = shape.inner > 0 ? 2 : 1, corners = every * shape.points;
+    for (int k = 0; k < corners; ++k) {
+      const double angle = 2 * std::numbers::pi * (shape.turn + static_cast<double>(k) / corners);
+      const double radius = size * (k % every == 0 ? shape.radius : shape.inner);
+      path += fmt::format("{}{:.2f},{:.2f}", path.empty() ? "" : " ", x + radius * std::sin(angle),
+                          y - radius * std::cos(angle));
+    }
     add(R"(<polygon points="{}" fill="{}"><title>{}</title></polygon>)", path, colour(i), escape(title));
   }
 
@@ -231,9 +253,8 @@ class Drawing {
       const double width = kLegendKey + text_width(name);
       if (!begun || x + width > kRight) x = 14, top_ += begun ? kLegendRow : 28;
       begun = true;
-      if (series_[i].joined)
-        add(R"(<path d="M{:.2f},{:.2f}h22" stroke="{}" stroke-width="2"/>)", x, top_ - 4, colour(i));
-      marker(i, x + 11, top_ - 4, name);
+      if (series_[i].joined) add(R"(<path d="M{:.2f},{:.2f}h34" {}/>)", x, top_ - 4, stroke(i));
+      marker(i, x + 17, top_ - 4, name);
       text(x + kLegendKey, top_, name);
       x += width + kLegendGap;
     }
@@ -266,9 +287,7 @@ class Drawing {
     for (size_t p = 0; p < s.x.size(); ++p)
       if (shown(s, p))
         line += fmt::format("{}{:.2f},{:.2f}", line.empty() ? "" : " ", x_at(s.x[p]), y_at(s.y[p]));
-    if (s.joined)
-      add(R"(<polyline points="{}" fill="none" stroke="{}" stroke-width="2" stroke-linejoin="round"/>)", line,
-          colour(i));
+    if (s.joined) add(R"(<polyline points="{}" fill="none" {} stroke-linejoin="round"/>)", line, stroke(i));
     for (size_t p = 0; p < s.x.size(); ++p) {
       if (!shown(s, p)) continue;
       const double x = x_at(s.x[p]), y = y_at(s.y[p]);

@@ -10,7 +10,8 @@ namespace sotalign::app {
 struct PlotSeries {
   std::string name = {};
   std::vector<double> x = {}, y = {}, error = {};
-  bool joined = true;  ///< connect the points by a line
+  bool joined = true;       ///< connect the points by a line
+  bool emphasized = false;  ///< draw it thick, without dashes, above the others
 };
 
 enum class PlotScale { kLinear, kLog };
@@ -27,7 +28,8 @@ struct PlotOptions {
 };
 
 /// A complete SVG document, readable on light and dark backgrounds: lines with a marker at each point, axes
-/// with round numbers, and a legend of the named series. Points and error bars that are not finite are left
+/// with round numbers, and a legend of the named series. The first nine series have markers of their own; of
+/// those that share a colour, one is dashed otherwise. Points and error bars that are not finite are left
 /// out. Throws InvalidArgument for series whose vectors differ in length, and for x <= 0 on a log axis.
 std::string line_plot(const PlotOptions& options, const std::vector<PlotSeries>& series);
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "run/interrupt.h"
+#include "run/progress_line.h"
 #include "run/training.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
@@ -65,8 +66,7 @@ Trainer train_experiment(Context& context, const Dataset& data, const TrainOptio
     trainer.train_step();
     if (interrupted()) throw Interrupted();
     if (validates && is_due(trainer, TrainConfig{}.validate_every)) trainer.validate();  // as train does
-    if (progress.due())
-      progress.update(trainer.steps_done(), fmt::format("loss {:.4f}", trainer.metrics().loss));
+    if (progress.due()) progress.update(trainer.steps_done(), loss_text(trainer.metrics().loss));
   }
   trainer.metrics();  // throws if training diverged
   if (validates) trainer.restore_best();

@@ -29,6 +29,9 @@ MetricsLines read_metrics(const std::string& path, int64_t last_step) {
       throw IoError(fmt::format("{}: expected a line written by training, found other text", where));
     }
     const JsonReader reader(json, where);
+    if (reader.has("type"))
+      if (const std::string type = reader.text("type"); type != "step" && type != "validation")
+        expected_but_found(reader.where("type"), "step or validation", json["type"]);
     if (reader.count("step", 1) > last_step) continue;
     kept.text += line + '\n';
     kept.seconds = reader.number("seconds", 0, kMostSeconds);

@@ -1,4 +1,6 @@
-// Reads the metrics.jsonl of a run that is resumed.
+// Reads the metrics.jsonl of a run that is resumed. Every line has a "type": "step" for the losses of a step,
+// "validation" for the retrieval after one. Lines of sotalign 0.1 have none; a "loss" shows that they are
+// steps.
 #pragma once
 
 #include <cstdint>

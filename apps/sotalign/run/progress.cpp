@@ -9,9 +9,9 @@
 #include <cstdio>
 
 #include "cli/notes.h"
-#include "cli/report.h"
-#include "cli/shown_text.h"
 #include "run/interrupt.h"
+#include "run/progress_line.h"
+#include "run/remaining.h"
 
 namespace sotalign::app {
 
@@ -49,17 +49,14 @@ bool Progress::due() const { return has_bar() && Clock::now() - drawn_at_ >= std
 void Progress::update(int64_t step, const std::string& numbers) {
   if (!has_bar()) return;
   width_ = terminal_width();  // it may have been resized
-  std::string text = fmt::format(" {}/{}  {}  {:.2f} steps/s  {} left", step, total_, numbers,
-                                 steps_per_second(step), duration(remaining_seconds(step)));
   // Keep the last column free: some terminals wrap as soon as it is written.
-  const int room = std::min(30, width_ - 1 - static_cast<int>(name_.size() + text.size()) - 3);
-  if (room >= 5) {
-    const auto filled = static_cast<size_t>(room * step / std::max<int64_t>(1, total_));
-    text = fmt::format("{} [{:<{}}]{}", name_, std::string(filled, '='), room, text);
-  } else {
-    text = name_ + text;
-  }
-  text = cut_text(text, static_cast<size_t>(std::max(1, width_ - 1)));
+  const std::string text = progress_line({.name = name_,
+                                          .step = step,
+                                          .total = total_,
+                                          .numbers = numbers,
+                                          .steps_per_second = steps_per_second(step),
+                                          .seconds_left = remaining_seconds(step)},
+                                         std::max(1, width_ - 1));
   std::fputs(("\r\x1b[K" + text).c_str(), stderr);  // may fail if the terminal is gone: no loss
   std::fflush(stderr);
   drawn_ = true;
@@ -74,12 +71,11 @@ void Progress::clear() {
 }
 
 double Progress::steps_per_second(int64_t step) const {
-  const double seconds = std::chrono::duration<double>(Clock::now() - started_).count();
-  return static_cast<double>(step - first_) / std::max(seconds, 1e-9);
+  return static_cast<double>(step - first_) / std::max(elapsed(), 1e-9);
 }
 
-double Progress::remaining_seconds(int64_t step) const {
-  return step > first_ ? static_cast<double>(total_ - step) / steps_per_second(step) : 0.0;
+std::optional<double> Progress::remaining_seconds(int64_t step) const {
+  return seconds_left(first_, step, total_, elapsed(), seconds_after_);
 }
 
 int say_left(Progress& progress, const std::string& command, const std::string& text) {

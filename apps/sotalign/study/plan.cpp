@@ -153,6 +153,7 @@ class Parser {
  public:
   Parser(const Json& json, const std::string& where) : reader_(json, where, {"set", "methods", "sections"}) {
     common_ = reader_.object("set");
+    if (!reader_.has("methods")) return;  // the teachers section needs none
     for (const Definition& d : parse_definitions(reader_.list("methods"), reader_.where("methods")))
       methods_.push_back(make_method(d, {common_, d.set}, reader_.where("methods: " + d.name)));
   }
@@ -172,6 +173,8 @@ class Parser {
         return UnpairedRows{.kind = UnpairedRows::Kind::kFirst, .count = value.get<int64_t>()};
       });
     if (sections.has("shift")) plan.shift = pools(sections, "shift", "pools", shifted_rows);
+    if (plan.sections().empty())
+      expected_but_found(sections.where(), "methods, teachers, unpaired or shift", reader_.at("sections"));
     plan.json = with_present_names(json, reader_.where());
     return plan;
   }
@@ -183,6 +186,9 @@ class Parser {
       if (m.name == name) return m;
       names.push_back(m.name);
     }
+    if (names.empty())
+      throw InvalidArgument(
+          fmt::format("{}: expected a method of {}, found '{}'", where, reader_.where("methods"), name));
     throw InvalidArgument(
         fmt::format("{}: no method '{}'; the nearest one is '{}'", where, name, nearest(name, names)));
   }
@@ -202,9 +208,10 @@ class Parser {
       if (std::none_of(result.methods.begin(), result.methods.end(),
                        [&](const StudyMethod& m) { return m.name == name; }))
         expected_but_found(reader.where("proposed"), "methods of this section", name);
+    require_equal_grids(result.methods, reader.where());
+    if (!reader.has("worth")) return result;
     const JsonReader worth(reader.at("worth"), reader.where("worth"), {"method", "times"});
     result.worth = method(worth.text("method"), worth.where("method"));
-    require_equal_grids(result.methods, reader.where());
     require_equal_grids({result.methods[0], result.worth}, reader.where());
     result.worth_times = worth.counts("times", 2);
     return result;
@@ -268,6 +275,15 @@ class Parser {
 };
 
 }  // namespace
+
+std::vector<std::string> StudyPlan::sections() const {
+  std::vector<std::string> names;
+  if (methods) names.push_back("methods");
+  if (teachers) names.push_back("teachers");
+  if (unpaired) names.push_back("unpaired");
+  if (shift) names.push_back("shift");
+  return names;
+}
 
 Json to_json(const UnpairedRows& rows) {
   switch (rows.kind) {

@@ -81,6 +81,9 @@ struct StudyPlan {
   std::optional<Methods> methods = {};
   std::optional<Teachers> teachers = {};
   std::optional<Pools> unpaired = {}, shift = {};
+
+  /// The names of those that the plan has, at least one.
+  std::vector<std::string> sections() const;
 };
 
 /// Throws InvalidArgument, with `where` in front, for JSON that is not a plan: unknown keys or training

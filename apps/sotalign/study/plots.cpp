@@ -17,10 +17,11 @@ void add_point(PlotSeries& series, double x, const StudyEntry& entry) {
   series.error.push_back(100 * result.deviation);
 }
 
-std::string pairs_plot(const Entries& entries) {
+std::string pairs_plot(const StudyPlan::Methods& section, const Entries& entries) {
   std::vector<PlotSeries> all;
   for (const std::string& row : table_names(entries, "methods", &StudyCell::row)) {
-    PlotSeries series{.name = row};
+    const auto& ours = section.proposed;
+    PlotSeries series{.name = row, .emphasized = std::find(ours.begin(), ours.end(), row) != ours.end()};
     for (const StudyEntry& entry : entries)
       if (entry.cell->section == "methods" && entry.cell->row == row && entry.cell->competes &&
           !entry.cell->unpaired.is_shifted())
@@ -33,7 +34,7 @@ std::string pairs_plot(const Entries& entries) {
 }
 
 std::string unpaired_plot(const StudyPlan::Pools& section, const Entries& entries, const StudySizes& sizes) {
-  PlotSeries series{.name = section.method.name};
+  PlotSeries series{.name = section.method.name, .emphasized = true};
   std::vector<PlotSeries> all;
   const int64_t most = sizes.pool() - section.pairs;
   for (const StudyEntry& entry : entries) {
@@ -87,7 +88,7 @@ std::vector<StudyPlot> study_plots(const StudyPlan& plan, const Entries& entries
     return !table_names(entries, section, &StudyCell::row).empty();
   };
   std::vector<StudyPlot> plots;
-  if (has("methods")) plots.push_back({"pairs.svg", pairs_plot(entries)});
+  if (has("methods")) plots.push_back({"pairs.svg", pairs_plot(*plan.methods, entries)});
   if (has("unpaired")) plots.push_back({"unpaired.svg", unpaired_plot(*plan.unpaired, entries, sizes)});
   if (has("shift")) plots.push_back({"shift.svg", shift_plot(entries)});
   return plots;

@@ -7,6 +7,7 @@
 #include <functional>
 #include <set>
 
+#include "cli/duration.h"
 #include "cli/json.h"
 #include "cli/report.h"
 #include "study/claims.h"
@@ -290,10 +291,11 @@ std::string study_markdown(const StudyPlan& plan, const Entries& entries, const 
     text += "\n## Methods\n\n" + retrieval_tables(entries, "methods", "method", pairs_title);
     if (const std::vector<int64_t> missing = pairs_left_out(*plan.methods, facts.sizes); !missing.empty())
       text += fmt::format("\nThe data have too few rows for {} pairs.\n", fmt::join(missing, " and for "));
-    text +=
-        "\nThe last rows use more pairs than their column says, to show how many pairs a method is worth.\n"
-        "\n![MeanR@1 by pairs](pairs.svg)\n\n" +
-        seconds_table(entries, "methods");
+    if (!plan.methods->worth_times.empty())
+      text +=
+          "\nThe last rows use more pairs than their column says, to show how many pairs a method is "
+          "worth.\n";
+    text += "\n![MeanR@1 by pairs](pairs.svg)\n\n" + seconds_table(entries, "methods");
   }
   if (has("teachers"))
     text += fmt::format("\n## Teachers and divergences, {} pairs\n\n", plan.teachers->pairs) +

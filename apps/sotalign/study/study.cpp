@@ -5,13 +5,14 @@
 
 #include <chrono>
 #include <fstream>
-#include <map>
 #include <set>
 
+#include "cli/duration.h"
 #include "cli/files.h"
 #include "cli/json.h"
 #include "cli/report.h"
 #include "run/interrupt.h"
+#include "run/remaining.h"
 #include "run/run_directory.h"
 #include "sotalign/core/error.h"
 #include "sotalign/version.h"
@@ -20,7 +21,9 @@ namespace sotalign::app {
 
 namespace {
 
-std::vector<std::string> split_names(const std::string& text) {
+/// The sections of the plan that `text` names, in its order; "all": all of them.
+std::vector<std::string> chosen_sections(const std::string& text, const StudyPlan& plan) {
+  if (text == "all") return plan.sections();
   std::vector<std::string> names;
   for (size_t first = 0; first <= text.size();) {
     const size_t comma = std::min(text.find(',', first), text.size());
@@ -66,7 +69,7 @@ Study::Study(const StudyConfig& config, StudyPlan plan)
     if (value < 1 || value > sizes_.rows)
       throw InvalidArgument(
           fmt::format("{}: expected 1 to {}, the number of rows, found {}", name, sizes_.rows, value));
-  cells_ = study_cells(plan_, split_names(config.sections), sizes_);
+  cells_ = study_cells(plan_, chosen_sections(config.sections, plan_), sizes_);
   schedule_ = schedule(cells_, config.seeds);
   check_settings();
   results_.emplace(RunDirectory(config.out).path() + "/study.json", header());
@@ -132,7 +135,7 @@ std::string Study::overview() const {
       return run.cell->section == section && run.role == role;
     });
   };
-  const std::vector<std::string> sections = split_names(config_.sections);
+  const std::vector<std::string> sections = chosen_sections(config_.sections, plan_);
   for (const std::string& section : sections)
     text += fmt::format("\n  {:10}{:>8}{:>8}{:>8}", section,
                         std::count_if(cells_.begin(), cells_.end(),
@@ -152,13 +155,12 @@ bool Study::run(const std::string& command) {
   progress_.print(overview());
   results_->write(Json::array());
   for (size_t i = 0; i < schedule_.size(); ++i) {
-    const auto& [cell, role, setting, seed] = schedule_[i];
-    const bool tuning = role == StudyRole::kTuning;
-    const StudyRun run =
-        tuning ? tuning_run(*cell, setting, seed)
-               : final_run(*cell, select_setting(*results_, *cell, config_.seeds).selected, seed);
+    const StudyCell* cell = schedule_[i].cell;
+    const bool tuning = schedule_[i].role == StudyRole::kTuning;
+    const StudyRun run = run_of(schedule_[i]).value();  // its tuning runs came before
     if (results_->find(run) != nullptr) continue;
     if (interrupted()) return false;
+    progress_.set_seconds_after(seconds_after(i));
     const std::string name = fmt::format("{}/{} {}", i + 1, schedule_.size(), describe(run));
     StudyResult result;
     try {
@@ -168,10 +170,10 @@ bool Study::run(const std::string& command) {
       return false;
     }
     results_->add(cell->section, run, result);
-    const double left = seconds_left(i + 1);
+    const double left = seconds_after(i).value();
     progress_.print(fmt::format(
         "{:>4}/{}  {:8}  {}, seed {}, {}: {}  {}{}", i + 1, schedule_.size(), cell->section, describe(run),
-        seed, describe_options(run.setting->point),
+        run.seed, describe_options(run.setting->point),
         result.error.empty() ? (tuning ? fmt::format("validation {} {:.1f}", title(results_->selection()),
                                                      100 * results_->score(result.retrieval))
                                        : fmt::format("MeanR@1 {:.1f}", 100 * result.retrieval.mean_r1))
@@ -180,6 +182,15 @@ bool Study::run(const std::string& command) {
   }
   report(command);
   return true;
+}
+
+std::optional<StudyRun> Study::run_of(const ScheduledRun& scheduled) const {
+  const auto& [cell, role, setting, seed] = scheduled;
+  if (role == StudyRole::kTuning) return tuning_run(*cell, setting, seed);
+  for (size_t i = 0; cell->is_tuned() && i < cell->method.settings.size(); ++i)
+    for (const int64_t tuning_seed : config_.seeds.tuning)
+      if (results_->find(tuning_run(*cell, i, tuning_seed)) == nullptr) return std::nullopt;
+  return final_run(*cell, select_setting(*results_, *cell, config_.seeds).selected, seed);
 }
 
 StudyResult Study::execute(const StudyRun& run, const std::string& name) {
@@ -208,26 +219,20 @@ StudyResult Study::execute(const StudyRun& run, const std::string& name) {
   return result;
 }
 
-double Study::seconds_left(size_t next) const {
-  // Mean of the same method at the same number of pairs; else of the method; else of all runs.
-  std::map<std::string, std::vector<double>> known;
-  for (const Json& record : results_->records()) {
-    const std::string method = record["method"].get<std::string>();
-    for (const std::string& key :
-         {fmt::format("{} {}", method, record["key"]["pairs"].dump()), method, std::string()})
-      known[key].push_back(record["seconds"].get<double>());
-  }
-  double sum = 0;
-  for (size_t i = next; i < schedule_.size(); ++i) {
-    const StudyCell& cell = *schedule_[i].cell;
-    for (const std::string& key :
-         {fmt::format("{} {}", cell.method.name, cell.pairs), cell.method.name, std::string()})
-      if (const auto found = known.find(key); found != known.end()) {
-        sum += spread(found->second).mean;
-        break;
-      }
-  }
-  return sum;
+std::optional<double> Study::seconds_after(size_t index) const {
+  // A run takes about as long as others of the method at the same number of pairs; else, of the method.
+  const auto kinds = [](const std::string& method, const std::string& pairs) -> RunTimes::Kinds {
+    return {fmt::format("{}, {} pairs", method, pairs), method, ""};
+  };
+  RunTimes times;
+  for (const Json& record : results_->records())
+    times.add(kinds(record["method"].get<std::string>(), record["key"]["pairs"].dump()),
+              record["seconds"].get<double>());
+  std::vector<RunTimes::Kinds> runs;
+  for (size_t i = index + 1; i < schedule_.size(); ++i)
+    if (const auto run = run_of(schedule_[i]); !run || results_->find(*run) == nullptr)
+      runs.push_back(kinds(schedule_[i].cell->method.name, fmt::format("{}", schedule_[i].cell->pairs)));
+  return times.estimate(runs);
 }
 
 void Study::report(const std::string& command) {

@@ -15,7 +15,7 @@ namespace sotalign::app {
 
 struct StudyConfig {
   StudyFiles files;
-  std::string out, plan, sections = "methods,teachers,unpaired,shift";
+  std::string out, plan, sections = "all";
   StudySizes sizes{.test = 400, .validation = 400};
   StudySeeds seeds{.tuning = {10}, .final = {0, 1, 2}};
   Machine machine;
@@ -40,8 +40,11 @@ class Study {
   nlohmann::ordered_json header() const;
   StudyResult execute(const StudyRun& run, const std::string& name);
   void report(const std::string& command);
-  /// Estimates the time of the scheduled runs from index `next` on, from finished runs; 0: unknown.
-  double seconds_left(size_t next) const;
+  /// std::nullopt for a final run whose setting is not chosen yet.
+  std::optional<StudyRun> run_of(const ScheduledRun& scheduled) const;
+  /// What the scheduled runs behind `index` that are not done will take; unknown before the first has
+  /// finished.
+  std::optional<double> seconds_after(size_t index) const;
 
   const StudyConfig& config_;
   StudyPlan plan_;

@@ -16,8 +16,8 @@ namespace sotalign::app {
 
 namespace {
 
-constexpr size_t kMostSeries = 6;
-constexpr double kLogSpan = 20;  // an axis is logarithmic above this ratio of largest to smallest value
+constexpr size_t kMostSeries = 8;  // and the teacher: as many as line_plot() can tell apart
+constexpr double kLogSpan = 20;    // an axis is logarithmic above this ratio of largest to smallest value
 
 std::vector<const SweepResult*> finished(const SweepResults& results) {
   std::vector<const SweepResult*> runs;
@@ -134,6 +134,7 @@ std::string sweep_plot(const SweepResults& results, bool joined) {
   } else {
     series.push_back(best_of(runs, joined && keys.size() > 1 ? "best model" : "model", x,
                              [](const SweepResult&) { return true; }));
+    series.back().emphasized = true;
   }
   const bool words = key == keys.end();
   for (PlotSeries& s : series) s.joined = joined && !words;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "cli/duration.h"
 #include "cli/json.h"
 #include "cli/json_reader.h"
 #include "sweep/plan.h"

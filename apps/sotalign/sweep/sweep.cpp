@@ -4,13 +4,17 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 
+#include "cli/duration.h"
 #include "cli/files.h"
 #include "cli/json.h"
 #include "cli/json_reader.h"
 #include "run/checked_json.h"
 #include "run/interrupt.h"
 #include "run/progress.h"
+#include "run/progress_line.h"
+#include "run/remaining.h"
 #include "run/run_directory.h"
 #include "run/training.h"
 #include "sotalign/core/error.h"
@@ -148,6 +152,7 @@ class Sweep {
     arguments_.config = run.config;
     SweepResult result{.settings = run.settings, .validation = {}, .teacher = {}};
     std::unique_ptr<Trainer> trainer;
+    progress_.set_seconds_after(seconds_after(i));
     const auto start = std::chrono::steady_clock::now();
     const auto fail = [&](const Error& error) { result.failure = error.what(); };
     try {
@@ -173,8 +178,22 @@ class Sweep {
     const bool better = results_.add(result);
     if (better) keep(*trainer, result.step);
     save();
-    progress_.print(results_.table_row(i + 1, result, better ? "best so far" : ""));
+    std::string remark = better ? "best so far" : "";
+    if (const double left = seconds_after(i).value(); left > 0)
+      remark += fmt::format("{}{} left", better ? ", " : "", duration(left));
+    progress_.print(results_.table_row(i + 1, result, remark));
     return true;
+  }
+
+  /// What the runs after number i will take; unknown before the first has finished.
+  std::optional<double> seconds_after(size_t i) const {
+    const RunTimes::Kinds all = {""};
+    RunTimes times;
+    for (const SweepResult& result : results_.all()) times.add(all, result.seconds);
+    std::vector<RunTimes::Kinds> runs;
+    for (size_t next = i + 1; next < runs_.size(); ++next)
+      if (results_.find(runs_[next].settings) == nullptr) runs.push_back(all);
+    return times.estimate(runs);
   }
 
   bool take_steps(Trainer& trainer, const std::string& name) {
@@ -188,7 +207,7 @@ class Sweep {
         trainer.validate();
       }
       if (progress_.due())
-        progress_.update(step, fmt::format("loss {:.4f}  best MRR {:.3f}", trainer.metrics().loss,
+        progress_.update(step, fmt::format("{}  best MRR {:.3f}", loss_text(trainer.metrics().loss),
                                            std::max(0.0, trainer.best_score())));
       if (interrupted() && !trainer.finished()) return false;
     }

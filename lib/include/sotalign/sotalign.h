@@ -14,6 +14,7 @@
 #include "sotalign/core/product_math.h"
 #include "sotalign/core/random.h"
 #include "sotalign/core/side.h"
+#include "sotalign/eval/bootstrap.h"
 #include "sotalign/eval/circular_transport.h"
 #include "sotalign/eval/hubness.h"
 #include "sotalign/eval/linear_cka.h"

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
-#include <unordered_map>
 #include <utility>
 
+#include "eval/id_groups.h"
 #include "eval/unit_rows.h"
 #include "eval/upload_corrections.h"
 #include "kernels/match_scores.h"
@@ -18,57 +18,6 @@
 namespace sotalign {
 
 namespace {
-
-/// The ids, renumbered 0 ... count - 1, of the rows of each side.
-struct Groups {
-  int64_t count = 0;
-  std::vector<int32_t> images, texts;
-};
-
-Groups number_groups(int64_t images, int64_t texts, const RetrievalOptions& options) {
-  const auto check_size = [](const char* name, const std::vector<int64_t>& ids, int64_t rows) {
-    if (static_cast<int64_t>(ids.size()) != rows)
-      throw InvalidArgument(fmt::format("retrieval: {}, expected one id for each of the {} rows, found {}",
-                                        name, rows, ids.size()));
-  };
-  Groups groups;
-  groups.images.resize(static_cast<size_t>(images));
-  groups.texts.resize(static_cast<size_t>(texts));
-  if (options.image_ids.empty() && options.text_ids.empty()) {
-    if (images != texts)
-      throw InvalidArgument(
-          fmt::format("retrieval: without ids row i belongs to row i, expected equally many rows, found {} "
-                      "images and {} texts",
-                      images, texts));
-    groups.count = images;
-    std::iota(groups.images.begin(), groups.images.end(), 0);
-    groups.texts = groups.images;
-    return groups;
-  }
-  check_size("image_ids", options.image_ids, images);
-  check_size("text_ids", options.text_ids, texts);
-  std::unordered_map<int64_t, int32_t> numbers;
-  for (size_t i = 0; i < groups.images.size(); ++i)
-    groups.images[i] =
-        numbers.emplace(options.image_ids[i], static_cast<int32_t>(numbers.size())).first->second;
-  groups.count = static_cast<int64_t>(numbers.size());
-  std::vector<bool> found(numbers.size());
-  for (size_t j = 0; j < groups.texts.size(); ++j) {
-    const auto number = numbers.find(options.text_ids[j]);
-    if (number == numbers.end())
-      throw InvalidArgument(
-          fmt::format("retrieval: text {} (id {}) has no image with its id among the {} images", j,
-                      options.text_ids[j], images));
-    groups.texts[j] = number->second;
-    found[static_cast<size_t>(number->second)] = true;
-  }
-  for (size_t i = 0; i < groups.images.size(); ++i)
-    if (!found[static_cast<size_t>(groups.images[i])])
-      throw InvalidArgument(
-          fmt::format("retrieval: image {} (id {}) has no text with its id among the {} texts", i,
-                      options.image_ids[i], texts));
-  return groups;
-}
 
 /// One side of the comparison, in the memory of the context.
 struct RankedSide {
@@ -131,7 +80,7 @@ RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatri
         "retrieval: expected fewer than 2^31 rows, found {} images and {} texts", images.rows, texts.rows));
   if (options.tile < 1)
     throw InvalidArgument(fmt::format("retrieval: tile, expected at least 1, found {}", options.tile));
-  const Groups groups = number_groups(images.rows, texts.rows, options);
+  const IdGroups groups = number_ids(images.rows, texts.rows, options);
   RankedSide image_side(context, images, groups.images, groups.count,
                         upload_corrections(context, "retrieval: image_corrections", options.image_corrections,
                                            images.rows, "images"));
@@ -191,14 +140,17 @@ RecallAtK summarize_ranks(const std::vector<int64_t>& ranks) {
           .mean_reciprocal_rank = reciprocals / static_cast<double>(n)};
 }
 
-RetrievalResult retrieval(Context& context, ConstMatrixF images, ConstMatrixF texts,
-                          const RetrievalOptions& options) {
-  const RetrievalRanks ranks = retrieval_ranks(context, images, texts, options);
+RetrievalResult summarize_retrieval(const RetrievalRanks& ranks) {
   RetrievalResult result{summarize_ranks(ranks.image_to_text), summarize_ranks(ranks.text_to_image)};
   result.mean_r1 = 0.5 * (result.image_to_text.r1 + result.text_to_image.r1);
   result.mean_reciprocal_rank =
       0.5 * (result.image_to_text.mean_reciprocal_rank + result.text_to_image.mean_reciprocal_rank);
   return result;
+}
+
+RetrievalResult retrieval(Context& context, ConstMatrixF images, ConstMatrixF texts,
+                          const RetrievalOptions& options) {
+  return summarize_retrieval(retrieval_ranks(context, images, texts, options));
 }
 
 }  // namespace sotalign

@@ -162,7 +162,7 @@ void SinkhornSolver::Solve::descend() {
 }
 
 // Each iteration is the fused operation, or the two log-domain updates if the state requests them, or nothing
-// after convergence.
+// after convergence. The updates are queued only in iterations that are likely to need them.
 void SinkhornSolver::Solve::iterate_log_domain() {
   const kernels::Queue& queue = context_->queue();
   const kernels::EntropicBatch whole = problems({}, 0);
@@ -191,6 +191,7 @@ void SinkhornSolver::Solve::iterate_log_domain() {
       sinkhorn_iteration(queue, fused);
     });
     if (strips_.stored()) {
+      if (!schedule_.offers(queue.backend, iteration)) continue;  // no check either
       log_domain_updates();
       look(iteration);
       continue;

@@ -70,6 +70,8 @@ RetrievalRanks retrieval_ranks(Context& context, ConstMatrixF images, ConstMatri
 /// Recall, median and mean reciprocal of ranks that count from 1. Throws InvalidArgument if `ranks` is empty
 /// or holds a number below 1.
 RecallAtK summarize_ranks(const std::vector<int64_t>& ranks);
+/// The same for both directions.
+RetrievalResult summarize_retrieval(const RetrievalRanks& ranks);
 
 /// retrieval_ranks(), summarized for both directions.
 RetrievalResult retrieval(Context& context, ConstMatrixF images, ConstMatrixF texts,
