@@ -200,7 +200,7 @@ class Checker:
         commands = re.findall(r"^  (\w+)  +\w", help_text.split("Subcommands:")[-1], re.M)
         known = set(OTHER_FLAGS) | {"--help", "--version"}
         for command in commands:
-            known |= set(re.findall(r"--[a-z][a-z0-9-]*", self.run([str(self.program), command, "--help"], self.work)[1]))
+            known |= set(re.findall(r"--[a-z][a-z0-9-]*", self.run([str(self.program), command, "--help-all"], self.work)[1]))
         if len(commands) < 10 or len(known) < 50:
             self.fail(self.program, f"--help lists {len(commands)} commands with {len(known)} options: too few to be true")
         for page in pages:

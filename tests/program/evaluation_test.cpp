@@ -204,7 +204,7 @@ TEST_F(EvaluationProgram, ShiftRefuses) {
   const std::string x = path("images.npy");
   expect_refused({"shift"}, {"--images"});
   expect_refused({"shift", "--images", x}, {"--other-images"});
-  expect_refused({"shift", "--other-texts", x}, {"--images"});
+  expect_refused({"shift", "--other-texts", x}, {"--texts is required with --other-texts"});
   expect_refused({"shift", "--images", x, "--other-images", x, "--texts", x}, {"--other-texts"});
   expect_refused({"shift", "--images", x, "--other-images", path("texts.npy")},
                  {path("texts.npy"), "expected 12 columns", "found 9"});

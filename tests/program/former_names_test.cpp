@@ -166,7 +166,7 @@ TEST_F(FormerNames, OnlyThePresentNamesAreSuggestedAndListed) {
                   "unknown key \"klot_wieght\"; the nearest known key is 'divergence_weight'");
   expect_one_line(files.command("sweep", "refused", {"--vary", "klot_memroy=auto"}), "'affinity_memory'");
   for (const char* command : {"train", "sweep", "compare", "klot"}) {
-    const std::string help = run_program({command, "--help"}).out;
+    const std::string help = run_program({command, "--help-all"}).out;
     EXPECT_CONTAINS(help, "--affinity-memory");
     for (const char* former : {"klot-weight", "klot-memory", "klot_weight", "klot_memory"})
       EXPECT_EQ(help.find(former), std::string::npos) << command << ": " << former;

@@ -267,8 +267,8 @@ TEST_F(ProgramInput, Methods) {
   expect_train_refused({"--method", "nnclr", "--nnclr-neighbours", "51"}, {"1 to 50 (unpaired texts)", "51"});
   expect_train_refused({"--method", "nnclr", "--nnclr-neighbours", "0"}, {"1 to 60", "found 0"});
   for (const char* method : {"sotalign", "sail_semi", "structure_semi", "nnclr", "sclip"}) {
-    expect_train_refused({"--method", method, "--images", ""}, {"--images: expected a value"});
-    expect_train_refused({"--method", method, "--texts", ""}, {"--texts: expected a value"});
+    expect_train_refused({"--method", method, "--images", ""}, {"--images is required"});
+    expect_train_refused({"--method", method, "--texts", ""}, {"--texts is required"});
   }
   expect_refused({"compare", "--images", path("images.npy"), "--texts", path("images.npy"), "--pairs", "10",
                   "--test", "10", "--method", "sail"},
@@ -340,7 +340,7 @@ TEST_F(ProgramInput, CommandLine) {
   expect_train_refused({"extra"}, {"extra"});
   expect_train_refused({"--resume"}, {"--resume"});
   expect_refused({"train", "--out", path("absent"), "--resume"}, {path("absent")});
-  expect_refused({"embed", "--model", "m", "--input", "x", "--output", "y"}, {"--side", "image or text"});
+  expect_refused({"embed", "--model", "m", "--input", "x", "--output", "y"}, {"--side is required"});
   expect_refused({"embed", "--side", "image", "--model", path("images.npy"), "--input", path("images.npy"),
                   "--output", path("y.npy")},
                  {path("images.npy")});

@@ -303,7 +303,8 @@ TEST_F(SearchProgram, Refuses) {
   expect_refused({"search", "--queries", q, "--gallery", t, "--captions", q, "--out", path("h.npy")},
                  {"--captions", "found npy"});
   const std::string m = model();
-  expect_refused({"search", "--model", m, "--queries", q, "--gallery", g}, {"--side", "found none"});
+  expect_refused({"search", "--model", m, "--queries", q, "--gallery", g},
+                 {"--side is required with --model"});
   expect_refused({"search", "--model", m, "--side", "image", "--queries", q, "--gallery", g},
                  {q, "expected 12 columns", "found 9"});
   expect_refused({"search", "--model", m, "--side", "text", "--gallery-side", "text", "--queries", q,

@@ -110,7 +110,7 @@ TEST(Program, TrainingWritesWhatItPromises) {
 }
 
 TEST(Program, TrainTakesTheOptionsOfEveryMethod) {
-  const std::string help = run_program({"train", "--help"}).out;
+  const std::string help = run_program({"train", "--help-all"}).out;
   for (const char* name :
        {"sotalign", "sail", "sail_semi", "structure", "structure_semi", "nnclr", "sclip"}) {
     EXPECT_CONTAINS(help, name);

@@ -21,6 +21,17 @@ std::string file_of(const std::string& path) {
   return path.substr(0, separator + kSeparator.size() - 1);
 }
 
+/// Throws unless a standard stream will do.
+void require_stream(const std::string& flag, Role role) {
+  if (role == Role::kDirectory) throw InvalidArgument(fmt::format("{}: expected a directory, found -", flag));
+  if (role == Role::kPath)
+    throw InvalidArgument(
+        fmt::format("{}: expected a file, found -: only a matrix may come from standard input", flag));
+  if (role == Role::kMapped)
+    throw InvalidArgument(fmt::format(
+        "{}: expected a file, found -: a safetensors file is not written to standard output", flag));
+}
+
 bool same_file(const std::string& a, const std::string& b) {
   std::error_code error;
   if (fs::equivalent(a, b, error)) return true;  // by device and inode
@@ -32,23 +43,21 @@ bool same_file(const std::string& a, const std::string& b) {
 }  // namespace
 
 void FileOptions::check() const {
-  for (const Use use : {Use::kInput, Use::kOutput}) {
-    const Option* first = nullptr;
-    for (const Option& option : options_) {
-      if (option.use != use || *option.path != "-") continue;
-      if (first != nullptr)
-        throw InvalidArgument(
-            fmt::format("{}: expected a file, found - for {} too", option.flag, first->flag));
-      first = &option;
-    }
+  const Option *in = nullptr, *out = nullptr;  // those that are standard streams
+  for (const Option& option : options_) {
+    if (*option.path != "-") continue;
+    require_stream(option.flag, option.role);
+    const Option*& first = is_output(option.role) ? out : in;
+    if (first != nullptr)
+      throw InvalidArgument(fmt::format("{}: expected a file, found - for {} too", option.flag, first->flag));
+    first = &option;
   }
   const auto is_file = [](const std::string& path) { return !path.empty() && path != "-"; };
   for (const Option& output : options_) {
-    if (output.use != Use::kOutput || !is_file(*output.path)) continue;
+    if (!is_output(output.role) || !is_file(*output.path)) continue;
     for (const Option& other : options_) {
       if (&other == &output || !is_file(*other.path)) continue;
-      const bool is_input = other.use == Use::kInput;
-      if (!same_file(*output.path, is_input ? file_of(*other.path) : *other.path)) continue;
+      if (!same_file(*output.path, is_output(other.role) ? *other.path : file_of(*other.path))) continue;
       throw InvalidArgument(fmt::format("{}: expected a file other than that of {}, found {}", output.flag,
                                         other.flag, *output.path));
     }

@@ -4,27 +4,27 @@
 #include <string>
 #include <vector>
 
+#include "cli/role.h"
+
 namespace sotalign::app {
 
 class FileOptions {
  public:
-  enum class Use { kInput, kOutput };
-
   /// check() reads `path`, which must outlive this object.
-  void add(const std::string& flag, const std::string* path, Use use) {
-    options_.push_back({flag, path, use});
+  void add(const std::string& flag, const std::string* path, Role role) {
+    options_.push_back({flag, path, role});
   }
 
   /// Throws InvalidArgument if an output is the same file as an input or another output, even under another
   /// name: one would overwrite the other. Throws as well if "-", a standard stream, stands for two inputs or
-  /// two outputs.
+  /// two outputs, or for what cannot be one.
   void check() const;
 
  private:
   struct Option {
     std::string flag;
     const std::string* path;
-    Use use;
+    Role role;
   };
   std::vector<Option> options_;
 };

@@ -1,6 +1,7 @@
 #include "cli/json_reader.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -22,9 +23,12 @@ JsonReader::JsonReader(const Json& json, std::string where) : json_(json), where
 JsonReader::JsonReader(const Json& json, std::string where, const std::vector<std::string>& keys)
     : JsonReader(json, std::move(where)) {
   for (const auto& [key, value] : json.items())
-    if (std::find(keys.begin(), keys.end(), key) == keys.end())
-      throw InvalidArgument(fmt::format("{}: unknown key {}; the nearest known key is '{}'", where_,
-                                        shown(Json(key)), nearest(key, keys)));
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
+      const std::optional<std::string> known = near(key, keys);
+      throw InvalidArgument(fmt::format("{}: unknown key {}; {}", where_, shown(Json(key)),
+                                        known ? fmt::format("the nearest known key is '{}'", *known)
+                                              : fmt::format("known keys are {}", fmt::join(keys, ", "))));
+    }
 }
 
 const Json& JsonReader::at(const std::string& key) const {

@@ -53,8 +53,8 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
   const bool is_bool = initial.is_boolean();
   if (is_bool) help += initial.get<bool>() ? " (default true)" : " (default false)";
   CLI::Option* option = app_.add_option(flag, setting(flag, target), help);
-  const bool is_file = role == Role::kPath || role == Role::kOutput;
-  option->type_name(type_name(target, is_file ? "FILE" : "NAME"))->group(section_);
+  const char* for_text = role == Role::kDirectory ? "DIR" : is_path(role) ? "FILE" : "NAME";
+  option->type_name(type_name(target, for_text))->group(section_);
   option->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   if (is_bool) {
     option->expected(0, 1);
@@ -62,9 +62,7 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
              !initial.is_array()) {
     option->default_str(initial.is_string() ? initial.get<std::string>() : initial.dump());
   }
-  if (is_file)
-    files_->add(flag, std::get<std::string*>(target),
-                role == Role::kPath ? FileOptions::Use::kInput : FileOptions::Use::kOutput);
+  if (is_path(role)) files_->add(flag, std::get<std::string*>(target), role);
   entries_.push_back({{{key, option}}, std::move(target), role});
 }
 
@@ -100,6 +98,7 @@ void OptionTable::read_config(const std::string& path) {
   if (!config.is_object())
     throw IoError(fmt::format("{}: expected a JSON object, found {}", path, config.type_name()));
   set_unless_given(config, path);
+  files_->check();
 }
 
 void OptionTable::set_unless_given(const Json& object, const std::string& where) {
@@ -139,8 +138,10 @@ const OptionTable::Entry& OptionTable::find(const std::string& key, const std::s
   std::vector<std::string> keys;
   for (const Entry& known : entries_)
     for (const Name& name : known.names) keys.push_back(name.key);
-  throw InvalidArgument(fmt::format("{}: unknown key {}; the nearest known key is '{}'", where,
-                                    shown(Json(key)), present_name(nearest(key, keys))));
+  std::string message = fmt::format("{}: unknown key {}", where, shown(Json(key)));
+  if (const auto known = near(key, keys))
+    message += fmt::format("; the nearest known key is '{}'", present_name(*known));
+  throw InvalidArgument(message);
 }
 
 void OptionTable::require_one_name_each(const Json& object, const std::string& where) const {

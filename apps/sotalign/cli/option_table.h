@@ -16,27 +16,27 @@
 #include <vector>
 
 #include "cli/file_options.h"
+#include "cli/help.h"
 #include "cli/option_value.h"
+#include "cli/role.h"
 
 namespace sotalign::app {
-
-enum class Role {
-  kPath,      ///< a file to read, or a directory
-  kOutput,    ///< a file to write; must differ from the files of all other options
-  kMachine,   ///< where and how to run, not what is computed
-  kTraining,  ///< what is computed
-};
 
 class OptionTable {
  public:
   /// Registers flags with `app`, which must outlive the table. The target variables must outlive both.
   explicit OptionTable(CLI::App& app) : app_(app) {
     app.callback([files = files_] { files->check(); });
+    app.formatter(help_);
   }
 
   /// Sets the help text's heading for the options that follow.
   void section(std::string name) { section_ = std::move(name); }
   void add(const std::string& key, Target target, std::string help, Role role = Role::kTraining);
+  /// Treats the file of an option outside the table like those in it.
+  void check_file(const std::string& flag, const std::string* path, Role role) {
+    files_->add(flag, path, role);
+  }
   /// Also accepts a former name of the option added last. For several names: from the latest to the first.
   void formerly(const std::string& key);
 
@@ -44,6 +44,13 @@ class OptionTable {
   /// what those versions did.
   void added_later() { entries_.back().added_later = true; }
   bool was_added_later(const std::string& key) const;
+
+  /// Marks the option added last as a common one: --help of a command with many options lists only these, and
+  /// --help-all all of them.
+  void common() { common(entries_.back().names.front().option); }
+  /// The same for the option with this key, and for an option outside the table.
+  void common(const std::string& key) { common(find(key, "common").names.front().option); }
+  void common(const CLI::Option* option) { help_->mark_common(option); }
 
   /// Registers a hook that is called whenever a flag or JSON has set an option.
   void after_set(std::function<void()> hook) { hooks_->push_back(std::move(hook)); }
@@ -106,7 +113,8 @@ class OptionTable {
   CLI::App& app_;
   std::string section_ = "Options";
   std::vector<Entry> entries_;
-  // Shared with the callbacks of `app_`, because a table is destroyed before parsing.
+  // Shared with `app_`, because a table is destroyed before parsing.
+  std::shared_ptr<Help> help_ = std::make_shared<Help>();
   std::shared_ptr<FileOptions> files_ = std::make_shared<FileOptions>();
   using Hooks = std::vector<std::function<void()>>;
   std::shared_ptr<Hooks> hooks_ = std::make_shared<Hooks>();

@@ -15,6 +15,7 @@ namespace sotalign::app {
 void add_machine_options(OptionTable& table, Machine& machine) {
   table.section("Machine");
   table.add("device", &machine.device, "auto, cpu, cuda or cuda:INDEX", Role::kMachine);
+  table.common();
   table.add("threads", &machine.threads, "CPU threads; 0: all cores. Same threads, same bits",
             Role::kMachine);
   table.add("force_threads", &machine.force_threads, "Allow more threads than cores: slow, but the same bits",
@@ -22,14 +23,18 @@ void add_machine_options(OptionTable& table, Machine& machine) {
   table.add("quiet", &machine.quiet, "Print only errors", Role::kMachine);
 }
 
-void add_data_options(OptionTable& table, DataPaths& paths) {
+void add_data_options(OptionTable& table, DataPaths& paths, Role role) {
   table.section("Embeddings (.npy, .safetensors or file.safetensors:TENSOR, one row each)");
-  table.add("pairs_images", &paths.pairs_images, "Images of the pairs", Role::kPath);
-  table.add("pairs_texts", &paths.pairs_texts, "Texts of the pairs, row by row", Role::kPath);
-  table.add("images", &paths.images, "Unpaired images", Role::kPath);
-  table.add("texts", &paths.texts, "Unpaired texts", Role::kPath);
-  table.add("val_images", &paths.val_images, "Images of the validation pairs", Role::kPath);
-  table.add("val_texts", &paths.val_texts, "Texts of the validation pairs", Role::kPath);
+  const auto add = [&](const char* key, std::string* path, const char* help) {
+    table.add(key, path, help, role);
+    table.common();
+  };
+  add("pairs_images", &paths.pairs_images, "Images of the pairs");
+  add("pairs_texts", &paths.pairs_texts, "Texts of the pairs, row by row");
+  add("images", &paths.images, "Unpaired images");
+  add("texts", &paths.texts, "Unpaired texts");
+  add("val_images", &paths.val_images, "Images of the validation pairs");
+  add("val_texts", &paths.val_texts, "Texts of the validation pairs");
 }
 
 void add_bank_option(OptionTable& table, int64_t& bank) {
@@ -59,6 +64,7 @@ void add_teacher_options(OptionTable& table, TeacherOptions& options) {
             "Linear maps fitted to the pairs; contrastive: trained with SigLIP;\n"
             "self_training: CCA, fitted again to soft matches of unpaired rows; auto: CCA or\n"
             "self-training, whichever retrieves better, with --ridge, 0.3 or 0.1 of it");
+  table.common();
   table.add("ridge", AutoOr<double>{&options.ridge},
             "CCA: added to the eigenvalues of both covariances. auto, here and below:\n"
             "chosen by cross-validation on the pairs");
@@ -158,6 +164,7 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
   table.section("Method");
   table.add("method", choice(&train.method, named(method_names())),
             "SOTAlign, one of the baselines, or self-training of the teacher");
+  table.common();
   add_teacher_options(table, train.teacher);
   add_self_training_options(table, train.self_training);
 
@@ -182,6 +189,7 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
 
   table.section("Optimisation");
   table.add("steps", AtMost{&train.steps, kMostSteps}, "Training steps");
+  table.common();
   table.add("batch_pairs", &train.batch_pairs, "Pairs per step, at most all");
   table.add("batch_unpaired", &train.batch_unpaired, "Unpaired images, and as many texts, per step");
   table.add("learning_rate", &train.schedule.peak, "Peak learning rate");
@@ -210,9 +218,11 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
   const char* divergence = "Divergence between the student's and the teacher's affinity of unpaired rows";
   table.section(divergence);
   add_divergence_choice(table, "divergence", train.divergence);
+  table.common();
   table.add("divergence_weight", &train.divergence_weight,
             "Weight of the divergence; 0 is SAIL, the supervised baseline. For KLOT: the\n"
             "paper's alpha times the unpaired batch (there, each row of a plan has mass 1)");
+  table.common();
   table.formerly("klot_weight");
   add_divergence_options(table, train.divergence);
   table.section(divergence);
@@ -232,9 +242,10 @@ void add_method_options(OptionTable& table, TrainOptions& train) {
 }
 
 void add_train_options(OptionTable& table, TrainConfig& config) {
-  add_data_options(table, config.data);
+  add_data_options(table, config.data, Role::kPath);
   table.section("Output");
-  table.add("out", &config.out, "Directory of this run, created by the command", Role::kPath);
+  table.add("out", &config.out, "Directory of this run, created by the command", Role::kDirectory);
+  table.common();
   table.add("validate_every", &config.validate_every, "Steps between validations; 0: only at the end");
   table.add("checkpoint_every", &config.checkpoint_every, "Steps between checkpoints; 0: only at the end",
             Role::kMachine);
@@ -243,6 +254,7 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
   add_machine_options(table, config.machine);
   table.section("Randomness");
   table.add("seed", &config.train.seed, "Seed of initial weights and batches");
+  table.common();
   add_method_options(table, config.train);
 }
 
@@ -294,8 +306,24 @@ void require_few_seeds(const char* key, const std::vector<int64_t>& seeds) {
     throw InvalidArgument(fmt::format("{}: expected at most {}, found {}", key, kMost, seeds.size()));
 }
 
-void require(const std::string& value, const std::string& key) {
-  if (value.empty()) throw InvalidArgument(fmt::format("{}: expected a value, found none", flag_of(key)));
+void require(const std::vector<Needed>& options) {
+  std::vector<std::string> missing;
+  for (const Needed& option : options)
+    if (!option.given) missing.push_back(flag_of(option.key));
+  if (missing.empty()) return;
+  const std::string last = missing.back();
+  missing.pop_back();
+  throw InvalidArgument(missing.empty()
+                            ? fmt::format("{} is required", last)
+                            : fmt::format("{} and {} are required", fmt::join(missing, ", "), last));
+}
+
+void require(const std::string& value, const char* key) { require({{value, key}}); }
+
+void require_both(const Needed& a, const Needed& b) {
+  if (a.given == b.given) return;
+  const Needed &given = a.given ? a : b, &missing = a.given ? b : a;
+  throw InvalidArgument(fmt::format("{} is required with {}", flag_of(missing.key), flag_of(given.key)));
 }
 
 void require_at_least(const char* key, int64_t value, int64_t least) {

@@ -1,7 +1,9 @@
 // The options of the commands and their table entries. Defaults are those of the library's option structs.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/option_table.h"
 #include "sotalign/train/trainer.h"
@@ -38,7 +40,8 @@ constexpr int64_t kMostSteps = 100'000'000, kMostIterations = 1'000'000, kMostWi
 constexpr int64_t kMostBank = 10'000;
 
 void add_machine_options(OptionTable& table, Machine& machine);
-void add_data_options(OptionTable& table, DataPaths& paths);
+/// `role`: kPath, or kMatrix if one of them may come from standard input.
+void add_data_options(OptionTable& table, DataPaths& paths, Role role);
 /// How many unpaired rows of each side a model keeps.
 void add_bank_option(OptionTable& table, int64_t& bank);
 /// --hubness with its numbers, for commands that use a model's bank.
@@ -102,8 +105,21 @@ void check_epsilons(double student, double teacher);
 /// Throws InvalidArgument, starting with `key`, unless there are 1 to 1000 seeds.
 void require_few_seeds(const char* key, const std::vector<int64_t>& seeds);
 
-/// Throws InvalidArgument unless `value` is set; `key` is the option's key in the table.
-void require(const std::string& value, const std::string& key);
+/// An option that has to be given; `key` is its key in the table.
+struct Needed {
+  Needed(const std::string& value, const char* name) : key(name), given(!value.empty()) {}
+  template <class T>
+  Needed(const std::optional<T>& value, const char* name) : key(name), given(value.has_value()) {}
+
+  const char* key;
+  bool given;
+};
+
+/// Throws InvalidArgument, naming the flags of all that are not given.
+void require(const std::vector<Needed>& options);
+void require(const std::string& value, const char* key);
+/// Throws InvalidArgument if only one of two options is given.
+void require_both(const Needed& a, const Needed& b);
 void require_at_least(const char* key, int64_t value, int64_t least);
 
 }  // namespace sotalign::app

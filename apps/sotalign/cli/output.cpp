@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sotalign/core/error.h"
+#include "sotalign/io/npy.h"
 
 namespace sotalign::app {
 
@@ -44,6 +45,14 @@ void Output::commit() {
     if (std::fwrite(chunk.data(), 1, bytes, stdout) != bytes) fail_output("write");
   if (std::ferror(kept_.get()) != 0) fail_output("read a temporary file");
   if (std::fflush(stdout) != 0) fail_output("write");
+}
+
+void write_matrix(const std::string& path, ConstMatrixF matrix) {
+  Output output(path);
+  output.write(npy_header(ElementType::kFloat32, {matrix.rows, matrix.cols}));
+  for (int64_t i = 0; i < matrix.rows; ++i)
+    output.write(matrix.row(i), static_cast<size_t>(matrix.cols) * sizeof(float));
+  output.commit();
 }
 
 }  // namespace sotalign::app

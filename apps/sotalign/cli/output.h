@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "sotalign/core/matrix_view.h"
 #include "sotalign/io/atomic_file.h"
 
 namespace sotalign::app {
@@ -28,5 +29,8 @@ class Output {
   std::optional<AtomicFile> file_;
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> kept_;
 };
+
+/// Writes a .npy file, float32. Throws IoError.
+void write_matrix(const std::string& path, ConstMatrixF matrix);
 
 }  // namespace sotalign::app

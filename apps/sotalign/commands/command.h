@@ -4,10 +4,29 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <memory>
+#include <span>
 
 namespace sotalign::app {
 
 using Action = std::function<int()>;
+
+struct Command {
+  const char* name;
+  const char* description;
+  Action (*add)(CLI::App&);
+  const char* example;
+};
+
+/// All commands, in the order of the help text.
+std::span<const Command> commands();
+
+/// The program without its commands.
+std::unique_ptr<CLI::App> make_program();
+/// The program with all commands and their options, to describe it.
+std::unique_ptr<CLI::App> make_program_with_options();
+/// Adds a command without its options, which Command::add declares.
+CLI::App& add_command(CLI::App& program, const Command& command);
 
 Action add_train(CLI::App& app);
 Action add_sweep(CLI::App& app);
@@ -26,5 +45,7 @@ Action add_study(CLI::App& app);
 Action add_klot(CLI::App& app);
 Action add_divergence(CLI::App& app);
 Action add_sinkhorn(CLI::App& app);
+Action add_completion(CLI::App& app);
+Action add_man(CLI::App& app);
 
 }  // namespace sotalign::app

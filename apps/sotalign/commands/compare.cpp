@@ -57,8 +57,8 @@ class Comparison {
         context_(make_training_context(arguments.config.machine)),
         images_(read_embeddings(arguments.images)),
         texts_(read_embeddings(arguments.texts)),
-        progress_(arguments.config.machine.quiet ? Progress::Verbosity::kQuiet
-                                                 : Progress::Verbosity::kNormal) {
+        progress_(arguments.config.machine.quiet || arguments.json == "-" ? Progress::Verbosity::kQuiet
+                                                                          : Progress::Verbosity::kNormal) {
     require_pairs(arguments.images, images_, arguments.texts, texts_);
     require_rows_that_differ(arguments.images, images_);
     require_rows_that_differ(arguments.texts, texts_);
@@ -273,26 +273,33 @@ Action add_compare(CLI::App& app) {
   const auto arguments = std::make_shared<CompareArguments>(app);
   OptionTable& table = arguments->table;
   table.section("Data");
-  table.add("images", &arguments->images, "Image embeddings, one per row", Role::kPath);
-  table.add("texts", &arguments->texts, "Text embeddings; row i is paired with image row i", Role::kPath);
+  table.add("images", &arguments->images, "Image embeddings, one per row", Role::kMatrix);
+  table.common();
+  table.add("texts", &arguments->texts, "Text embeddings; row i is paired with image row i", Role::kMatrix);
+  table.common();
   table.add("pairs", &arguments->sizes.pairs, "Number of rows to train on as pairs");
+  table.common();
   table.add("test", &arguments->sizes.test, "Number of test rows");
+  table.common();
   table.add("validation", &arguments->sizes.validation,
             "Number of validation rows, held out; measured on test rows, training chooses\n"
             "among its models by them");
+  table.common();
   table.add(
       "measure_on",
       choice(&arguments->measure_on, {{"test", MeasureOn::kTest}, {"validation", MeasureOn::kValidation}}),
       "Rows to measure on");
   table.add("seeds", &arguments->seeds, "Seeds: one split and training each");
-  table.add("json", &arguments->json, "Write the results to this JSON file", Role::kOutput);
+  table.common();
+  table.add("json", &arguments->json,
+            "Write the results as JSON; -: to standard output, and print nothing else", Role::kOutput);
+  table.common();
   table.section("Hubness");
   add_hubness_options(table, hubness_choice(&arguments->hubness.kind), arguments->hubness);
   add_machine_options(table, arguments->config.machine);
   add_method_options(table, arguments->config.train);
   return [arguments] {
-    require(arguments->images, "images");
-    require(arguments->texts, "texts");
+    require({{arguments->images, "images"}, {arguments->texts, "texts"}});
     if (!arguments->json.empty()) {  // the report names them
       require_utf8("--images", arguments->images);
       require_utf8("--texts", arguments->texts);

@@ -306,9 +306,9 @@ Action add_demo(CLI::App& app) {
             "Data: words and definitions, emoji and names, or both");
   table.add("data", &arguments->data,
             "Directory with the folders words and emoji; default: those that ship with sotalign",
-            Role::kPath);
+            Role::kDirectory);
   table.add("out", &arguments->out, "Directory for data and model, a folder for each set; it is created",
-            Role::kPath);
+            Role::kDirectory);
   table.add("seeds", &arguments->seeds, "Seeds: one split and training each");
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };

@@ -7,14 +7,13 @@
 
 #include "cli/files.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/repeat.h"
 #include "cli/report.h"
 #include "commands/command.h"
 #include "data/affinity_files.h"
 #include "data/inputs.h"
 #include "sotalign/core/error.h"
-#include "sotalign/io/embeddings.h"
-#include "sotalign/io/npy.h"
 
 namespace sotalign::app {
 
@@ -48,22 +47,22 @@ void check_applicable(const DivergenceArguments& arguments) {
 }
 
 int run(const DivergenceArguments& arguments) {
-  require(arguments.student, "student");
-  require(arguments.teacher, "teacher");
+  require({{arguments.student, "student"}, {arguments.teacher, "teacher"}});
   check_applicable(arguments);
   const DivergenceOptions& options = arguments.divergence;
   const DivergenceInfo& info = find_divergence(options.name);
   check_epsilons(options.epsilon_student, options.epsilon_teacher);
   check_repeat(arguments.repeat);
-  const HostMatrix student = read_matrix(arguments.student), teacher = read_matrix(arguments.teacher);
+  const std::string student_name = input_name(arguments.student),
+                    teacher_name = input_name(arguments.teacher);
+  const HostMatrix student = read_input(arguments.student), teacher = read_input(arguments.teacher);
   const int64_t n = student.rows(), m = student.cols();
   if (teacher.rows() != n || teacher.cols() != m)
-    throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]",
-                                      arguments.teacher, n, m, arguments.student, teacher.rows(),
-                                      teacher.cols()));
+    throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]", teacher_name, n,
+                                      m, student_name, teacher.rows(), teacher.cols()));
   if (info.uses_epsilons) {
-    check_affinity(arguments.student, student, options.epsilon_student);
-    check_affinity(arguments.teacher, teacher, options.epsilon_teacher);
+    check_affinity(student_name, student, options.epsilon_student);
+    check_affinity(teacher_name, teacher, options.epsilon_teacher);
   }
 
   Context context = make_context(arguments.machine);
@@ -76,7 +75,7 @@ int run(const DivergenceArguments& arguments) {
   DivergenceResult result;
   const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
     divergence->run(k, k_teacher, gradient.size() > 0 ? gradient.view() : MatrixF());
-    with_affinity_files({{"student affinity", arguments.student}, {"teacher affinity", arguments.teacher}},
+    with_affinity_files({{"student affinity", student_name}, {"teacher affinity", teacher_name}},
                         [&] { result = divergence->result(); });
   });
 
@@ -91,8 +90,8 @@ int run(const DivergenceArguments& arguments) {
   }
   add_seconds(json, seconds);
   require_finite(json);
-  if (gradient.size() > 0) write_npy(arguments.gradient, HostMatrix(gradient.download(), n, m).view());
-  if (!arguments.machine.quiet) write_json("-", json);
+  if (gradient.size() > 0) write_matrix(arguments.gradient, HostMatrix(gradient.download(), n, m).view());
+  if (!arguments.machine.quiet && arguments.gradient != "-") write_json("-", json);
   return 0;
 }
 
@@ -102,13 +101,18 @@ Action add_divergence(CLI::App& app) {
   const auto arguments = std::make_shared<DivergenceArguments>(app);
   OptionTable& table = arguments->table;
   table.section("Files");
-  table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kPath);
-  table.add("teacher", &arguments->teacher, "Teacher affinity K* [n, m]", Role::kPath);
+  table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kMatrix);
+  table.common();
+  table.add("teacher", &arguments->teacher, "Teacher affinity K* [n, m]", Role::kMatrix);
+  table.common();
   table.add("gradient", &arguments->gradient,
             "Write the gradient with respect to K here, .npy float32 [n, m]", Role::kOutput);
+  table.common();
   table.section("Divergence");
   add_divergence_choice(table, "kind", arguments->divergence);
+  table.common();
   add_divergence_options(table, arguments->divergence);
+  for (const char* key : {"epsilon_student", "epsilon_teacher", "iterations", "tolerance"}) table.common(key);
   add_machine_options(table, arguments->machine);
   add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };

@@ -49,10 +49,10 @@ void write_corrections(Output& output, const std::string& path, const std::vecto
 }
 
 int run(const EmbedArguments& arguments) {
-  require(arguments.model, "model");
-  require(arguments.input, "input");
-  require(arguments.output, "output");
-  if (!arguments.side) throw InvalidArgument("--side: expected image or text, found none");
+  require({{arguments.model, "model"},
+           {arguments.side, "side"},
+           {arguments.input, "input"},
+           {arguments.output, "output"}});
   if (arguments.kind && arguments.corrections.empty())
     throw InvalidArgument("--hubness: expected --corrections, the file to write, found none");
   HubnessOptions asked = arguments.hubness;
@@ -102,7 +102,7 @@ Action add_embed(CLI::App& app) {
   table.add("model", &arguments->model, "Model written by sotalign train or teacher", Role::kPath);
   table.add("input", &arguments->input,
             "Raw embeddings, .npy or .safetensors, read piece by piece; -: .npy on standard input",
-            Role::kPath);
+            Role::kMatrix);
   table.add("output", &arguments->output,
             "Write the unit rows here, .npy or .safetensors by the name; an existing file is\n"
             "replaced when all is done; -: .npy on standard output",

@@ -133,12 +133,10 @@ const char* projection_name(const EvalArguments& arguments) {
 }
 
 void check(const EvalArguments& arguments) {
-  require(arguments.images, "images");
-  require(arguments.texts, "texts");
+  require({{arguments.images, "images"}, {arguments.texts, "texts"}});
   require_flags_of_kind(arguments.table, arguments.hubness.kind);
   require_model_for_hubness(arguments.model, arguments.hubness);
-  if (arguments.image_ids.empty() != arguments.text_ids.empty())
-    require("", arguments.image_ids.empty() ? "image_ids" : "text_ids");
+  require_both({arguments.image_ids, "image_ids"}, {arguments.text_ids, "text_ids"});
   if (!arguments.against.empty() && arguments.model.empty())
     throw InvalidArgument("--against: expected --model with the model to compare, found none");
   constexpr int64_t kFewest = 39, kMost = 1000000;
@@ -201,25 +199,32 @@ Action add_eval(CLI::App& app) {
   OptionTable& table = arguments->table;
   table.section("Files");
   table.add("model", &arguments->model, "Model; without one, rows are compared as they are", Role::kPath);
-  table.add("images", &arguments->images, "Embeddings of the images", Role::kPath);
+  table.common();
+  table.add("images", &arguments->images, "Embeddings of the images", Role::kMatrix);
+  table.common();
   table.add("texts", &arguments->texts,
-            "Embeddings of the texts; without ids, row i is paired with image row i", Role::kPath);
+            "Embeddings of the texts; without ids, row i is paired with image row i", Role::kMatrix);
+  table.common();
   table.add("image_ids", &arguments->image_ids,
             "Ids of the images, .npy integers; images and texts with equal ids match", Role::kPath);
   table.add("text_ids", &arguments->text_ids, "Ids of the texts, .npy integers", Role::kPath);
   table.add("json", &arguments->json,
             "Also write the result as JSON; -: to standard output, without the table", Role::kOutput);
+  table.common();
   table.section("Intervals");
   table.add("against", &arguments->against,
             "Also show the difference from another model file, or from this model's 'teacher',\n"
             "without a correction of hubness, and whether it is above noise",
             Role::kPath);
+  table.common();
   table.add("resamples", &arguments->bootstrap.resamples,
             "Bootstrap resamples of the test items, for 95 % intervals");
   table.add("bootstrap_seed", &arguments->bootstrap.seed, "Selects the resamples");
   table.section("Model");
   add_projection_option(table, arguments->projection);
+  table.common();
   add_hubness_options(table, hubness_choice(&arguments->hubness.kind), arguments->hubness);
+  table.common("hubness");
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

@@ -112,8 +112,10 @@ int run(const InfoArguments& arguments) {
 
 Action add_info(CLI::App& app) {
   const auto arguments = std::make_shared<InfoArguments>();
-  app.add_option("file", arguments->file, "A .npy or .safetensors file, for example a model");
+  app.add_option("file", arguments->file, "A .npy or .safetensors file, for example a model")
+      ->type_name("FILE");
   OptionTable table(app);
+  table.check_file("file", &arguments->file, Role::kPath);
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

@@ -5,6 +5,7 @@
 
 #include "cli/files.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/repeat.h"
 #include "cli/report.h"
 #include "commands/command.h"
@@ -12,8 +13,6 @@
 #include "data/inputs.h"
 #include "data/weights.h"
 #include "sotalign/core/error.h"
-#include "sotalign/io/embeddings.h"
-#include "sotalign/io/npy.h"
 #include "sotalign/ot/klot_memory.h"
 
 namespace sotalign::app {
@@ -29,23 +28,23 @@ struct KlotArguments {
 };
 
 int run(const KlotArguments& arguments) {
-  require(arguments.student, "student");
-  require(arguments.teacher, "teacher");
+  require({{arguments.student, "student"}, {arguments.teacher, "teacher"}});
   check_epsilons(arguments.klot.epsilon_student, arguments.klot.epsilon_teacher);
   check_repeat(arguments.repeat);
-  const HostMatrix student = read_matrix(arguments.student), teacher = read_matrix(arguments.teacher);
+  const std::string student_name = input_name(arguments.student),
+                    teacher_name = input_name(arguments.teacher);
+  const HostMatrix student = read_input(arguments.student), teacher = read_input(arguments.teacher);
   const int64_t n = student.rows(), m = student.cols();
   if (teacher.rows() != n || teacher.cols() != m)
-    throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]",
-                                      arguments.teacher, n, m, arguments.student, teacher.rows(),
-                                      teacher.cols()));
+    throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]", teacher_name, n,
+                                      m, student_name, teacher.rows(), teacher.cols()));
   const std::vector<double> a = read_weights(arguments.a, n), b = read_weights(arguments.b, m);
 
   Context context = make_context(arguments.machine);
   Klot klot(context, n, m, arguments.klot);
   klot.set_weights(a, b);
-  check_affinity(arguments.student, student, arguments.klot.epsilon_student, a, b);
-  check_affinity(arguments.teacher, teacher, arguments.klot.epsilon_teacher, a, b);
+  check_affinity(student_name, student, arguments.klot.epsilon_student, a, b);
+  check_affinity(teacher_name, teacher, arguments.klot.epsilon_teacher, a, b);
   const Matrix<float> k = upload(context, student, "student affinity");
   const Matrix<float> k_teacher = upload(context, teacher, "teacher affinity");
   FixedPointMatrix fixed, fixed_teacher;
@@ -66,7 +65,7 @@ int run(const KlotArguments& arguments) {
       klot.run(k, k_teacher, g);
     else
       klot.run(fixed, fixed_teacher, g);
-    with_affinity_files({{"student affinity", arguments.student}, {"teacher affinity", arguments.teacher}},
+    with_affinity_files({{"student affinity", student_name}, {"teacher affinity", teacher_name}},
                         [&] { result = klot.result(); });
   });
 
@@ -86,8 +85,8 @@ int run(const KlotArguments& arguments) {
   json["solver"] = stored ? klot.solver().describe() : "log domain, affinities in 16-bit fixed point";
   add_seconds(json, seconds);
   require_finite(json);
-  if (gradient.size() > 0) write_npy(arguments.gradient, HostMatrix(gradient.download(), n, m).view());
-  if (!arguments.machine.quiet) write_json("-", json);
+  if (gradient.size() > 0) write_matrix(arguments.gradient, HostMatrix(gradient.download(), n, m).view());
+  if (!arguments.machine.quiet && arguments.gradient != "-") write_json("-", json);
   return 0;
 }
 
@@ -97,13 +96,17 @@ Action add_klot(CLI::App& app) {
   const auto arguments = std::make_shared<KlotArguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kPath);
-  table.add("teacher", &arguments->teacher, "Teacher affinity K* [n, m]", Role::kPath);
+  table.add("student", &arguments->student, "Student affinity K [n, m], usually cosines", Role::kMatrix);
+  table.common();
+  table.add("teacher", &arguments->teacher, "Teacher affinity K* [n, m]", Role::kMatrix);
+  table.common();
   table.add("a", &arguments->a, "Row weights, .npy [n]; default: uniform", Role::kPath);
   table.add("b", &arguments->b, "Column weights, .npy [m]; default: uniform", Role::kPath);
   table.add("gradient", &arguments->gradient, "Write the gradient dKLOT/dK here, .npy float32 [n, m]",
             Role::kOutput);
+  table.common();
   add_klot_options(table, arguments->klot);
+  for (const char* key : {"epsilon_student", "epsilon_teacher", "iterations", "tolerance"}) table.common(key);
   table.add("affinity_memory",
             choice(&arguments->memory, {{"stored", KlotMemory::kStored}, {"fixed16", KlotMemory::kFixed16}}),
             "Store the affinities in float32, or round them to 16-bit fixed point");

@@ -83,15 +83,12 @@ Matrix<float> all_rows(Context& context, RowTiles& file) {
 }
 
 int run(const SearchArguments& arguments) {
-  require(arguments.gallery, "gallery");
-  require(arguments.queries, "queries");
-  require(arguments.out, "out");
+  require({{arguments.gallery, "gallery"}, {arguments.queries, "queries"}, {arguments.out, "out"}});
   const HitFormat format = format_of(arguments);
   require_effects(arguments, format);
   require_flags_of_kind(arguments.table, arguments.hubness.kind);
   require_model_for_hubness(arguments.model, arguments.hubness);
-  if (!arguments.model.empty() && !arguments.side)
-    throw InvalidArgument("--side: expected image or text, found none");
+  if (!arguments.model.empty()) require_both({arguments.model, "model"}, {arguments.side, "side"});
   std::error_code ignored;
   if (!arguments.thumbnails.empty() && !std::filesystem::is_directory(arguments.thumbnails, ignored))
     throw InvalidArgument(
@@ -167,22 +164,27 @@ Action add_search(CLI::App& app) {
   OptionTable& table = arguments->table;
   table.section("Files");
   table.add("model", &arguments->model, "Model; without one, rows are compared as they are", Role::kPath);
+  table.common();
   table.add("gallery", &arguments->gallery, "Embeddings to search, .npy or .safetensors, read piece by piece",
-            Role::kPath);
+            Role::kMatrix);
+  table.common();
   table.add("queries", &arguments->queries, "Embeddings to search for; -: .npy on standard input",
-            Role::kPath);
+            Role::kMatrix);
+  table.common();
   table.add("captions", &arguments->captions, "Text file with one line for each gallery row, to show with it",
             Role::kPath);
+  table.common();
   table.add("query_captions", &arguments->query_captions, "Text file with one line for each query",
             Role::kPath);
   table.add("thumbnails", &arguments->thumbnails,
             "html: folder with images of gallery rows, named by the row from 0: 7.jpg,\n"
             "or .png, .webp, .gif, .svg; at most 1 MiB each",
-            Role::kPath);
+            Role::kDirectory);
   table.add("out", &arguments->out,
             "Write the hits here, in the format that the name ends with: .jsonl has a line for\n"
             "each query, .npy int64 gallery rows [queries, k], .html a page; -: standard output",
             Role::kOutput);
+  table.common();
   table.add("format",
             choice(&arguments->format, {{"auto", HitFormat::kAuto},
                                         {"jsonl", HitFormat::kJsonl},
@@ -192,9 +194,11 @@ Action add_search(CLI::App& app) {
   table.add("scores", &arguments->scores, "Also write the scores, .npy float32 [queries, k]", Role::kOutput);
   table.section("Search");
   table.add("k", &arguments->k, "Hits for each query, best first; equal scores: the lower row first");
+  table.common();
   table.section("Model");
   table.add("side", choice<std::optional<Side>>(&arguments->side, {{"image", Side::kX}, {"text", Side::kY}}),
             "Modality of the queries");
+  table.common();
   table.add("gallery_side",
             choice(&arguments->gallery_side, {{"other", GallerySide::kOther},
                                               {"image", GallerySide::kImage},

@@ -28,8 +28,8 @@ std::optional<SlicedWasserstein> shift(Context& context, const std::string& path
   if (path.empty()) return {};
   const HostMatrix x = read_embeddings(path), y = read_embeddings(other_path);
   if (x.cols() != y.cols())
-    throw InvalidArgument(
-        fmt::format("{}: expected {} columns as in {}, found {}", other_path, x.cols(), path, y.cols()));
+    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", input_name(other_path),
+                                      x.cols(), input_name(path), y.cols()));
   return spherical_sliced_wasserstein(context, upload(context, x), upload(context, y), options);
 }
 
@@ -42,11 +42,10 @@ std::string distance_text(const char* name, const std::optional<SlicedWasserstei
 }
 
 int run(const ShiftArguments& arguments) {
-  if (arguments.images.empty() && arguments.texts.empty()) require("", "images");
-  if (arguments.images.empty() != arguments.other_images.empty())
-    require("", arguments.images.empty() ? "images" : "other_images");
-  if (arguments.texts.empty() != arguments.other_texts.empty())
-    require("", arguments.texts.empty() ? "texts" : "other_texts");
+  require_both({arguments.images, "images"}, {arguments.other_images, "other_images"});
+  require_both({arguments.texts, "texts"}, {arguments.other_texts, "other_texts"});
+  if (arguments.images.empty() && arguments.texts.empty())
+    throw InvalidArgument("--images and --other-images, or --texts and --other-texts, are required");
   if (arguments.sliced.projections < 2)
     throw InvalidArgument(
         fmt::format("--projections: expected at least 2, found {}", arguments.sliced.projections));
@@ -78,11 +77,11 @@ Action add_shift(CLI::App& app) {
   const auto arguments = std::make_shared<ShiftArguments>();
   OptionTable table(app);
   table.section("Files (images, texts or both)");
-  table.add("images", &arguments->images, "Image embeddings of the first data set", Role::kPath);
-  table.add("texts", &arguments->texts, "Text embeddings of the first data set", Role::kPath);
+  table.add("images", &arguments->images, "Image embeddings of the first data set", Role::kMatrix);
+  table.add("texts", &arguments->texts, "Text embeddings of the first data set", Role::kMatrix);
   table.add("other_images", &arguments->other_images,
-            "Image embeddings of the second data set, from the same encoder", Role::kPath);
-  table.add("other_texts", &arguments->other_texts, "Text embeddings of the second data set", Role::kPath);
+            "Image embeddings of the second data set, from the same encoder", Role::kMatrix);
+  table.add("other_texts", &arguments->other_texts, "Text embeddings of the second data set", Role::kMatrix);
   table.add("json", &arguments->json,
             "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
   table.section("Distance (rows are scaled to unit length, not centred)");

@@ -22,18 +22,17 @@ struct SimilarityArguments {
 };
 
 int run(const SimilarityArguments& arguments) {
-  require(arguments.x, "x");
-  require(arguments.y, "y");
+  require({{arguments.x, "x"}, {arguments.y, "y"}});
   Context context = make_context(arguments.machine);
   const HostMatrix x = read_embeddings(arguments.x), y = read_embeddings(arguments.y);
   require_pairs(arguments.x, x, arguments.y, y);
   if (arguments.k < 1 || arguments.k > x.rows() - 1)
     throw InvalidArgument(fmt::format("--k: expected 1 to {} (the other rows of {}), found {}", x.rows() - 1,
-                                      arguments.x, arguments.k));
+                                      input_name(arguments.x), arguments.k));
   const Matrix<float> device_x = upload(context, x), device_y = upload(context, y);
   const double mutual = mutual_knn(context, device_x, device_y, {.k = arguments.k});
-  const LinearCka cka =
-      linear_cka(context, device_x, device_y, {.x_name = arguments.x, .y_name = arguments.y});
+  const LinearCka cka = linear_cka(context, device_x, device_y,
+                                   {.x_name = input_name(arguments.x), .y_name = input_name(arguments.y)});
 
   // The expected value for unrelated embeddings: k of the n - 1 other rows.
   const double chance = static_cast<double>(arguments.k) / static_cast<double>(x.rows() - 1);
@@ -57,8 +56,8 @@ Action add_similarity(CLI::App& app) {
   const auto arguments = std::make_shared<SimilarityArguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("x", &arguments->x, "Embeddings of some items", Role::kPath);
-  table.add("y", &arguments->y, "Other embeddings of the same items, in the same order", Role::kPath);
+  table.add("x", &arguments->x, "Embeddings of some items", Role::kMatrix);
+  table.add("y", &arguments->y, "Other embeddings of the same items, in the same order", Role::kMatrix);
   table.add("json", &arguments->json,
             "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
   table.section("Measures");

@@ -5,6 +5,7 @@
 
 #include "cli/files.h"
 #include "cli/options.h"
+#include "cli/output.h"
 #include "cli/repeat.h"
 #include "cli/report.h"
 #include "commands/command.h"
@@ -12,8 +13,6 @@
 #include "data/inputs.h"
 #include "data/weights.h"
 #include "sotalign/core/error.h"
-#include "sotalign/io/embeddings.h"
-#include "sotalign/io/npy.h"
 #include "sotalign/io/safetensors.h"
 
 namespace sotalign::app {
@@ -41,21 +40,22 @@ std::vector<double> read_start(const std::string& path, int64_t cols) {
 int run(const SinkhornArguments& arguments) {
   require(arguments.affinity, "affinity");
   check_repeat(arguments.repeat);
-  const HostMatrix affinity = read_matrix(arguments.affinity);
+  const HostMatrix affinity = read_input(arguments.affinity);
   const int64_t n = affinity.rows(), m = affinity.cols();
   const std::vector<double> a = read_weights(arguments.a, n), b = read_weights(arguments.b, m);
 
   Context context = make_context(arguments.machine);
   Sinkhorn solver(context, n, m, arguments.sinkhorn);
   solver.set_weights(0, a, b);
-  check_affinity(arguments.affinity, affinity, arguments.sinkhorn.epsilon, a, b);
+  check_affinity(input_name(arguments.affinity), affinity, arguments.sinkhorn.epsilon, a, b);
   if (!arguments.start.empty()) solver.set_start(0, read_start(arguments.start, m));
   Matrix<float> k = upload(context, affinity, "affinity");
 
   SinkhornResult result;
   const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
     solver.solve(k);
-    with_affinity_files({{"affinity", arguments.affinity}}, [&] { result = solver.results()[0]; });
+    with_affinity_files({{"affinity", input_name(arguments.affinity)}},
+                        [&] { result = solver.results()[0]; });
   });
 
   nlohmann::ordered_json json = {{"n", n}, {"m", m}, {"epsilon", arguments.sinkhorn.epsilon}};
@@ -73,9 +73,9 @@ int run(const SinkhornArguments& arguments) {
   }
   if (!arguments.plan.empty()) {
     solver.plan(k, k);
-    write_npy(arguments.plan, HostMatrix(k.download(), n, m).view());
+    write_matrix(arguments.plan, HostMatrix(k.download(), n, m).view());
   }
-  if (!arguments.machine.quiet) write_json("-", json);
+  if (!arguments.machine.quiet && arguments.plan != "-") write_json("-", json);
   return 0;
 }
 
@@ -86,17 +86,21 @@ Action add_sinkhorn(CLI::App& app) {
   SinkhornOptions& options = arguments->sinkhorn;
   OptionTable table(app);
   table.section("Files");
-  table.add("affinity", &arguments->affinity, "Affinity K [n, m]; the cost is -K", Role::kPath);
+  table.add("affinity", &arguments->affinity, "Affinity K [n, m]; the cost is -K", Role::kMatrix);
+  table.common();
   table.add("a", &arguments->a, "Row weights, .npy [n]; default: uniform", Role::kPath);
   table.add("b", &arguments->b, "Column weights, .npy [m]; default: uniform", Role::kPath);
   table.add("start", &arguments->start, "Potentials to start from: a file written by --potentials",
             Role::kPath);
   table.add("plan", &arguments->plan, "Write the plan here, .npy float32 [n, m]", Role::kOutput);
+  table.common();
   table.add("potentials", &arguments->potentials,
-            "Write the potentials u [n] and v [m] here, .safetensors float64", Role::kOutput);
+            "Write the potentials u [n] and v [m] here, .safetensors float64", Role::kMapped);
   table.section("Optimal transport");
   table.add("epsilon", &options.epsilon, "Entropic regularisation");
+  table.common();
   add_solver_options(table, options.solve, options.symmetrize);
+  for (const char* key : {"iterations", "tolerance"}) table.common(key);
   add_machine_options(table, arguments->machine);
   add_repeat_option(table, arguments->repeat);
   return [arguments] { return run(*arguments); };

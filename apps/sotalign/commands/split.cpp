@@ -79,18 +79,17 @@ void write_rows_of(const MatrixRows& from, const std::vector<int64_t>& rows, con
 }
 
 int run(const SplitArguments& arguments) {
-  require(arguments.images, "images");
-  require(arguments.texts, "texts");
-  require(arguments.out, "out");
+  require({{arguments.images, "images"}, {arguments.texts, "texts"}, {arguments.out, "out"}});
   require_utf8("--images", arguments.images);  // split.json names them
   require_utf8("--texts", arguments.texts);
-  const MatrixRows images = MatrixRows::open(arguments.images), texts = MatrixRows::open(arguments.texts);
+  const MatrixRows images = open_rows(arguments.images), texts = open_rows(arguments.texts);
   if (images.rows() != texts.rows())
     throw InvalidArgument(fmt::format("pairs: expected as many rows in {} as in {}, found {} and {}",
-                                      arguments.images, arguments.texts, images.rows(), texts.rows()));
+                                      input_name(arguments.images), input_name(arguments.texts),
+                                      images.rows(), texts.rows()));
   const Split split = split_rows(images.rows(), arguments.sizes, arguments.seed);
-  check_rows(arguments.images, images);
-  check_rows(arguments.texts, texts);
+  check_rows(input_name(arguments.images), images);
+  check_rows(input_name(arguments.texts), texts);
 
   RunLock directory(arguments.out, RunLock::Kind::kNew, "sotalign split");
   WrittenFiles written;
@@ -134,13 +133,13 @@ Action add_split(CLI::App& app) {
   const auto arguments = std::make_shared<SplitArguments>();
   OptionTable table(app);
   table.section("Files");
-  table.add("images", &arguments->images, "Embeddings of the images, .npy or .safetensors", Role::kPath);
+  table.add("images", &arguments->images, "Embeddings of the images, .npy or .safetensors", Role::kMatrix);
   table.add("texts", &arguments->texts, "Embeddings of the texts; row i is paired with image row i",
-            Role::kPath);
+            Role::kMatrix);
   table.add("out", &arguments->out,
             "Directory for the files, new or empty: pairs_*.npy, val_*.npy, test_*.npy, the\n"
             "unpaired images.npy and texts.npy, and split.json with the numbers of all rows",
-            Role::kPath);
+            Role::kDirectory);
   table.section("Split");
   table.add("pairs", &arguments->sizes.pairs, "Pairs to train on");
   table.add("validation", &arguments->sizes.validation, "Pairs to choose a model by; 0: none");

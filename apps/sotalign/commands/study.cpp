@@ -69,7 +69,10 @@ bool find_runs(const RunDirectory& directory) {
 
 int run(StudyArguments& arguments) {
   StudyConfig& config = arguments.config;
-  if (!arguments.dry_run) require(config.out, "out");
+  std::vector<Needed> needed;
+  if (!arguments.resume) needed = {{config.files.images, "images"}, {config.files.texts, "texts"}};
+  if (!arguments.dry_run) needed.emplace_back(config.out, "out");
+  require(needed);
   RunDirectory directory(config.out);
   std::string plan_path = config.plan;
   std::optional<RunLock> lock;
@@ -85,8 +88,7 @@ int run(StudyArguments& arguments) {
   } else if (!arguments.dry_run) {
     lock.emplace(config.out, RunLock::Kind::kNew, "sotalign study");
   }
-  require(config.files.images, "images");
-  require(config.files.texts, "texts");
+  require({{config.files.images, "images"}, {config.files.texts, "texts"}});
   const std::string command = command_of(arguments.table);
   make_paths_absolute(config);
   arguments.table.require_utf8();
@@ -117,28 +119,36 @@ int run(StudyArguments& arguments) {
 
 Action add_study(CLI::App& app) {
   const auto arguments = std::make_shared<StudyArguments>(app);
-  app.add_flag("--resume", arguments->resume,
-               "Resume the study in --out with its options and plan; flags override them,\n"
-               "and finished runs that are still needed are not repeated");
-  app.add_flag("--dry-run", arguments->dry_run, "Print how many runs there are, and run none");
   StudyConfig& config = arguments->config;
   OptionTable& table = arguments->table;
+  table.common(app.add_flag("--resume", arguments->resume,
+                            "Resume the study in --out with its options and plan; flags override them,\n"
+                            "and finished runs that are still needed are not repeated"));
+  table.common(app.add_flag("--dry-run", arguments->dry_run, "Print how many runs there are, and run none"));
   table.section("Data");
   table.add("images", &config.files.images, "Image embeddings, one per row", Role::kPath);
+  table.common();
   table.add("texts", &config.files.texts, "Text embeddings; row i is paired with image row i", Role::kPath);
+  table.common();
   table.add("other_images", &config.files.other_images,
             "Unpaired images from another source, for the shift section", Role::kPath);
   table.add("other_texts", &config.files.other_texts, "Unpaired texts from another source", Role::kPath);
   table.add("test", &config.sizes.test, "Number of test rows, to measure on");
+  table.common();
   table.add("validation", &config.sizes.validation, "Number of validation rows, to choose settings on");
+  table.common();
   table.section("Study");
-  table.add("out", &config.out, "Directory for this study; it is created", Role::kPath);
+  table.add("out", &config.out, "Directory for this study; it is created", Role::kDirectory);
+  table.common();
   table.add("plan", &config.plan, "JSON file of methods, grids and sections; default: the built-in plan",
             Role::kPath);
+  table.common();
   table.add("sections", &config.sections,
             "Sections of the plan to run: methods, teachers, unpaired, shift; all: those of the plan");
+  table.common();
   table.add("seeds", &config.seeds.final,
             "Seeds of the final runs: one split and training each, measured on test rows");
+  table.common();
   table.add("tuning_seeds", &config.seeds.tuning, "Seeds of the tuning runs, measured on validation rows");
   add_machine_options(table, config.machine);
   return [arguments] { return run(*arguments); };

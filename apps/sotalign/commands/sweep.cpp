@@ -66,13 +66,11 @@ void require_utf8(const SweepArguments& arguments) {
 
 SweepData read_data(const SweepArguments& arguments) {
   const DataPaths& paths = arguments.config.data;
-  require(paths.val_images, "val_images");
-  require(paths.val_texts, "val_texts");
+  require({{paths.val_images, "val_images"}, {paths.val_texts, "val_texts"}});
   SweepData data{.training = read_dataset(paths), .test_images = {}, .test_texts = {}};
   const std::string &images = arguments.test_images, &texts = arguments.test_texts;
   if (images.empty() && texts.empty()) return data;
-  require(images, "test_images");
-  require(texts, "test_texts");
+  require_both({images, "test_images"}, {texts, "test_texts"});
   data.test_images = read_embeddings(images);
   data.test_texts = read_embeddings(texts);
   require_pairs(images, data.test_images, texts, data.test_texts);
@@ -94,7 +92,15 @@ void check_each(const std::vector<SweepRun>& runs, Check&& check) {
 int run(SweepArguments& arguments, bool given) {
   TrainConfig& config = arguments.config;
   if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
-  require(config.out, "out");
+  std::vector<Needed> needed = {{config.out, "out"}};
+  if (!arguments.resume) {
+    const DataPaths& data = config.data;
+    needed.insert(needed.end(), {{data.pairs_images, "pairs_images"},
+                                 {data.pairs_texts, "pairs_texts"},
+                                 {data.val_images, "val_images"},
+                                 {data.val_texts, "val_texts"}});
+  }
+  require(needed);
   require_at_least("stop_after_runs", arguments.stop_after_runs, 0);
   make_absolute(config.data);
   make_absolute(arguments.test_images);
@@ -125,8 +131,11 @@ int run(SweepArguments& arguments, bool given) {
 
 Action add_sweep(CLI::App& app) {
   const auto arguments = std::make_shared<SweepArguments>(app);
+  OptionTable& table = arguments->table;
   const auto add = [&](const char* flag, auto&& target, const char* help, const char* type) {
-    return app.add_option(flag, target, help)->type_name(type)->group("Sweep");
+    CLI::Option* option = app.add_option(flag, target, help)->type_name(type)->group("Sweep");
+    table.common(option);
+    return option;
   };
   const auto add_number = [&](const char* flag, const Target& target, const char* help) {
     return add(flag, setter(flag, target), help, "N")->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
@@ -147,10 +156,14 @@ Action add_sweep(CLI::App& app) {
       add("--test-texts", arguments->test_texts, "Texts of the test pairs", "FILE"),
       add("--config", arguments->config_path, "JSON file of options, as for train; flags override it",
           "FILE")};
-  app.add_flag("--resume", arguments->resume, "Resume the sweep in --out")->group("Sweep");
+  for (const auto& [flag, path] : {std::pair{"--test-images", &arguments->test_images},
+                                   {"--test-texts", &arguments->test_texts},
+                                   {"--config", &arguments->config_path}})
+    table.check_file(flag, path, Role::kPath);
+  table.common(app.add_flag("--resume", arguments->resume, "Resume the sweep in --out")->group("Sweep"));
   add_number("--stop-after-runs", &arguments->stop_after_runs,
              "Stop after this many runs; --resume continues");
-  add_train_options(arguments->table, arguments->config);
+  add_train_options(table, arguments->config);
   // Hidden, but accepted in --config: train shares its configurations with sweep and uses these keys.
   for (const char* key : {"checkpoint_every", "log_every"}) app.get_option(flag_of(key))->group("");
   return [arguments, own] {

@@ -50,12 +50,15 @@ nlohmann::ordered_json report(const Teacher& teacher, const Fit& fit, const Teac
 }
 
 int run(const TeacherArguments& arguments) {
-  require(arguments.out, "out");
-  require_at_least("hubness_bank", arguments.hubness_bank, 0);
+  std::vector<Needed> needed = {{arguments.out, "out"},
+                                {arguments.data.pairs_images, "pairs_images"},
+                                {arguments.data.pairs_texts, "pairs_texts"}};
   if (arguments.teacher.kind == TeacherKind::kSelfTraining) {
-    require(arguments.data.images, "images");
-    require(arguments.data.texts, "texts");
+    needed.emplace_back(arguments.data.images, "images");
+    needed.emplace_back(arguments.data.texts, "texts");
   }
+  require(needed);
+  require_at_least("hubness_bank", arguments.hubness_bank, 0);
   const Dataset data = read_dataset(arguments.data);
   Context context = make_context(arguments.machine);
   Matrix<float> pair_images = upload(context, data.pair_images),
@@ -123,18 +126,21 @@ int run(const TeacherArguments& arguments) {
 Action add_teacher(CLI::App& app) {
   const auto arguments = std::make_shared<TeacherArguments>();
   OptionTable table(app);
-  add_data_options(table, arguments->data);
+  add_data_options(table, arguments->data, Role::kMatrix);
   table.section("Output");
   table.add("out", &arguments->out, "Write the model here, .safetensors; an existing file is replaced",
-            Role::kOutput);
+            Role::kMapped);
+  table.common();
   table.add("json", &arguments->json,
             "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);
+  table.common();
   add_bank_option(table, arguments->hubness_bank);
   add_teacher_options(table, arguments->teacher);
   add_self_training_options(table, arguments->self_training);
   table.section("Randomness");
   table.add("seed", &arguments->teacher.seed,
             "Seed of cross-validation, of the contrastive teacher, of self-training and of the bank");
+  table.common();
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }

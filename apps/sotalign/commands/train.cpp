@@ -247,7 +247,6 @@ int train(TrainArguments& arguments) {
   std::optional<RunLock> lock;
   if (arguments.resume) lock.emplace(out, RunLock::Kind::kResumed, "sotalign train");
   if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
-  require(config.out, "out");
   check_config(config);
   if (effective_method(config.train).closed_form && !arguments.table.given("steps", "train").empty())
     throw InvalidArgument(
@@ -270,7 +269,7 @@ int run(TrainArguments& arguments) {
   } catch (const InvalidArgument& error) {
     // No flag set the bad option, so it came from config.json: name that file.
     const std::string text = error.what();
-    if (!arguments.resume || !arguments.table.given_except(Role::kPath).empty() ||
+    if (!arguments.resume || !arguments.table.given_except(Role::kDirectory).empty() ||
         arguments.config_path.empty() || text.find(arguments.config_path) != std::string::npos)
       throw;
     throw InvalidArgument(fmt::format("{}: {}", arguments.config_path, text));
@@ -281,14 +280,17 @@ int run(TrainArguments& arguments) {
 
 Action add_train(CLI::App& app) {
   const auto arguments = std::make_shared<TrainArguments>(app);
-  app.add_option("--config", arguments->config_path,
-                 "JSON file of options (--batch-pairs is the key batch_pairs); flags override it")
-      ->type_name("FILE");
-  app.add_flag("--resume", arguments->resume, "Resume the run in --out");
+  OptionTable& table = arguments->table;
+  table.common(
+      app.add_option("--config", arguments->config_path,
+                     "JSON file of options (--batch-pairs is the key batch_pairs); flags override it")
+          ->type_name("FILE"));
+  table.check_file("--config", &arguments->config_path, Role::kPath);
+  table.common(app.add_flag("--resume", arguments->resume, "Resume the run in --out"));
   app.add_option("--stop-after", setter("--stop-after", &arguments->stop_after),
                  "Stop after this step and save a checkpoint to resume from")
       ->type_name("N");
-  add_train_options(arguments->table, arguments->config);
+  add_train_options(table, arguments->config);
   return [arguments] { return run(*arguments); };
 }
 

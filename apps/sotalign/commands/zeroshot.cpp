@@ -31,10 +31,10 @@ std::string accuracies(const ZeroShotResult& result) {
 }
 
 int run(const ZeroShotArguments& arguments) {
-  require(arguments.images, "images");
-  require(arguments.labels, "labels");
-  require(arguments.prompts, "prompts");
-  require(arguments.prompt_classes, "prompt_classes");
+  require({{arguments.images, "images"},
+           {arguments.labels, "labels"},
+           {arguments.prompts, "prompts"},
+           {arguments.prompt_classes, "prompt_classes"}});
   require_flags_of_kind(arguments.table, arguments.hubness.kind);
   require_model_for_hubness(arguments.model, arguments.hubness);
   Context context = make_context(arguments.machine);
@@ -77,9 +77,9 @@ Action add_zeroshot(CLI::App& app) {
   OptionTable& table = arguments->table;
   table.section("Files");
   table.add("model", &arguments->model, "Model; without one, rows are compared as they are", Role::kPath);
-  table.add("images", &arguments->images, "Embeddings of the images", Role::kPath);
+  table.add("images", &arguments->images, "Embeddings of the images", Role::kMatrix);
   table.add("labels", &arguments->labels, "Class of each image, .npy integers", Role::kPath);
-  table.add("prompts", &arguments->prompts, "Embeddings of texts that describe the classes", Role::kPath);
+  table.add("prompts", &arguments->prompts, "Embeddings of texts that describe the classes", Role::kMatrix);
   table.add(
       "prompt_classes", &arguments->prompt_classes,
       "Class of each prompt, .npy integers. The embedding of a class is the\nnormalised mean of its prompts",

@@ -41,9 +41,19 @@ HostMatrix read_optional(const std::string& path) {
 
 std::string input_name(const std::string& path) { return path == "-" ? "standard input" : path; }
 
+HostMatrix read_input(const std::string& path) {
+  if (path != "-") return read_matrix(path);
+  const MatrixRows file = open_rows(path);
+  std::vector<float> values;
+  const ConstMatrixF rows = file.read(0, file.rows(), values);
+  if (rows.data != values.data()) values.assign(rows.data, rows.data + rows.size());
+  file.require_unchanged();
+  return HostMatrix(std::move(values), rows.rows, rows.cols);
+}
+
 HostMatrix read_embeddings(const std::string& path) {
-  HostMatrix matrix = read_matrix(path);
-  require_lengths(path, matrix.view());
+  HostMatrix matrix = read_input(path);
+  require_lengths(input_name(path), matrix.view());
   return matrix;
 }
 
@@ -78,7 +88,7 @@ void require_rows_that_differ(const std::string& path, const HostMatrix& matrix)
   if (matrix.rows() > 1)
     throw InvalidArgument(
         fmt::format("{}: expected rows that differ, found {} equal ones, which centring turns into zeros",
-                    path, matrix.rows()));
+                    input_name(path), matrix.rows()));
 }
 
 void require_directions(const std::string& path, ConstMatrixF embedded, int64_t first) {
@@ -87,36 +97,37 @@ void require_directions(const std::string& path, ConstMatrixF embedded, int64_t 
       throw InvalidArgument(fmt::format(
           "{}: row {}: expected a row that the model maps to a nonzero vector, found one that it maps to "
           "zero, like the mean of its training rows",
-          path, first + i));
+          input_name(path), first + i));
 }
 
 void require_finite_rows(const std::string& path, ConstMatrixF embedded, int64_t first) {
   for (int64_t i = 0; i < embedded.rows; ++i)
     if (!std::all_of(embedded.row(i), embedded.row(i) + embedded.cols,
                      [](float value) { return std::isfinite(value); }))
-      throw NumericalError(
-          fmt::format("{}: row {}: the model maps it to values that are not finite", path, first + i));
+      throw NumericalError(fmt::format("{}: row {}: the model maps it to values that are not finite",
+                                       input_name(path), first + i));
 }
 
 void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
                   const HostMatrix& like) {
   if (matrix.rows() > 0 && matrix.cols() != like.cols())
-    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", path, like.cols(),
-                                      like_path, matrix.cols()));
+    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", input_name(path),
+                                      like.cols(), input_name(like_path), matrix.cols()));
 }
 
 void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
                    const HostMatrix& texts) {
   if (images.rows() != texts.rows())
     throw InvalidArgument(fmt::format("pairs: expected as many rows in {} as in {}, found {} and {}",
-                                      image_path, text_path, images.rows(), texts.rows()));
+                                      input_name(image_path), input_name(text_path), images.rows(),
+                                      texts.rows()));
 }
 
 std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, const std::string& rows_path) {
   std::vector<int64_t> ids = read_npy_integers(path);
   if (static_cast<int64_t>(ids.size()) != rows.rows())
     throw InvalidArgument(fmt::format("{}: expected {} ids, one for each row of {}, found {}", path,
-                                      rows.rows(), rows_path, ids.size()));
+                                      rows.rows(), input_name(rows_path), ids.size()));
   return ids;
 }
 
@@ -140,10 +151,8 @@ std::string Dataset::describe() const {
 }
 
 Dataset read_dataset(const DataPaths& paths) {
-  require(paths.pairs_images, "pairs_images");
-  require(paths.pairs_texts, "pairs_texts");
-  if (paths.val_images.empty() != paths.val_texts.empty())
-    require("", paths.val_images.empty() ? "val_images" : "val_texts");
+  require({{paths.pairs_images, "pairs_images"}, {paths.pairs_texts, "pairs_texts"}});
+  require_both({paths.val_images, "val_images"}, {paths.val_texts, "val_texts"});
   Dataset data{.pair_images = read_embeddings(paths.pairs_images),
                .pair_texts = read_embeddings(paths.pairs_texts),
                .images = read_optional(paths.images),
@@ -186,8 +195,9 @@ void require_projection(const Model& model, Projection projection) {
 
 void require_model_cols(const Model& model, Side side, const std::string& path, int64_t cols) {
   if (cols != model.input_dim(side))
-    throw InvalidArgument(fmt::format("{}: expected {} columns, as the model has for {}, found {}", path,
-                                      model.input_dim(side), side == Side::kX ? "images" : "texts", cols));
+    throw InvalidArgument(fmt::format("{}: expected {} columns, as the model has for {}, found {}",
+                                      input_name(path), model.input_dim(side),
+                                      side == Side::kX ? "images" : "texts", cols));
 }
 
 HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
@@ -230,7 +240,8 @@ std::optional<HubnessCorrection> bring_to_one_space(Context& context, const std:
   }
   if (images.cols() != texts.cols())
     throw InvalidArgument(fmt::format("{}: without --model, expected {} columns as in {}, found {}",
-                                      text_path, images.cols(), image_path, texts.cols()));
+                                      input_name(text_path), images.cols(), input_name(image_path),
+                                      texts.cols()));
   return std::nullopt;
 }
 

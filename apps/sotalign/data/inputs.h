@@ -15,7 +15,10 @@
 
 namespace sotalign::app {
 
-/// Reads a matrix of embeddings. Rejects what read_matrix() rejects, and rows that are zero or whose squared
+/// read_matrix(), but "-" is a .npy file on standard input.
+HostMatrix read_input(const std::string& path);
+
+/// Reads a matrix of embeddings. Rejects what read_input() rejects, and rows that are zero or whose squared
 /// length does not fit float32: they have no usable direction and come from a failed encoder or copy.
 HostMatrix read_embeddings(const std::string& path);
 
@@ -69,7 +72,7 @@ auto naming_pairs(const std::string& image_path, const std::string& text_path, A
   } catch (const InvalidArgument& error) {
     const std::string message = error.what();
     for (const auto& [name, path] : {std::pair{"a: ", image_path}, std::pair{"b: ", text_path}})
-      if (message.starts_with(name)) throw InvalidArgument(path + message.substr(1));
+      if (message.starts_with(name)) throw InvalidArgument(input_name(path) + message.substr(1));
     throw;
   }
 }

@@ -11,16 +11,20 @@
 namespace sotalign::app {
 
 void check_config(const TrainConfig& config) {
+  std::vector<Needed> needed = {{config.out, "out"},
+                                {config.data.pairs_images, "pairs_images"},
+                                {config.data.pairs_texts, "pairs_texts"}};
+  if (effective_method(config.train).needs_unpaired ||
+      config.train.teacher.kind == TeacherKind::kSelfTraining) {
+    needed.emplace_back(config.data.images, "images");
+    needed.emplace_back(config.data.texts, "texts");
+  }
+  require(needed);
   require_at_least("validate_every", config.validate_every, 0);
   require_at_least("checkpoint_every", config.checkpoint_every, 0);
   require_at_least("log_every", config.log_every, 1);
   require_at_least("hubness_bank", config.hubness_bank, 0);
   check_epsilons(config.train.divergence.epsilon_student, config.train.divergence.epsilon_teacher);
-  if (effective_method(config.train).needs_unpaired ||
-      config.train.teacher.kind == TeacherKind::kSelfTraining) {
-    require(config.data.images, "images");
-    require(config.data.texts, "texts");
-  }
 }
 
 void make_absolute(std::string& path) {
