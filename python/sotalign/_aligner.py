@@ -113,10 +113,12 @@ class Aligner:
         bar = _bar(trainer.steps, self.progress)
         try:
             while trainer.steps_done < trainer.steps:
-                for text, key in zip(trainer.step(), (None, "validation")):
-                    if text:
-                        line = json.loads(text)
-                        history.append({"step": trainer.steps_done, key: line} if key else line)
+                step, validation = trainer.step()
+                if step:
+                    history.append({"type": "step", **json.loads(step)})
+                if validation:
+                    line = {"type": "validation", "step": trainer.steps_done, "validation": json.loads(validation)}
+                    history.append(line)
                 if bar is not None:
                     bar.update()
         finally:

@@ -32,7 +32,8 @@ def test_aligns_and_reports(data, device):
     assert aligner.metrics["step"] in range(4)
     assert 0 < aligner.metrics["validation"]["mean_reciprocal_rank"] <= 1
     assert aligner.metrics["validation_teacher"]["mean_r1"] >= 0
-    assert [line["step"] for line in aligner.history if "validation" in line] == [3]
+    assert [line["step"] for line in aligner.history if line["type"] == "validation"] == [3]
+    assert all(("loss" in line) == (line["type"] == "step") for line in aligner.history)
     rows = aligner.transform(x[200:], "image")
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
     found = sotalign.metrics.retrieval(rows, aligner.transform(y[200:], "text"))
