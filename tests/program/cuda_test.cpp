@@ -93,6 +93,13 @@ TEST_F(CudaProgram, InfoNamesTheDevice) {
     EXPECT_NE(result.out.find(word), std::string::npos) << word << " not in\n" << result.out;
 }
 
+TEST_F(CudaProgram, InfoChecksEveryDevice) {
+  const testing::ProgramResult result = testing::run_program({"info", "--check"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  for (const char* line : {"cpu       loss of training ", "cuda:0    loss of training "})
+    EXPECT_NE(result.out.find(line), std::string::npos) << line << " not in\n" << result.out;
+}
+
 // The emulator's libraries, made unusable for the program while this object lives.
 class Libraries {
  public:

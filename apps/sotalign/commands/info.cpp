@@ -1,4 +1,5 @@
-// sotalign info: how this program was built and what it runs on, or what a file contains.
+// sotalign info: how this program was built and what it runs on, whether it computes what it should, or what
+// a file contains.
 #include <cblas.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -11,6 +12,7 @@
 #include "cli/files.h"
 #include "cli/options.h"
 #include "commands/command.h"
+#include "run/self_check.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/product_math.h"
 #include "sotalign/io/npy.h"
@@ -24,6 +26,7 @@ namespace {
 
 struct InfoArguments {
   std::string file;
+  bool check = false;
   Machine machine;
 };
 
@@ -94,7 +97,44 @@ void describe_safetensors(const std::string& path) {
   for (const auto& [key, value] : file.metadata()) fmt::print("  {} = {}\n", key, value);
 }
 
+/// Computes known numbers on the device and throws if it gets others.
+void check_device(const Machine& machine) {
+  Context context = make_context(machine);
+  const std::string device = to_string(context.device());
+  for (const SelfCheck& check : self_check(context)) {
+    if (!check.passed())
+      throw Error(fmt::format("{}: {}: expected {:.6g}, found {:.6g}", device, check.name, check.expected,
+                              check.found));
+    if (!machine.quiet)
+      fmt::print("{:8}  {:26}  expected {:8.5g}, found {:8.5g}\n", device, check.name, check.expected,
+                 check.found);
+  }
+}
+
+/// The device that was asked for; with "auto", the CPU and every usable CUDA device.
+void check_devices(const Machine& machine) {
+  std::vector<std::string> devices = {machine.device};
+  if (machine.device == "auto") {
+    devices = {"cpu"};
+    for (const CudaDevice& device : cuda_support().devices)
+      if (device.unusable.empty())
+        devices.push_back(to_string(Device{DeviceKind::kCuda, device.index}));
+      else if (!machine.quiet)
+        fmt::print("cuda:{}  not checked: {}\n", device.index, device.unusable);
+  }
+  for (const std::string& device : devices) {
+    Machine one = machine;
+    one.device = device;
+    check_device(one);
+  }
+}
+
 int run(const InfoArguments& arguments) {
+  if (arguments.check) {
+    if (!arguments.file.empty()) throw InvalidArgument("--check: expected no file");
+    check_devices(arguments.machine);
+    return 0;
+  }
   if (arguments.file.empty()) {
     describe_program(arguments.machine);
     return 0;
@@ -116,6 +156,10 @@ Action add_info(CLI::App& app) {
       ->type_name("FILE");
   OptionTable table(app);
   table.check_file("file", &arguments->file, Role::kPath);
+  table.add("check", &arguments->check,
+            "Compute numbers that are known, a small solve and training steps, on the CPU and every CUDA "
+            "device that can be used, or on --device",
+            Role::kMachine);
   add_machine_options(table, arguments->machine);
   return [arguments] { return run(*arguments); };
 }
