@@ -32,20 +32,6 @@ Projection parse_projection(const std::string& name) {
   throw InvalidArgument(fmt::format("projection: expected 'heads' or 'teacher', found '{}'", name));
 }
 
-const char* name_of(Activation activation) {
-  switch (activation) {
-    case Activation::kNone:
-      return "none";
-    case Activation::kRelu:
-      return "relu";
-    case Activation::kGelu:
-      return "gelu";
-    case Activation::kTanh:
-      return "tanh";
-  }
-  return "";
-}
-
 const Preprocessing& preprocessing(const Model& model, Side side) {
   return side == Side::kX ? model.image_preprocessing : model.text_preprocessing;
 }
@@ -98,7 +84,7 @@ nb::dict head(OwnedModel& model, const std::string& side) {
   const HeadOptions& options = model->head(parse_side(side)).options();
   nb::dict result;
   result["layers"] = options.hidden.size() + 1;
-  result["activation"] = name_of(options.activation);
+  result["activation"] = to_string(options.activation);
   result["residual"] = options.residual;
   return result;
 }

@@ -27,7 +27,7 @@ void require_stream(const std::string& flag, Role role) {
   if (role == Role::kPath)
     throw InvalidArgument(
         fmt::format("{}: expected a file, found -: only a matrix may come from standard input", flag));
-  if (role == Role::kMapped)
+  if (role == Role::kSafetensors)
     throw InvalidArgument(fmt::format(
         "{}: expected a file, found -: a safetensors file is not written to standard output", flag));
 }

@@ -95,7 +95,7 @@ Action add_sinkhorn(CLI::App& app) {
   table.add("plan", &arguments->plan, "Write the plan here, .npy float32 [n, m]", Role::kOutput);
   table.common();
   table.add("potentials", &arguments->potentials,
-            "Write the potentials u [n] and v [m] here, .safetensors float64", Role::kMapped);
+            "Write the potentials u [n] and v [m] here, .safetensors float64", Role::kSafetensors);
   table.section("Optimal transport");
   table.add("epsilon", &options.epsilon, "Entropic regularisation");
   table.common();

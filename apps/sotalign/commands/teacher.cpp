@@ -129,7 +129,7 @@ Action add_teacher(CLI::App& app) {
   add_data_options(table, arguments->data, Role::kMatrix);
   table.section("Output");
   table.add("out", &arguments->out, "Write the model here, .safetensors; an existing file is replaced",
-            Role::kMapped);
+            Role::kSafetensors);
   table.common();
   table.add("json", &arguments->json,
             "Also write the result as JSON; -: to standard output, and print nothing else", Role::kOutput);

@@ -10,6 +10,7 @@
 
 #include "cli/files.h"
 #include "data/hits.h"
+#include "plot/markup.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
@@ -52,33 +53,6 @@ img {{ border-radius: .3rem; display: block; height: 8rem; margin-bottom: .4rem;
 </header>
 <main>
 )";
-
-/// Text for HTML, also within quotes. Control characters, which HTML does not allow, become spaces.
-std::string escaped(std::string_view text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      case '\'':
-        result += "&#39;";
-        break;
-      default:
-        result += static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c;
-    }
-  }
-  return result;
-}
 
 std::string base64(std::string_view bytes) {
   constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

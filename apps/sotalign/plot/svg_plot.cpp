@@ -7,6 +7,7 @@
 #include <iterator>
 #include <numbers>
 
+#include "plot/markup.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::app {
@@ -40,29 +41,6 @@ constexpr Marker kMarkers[] = {{.points = 0, .turn = 0, .radius = 4.0},
                                {.points = 4, .turn = 1.0 / 8, .radius = 7.4, .inner = 2.4},  // cross
                                {.points = 5, .turn = 0, .radius = 6.8, .inner = 2.8},        // star
                                {.points = 3, .turn = 1.0 / 4, .radius = 8.0, .inner = 2.2}};
-
-std::string escape(const std::string& text) {
-  std::string result;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        result += "&amp;";
-        break;
-      case '<':
-        result += "&lt;";
-        break;
-      case '>':
-        result += "&gt;";
-        break;
-      case '"':
-        result += "&quot;";
-        break;
-      default:
-        result += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;  // XML forbids control characters
-    }
-  }
-  return result;
-}
 
 /// Estimated from the number of UTF-8 characters: counts the bytes that begin one.
 double text_width(const std::string& text) {
@@ -185,7 +163,7 @@ class Drawing {
     add(R"(<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {} {}" width="{}" height="{}" role="img")"
         R"( font-family="system-ui, 'Segoe UI', Helvetica, Arial, sans-serif" font-size="{}" fill="{}">)",
         kWidth, kHeight, kWidth, kHeight, kFontSize, kInk);
-    add("<title>{}</title>", escape(options_.title));
+    add("<title>{}</title>", escaped(options_.title));
     for (const PlotTick& tick : axes_.y.ticks()) left_ = std::max(left_, 26 + text_width(tick.label));
     if (!options_.title.empty()) {
       top_ += 26;
@@ -211,7 +189,7 @@ class Drawing {
   }
 
   void text(double x, double y, const std::string& words, const std::string& attributes = "") {
-    add(R"(<text x="{:.2f}" y="{:.2f}" {}>{}</text>)", x, y, attributes, escape(words));
+    add(R"(<text x="{:.2f}" y="{:.2f}" {}>{}</text>)", x, y, attributes, escaped(words));
   }
 
   double x_at(double value) const { return axes_.x.pixel(value, left_, kRight); }
@@ -230,7 +208,7 @@ class Drawing {
     const double size = series_[i].emphasized ? 1.4 : 1;
     if (shape.points == 0) {
       add(R"(<circle cx="{:.2f}" cy="{:.2f}" r="{}" fill="{}"><title>{}</title></circle>)", x, y,
-          size * shape.radius, colour(i), escape(title));
+          size * shape.radius, colour(i), escaped(title));
       return;
     }
     std::string path;
@@ -241,7 +219,7 @@ class Drawing {
       path += fmt::format("{}{:.2f},{:.2f}", path.empty() ? "" : " ", x + radius * std::sin(angle),
                           y - radius * std::cos(angle));
     }
-    add(R"(<polygon points="{}" fill="{}"><title>{}</title></polygon>)", path, colour(i), escape(title));
+    add(R"(<polygon points="{}" fill="{}"><title>{}</title></polygon>)", path, colour(i), escaped(title));
   }
 
   void legend() {

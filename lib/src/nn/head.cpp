@@ -50,6 +50,20 @@ void normalize(Context& context, MatrixF y, float* norms) {
 
 }  // namespace
 
+std::string to_string(Activation activation) {
+  switch (activation) {
+    case Activation::kNone:
+      return "none";
+    case Activation::kRelu:
+      return "relu";
+    case Activation::kGelu:
+      return "gelu";
+    case Activation::kTanh:
+      return "tanh";
+  }
+  throw InvalidArgument(fmt::format("activation: {} is not one", static_cast<int>(activation)));
+}
+
 Activations::Activations(Context& context, const Head& head, int64_t max_rows)
     : options_(head.options()), max_rows_(max_rows) {
   if (max_rows < 0) throw InvalidArgument(fmt::format("max_rows: expected at least 0, found {}", max_rows));

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -29,10 +28,6 @@ constexpr int64_t kEmbedTile = 4096;                                      // row
 
 const char* side_name(Side side) { return side == Side::kX ? "image" : "text"; }
 
-// In the order of Activation.
-constexpr const char* kActivationNames[] = {"none", "relu", "gelu", "tanh"};
-static_assert(std::size(kActivationNames) == static_cast<size_t>(Activation::kTanh) + 1);
-
 // The file says in words what embed() computes, for readers of the file that have no other source.
 constexpr const char* kTermsText =
     "SIDE is image or text; x is a row; unit(v) = v / |v|, and 0 stays 0; weights of heads are [out, in], "
@@ -52,7 +47,7 @@ std::string head_to_json(const HeadOptions& o) {
                         {"hidden", o.hidden},
                         {"output_dim", o.output_dim},
                         {"activation", static_cast<int>(o.activation)},
-                        {"activation_name", kActivationNames[static_cast<size_t>(o.activation)]},
+                        {"activation_name", to_string(o.activation)},
                         {"residual", o.residual}}
       .dump();
 }

@@ -18,6 +18,8 @@ enum class Activation {
   kGelu,  ///< exact, with the error function
   kTanh,
 };
+/// "none", "relu", "gelu" or "tanh".
+std::string to_string(Activation activation);
 
 /// The shape of a head.
 struct HeadOptions {
