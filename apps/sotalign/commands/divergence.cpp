@@ -53,29 +53,24 @@ int run(const DivergenceArguments& arguments) {
   const DivergenceInfo& info = find_divergence(options.name);
   check_epsilons(options.epsilon_student, options.epsilon_teacher);
   check_repeat(arguments.repeat);
-  const std::string student_name = input_name(arguments.student),
-                    teacher_name = input_name(arguments.teacher);
-  const HostMatrix student = read_input(arguments.student), teacher = read_input(arguments.teacher);
-  const int64_t n = student.rows(), m = student.cols();
-  if (teacher.rows() != n || teacher.cols() != m)
-    throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]", teacher_name, n,
-                                      m, student_name, teacher.rows(), teacher.cols()));
+  const AffinityPair sides = read_affinity_pair(arguments.student, arguments.teacher);
+  const int64_t n = sides.student.rows(), m = sides.student.cols();
   if (info.uses_epsilons) {
-    check_affinity(student_name, student, options.epsilon_student);
-    check_affinity(teacher_name, teacher, options.epsilon_teacher);
+    check_affinity(sides.student_name, sides.student, options.epsilon_student);
+    check_affinity(sides.teacher_name, sides.teacher, options.epsilon_teacher);
   }
 
   Context context = make_context(arguments.machine);
   const std::unique_ptr<Divergence> divergence = make_divergence(context, n, m, options);
-  const Matrix<float> k = upload(context, student, "student affinity");
-  const Matrix<float> k_teacher = upload(context, teacher, "teacher affinity");
+  const Matrix<float> k = upload(context, sides.student, "student affinity");
+  const Matrix<float> k_teacher = upload(context, sides.teacher, "teacher affinity");
   Matrix<float> gradient;
   if (!arguments.gradient.empty()) gradient = Matrix<float>(context, n, m, "gradient");
 
   DivergenceResult result;
   const std::vector<double> seconds = time_repeats(arguments.repeat, [&] {
     divergence->run(k, k_teacher, gradient.size() > 0 ? gradient.view() : MatrixF());
-    with_affinity_files({{"student affinity", student_name}, {"teacher affinity", teacher_name}},
+    with_affinity_files({{"student affinity", sides.student_name}, {"teacher affinity", sides.teacher_name}},
                         [&] { result = divergence->result(); });
   });
 

@@ -1,6 +1,4 @@
 // sotalign klot: computes the KLOT divergence between two affinity matrices and prints it as a JSON object.
-#include <fmt/format.h>
-
 #include <memory>
 
 #include "cli/files.h"
@@ -12,7 +10,6 @@
 #include "data/affinity_files.h"
 #include "data/inputs.h"
 #include "data/weights.h"
-#include "sotalign/core/error.h"
 #include "sotalign/ot/klot_memory.h"
 
 namespace sotalign::app {
@@ -31,22 +28,17 @@ int run(const KlotArguments& arguments) {
   require({{arguments.student, "student"}, {arguments.teacher, "teacher"}});
   check_epsilons(arguments.klot.epsilon_student, arguments.klot.epsilon_teacher);
   check_repeat(arguments.repeat);
-  const std::string student_name = input_name(arguments.student),
-                    teacher_name = input_name(arguments.teacher);
-  const HostMatrix student = read_input(arguments.student), teacher = read_input(arguments.teacher);
-  const int64_t n = student.rows(), m = student.cols();
-  if (teacher.rows() != n || teacher.cols() != m)
-    throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]", teacher_name, n,
-                                      m, student_name, teacher.rows(), teacher.cols()));
+  const AffinityPair sides = read_affinity_pair(arguments.student, arguments.teacher);
+  const int64_t n = sides.student.rows(), m = sides.student.cols();
   const std::vector<double> a = read_weights(arguments.a, n), b = read_weights(arguments.b, m);
 
   Context context = make_context(arguments.machine);
   Klot klot(context, n, m, arguments.klot);
   klot.set_weights(a, b);
-  check_affinity(student_name, student, arguments.klot.epsilon_student, a, b);
-  check_affinity(teacher_name, teacher, arguments.klot.epsilon_teacher, a, b);
-  const Matrix<float> k = upload(context, student, "student affinity");
-  const Matrix<float> k_teacher = upload(context, teacher, "teacher affinity");
+  check_affinity(sides.student_name, sides.student, arguments.klot.epsilon_student, a, b);
+  check_affinity(sides.teacher_name, sides.teacher, arguments.klot.epsilon_teacher, a, b);
+  const Matrix<float> k = upload(context, sides.student, "student affinity");
+  const Matrix<float> k_teacher = upload(context, sides.teacher, "teacher affinity");
   FixedPointMatrix fixed, fixed_teacher;
   const bool stored = arguments.memory == KlotMemory::kStored;
   if (!stored) {
@@ -65,7 +57,7 @@ int run(const KlotArguments& arguments) {
       klot.run(k, k_teacher, g);
     else
       klot.run(fixed, fixed_teacher, g);
-    with_affinity_files({{"student affinity", student_name}, {"teacher affinity", teacher_name}},
+    with_affinity_files({{"student affinity", sides.student_name}, {"teacher affinity", sides.teacher_name}},
                         [&] { result = klot.result(); });
   });
 

@@ -6,7 +6,22 @@
 #include <cmath>
 #include <limits>
 
+#include "data/inputs.h"
+
 namespace sotalign::app {
+
+AffinityPair read_affinity_pair(const std::string& student_path, const std::string& teacher_path) {
+  AffinityPair sides{.student_name = input_name(student_path),
+                     .teacher_name = input_name(teacher_path),
+                     .student = read_input(student_path),
+                     .teacher = read_input(teacher_path)};
+  const HostMatrix &student = sides.student, &teacher = sides.teacher;
+  if (teacher.rows() != student.rows() || teacher.cols() != student.cols())
+    throw InvalidArgument(fmt::format("{}: expected shape [{}, {}] as in {}, found [{}, {}]",
+                                      sides.teacher_name, student.rows(), student.cols(), sides.student_name,
+                                      teacher.rows(), teacher.cols()));
+  return sides;
+}
 
 void check_affinity(const std::string& path, const HostMatrix& affinity, double epsilon,
                     const std::vector<double>& a, const std::vector<double>& b) {

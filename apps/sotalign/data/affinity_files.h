@@ -1,4 +1,4 @@
-// Adds file names to errors about affinities, which the library knows only by their roles.
+// Files of affinities, and their names in errors: the library knows affinities only by their roles.
 #pragma once
 
 #include <string>
@@ -10,6 +10,14 @@
 #include "sotalign/io/array.h"
 
 namespace sotalign::app {
+
+/// The two sides of a divergence, with the names of their files for errors.
+struct AffinityPair {
+  std::string student_name, teacher_name;
+  HostMatrix student, teacher;  ///< of one shape
+};
+/// Throws what read_input() throws, and InvalidArgument for two shapes.
+AffinityPair read_affinity_pair(const std::string& student_path, const std::string& teacher_path);
 
 /// Throws InvalidArgument, with the path and |K| / epsilon, if the magnitude of the largest entry of a row or
 /// column exceeds 2^24 epsilon: single precision cannot resolve such entries. Other entries may be far below
