@@ -77,8 +77,9 @@ std::string zsh_arguments(const CLI::App& command) {
   return text;
 }
 
-std::string fish_option(const std::string& command, const ListedOption& option) {
-  std::string text = fmt::format("complete -c sotalign -n '__fish_seen_subcommand_from {}'", command);
+/// fish: offers the option where the shell's condition holds.
+std::string fish_option(const std::string& condition, const ListedOption& option) {
+  std::string text = "complete -c sotalign -n " + condition;
   for (const std::string& flag : option.flags)
     text += flag.starts_with("--") ? " -l " + flag.substr(2) : " -s " + flag.substr(1);
   const bool has_flag = !option.flags.empty();
@@ -169,11 +170,11 @@ std::string fish_completion(const CLI::App& program) {
   for (const CLI::App* command : listed_commands(program)) {
     text += fmt::format("complete -c sotalign -n __fish_use_subcommand -a {} -d {}\n", command->get_name(),
                         quoted(command->get_description()));
-    for (const ListedOption& option : listed_options(*command))
-      text += fish_option(command->get_name(), option);
+    const std::string given = quoted("__fish_seen_subcommand_from " + command->get_name());
+    for (const ListedOption& option : listed_options(*command)) text += fish_option(given, option);
   }
   for (const ListedOption& option : listed_options(program))
-    text += replaced(fish_option("", option), "'__fish_seen_subcommand_from '", "__fish_use_subcommand");
+    text += fish_option("__fish_use_subcommand", option);
   return text;
 }
 
