@@ -3,8 +3,8 @@
 
 Both take turns (program, Python, program, ...), so that a busy moment affects both; a turn is the median of a few
 computations. The program makes its solver once and repeats the computation; a call from Python also checks and converts its
-arguments, makes the solver, and allocates its result. Page faults in a call would show memory that is allocated anew; a tiny
-problem shows what a call takes whatever its size. Needs an installed package, and the program of the same commit.
+arguments, makes the solver, and allocates its result. Page faults show whether a call allocates its scratch memory again; a tiny
+problem shows the fixed cost of a call. Needs an installed package, and the program of the same commit.
 
   python bench/python/overhead.py --program build/release/apps/sotalign/sotalign --out bench/results/python_overhead.json
 """

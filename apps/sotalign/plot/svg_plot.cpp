@@ -30,7 +30,7 @@ struct Marker {
   int points;
   double turn;       ///< of the first point, clockwise from the top, in turns
   double radius;     ///< of the points, in pixels; all markers have about the same area
-  double inner = 0;  ///< of the corners between them; 0: there are none
+  double inner = 0;  ///< radius of the corners between the points; 0: no such corners
 };
 constexpr Marker kMarkers[] = {{.points = 0, .turn = 0, .radius = 4.0},
                                {.points = 4, .turn = 1.0 / 8, .radius = 5.0},                // square

@@ -21,8 +21,8 @@ class RunTimes {
   using Kinds = std::vector<std::string>;
 
   void add(const Kinds& kinds, double seconds);
-  /// The sum over the runs of the mean time of their most specific kind of which a run has finished. Unknown
-  /// if there is none for one of them.
+  /// The sum over the runs; each counts the mean time of its most specific kind that add() has seen. Unknown
+  /// if add() has seen none of a run's kinds.
   std::optional<double> estimate(const std::vector<Kinds>& runs) const;
 
  private:
