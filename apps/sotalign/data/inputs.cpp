@@ -109,9 +109,13 @@ void require_finite_rows(const std::string& path, ConstMatrixF embedded, int64_t
 
 void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
                   const HostMatrix& like) {
-  if (matrix.rows() > 0 && matrix.cols() != like.cols())
-    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", input_name(path),
-                                      like.cols(), input_name(like_path), matrix.cols()));
+  if (matrix.rows() > 0) require_cols(path, matrix.cols(), like_path, like.cols());
+}
+
+void require_cols(const std::string& path, int64_t cols, const std::string& like_path, int64_t like) {
+  if (cols != like)
+    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", input_name(path), like,
+                                      input_name(like_path), cols));
 }
 
 void require_pairs(const std::string& image_path, int64_t images, const std::string& text_path,

@@ -51,6 +51,8 @@ Dataset read_dataset(const DataPaths& paths);
 /// Throws InvalidArgument, naming both files, unless the matrix is empty or has as many columns as `like`.
 void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
                   const HostMatrix& like);
+/// Throws InvalidArgument, naming both files, unless both have as many columns.
+void require_cols(const std::string& path, int64_t cols, const std::string& like_path, int64_t like);
 /// Throws InvalidArgument, naming both files, unless they have the same number of rows.
 void require_pairs(const std::string& image_path, int64_t images, const std::string& text_path,
                    int64_t texts);

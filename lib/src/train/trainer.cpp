@@ -11,6 +11,7 @@
 #include "sotalign/core/random.h"
 #include "sotalign/linalg/row_products.h"
 #include "sotalign/train/objective.h"
+#include "train/resolve_heads.h"
 #include "train/teacher_heads.h"
 
 namespace sotalign {
@@ -41,19 +42,6 @@ Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unp
   for (Matrix<float>* rows : {&pairs, &unpaired, &validation})
     if (rows->rows() > 0) preprocess(context, preprocessing, *rows, *rows);
   return preprocessing;
-}
-
-// Resolves kAuto and a dimension of 0.
-void resolve(TrainOptions& o, int64_t teacher_dim) {
-  const bool can = o.hidden.empty() || o.residual;
-  if (o.initialization == Initialization::kAuto)
-    o.initialization = effective_method(o).starts_from_teacher && can && o.dim == 0 ? Initialization::kTeacher
-                                                                                    : Initialization::kRandom;
-  const bool from_teacher = o.initialization == Initialization::kTeacher;
-  if (from_teacher && o.dim != 0 && o.dim != teacher_dim)
-    throw InvalidArgument(fmt::format(
-        "dim: heads that start from the teacher have its dimension {}, found {}", teacher_dim, o.dim));
-  if (o.dim == 0) o.dim = from_teacher ? teacher_dim : 1024;
 }
 
 // Merges parameters that are adjacent in memory and have the same rate and decay into one range.
@@ -164,7 +152,7 @@ Model Trainer::build_model() {
   if (options.kind == TeacherKind::kAuto && !method.starts_from_teacher) options.kind = TeacherKind::kCca;
   if (method.resolve) method.resolve(options_, pair_images_.cols(), pair_texts_.cols());
   Teacher teacher = build_teacher();
-  resolve(options_, teacher.dim());
+  resolve_heads(options_, teacher.dim());
   Model model(*context_, head_options(options_, pair_images_.cols()),
               head_options(options_, pair_texts_.cols()), options_.seed);
   if (options_.initialization == Initialization::kTeacher)
