@@ -3,14 +3,17 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "sotalign/core/error.h"
+#include "sotalign/io/npy.h"
 #include "sotalign/train/method.h"
 #include "sotalign/train/step_time.h"
 #include "support/compare.h"
 #include "support/devices.h"
 #include "support/recording_resource.h"
+#include "support/temporary_directory.h"
 
 namespace sotalign {
 namespace lib_plan_test {
@@ -133,6 +136,34 @@ TEST_P(PlanTest, ThePeakIsNotFarFromTheRealOne) {
   }
 }
 
+/// Streamed rows take two batches on their way instead, and large sets are projected batch by batch.
+TEST_P(PlanTest, StreamedRows) {
+  const testing::TemporaryDirectory directory;
+  write_npy(directory / "images.npy", ConstMatrixF(images.data(), kImages, kImageDim));
+  write_npy(directory / "texts.npy", ConstMatrixF(texts.data(), kTexts, kTextDim));
+  TrainingData in_files = data();
+  in_files.images = EmbeddingRows({MatrixRows::open(directory / "images.npy")});
+  in_files.texts = EmbeddingRows({MatrixRows::open(directory / "texts.npy")});
+  for (const RowMemory memory : {RowMemory::kStored, RowMemory::kStreamed}) {
+    TrainOptions o = options();
+    o.unpaired_memory = memory;
+    Context fresh(GetParam(), 2);
+    const TrainingPlan plan = plan_training(fresh, in_files, o);
+    EXPECT_EQ(plan.row_memory.memory, memory);
+    const auto has = [&](const char* name) {
+      return std::any_of(plan.buffers.begin(), plan.buffers.end(),
+                         [&](const PlannedBuffer& buffer) { return buffer.name == name; });
+    };
+    EXPECT_EQ(has("unpaired images"), memory == RowMemory::kStored);
+    EXPECT_EQ(has("batches on their way"), memory == RowMemory::kStreamed);
+    auto trainer = std::make_unique<Trainer>(fresh, in_files, o);
+    const int64_t before = fresh.bytes_in_use();
+    trainer.reset();
+    EXPECT_NEAR(static_cast<double>(before - fresh.bytes_in_use()), static_cast<double>(plan.kept_bytes()),
+                8192);
+  }
+}
+
 TEST_P(PlanTest, PlansWithoutValuesAndMemory) {
   const int64_t before = context.bytes_in_use();
   const TrainingPlan plan = plan_training(context, shapes(), options());
@@ -150,7 +181,8 @@ TEST_P(PlanTest, PlansWithoutValuesAndMemory) {
 /// Terabytes are planned like kilobytes.
 TEST_P(PlanTest, SaysWhatDoesNotFit) {
   TrainingData large = shapes();
-  large.images.rows = large.texts.rows = int64_t{1} << 32;
+  large.images = {nullptr, int64_t{1} << 32, kImageDim};
+  large.texts = {nullptr, int64_t{1} << 32, kTextDim};
   TrainOptions o = options();
   o.batch_unpaired = int64_t{1} << 20;
   const TrainingPlan plan = plan_training(context, large, o);

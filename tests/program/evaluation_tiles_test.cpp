@@ -14,6 +14,7 @@
 #include "support/peak_memory.h"
 #include "support/program_data.h"
 #include "support/shell.h"
+#include "support/tensor_bytes.h"
 
 namespace sotalign::testing {
 namespace program_evaluation_tiles_test {

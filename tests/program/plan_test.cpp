@@ -86,6 +86,21 @@ TEST_F(PlanProgram, OptionsChangeIt) {
   EXPECT_CONTAINS(plan({"--method", "structure"}).out, "the time of a step of STRUCTURE is not known");
 }
 
+TEST_F(PlanProgram, StreamedRowsTakeTwoBatches) {
+  const Json stored = json({"--batch-unpaired", "10"}),
+             streamed = json({"--batch-unpaired", "10", "--unpaired-memory", "streamed"});
+  const auto bytes = [](const Json& plan, const char* name) {
+    int64_t found = 0;
+    for (const Json& buffer : plan["buffers"])
+      if (buffer["name"] == name) found = buffer["bytes"];
+    return found;
+  };
+  EXPECT_EQ(bytes(stored, "unpaired images"), 60 * 12 * 4);
+  EXPECT_EQ(bytes(streamed, "unpaired images"), 0);
+  EXPECT_EQ(bytes(streamed, "batches on their way"), 2 * 10 * (12 + 9) * 4);
+  EXPECT_CONTAINS(plan({"--unpaired-memory", "streamed"}).out, "unpaired  rows streamed");
+}
+
 /// Only the header is read: the file would be refused for its values.
 TEST_F(PlanProgram, ReadsNoRows) {
   std::vector<float> rows(60 * 12, NAN);
@@ -101,10 +116,11 @@ TEST_F(PlanProgram, SaysThatItDoesNotFit) {
   std::error_code failed;
   std::filesystem::resize_file(large, std::filesystem::file_size(large) + kRows * 12 * 4, failed);
   if (failed) GTEST_SKIP() << "the file system has no files of this size: " << failed.message();
-  const ProgramResult result = plan({"--images", large});
+  const ProgramResult result = plan({"--images", large, "--unpaired-memory", "stored"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_CONTAINS(result.out, "fits      no: ");
-  EXPECT_EQ(json({"--images", large})["fits"], false);
+  EXPECT_EQ(json({"--images", large, "--unpaired-memory", "stored"})["fits"], false);
+  EXPECT_EQ(json({"--images", large})["fits"], true) << "rows stay in the file";
 }
 
 TEST_F(PlanProgram, Refuses) {

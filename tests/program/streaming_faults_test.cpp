@@ -247,8 +247,7 @@ TEST_F(StreamingFaults, ShardsThatAreReplacedOrDeletedStayOpen) {
     EXPECT_EQ(result.exit_code, 130) << result.err;
     EXPECT_EQ(result.err, "");
     // The name now means other rows, or none.
-    expect_one_line(resume(run),
-                    {replaced ? "images: expected the rows that the run began with" : "images-"});
+    expect_one_line(resume(run), {replaced ? "other options or data" : "images-"});
     fs::rename(backup, shard);
     expect_whole(run, steps_of(run) + 3);
     fs::copy_file(shard, backup, fs::copy_options::overwrite_existing);

@@ -115,6 +115,8 @@ class Training {
 
   void print_header() {
     progress_.print("data      " + data_.describe());
+    if (trainer_.row_memory().memory == RowMemory::kStreamed)
+      progress_.print("          unpaired rows " + trainer_.row_memory().reason);
     progress_.print("device    " + describe_device(context_, config_.machine));
     const Model& model = trainer_.model();
     progress_.print("teacher   " + describe(*model.teacher, config_.train.teacher));

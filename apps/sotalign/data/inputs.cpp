@@ -10,6 +10,7 @@
 
 #include "cli/notes.h"
 #include "cli/standard_streams.h"
+#include "data/shards.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
 #include "sotalign/io/npy.h"
@@ -31,6 +32,26 @@ double square(ConstMatrixF matrix, int64_t row) {
 }
 
 bool has_length(double square) { return square >= kLeastSquare && square <= kMostSquare; }
+
+/// Opens all files, then checks the values of each as read_embeddings() does, piece by piece.
+EmbeddingRows open_unpaired(const std::vector<std::string>& paths, const std::string& like_path,
+                            const HostMatrix& like) {
+  if (paths.empty()) return {};
+  const std::vector<std::string> names = shards(paths);
+  std::vector<MatrixRows> files = open_shards(names, like_path, like.cols());
+  constexpr int64_t kRowsAtOnce = 4096;
+  std::vector<float> buffer;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const MatrixRows& file = files[i];
+    for (int64_t first = 0; first < file.rows(); first += kRowsAtOnce) {
+      const int64_t count = std::min(kRowsAtOnce, file.rows() - first);
+      require_lengths(input_name(names[i]), file.read(first, count, buffer), first);
+      file.release(first, count);
+    }
+    file.require_unchanged();
+  }
+  return EmbeddingRows(std::move(files));
+}
 
 HostMatrix read_optional(const std::string& path) {
   return path.empty() ? HostMatrix() : read_embeddings(path);
@@ -61,6 +82,17 @@ MatrixRows open_rows(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file =
       open_standard_input("\x93NUMPY", "a .npy file");
   return MatrixRows::open(fileno(file.get()), input_name(path));
+}
+
+std::vector<MatrixRows> open_shards(const std::vector<std::string>& names, const std::string& like_path,
+                                    int64_t like) {
+  std::vector<MatrixRows> files;
+  files.reserve(names.size());
+  for (const std::string& name : names) {
+    files.push_back(open_rows(name));
+    require_cols(name, files.back().cols(), like_path, like);
+  }
+  return files;
 }
 
 void require_lengths(const std::string& path, ConstMatrixF rows, int64_t first) {
@@ -136,15 +168,16 @@ std::vector<int64_t> read_ids(const std::string& path, int64_t rows, const std::
 TrainingData Dataset::view() const {
   return {.pair_images = pair_images.view(),
           .pair_texts = pair_texts.view(),
-          .images = images.view(),
-          .texts = texts.view(),
+          .images = images,
+          .texts = texts,
           .validation_images = val_images.view(),
           .validation_texts = val_texts.view()};
 }
 
 void Dataset::require_unchanged() const {
-  for (const HostMatrix* matrix : {&pair_images, &pair_texts, &images, &texts, &val_images, &val_texts})
+  for (const HostMatrix* matrix : {&pair_images, &pair_texts, &val_images, &val_texts})
     matrix->require_unchanged();
+  for (const EmbeddingRows* rows : {&images, &texts}) rows->require_unchanged();
 }
 
 std::string Dataset::describe() const {
@@ -157,18 +190,18 @@ Dataset read_dataset(const DataPaths& paths) {
   require_both({paths.val_images, "val_images"}, {paths.val_texts, "val_texts"});
   Dataset data{.pair_images = read_embeddings(paths.pairs_images),
                .pair_texts = read_embeddings(paths.pairs_texts),
-               .images = read_optional(paths.images),
-               .texts = read_optional(paths.texts),
+               .images = {},
+               .texts = {},
                .val_images = read_optional(paths.val_images),
                .val_texts = read_optional(paths.val_texts)};
   require_pairs(paths.pairs_images, data.pair_images.rows(), paths.pairs_texts, data.pair_texts.rows());
   require_rows_that_differ(paths.pairs_images, data.pair_images);
   require_rows_that_differ(paths.pairs_texts, data.pair_texts);
   require_pairs(paths.val_images, data.val_images.rows(), paths.val_texts, data.val_texts.rows());
-  require_cols(paths.images, data.images, paths.pairs_images, data.pair_images);
   require_cols(paths.val_images, data.val_images, paths.pairs_images, data.pair_images);
-  require_cols(paths.texts, data.texts, paths.pairs_texts, data.pair_texts);
   require_cols(paths.val_texts, data.val_texts, paths.pairs_texts, data.pair_texts);
+  data.images = open_unpaired(paths.images, paths.pairs_images, data.pair_images);
+  data.texts = open_unpaired(paths.texts, paths.pairs_texts, data.pair_texts);
   return data;
 }
 

@@ -11,6 +11,7 @@
 #include "cli/files.h"
 #include "cli/report.h"
 #include "data/inputs.h"
+#include "data/shards.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/product_math.h"
 #include "sotalign/train/plan.h"
@@ -38,29 +39,32 @@ class OpenFiles {
   explicit OpenFiles(const DataPaths& paths) {
     data_.pair_images = open(paths.pairs_images);
     data_.pair_texts = open(paths.pairs_texts);
-    data_.images = open(paths.images);
-    data_.texts = open(paths.texts);
+    data_.images = open_unpaired(paths.images, paths.pairs_images, data_.pair_images.cols);
+    data_.texts = open_unpaired(paths.texts, paths.pairs_texts, data_.pair_texts.cols);
     data_.validation_images = open(paths.val_images);
     data_.validation_texts = open(paths.val_texts);
     require_both({paths.val_images, "val_images"}, {paths.val_texts, "val_texts"});
     require_pairs(paths.pairs_images, data_.pair_images.rows, paths.pairs_texts, data_.pair_texts.rows);
     require_pairs(paths.val_images, data_.validation_images.rows, paths.val_texts,
                   data_.validation_texts.rows);
-    require_cols(paths.images, data_.images, paths.pairs_images, data_.pair_images);
     require_cols(paths.val_images, data_.validation_images, paths.pairs_images, data_.pair_images);
-    require_cols(paths.texts, data_.texts, paths.pairs_texts, data_.pair_texts);
     require_cols(paths.val_texts, data_.validation_texts, paths.pairs_texts, data_.pair_texts);
   }
 
-  /// Shapes without values.
+  /// Shapes without values; unpaired rows are in their files.
   const TrainingData& data() const { return data_; }
-  /// Bytes of the rows that become float32 on the host; files of float32 are mapped.
+  /// Bytes of the pairs that become float32 on the host; files of float32 are mapped.
   int64_t host_bytes() const { return host_bytes_; }
 
  private:
   static void require_cols(const std::string& path, ConstMatrixF rows, const std::string& like_path,
                            ConstMatrixF like) {
     if (rows.rows > 0) app::require_cols(path, rows.cols, like_path, like.cols);
+  }
+
+  static EmbeddingRows open_unpaired(const std::vector<std::string>& paths, const std::string& like_path,
+                                     int64_t like) {
+    return paths.empty() ? EmbeddingRows() : EmbeddingRows(open_shards(shards(paths), like_path, like));
   }
 
   ConstMatrixF open(const std::string& path) {
@@ -136,6 +140,7 @@ class Report {
                      {"dim", s.dim},
                      {"teacher_dim_at_most", s.teacher_dim},
                      {"parameters", s.parameters}}}};
+    result["row_memory"] = plan_.row_memory.reason;
     if (plan_.affinity_memory) result["affinity_memory"] = plan_.affinity_memory->reason;
     result["time"] = time_ ? time_json() : Json{{"unknown", no_time_}};
     return result;
@@ -179,12 +184,13 @@ class Report {
     line("scratch of a step, estimated", "", plan_.bytes(BufferLife::kScratch));
     line("or, before it, scratch of the teacher's fit", "", plan_.bytes(BufferLife::kTeacher));
     if (on_cpu_ && files_.host_bytes() > 0)
-      line("rows of files that are not float32", "", files_.host_bytes());
+      line("pairs from files that are not float32", "", files_.host_bytes());
     line("most at a time", "", total_);
     if (!on_cpu_) {
-      line("on the host: rows of files that are not float32", "", files_.host_bytes());
+      line("on the host: pairs from files that are not float32", "", files_.host_bytes());
       fmt::print("  cuBLAS and cuSOLVER take several hundred MiB of the device besides\n");
     }
+    if (plan_.step.images + plan_.step.texts > 0) fmt::print("unpaired  rows {}\n", plan_.row_memory.reason);
     if (plan_.affinity_memory) fmt::print("klot      affinities {}\n", plan_.affinity_memory->reason);
     if (plan_.available_bytes < 0)
       fmt::print("fits      not known: the available memory is not\n");

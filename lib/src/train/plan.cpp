@@ -7,6 +7,7 @@
 #include "sotalign/core/checked.h"
 #include "sotalign/train/siglip_term.h"
 #include "teacher/reduced.h"
+#include "train/batch_reader.h"
 #include "train/resolve_heads.h"
 #include "train/teacher_heads.h"
 
@@ -52,8 +53,13 @@ void plan_rows(TrainingPlan& plan, const TrainingData& data) {
   };
   rows("paired images", data.pair_images);
   rows("paired texts", data.pair_texts);
-  rows("unpaired images", data.images);
-  rows("unpaired texts", data.texts);
+  if (plan.row_memory.memory == RowMemory::kStored) {
+    const auto unpaired = [&](const char* name, const EmbeddingRows& x) {
+      rows(name, {nullptr, x.rows(), x.cols()});
+    };
+    unpaired("unpaired images", data.images);
+    unpaired("unpaired texts", data.texts);
+  }
   rows("validation images", data.validation_images);
   rows("validation texts", data.validation_texts);
 }
@@ -119,8 +125,10 @@ TrainingPlan plan_training(Context& context, const TrainingData& data, const Tra
   StepShape& step = plan.step;
   step.image_dim = data.pair_images.cols;
   step.text_dim = data.pair_texts.cols;
-  step.images = data.images.rows;
-  step.texts = data.texts.rows;
+  step.images = data.images.rows();
+  step.texts = data.texts.rows();
+  plan.row_memory = plan_row_memory(context, data.images, data.texts, o.unpaired_memory);
+  o.unpaired_memory = plan.row_memory.memory;
   step.teacher_dim = teacher_dim(data, o);
   detail::resolve_heads(o, step.teacher_dim);
   step.dim = o.dim;
@@ -148,6 +156,10 @@ TrainingPlan plan_training(Context& context, const TrainingData& data, const Tra
   }
   const int64_t images = step.batch_images(), texts = step.batch_texts();
   plan.add("indices of a batch", step.pairs + step.unpaired_images + step.unpaired_texts, 1, sizeof(int64_t));
+  if (o.unpaired_memory == RowMemory::kStreamed && step.unpaired_images + step.unpaired_texts > 0)
+    plan.add_bytes("batches on their way",
+                   detail::BatchReader::memory_bytes(step.unpaired_images * step.image_dim +
+                                                     step.unpaired_texts * step.text_dim));
   plan.add("batch of images", images, step.image_dim, kFloat);
   plan.add("batch of texts", texts, step.text_dim, kFloat);
   plan.add_bytes("activations of the image head", Activations::memory_bytes(image_head, images));

@@ -21,7 +21,8 @@ namespace {
 
 // What is measured is no larger than this.
 constexpr double kMostOperations = 2e9;  // of the forward pass of a head
-constexpr int64_t kMostProductRows = 1024, kMostSiglipRows = 2048, kMostKlotRows = 4096;
+constexpr int64_t kMostProductRows = 1024, kMostSiglipRows = 2048, kMostKlotRows = 4096,
+                  kMostStreamedRows = 1024;
 constexpr int64_t kKlotDim = 8;                               // its products take no time
 constexpr int64_t kFewIterations = 10, kManyIterations = 30;  // enough to be worth a density
 constexpr StepIterations kTypical{.student = 5, .teacher = 20};
@@ -151,8 +152,7 @@ class Measurement {
       gemm(context_, Op::kNone, Op::kNone, 1.0f, k, y, 0.0f, dx);
     });
     const PlannedProduct both{.name = "", .m = m, .n = n, .k = largest->k, .count = 2};
-    product_rate_ = both.operations() / measured;
-    const double seconds = operations / product_rate_;
+    const double seconds = operations * measured / both.operations();
     add("affinities", seconds, rate(operations, seconds));
   }
 
@@ -192,16 +192,19 @@ class Measurement {
 
   /// The fixed part of KLOT, and an iteration: two runs differ only in the number of iterations.
   void klot() {
-    const int64_t rows = std::min(step_.unpaired_images, kMostKlotRows),
-                  cols = std::min(step_.unpaired_texts, kMostKlotRows);
-    const double scale = ratio(step_.unpaired_images, rows) * ratio(step_.unpaired_texts, cols);
     const KlotMemory memory = plan_.affinity_memory->memory;
+    // Streamed iterations have products of their own: these are measured with their true dimensions.
+    const bool streamed = memory == KlotMemory::kStreamed;
+    const int64_t most = streamed ? kMostStreamedRows : kMostKlotRows, dim = streamed ? step_.dim : kKlotDim,
+                  teacher_dim = streamed ? step_.teacher_dim : kKlotDim;
+    const int64_t rows = std::min(step_.unpaired_images, most), cols = std::min(step_.unpaired_texts, most);
+    const double scale = ratio(step_.unpaired_images, rows) * ratio(step_.unpaired_texts, cols);
     const bool keeps_teacher = step_.all_unpaired;
-    const Matrix<float> x = unit_rows(context_, rows, kKlotDim, "plan.x"),
-                        y = unit_rows(context_, cols, kKlotDim, "plan.y"),
-                        teacher_x = unit_rows(context_, rows, kKlotDim, "plan.teacher_x"),
-                        teacher_y = unit_rows(context_, cols, kKlotDim, "plan.teacher_y");
-    Matrix<float> dx(context_, rows, kKlotDim), dy(context_, cols, kKlotDim);
+    const Matrix<float> x = unit_rows(context_, rows, dim, "plan.x"),
+                        y = unit_rows(context_, cols, dim, "plan.y"),
+                        teacher_x = unit_rows(context_, rows, teacher_dim, "plan.teacher_x"),
+                        teacher_y = unit_rows(context_, cols, teacher_dim, "plan.teacher_y");
+    Matrix<float> dx(context_, rows, dim), dy(context_, cols, dim);
     const auto measure = [&](int64_t iterations, int64_t& done) {
       KlotOptions o = options_.divergence.klot();
       for (SolveOptions* solve : {&o.student, &o.teacher}) {
@@ -221,14 +224,13 @@ class Measurement {
         std::max(0.0, (long_run - short_run) / static_cast<double>(std::max<int64_t>(many - few, 1)));
     const double fixed = std::max(0.0, short_run - static_cast<double>(few) * iteration);
     add("value and gradient of KLOT", fixed * scale,
-        fmt::format("without its products and iterations, affinities {}", to_string(memory)));
+        fmt::format("without its {}iterations, affinities {}", streamed ? "" : "products and ",
+                    to_string(memory)));
     iteration *= scale;
     const double entries =
         static_cast<double>(step_.unpaired_images) * static_cast<double>(step_.unpaired_texts);
-    if (memory == KlotMemory::kStreamed)  // every iteration computes the affinity again
-      iteration += entries * static_cast<double>(step_.dim + step_.teacher_dim) / product_rate_;
     time_.seconds_per_iteration = iteration;
-    time_.iteration_bytes = memory == KlotMemory::kStreamed ? 0
+    time_.iteration_bytes = streamed                        ? 0
                             : memory == KlotMemory::kStored ? entries * sizeof(float)
                                                             : entries * sizeof(int16_t);
     const auto typical = [](const SolveOptions& solve, int64_t count) {
@@ -244,7 +246,6 @@ class Measurement {
   const TrainingPlan& plan_;
   const TrainOptions& options_;
   const StepShape& step_;
-  double product_rate_ = 1;
   StepTime time_;
 };
 

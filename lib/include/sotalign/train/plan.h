@@ -58,8 +58,10 @@ struct PlannedProduct {
 
 struct TrainingPlan {
   StepShape step;
-  TrainOptions options;  ///< those given, with `dim`, `initialization` and `affinity_memory` resolved
+  TrainOptions
+      options;  ///< those given, with `dim`, `initialization` and the two ways to keep memory resolved
   std::vector<PlannedBuffer> buffers;
+  RowMemoryPlan row_memory;  ///< of the unpaired rows
   std::optional<KlotMemoryPlan> affinity_memory;
   int64_t all_pairs = 0;
   int64_t available_bytes = -1;  ///< Context::available_bytes() at the time of the plan; -1: unknown

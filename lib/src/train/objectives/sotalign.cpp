@@ -9,36 +9,11 @@
 #include "sotalign/train/plan.h"
 #include "sotalign/train/siglip_term.h"
 #include "train/methods.h"
+#include "train/teacher_rows.h"
 
 namespace sotalign::detail {
 
 namespace {
-
-/// The teacher is fixed, so all unpaired rows are projected once.
-class TeacherRows {
- public:
-  TeacherRows(const ObjectiveSetup& s, Side side)
-      : context_(&s.context),
-        all_(s.context, rows_of(s, side).rows, s.teacher.dim(), "teacher's projections") {
-    s.teacher.project(s.context, side, rows_of(s, side), all_);
-    if (!s.all_unpaired)
-      batch_ = Matrix<float>(s.context, side == Side::kX ? s.unpaired_images : s.unpaired_texts,
-                             s.teacher.dim(), "batch of the teacher's projections");
-  }
-  ConstMatrixF of(const StepRows& rows) {
-    if (batch_.rows() == 0) return all_;
-    gather_rows(*context_, all_, rows.unpaired_index, batch_);
-    return batch_;
-  }
-
- private:
-  static ConstMatrixF rows_of(const ObjectiveSetup& s, Side side) {
-    return side == Side::kX ? s.rows.images : s.rows.texts;
-  }
-
-  Context* context_;
-  Matrix<float> all_, batch_;  // no batch: each one is all rows
-};
 
 /// @param available bytes that all other buffers leave free; negative: unknown
 std::optional<KlotMemoryPlan> plan_memory(const Context& context, const TrainOptions& o, int64_t images,
@@ -55,8 +30,8 @@ class Sotalign : public Objective {
   explicit Sotalign(const ObjectiveSetup& s)
       : weight_(s.options.divergence_weight),
         siglip_(s.context, s.pairs, s.pairs, s.pairs),
-        teacher_images_(s, Side::kX),
-        teacher_texts_(s, Side::kY),
+        teacher_images_(s.context, s.teacher, Side::kX, s.rows.images, s.unpaired_images, s.all_unpaired),
+        teacher_texts_(s.context, s.teacher, Side::kY, s.rows.texts, s.unpaired_texts, s.all_unpaired),
         memory_(plan_memory(s.context, s.options, s.unpaired_images, s.unpaired_texts,
                             s.context.available_bytes())),
         divergence_(make_embedding_divergence(s.context, s.unpaired_images, s.unpaired_texts,
@@ -68,9 +43,10 @@ class Sotalign : public Objective {
   void run(const Step& step) override {
     siglip_.run_on_pairs(step);
     const StepRows &image = step.image, &text = step.text;
-    divergence_->run({image.unpaired(image.f), text.unpaired(text.f)},
-                     {teacher_images_.of(image), teacher_texts_.of(text)}, image.unpaired(image.d_f),
-                     text.unpaired(text.d_f), weight_);
+    divergence_->run(
+        {image.unpaired(image.f), text.unpaired(text.f)},
+        {teacher_images_.project(step.teacher, image), teacher_texts_.project(step.teacher, text)},
+        image.unpaired(image.d_f), text.unpaired(text.d_f), weight_);
   }
   void report(StepMetrics& metrics) const override {
     metrics.siglip = siglip_.value();
@@ -90,8 +66,12 @@ void plan_sotalign(const Context& context, TrainingPlan& plan) {
   const StepShape& step = plan.step;
   const int64_t rows = step.unpaired_images, cols = step.unpaired_texts;
   plan_siglip(plan, "affinity for SigLIP", step.pairs, step.pairs);
-  plan.add("teacher's projections of images", step.images, step.teacher_dim, sizeof(float));
-  plan.add("teacher's projections of texts", step.texts, step.teacher_dim, sizeof(float));
+  const auto project = [&](const char* name, int64_t all) {
+    if (TeacherRows::projects_all(all, step.teacher_dim, step.all_unpaired))
+      plan.add(name, all, step.teacher_dim, sizeof(float));
+  };
+  project("teacher's projections of images", step.images);
+  project("teacher's projections of texts", step.texts);
   if (!step.all_unpaired) {
     plan.add("batch of the teacher's projections, images", rows, step.teacher_dim, sizeof(float));
     plan.add("batch of the teacher's projections, texts", cols, step.teacher_dim, sizeof(float));
@@ -110,11 +90,11 @@ void plan_sotalign(const Context& context, TrainingPlan& plan) {
   } else {
     plan.add("affinities of " + plan.options.divergence.name, rows, 2 * cols, sizeof(float));
   }
+  if (plan.options.affinity_memory == KlotMemory::kStreamed) return;  // every iteration has products
   // K, and the gradients of both sides; the teacher's affinity, unless it is kept.
   plan.products.push_back(
       {.name = "affinity and its gradients", .m = rows, .n = cols, .k = step.dim, .count = 3});
-  const bool kept = step.all_unpaired && plan.options.affinity_memory != KlotMemory::kStreamed;
-  if (!kept)
+  if (!step.all_unpaired)
     plan.products.push_back({.name = "teacher's affinity", .m = rows, .n = cols, .k = step.teacher_dim});
 }
 
@@ -125,8 +105,8 @@ void check_divergence(Context& context, const TrainingData& data, const TrainOpt
   if (o.affinity_memory && *o.affinity_memory != KlotMemory::kStored)
     throw InvalidArgument(fmt::format("affinity_memory: {} stores its affinities, expected stored, found {}",
                                       info.name, to_string(*o.affinity_memory)));
-  const auto batch = [&](ConstMatrixF rows) {
-    return static_cast<double>(std::min(o.batch_unpaired, rows.rows));
+  const auto batch = [&](const EmbeddingRows& rows) {
+    return static_cast<double>(std::min(o.batch_unpaired, rows.rows()));
   };
   const double mib = 2.0 * batch(data.images) * batch(data.texts) * sizeof(float) / (1 << 20);
   if (o.affinity_memory_mib > 0 && mib > o.affinity_memory_mib)
