@@ -22,7 +22,7 @@ namespace {
 // What is measured is no larger than this.
 constexpr double kMostOperations = 2e9;  // of the forward pass of a head
 constexpr int64_t kMostProductRows = 1024, kMostSiglipRows = 2048, kMostKlotRows = 4096,
-                  kMostStreamedRows = 1024;
+                  kMostStreamedRows = 512;
 constexpr int64_t kKlotDim = 8;                               // its products take no time
 constexpr int64_t kFewIterations = 10, kManyIterations = 30;  // enough to be worth a density
 constexpr StepIterations kTypical{.student = 5, .teacher = 20};
@@ -219,7 +219,8 @@ class Measurement {
       return seconds;
     };
     int64_t few = 0, many = 0;
-    const double short_run = measure(kFewIterations, few), long_run = measure(kManyIterations, many);
+    const double short_run = measure(streamed ? 2 : kFewIterations, few),
+                 long_run = measure(streamed ? 6 : kManyIterations, many);
     double iteration =
         std::max(0.0, (long_run - short_run) / static_cast<double>(std::max<int64_t>(many - few, 1)));
     const double fixed = std::max(0.0, short_run - static_cast<double>(few) * iteration);
