@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "plot/frame.h"
 #include "study/entries.h"
 #include "study/results.h"
 
@@ -30,8 +31,15 @@ struct StudyPlot {
   std::string file, svg;
 };
 /// Plots of the sections that were run.
+/// @param size kPagePlot leaves out the titles, which a page has itself
 std::vector<StudyPlot> study_plots(const StudyPlan& plan, const std::vector<StudyEntry>& entries,
-                                   const StudySizes& sizes);
+                                   const StudySizes& sizes, const PlotSize& size = {});
+
+/// report.html: the report with its plots, and the plan.
+/// @param markdown what study_markdown() returned
+/// @param plots of kPagePlot
+std::string study_page(const std::string& markdown, const std::vector<StudyPlot>& plots,
+                       const nlohmann::ordered_json& plan);
 
 /// "learning_rate 0.0003, steps 60"
 std::string describe_options(const nlohmann::ordered_json& options);

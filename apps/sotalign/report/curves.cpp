@@ -1,0 +1,151 @@
+#include "report/curves.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "page/page.h"
+#include "plot/svg_plot.h"
+#include "sotalign/loss/divergence.h"
+
+namespace sotalign::app {
+
+namespace {
+
+using Curve = MetricsTable::Curve;
+
+constexpr size_t kMostMarked = 30;  // points of a series that has markers
+
+PlotSeries series_of(const std::string& name, const Curve& whole, double factor = 1) {
+  Curve curve = thinned(whole);
+  for (double& value : curve.values) value *= factor;
+  const bool marked = curve.steps.size() <= kMostMarked;
+  return {.name = name, .x = std::move(curve.steps), .y = std::move(curve.values), .marked = marked};
+}
+
+std::string plot(const std::string& title, const std::string& y_label, const std::vector<PlotSeries>& series,
+                 PlotScale y_scale = PlotScale::kLinear) {
+  return line_plot({.title = title,
+                    .x_label = "step",
+                    .y_label = y_label,
+                    .y_scale = y_scale,
+                    .size = kPagePlot,
+                    .draws_title = false},
+                   series);
+}
+
+/// Columns of steps that are not terms of the loss.
+bool is_term(const std::string& column) {
+  constexpr std::array<const char*, 7> kOthers = {"step",        "loss",       "siglip", "learning_rate",
+                                                  "logit_scale", "logit_bias", "seconds"};
+  if (std::find(kOthers.begin(), kOthers.end(), column) != kOthers.end()) return false;
+  for (const char* nested : {"student_", "teacher_", "validation_"})
+    if (column.starts_with(nested)) return false;
+  return true;
+}
+
+}  // namespace
+
+Curve thinned(const Curve& curve, size_t pieces) {
+  const size_t points = curve.values.size();
+  if (points <= 2 * pieces) return curve;
+  Curve kept;
+  const auto keep = [&](size_t at) {
+    kept.steps.push_back(curve.steps[at]);
+    kept.values.push_back(curve.values[at]);
+  };
+  for (size_t piece = 0; piece < pieces; ++piece) {
+    const auto begin = curve.values.begin();
+    const size_t first = piece * points / pieces, last = (piece + 1) * points / pieces;
+    const auto [least, most] =
+        std::minmax_element(begin + static_cast<ptrdiff_t>(first), begin + static_cast<ptrdiff_t>(last));
+    std::vector<size_t> both = {static_cast<size_t>(least - begin), static_cast<size_t>(most - begin)};
+    if (piece == 0) both.push_back(0);
+    if (piece + 1 == pieces) both.push_back(points - 1);
+    std::sort(both.begin(), both.end());
+    both.erase(std::unique(both.begin(), both.end()), both.end());
+    for (const size_t at : both) keep(at);
+  }
+  return kept;
+}
+
+std::string loss_figures(const MetricsTable& metrics, double divergence_weight) {
+  const Curve loss = metrics.curve("loss");
+  if (loss.steps.empty()) return paragraph("No step has been logged.");
+  std::string html = figure("loss", "Loss", plot("Loss by step", "loss", {series_of("", loss)}),
+                            "What training minimizes, measured on the batch of each logged step before its "
+                            "update. Lower is better, but only the validation pairs show whether retrieval "
+                            "improves.");
+  std::string terms;
+  const std::vector<std::string> divergences = divergence_names();
+  for (const std::string& column : metrics.columns()) {
+    const Curve term = is_term(column) ? metrics.curve(column) : Curve();
+    if (term.steps.empty()) continue;
+    const bool divergence = std::find(divergences.begin(), divergences.end(), column) != divergences.end();
+    const std::string title = divergence ? find_divergence(column).title : column;
+    terms += figure("term-" + column, title, plot(title + " by step", title, {series_of("", term)}),
+                    divergence
+                        ? fmt::format("The divergence between the teacher's and the student's affinities of "
+                                      "unpaired rows; 0: they agree. It enters the loss times {}.",
+                                      divergence_weight)
+                        : "A term of the loss, without its weight.");
+  }
+  // Without other terms, SigLIP is the loss.
+  if (const Curve siglip = metrics.curve("siglip"); !siglip.steps.empty() && !terms.empty())
+    html += figure("siglip", "SigLIP", plot("SigLIP by step", "SigLIP", {series_of("", siglip)}),
+                   "The part of the loss that pulls the known pairs together and pushes all other "
+                   "combinations in the batch apart.");
+  html += terms;
+  return figures(html);
+}
+
+std::string validation_figure(const MetricsTable& metrics, const std::optional<RetrievalResult>& teacher,
+                              int64_t model_step) {
+  const Curve recall = metrics.curve("validation_mean_r1"),
+              rank = metrics.curve("validation_mean_reciprocal_rank");
+  if (recall.steps.empty()) return "";
+  std::vector<PlotSeries> series = {series_of("MRR", rank, 100), series_of("MeanR@1", recall, 100)};
+  series[0].emphasized = true;
+  if (teacher) {
+    const std::vector<double> ends = {std::min(0.0, recall.steps.front()), recall.steps.back()};
+    const auto line = [&](const char* name, double value) {
+      series.push_back({.name = name, .x = ends, .y = {100 * value, 100 * value}, .marked = false});
+    };
+    line("teacher's MRR", teacher->mean_reciprocal_rank);
+    line("teacher's MeanR@1", teacher->mean_r1);
+  }
+  return figures(
+      figure("validation", "Retrieval on validation pairs",
+             plot("Retrieval on validation pairs by step", "percent", series),
+             fmt::format("MRR is the mean of 1/rank of the right row, MeanR@1 how often it comes first; both "
+                         "average the two directions. The model kept is the one with the highest MRR: that "
+                         "of step {}{}.",
+                         model_step, model_step == 0 ? ", before the first update" : "")));
+}
+
+std::string sinkhorn_figures(const MetricsTable& metrics, double tolerance) {
+  const auto both = [&](const char* value) {
+    std::vector<PlotSeries> series;
+    for (const char* side : {"student", "teacher"})
+      if (const Curve curve = metrics.curve(fmt::format("{}_{}", side, value)); !curve.steps.empty())
+        series.push_back(series_of(fmt::format("{}'s plan", side), curve));
+    return series;
+  };
+  const std::vector<PlotSeries> errors = both("marginal_error"), iterations = both("iterations");
+  if (errors.empty()) return "";
+  const std::string goal =
+      tolerance > 0 ? fmt::format("A solve stops at {:g}", tolerance) : std::string("No tolerance was set");
+  return figures(
+      figure("sinkhorn-error", "Marginal error",
+             plot("Marginal error of the transport plans by step", "L1 error", errors, PlotScale::kLog),
+             fmt::format("How far rows and columns of the transport plans are from their prescribed sums, on "
+                         "a logarithmic scale. {} or at the most iterations allowed.",
+                         goal)) +
+      figure("sinkhorn-iterations", "Sinkhorn iterations",
+             plot("Sinkhorn iterations by step", "iterations", iterations),
+             "How many iterations each solve took. A line at the most allowed means that solves ended before "
+             "they reached the tolerance."));
+}
+
+}  // namespace sotalign::app
