@@ -56,7 +56,7 @@ std::string id_of(const std::string& heading) {
 
 class Converter {
  public:
-  explicit Converter(const std::function<std::string(const std::string&)>& picture) : picture_(picture) {}
+  explicit Converter(const std::function<MarkdownPicture(const std::string&)>& picture) : picture_(picture) {}
 
   void add(const std::string& line) {
     if (line.starts_with("| ")) return table_.push_back(cells_of(line));
@@ -116,11 +116,12 @@ class Converter {
     const size_t middle = line.find("]("), end = line.rfind(')');
     if (middle == std::string::npos || end == std::string::npos || end < middle) return;
     const std::string file = line.substr(middle + 2, end - middle - 2), words = line.substr(2, middle - 2);
-    const std::string svg = picture_(file);
-    if (!svg.empty()) section_ += figures(figure("plot-" + id_of(words), words, svg, ""));
+    const MarkdownPicture picture = picture_(file);
+    if (!picture.svg.empty())
+      section_ += figures(figure("plot-" + id_of(words), words, picture.svg, picture.caption));
   }
 
-  const std::function<std::string(const std::string&)>& picture_;
+  const std::function<MarkdownPicture(const std::string&)>& picture_;
   std::string html_, heading_, section_, paragraph_;
   std::vector<std::vector<std::string>> table_;
   size_t lists_ = 0;  // open
@@ -129,7 +130,7 @@ class Converter {
 }  // namespace
 
 std::string markdown_html(const std::string& markdown,
-                          const std::function<std::string(const std::string& file)>& picture) {
+                          const std::function<MarkdownPicture(const std::string& file)>& picture) {
   Converter converter(picture);
   std::istringstream lines(markdown);
   for (std::string line; std::getline(lines, line);) converter.add(line);

@@ -64,7 +64,7 @@ svg { display: block; fill: var(--soft); height: auto; width: 100%; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--line); overflow-wrap: normal; padding: .3rem .9rem .3rem 0; text-align: left;
   vertical-align: top; }
-td.long { min-width: 12rem; }
+.long { min-width: 12rem; }
 th { color: var(--soft); font-weight: 600; }
 .number { text-align: right; white-space: nowrap; }
 tr.best td { font-weight: 600; }
@@ -83,11 +83,6 @@ ul { margin: .5rem 0; max-width: 46rem; padding-left: 1.2rem; }
 bool is_number(const std::string& cell) {
   const size_t sign = cell.find_first_not_of("+-*");  // ** is bold in a report
   return sign == std::string::npos ? cell == "-" : std::isdigit(static_cast<unsigned char>(cell[sign])) != 0;
-}
-
-/// The class attribute of a cell. A long text gets a width of its own, lest the column becomes a ribbon.
-const char* class_of(const std::string& cell) {
-  return is_number(cell) ? " class=\"number\"" : cell.size() > 40 ? " class=\"long\"" : "";
 }
 
 }  // namespace
@@ -129,17 +124,18 @@ std::string table(const HtmlTable& table) {
   for (const auto& row : table.rows)
     for (size_t i = 0; i < std::min(row.size(), numbers.size()); ++i)
       if (!is_number(row[i]) && !row[i].empty()) numbers[i] = false;
-  const auto shown = [&](const std::string& cell) {
-    return table.format ? table.format(cell) : escaped(cell);
+  const auto cell = [&](const char* tag, size_t column, const std::string& text) {
+    // A long text gets a width of its own, lest its column becomes a ribbon.
+    const bool number = column < numbers.size() && numbers[column];
+    const char* css = number ? " class=\"number\"" : text.size() > 40 ? " class=\"long\"" : "";
+    return fmt::format("<{0}{1}>{2}</{0}>", tag, css, table.format ? table.format(text) : escaped(text));
   };
   std::string html = "<div class=\"wide\"><table>\n<thead><tr>";
-  for (size_t i = 0; i < table.head.size(); ++i)
-    html += fmt::format("<th{}>{}</th>", numbers[i] ? " class=\"number\"" : "", shown(table.head[i]));
+  for (size_t i = 0; i < table.head.size(); ++i) html += cell("th", i, table.head[i]);
   html += "</tr></thead>\n<tbody>\n";
   for (size_t r = 0; r < table.rows.size(); ++r) {
     html += static_cast<int>(r) == table.emphasized ? "<tr class=\"best\">" : "<tr>";
-    for (const std::string& cell : table.rows[r])
-      html += fmt::format("<td{}>{}</td>", class_of(cell), shown(cell));
+    for (size_t i = 0; i < table.rows[r].size(); ++i) html += cell("td", i, table.rows[r][i]);
     html += "</tr>\n";
   }
   return html + "</tbody>\n</table></div>\n";

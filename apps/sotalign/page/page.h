@@ -37,7 +37,7 @@ std::string figures(const std::string& html);
 using Facts = std::vector<std::pair<std::string, std::string>>;
 std::string fact_list(const Facts& facts);
 
-/// A row per line. Cells that look like numbers are aligned as such. A table that is wider than the screen
+/// A row per line. Columns of numbers are aligned as such. A table that is wider than the screen
 /// scrolls on its own.
 struct HtmlTable {
   std::vector<std::string> head;

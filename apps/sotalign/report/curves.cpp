@@ -100,28 +100,37 @@ std::string loss_figures(const MetricsTable& metrics, double divergence_weight) 
   return figures(html);
 }
 
-std::string validation_figure(const MetricsTable& metrics, const std::optional<RetrievalResult>& teacher,
-                              int64_t model_step) {
-  const Curve recall = metrics.curve("validation_mean_r1"),
-              rank = metrics.curve("validation_mean_reciprocal_rank");
-  if (recall.steps.empty()) return "";
-  std::vector<PlotSeries> series = {series_of("MRR", rank, 100), series_of("MeanR@1", recall, 100)};
-  series[0].emphasized = true;
-  if (teacher) {
-    const std::vector<double> ends = {std::min(0.0, recall.steps.front()), recall.steps.back()};
-    const auto line = [&](const char* name, double value) {
-      series.push_back({.name = name, .x = ends, .y = {100 * value, 100 * value}, .marked = false});
-    };
-    line("teacher's MRR", teacher->mean_reciprocal_rank);
-    line("teacher's MeanR@1", teacher->mean_r1);
-  }
-  return figures(
-      figure("validation", "Retrieval on validation pairs",
-             plot("Retrieval on validation pairs by step", "percent", series),
-             fmt::format("MRR is the mean of 1/rank of the right row, MeanR@1 how often it comes first; both "
-                         "average the two directions. The model kept is the one with the highest MRR: that "
-                         "of step {}{}.",
-                         model_step, model_step == 0 ? ", before the first update" : "")));
+std::string validation_figures(const MetricsTable& metrics, const std::optional<RetrievalResult>& teacher,
+                               int64_t model_step) {
+  const auto curves = [&](const char* column, const std::optional<double>& of_teacher) {
+    const Curve curve = metrics.curve(column);
+    std::vector<PlotSeries> series;
+    if (curve.steps.empty()) return series;
+    series.push_back(series_of("model", curve, 100));
+    series.back().emphasized = true;
+    if (of_teacher)
+      series.push_back({.name = "teacher",
+                        .x = {0, curve.steps.back()},
+                        .y = {100 * *of_teacher, 100 * *of_teacher},
+                        .marked = false});
+    return series;
+  };
+  std::optional<double> teacher_rank, teacher_recall;
+  if (teacher) teacher_rank = teacher->mean_reciprocal_rank, teacher_recall = teacher->mean_r1;
+  const auto rank = curves("validation_mean_reciprocal_rank", teacher_rank),
+             recall = curves("validation_mean_r1", teacher_recall);
+  std::string html;
+  if (!rank.empty())
+    html += figure("validation-mrr", "Validation: MRR",
+                   plot("Mean reciprocal rank on validation pairs by step", "MRR, percent", rank),
+                   fmt::format("The mean of 1/rank of the right row, over both directions. The model kept is "
+                               "the one with the highest MRR so far, that of step {}{}.",
+                               model_step, model_step == 0 ? ", before the first update" : ""));
+  if (!recall.empty())
+    html += figure("validation-recall", "Validation: MeanR@1",
+                   plot("MeanR@1 on validation pairs by step", "MeanR@1, percent", recall),
+                   "How often the right row comes first, the mean of both directions.");
+  return figures(html);
 }
 
 std::string sinkhorn_figures(const MetricsTable& metrics, double tolerance) {

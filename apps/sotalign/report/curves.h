@@ -18,8 +18,8 @@ std::string loss_figures(const MetricsTable& metrics, double divergence_weight);
 
 /// Retrieval on validation pairs; empty if there was no validation.
 /// @param model_step the step whose weights are the best so far
-std::string validation_figure(const MetricsTable& metrics, const std::optional<RetrievalResult>& teacher,
-                              int64_t model_step);
+std::string validation_figures(const MetricsTable& metrics, const std::optional<RetrievalResult>& teacher,
+                               int64_t model_step);
 
 /// Marginal errors and iterations of the Sinkhorn solves; empty for methods that solve none.
 /// @param tolerance of both solves; 0: none

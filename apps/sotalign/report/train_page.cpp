@@ -50,7 +50,7 @@ std::string train_page(Context& context, const Trainer& trainer, const TrainPage
   const MetricsTable metrics = MetricsTable::read(page.metrics);
   html += page_section("curves", "Training",
                        loss_figures(metrics, options.divergence_weight) +
-                           validation_figure(metrics, page.teacher, trainer.best_step()));
+                           validation_figures(metrics, page.teacher, trainer.best_step()));
   if (const std::string figures = sinkhorn_figures(metrics, options.divergence.student.tolerance);
       !figures.empty())
     html += page_section("sinkhorn", "Optimal transport", figures);

@@ -99,9 +99,21 @@ std::vector<StudyPlot> study_plots(const StudyPlan& plan, const Entries& entries
     return !table_names(entries, section, &StudyCell::row).empty();
   };
   std::vector<StudyPlot> plots;
-  if (has("methods")) plots.push_back({"pairs.svg", pairs_plot(*plan.methods, entries, size)});
-  if (has("unpaired")) plots.push_back({"unpaired.svg", unpaired_plot(*plan.unpaired, entries, sizes, size)});
-  if (has("shift")) plots.push_back({"shift.svg", shift_plot(entries, size)});
+  if (has("methods"))
+    plots.push_back(
+        {"pairs.svg", pairs_plot(*plan.methods, entries, size),
+         "How often the right test row comes first, by the number of pairs known in training. Points "
+         "are means over the seeds, bars their standard deviations."});
+  if (has("unpaired"))
+    plots.push_back(
+        {"unpaired.svg", unpaired_plot(*plan.unpaired, entries, sizes, size),
+         "What more unpaired rows are worth, with the same pairs. Points are means over the seeds, bars "
+         "their standard deviations."});
+  if (has("shift"))
+    plots.push_back(
+        {"shift.svg", shift_plot(entries, size),
+         "What unpaired rows are worth that are less like the test rows, further to the right. The line "
+         "shows training without unpaired rows."});
   return plots;
 }
 

@@ -267,7 +267,7 @@ void Study::report(const std::string& command) {
   const std::string markdown = study_markdown(plan_, entries, facts);
   write_text(not_a_link(config_.out + "/study.md"), markdown);
   write_text(not_a_link(config_.out + "/report.html"),
-             study_page(markdown, study_plots(plan_, entries, sizes_, kPagePlot), plan_.json));
+             study_page(config_.out, markdown, study_plots(plan_, entries, sizes_, kPagePlot), plan_.json));
   progress_.print(
       fmt::format("files     {}: report.html, study.md, study.json, plan.json and plots; the runs took {}",
                   config_.out, duration(results_->seconds())));

@@ -247,7 +247,7 @@ class Sweep {
     const bool joined = arguments_.space.random == 0;
     const SweepResult* best = results_.best();
     std::string html = page_head(
-        "Sweep " + directory_.path(),
+        "Sweep: " + directory_.path(),
         paragraph(fmt::format("{} of {} runs, sotalign {}.", results_.size(), runs_.size(), version())));
     html += page_section(
         "plan", "Plan",
