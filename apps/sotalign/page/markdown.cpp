@@ -80,7 +80,9 @@ class Converter {
     close_table();
     close_lists(0);
     close_paragraph();
-    if (!section_.empty()) html_ += page_section(id_of(heading_), heading_, section_);
+    // Text before the first heading has no section.
+    if (!section_.empty())
+      html_ += heading_.empty() ? section_ : page_section(id_of(heading_), heading_, section_);
     section_.clear();
     heading_ = text;
   }

@@ -9,10 +9,6 @@
 
 namespace sotalign::app {
 
-/// The lowest and the highest point of each of `pieces` stretches of a curve that has more than twice as many
-/// points, so that no spike is lost; the first and the last point stay.
-MetricsTable::Curve thinned(const MetricsTable::Curve& curve, size_t pieces = 200);
-
 /// The loss, and each of its terms. Without a logged step: a sentence that says so.
 std::string loss_figures(const MetricsTable& metrics, double divergence_weight);
 

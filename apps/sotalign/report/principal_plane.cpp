@@ -14,14 +14,15 @@ namespace {
 
 /// Subtracts the mean row.
 std::vector<double> centred(ConstMatrixF rows) {
-  std::vector<double> values, mean(static_cast<size_t>(rows.cols));
+  std::vector<double> values, sum(static_cast<size_t>(rows.cols));
   values.reserve(static_cast<size_t>(rows.size()));
   for (int64_t i = 0; i < rows.rows; ++i)
     for (int64_t j = 0; j < rows.cols; ++j) {
       values.push_back(rows.row(i)[j]);
-      mean[static_cast<size_t>(j)] += values.back() / static_cast<double>(rows.rows);
+      sum[static_cast<size_t>(j)] += values.back();
     }
-  for (size_t at = 0; at < values.size(); ++at) values[at] -= mean[at % mean.size()];
+  for (size_t at = 0; at < values.size(); ++at)
+    values[at] -= sum[at % sum.size()] / static_cast<double>(rows.rows);
   return values;
 }
 
