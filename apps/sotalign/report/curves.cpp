@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "page/page.h"
 #include "plot/svg_plot.h"
@@ -25,12 +26,24 @@ PlotSeries series_of(const std::string& name, const Curve& whole, double factor 
   return {.name = name, .x = std::move(curve.steps), .y = std::move(curve.values), .marked = marked};
 }
 
+/// Steps are whole numbers, and so are their labels.
+std::vector<PlotTick> step_ticks(const std::vector<PlotSeries>& series) {
+  std::vector<double> steps;
+  for (const PlotSeries& s : series) steps.insert(steps.end(), s.x.begin(), s.x.end());
+  std::vector<PlotTick> ticks;
+  for (const PlotTick& tick : Axis(PlotScale::kLinear, steps).ticks())
+    if (const double whole = std::round(tick.x); std::abs(tick.x - whole) < 1e-6)
+      ticks.push_back({whole, short_number(whole)});
+  return ticks;
+}
+
 std::string plot(const std::string& title, const std::string& y_label, const std::vector<PlotSeries>& series,
                  PlotScale y_scale = PlotScale::kLinear) {
   return line_plot({.title = title,
                     .x_label = "step",
                     .y_label = y_label,
                     .y_scale = y_scale,
+                    .x_ticks = step_ticks(series),
                     .size = kPagePlot,
                     .draws_title = false},
                    series);
