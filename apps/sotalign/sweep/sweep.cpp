@@ -10,8 +10,6 @@
 #include "cli/files.h"
 #include "cli/json.h"
 #include "cli/json_reader.h"
-#include "page/page.h"
-#include "report/parts.h"
 #include "run/checked_json.h"
 #include "run/interrupt.h"
 #include "run/progress.h"
@@ -22,6 +20,7 @@
 #include "sotalign/core/error.h"
 #include "sotalign/io/checksum.h"
 #include "sotalign/version.h"
+#include "sweep/page.h"
 #include "sweep/results.h"
 
 namespace sotalign::app {
@@ -239,53 +238,19 @@ class Sweep {
     write_text(not_a_link(directory_.path() + "/sweep.csv"), results_.to_csv());
     write_text(not_a_link(directory_.path() + "/sweep.svg"),
                sweep_plot(results_, arguments_.space.random == 0));
-    write_text(not_a_link(directory_.report()), page());
+    write_text(not_a_link(directory_.report()), sweep_page(page()));
   }
 
-  /// report.html, of the runs so far.
-  std::string page() const {
-    const bool joined = arguments_.space.random == 0;
-    const SweepResult* best = results_.best();
-    std::string html = page_head(
-        "Sweep: " + directory_.path(),
-        paragraph(fmt::format("{} of {} runs, sotalign {}.", results_.size(), runs_.size(), version())));
-    html += page_section(
-        "plan", "Plan",
-        paragraph(
-            "Each run trains one model. It is measured on the validation pairs, and the run with the highest "
-            "mean reciprocal rank (MRR) is selected.") +
-            fact_list(plan_facts()));
-    if (best != nullptr)
-      html += page_section(
-          "plot", "Results",
-          figures(figure("sweep", "MeanR@1 on the validation pairs", sweep_plot(results_, joined, kPagePlot),
-                         "The share of queries whose right row comes first, the mean of both directions, in "
-                         "percent. Where several runs share a place, the best one is shown.")) +
-              paragraph(fmt::format("Selected: {}, step {}.", settings_text(best->settings), best->step)));
-    if (!test_.is_null())
-      html += page_section("test", "Test pairs",
-                           paragraph(fmt::format("{} pairs, measured once, on the selected model.",
-                                                 data_.test_images.rows())) +
-                               retrieval_comparison(test_result("teacher"), test_result("model")));
-    html += page_section("runs", "Runs",
-                         paragraph("Figures on the validation pairs, in percent; the best run first.") +
-                             table(results_.page_table()));
-    return html +
-           page_section("options", "Configuration",
-                        closed("All options, as in sweep.json", fact_list(option_facts(options_)))) +
-           page_end();
-  }
-
-  /// What is varied, and what all runs share.
-  Facts plan_facts() const {
-    Facts facts = {{"data", data_.training.describe()},
-                   {"validation", fmt::format("{} pairs", data_.training.val_images.rows())},
-                   {"device", describe_device(context_, arguments_.config.machine)}};
-    for (const std::string& text : arguments_.space.vary) facts.emplace_back("varied", text);
-    for (const std::string& text : arguments_.space.range) facts.emplace_back("drawn from", text);
-    if (arguments_.space.random > 0)
-      facts.emplace_back("draws", fmt::format("{}, seed {}", arguments_.space.random, arguments_.space.seed));
-    return facts;
+  SweepPage page() const {
+    SweepPage page{.results = results_,
+                   .options = options_,
+                   .planned = runs_.size(),
+                   .facts = {{"data", data_.training.describe()},
+                             {"validation", fmt::format("{} pairs", data_.training.val_images.rows())},
+                             {"device", describe_device(context_, arguments_.config.machine)}},
+                   .test_pairs = data_.test_images.rows()};
+    if (!test_.is_null()) page.test_teacher = test_result("teacher"), page.test_model = test_result("model");
+    return page;
   }
 
   int stopped() {
