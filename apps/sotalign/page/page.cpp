@@ -54,7 +54,8 @@ h2 a { color: var(--mark); text-decoration: none; }
 .query { margin: 1.4rem 0 0; }
 .query > img { max-width: 9.5rem; }
 .query .row { margin-bottom: .5rem; }
-img { background: #fff; border-radius: .3rem; display: block; height: 8rem; margin-bottom: .4rem; object-fit: contain; width: 100%; }
+img { background: #fff; border-radius: .3rem; display: block; height: 8rem; margin-bottom: .4rem;
+  object-fit: contain; width: 100%; }
 .figures { display: grid; gap: 1.4rem 1.6rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 22rem), 1fr));
   margin: .8rem 0; }
 figure { margin: 0; max-width: 34rem; }
@@ -65,6 +66,7 @@ table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabul
 th, td { border-bottom: 1px solid var(--line); overflow-wrap: normal; padding: .3rem .9rem .3rem 0; text-align: left;
   vertical-align: top; }
 .long { min-width: 12rem; }
+td:first-child:not(.number) { min-width: 7rem; }
 th { color: var(--soft); font-weight: 600; }
 .number { text-align: right; white-space: nowrap; }
 tr.best td { font-weight: 600; }
