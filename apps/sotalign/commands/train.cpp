@@ -234,9 +234,10 @@ class Training {
   /// Pictures and a table of what has happened so far.
   void write_report() {
     phases_.enter("this page");
-    write_text(not_a_link(run_.metrics_csv()), MetricsTable::read(run_.metrics()).csv());
+    const MetricsTable metrics = MetricsTable::read(run_.metrics());
+    write_text(not_a_link(run_.metrics_csv()), metrics.csv());
     TrainPage page{.name = run_.path(),
-                   .metrics = run_.metrics(),
+                   .metrics = metrics,
                    .facts = facts_,
                    .options = arguments_.table.values(),
                    .pairs = shown_,

@@ -47,11 +47,10 @@ std::string train_page(Context& context, const Trainer& trainer, const TrainPage
         paragraph("The run was stopped and can be continued with --resume. This page shows it up to then.");
   html += page_section("result", "Result", result + fact_list(page.facts));
 
-  const MetricsTable metrics = MetricsTable::read(page.metrics);
   html += page_section("curves", "Training",
-                       loss_figures(metrics, options.divergence_weight) +
-                           validation_figures(metrics, page.teacher, trainer.best_step()));
-  if (const std::string figures = sinkhorn_figures(metrics, options.divergence.student.tolerance);
+                       loss_figures(page.metrics, options.divergence_weight) +
+                           validation_figures(page.metrics, page.teacher, trainer.best_step()));
+  if (const std::string figures = sinkhorn_figures(page.metrics, options.divergence.student.tolerance);
       !figures.empty())
     html += page_section("sinkhorn", "Optimal transport", figures);
 

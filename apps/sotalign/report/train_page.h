@@ -8,6 +8,7 @@
 
 #include "page/page.h"
 #include "report/shown_pairs.h"
+#include "run/metrics_table.h"
 #include "run/phase_timer.h"
 #include "sotalign/train/trainer.h"
 
@@ -15,9 +16,9 @@ namespace sotalign::app {
 
 /// What the page shows besides the model. References must stay valid while the page is made.
 struct TrainPage {
-  std::string name;     ///< of the run: its directory
-  std::string metrics;  ///< path of metrics.jsonl
-  Facts facts;          ///< data, device, teacher, ..., as printed at the start
+  std::string name;  ///< of the run: its directory
+  const MetricsTable& metrics;
+  Facts facts;  ///< data, device, teacher, ..., as printed at the start
   nlohmann::ordered_json options;
   const ShownPairs& pairs;
   PhaseTimer& phases;
