@@ -50,7 +50,7 @@ class Frame {
     Key key;
   };
 
-  Frame(const PlotOptions& options, Axis x, Axis y) : options_(options), x_(std::move(x)), y_(std::move(y)) {}
+  Frame(const PlotOptions& options, const Axis& x, const Axis& y) : options_(options), x_(x), y_(y) {}
 
   /// Draws everything but the marks. Before it, x_at() and y_at() have no meaning.
   void begin(const std::vector<LegendEntry>& legend);

@@ -16,7 +16,8 @@ namespace {
 void flatten(const std::string& key, const Json& json,
              const std::function<void(const std::string&, const Json&)>& value) {
   if (!json.is_object()) return value(key, json);
-  for (const auto& [name, child] : json.items()) flatten(key.empty() ? name : key + "_" + name, child, value);
+  const std::string prefix = key.empty() ? "" : key + "_";
+  for (const auto& [name, child] : json.items()) flatten(prefix + name, child, value);
 }
 
 }  // namespace
