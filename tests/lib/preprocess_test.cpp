@@ -84,6 +84,67 @@ TEST_P(PreprocessTest, SeveralMatricesWeighByTheirRows) {
       testing::max_difference(column_mean(context, {narrow}), std::vector<double>(&all[5], &all[10])), 1e-15);
 }
 
+TEST_P(PreprocessTest, MeansOfPiecesHaveTheSameBits) {
+  const int64_t cols = 33;
+  for (const int64_t rows : {1, 63, 65, 1013, 20'000}) {
+    SCOPED_TRACE(rows);
+    const std::vector<float> x = random_normal((rows + 13) * cols, 8);
+    const Matrix<float> pairs(context, x.data(), 13, cols), all(context, x.data() + 13 * cols, rows, cols);
+    ColumnMeanSum sum(context, cols);
+    sum.add(pairs);
+    const int64_t piece = ColumnMeanSum::piece_rows(rows);
+    for (int64_t first = 0; first < rows; first += piece)
+      sum.add_piece(all.view().row_range(first, std::min(piece, rows - first)), first / piece, rows);
+    EXPECT_EQ(sum.mean(), column_mean(context, {pairs, all}));
+    EXPECT_THROW(sum.add_piece(all.view().row_range(0, 1), rows, rows), InvalidArgument);
+  }
+}
+
+// More ranges than sums: ranges 64, 65, ... are added to the sums of ranges 0, 1, ...
+TEST_P(PreprocessTest, MeansOfManyRanges) {
+  if (testing::is_emulated(GetParam())) GTEST_SKIP() << "a million rows take the emulator too long";
+  const int64_t rows = kernels::kColumnMeanRange * (kernels::kColumnMeanSums + 1) + 5;
+  std::vector<float> x(static_cast<size_t>(rows));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i % 1000);
+  const Matrix<float> m(context, x.data(), rows, 1);
+  const std::vector<double> mean = column_mean(context, {m});
+  EXPECT_WITHIN(testing::max_difference(mean, mean_of(x, 1)), 1e-9);
+  ColumnMeanSum sum(context, 1);
+  const int64_t piece = ColumnMeanSum::piece_rows(rows);
+  EXPECT_EQ(piece, kernels::kColumnMeanRange);
+  for (int64_t first = 0; first < rows; first += piece)
+    sum.add_piece(m.view().row_range(first, std::min(piece, rows - first)), first / piece, rows);
+  EXPECT_EQ(sum.mean(), mean);
+}
+
+// The same with ranges of two rows, in one call and in two.
+TEST_P(PreprocessTest, RangesShareTheSums) {
+  const int64_t rows = 301, cols = 33, first_rows = 150;
+  const std::vector<float> x = random_normal(rows * cols, 11);
+  const Matrix<float> m(context, x.data(), rows, cols);
+  Buffer<double> sums(context, kernels::kColumnMeanSums * cols), mean(context, cols);
+  const auto part = [&](int64_t first, int64_t count) {
+    return kernels::ColumnMean::Part{
+        .x = m.view().row(first), .stride = cols, .rows = count, .range_rows = 2, .first_range = first / 2};
+  };
+  kernels::ColumnMean::Part whole = part(0, rows);
+  kernels::column_mean(
+      context.queue(),
+      {.parts = &whole, .part_count = 1, .cols = cols, .sums = sums.data(), .mean = mean.data()});
+  const std::vector<double> once = mean.download();
+  EXPECT_WITHIN(testing::max_difference(once, mean_of(x, cols)), 1e-14);
+  for (kernels::ColumnMean::Part half : {part(0, first_rows), part(first_rows, rows - first_rows)}) {
+    const bool last = half.first_range > 0;
+    kernels::column_mean(context.queue(), {.parts = &half,
+                                           .part_count = 1,
+                                           .cols = cols,
+                                           .sums = sums.data(),
+                                           .earlier_rows = last ? first_rows : 0,
+                                           .mean = last ? mean.data() : nullptr});
+  }
+  EXPECT_EQ(mean.download(), once);
+}
+
 TEST_P(PreprocessTest, LargeOffsetsDoNotCostDigits) {
   const int64_t rows = 100'000;
   std::vector<float> x(rows);

@@ -54,7 +54,7 @@ class ProgramInput : public ::testing::Test {
   void expect_file_refused(const std::string& file, const std::vector<std::string>& parts) {
     std::vector<std::string> named = parts;
     named.push_back(path(file));
-    for (const char* flag : {"--pairs-images", "--texts", "--val-texts"})
+    for (const char* flag : {"--pairs-images", "--images", "--val-texts"})
       expect_train_refused({flag, path(file)}, named);
     expect_refused(
         {"klot", "--student", path("square.npy"), "--teacher", path(file), "--gradient", path("g.npy")},

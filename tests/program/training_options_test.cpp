@@ -208,6 +208,11 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
   EXPECT_EQ(memory("with--affinity-memory"), "fixed16");
   tested.insert("affinity_memory_mib");
 
+  // Both ways of keeping unpaired rows give the same bits.
+  for (const std::string rows : {"stored", "streamed"})
+    EXPECT_EQ(outcome(rows, {"--unpaired-memory", rows}), unchanged);
+  tested.insert("unpaired_memory");
+
   // A new option must be added to this test. These options concern only files and the machine:
   const std::set<std::string> without_effect = {
       "pairs_images", "pairs_texts",  "images",        "texts",         "val_images", "val_texts",

@@ -42,24 +42,35 @@ bool same_file(const std::string& a, const std::string& b) {
 
 }  // namespace
 
-void FileOptions::check() const {
-  const Option *in = nullptr, *out = nullptr;  // those that are standard streams
+std::vector<FileOptions::File> FileOptions::files() const {
+  std::vector<File> files;
   for (const Option& option : options_) {
-    if (*option.path != "-") continue;
-    require_stream(option.flag, option.role);
-    const Option*& first = is_output(option.role) ? out : in;
+    if (option.path != nullptr) files.push_back({option.flag, *option.path, option.role});
+    if (option.paths != nullptr)
+      for (const std::string& path : *option.paths) files.push_back({option.flag, path, option.role});
+  }
+  return files;
+}
+
+void FileOptions::check() const {
+  const std::vector<File> all = files();
+  const File *in = nullptr, *out = nullptr;  // those that are standard streams
+  for (const File& file : all) {
+    if (file.path != "-") continue;
+    require_stream(file.flag, file.role);
+    const File*& first = is_output(file.role) ? out : in;
     if (first != nullptr)
-      throw InvalidArgument(fmt::format("{}: expected a file, found - for {} too", option.flag, first->flag));
-    first = &option;
+      throw InvalidArgument(fmt::format("{}: expected a file, found - for {} too", file.flag, first->flag));
+    first = &file;
   }
   const auto is_file = [](const std::string& path) { return !path.empty() && path != "-"; };
-  for (const Option& output : options_) {
-    if (!is_output(output.role) || !is_file(*output.path)) continue;
-    for (const Option& other : options_) {
-      if (&other == &output || !is_file(*other.path)) continue;
-      if (!same_file(*output.path, is_output(other.role) ? *other.path : file_of(*other.path))) continue;
+  for (const File& output : all) {
+    if (!is_output(output.role) || !is_file(output.path)) continue;
+    for (const File& other : all) {
+      if (&other == &output || !is_file(other.path)) continue;
+      if (!same_file(output.path, is_output(other.role) ? other.path : file_of(other.path))) continue;
       throw InvalidArgument(fmt::format("{}: expected a file other than that of {}, found {}", output.flag,
-                                        other.flag, *output.path));
+                                        other.flag, output.path));
     }
   }
 }

@@ -12,7 +12,11 @@ class FileOptions {
  public:
   /// check() reads `path`, which must outlive this object.
   void add(const std::string& flag, const std::string* path, Role role) {
-    options_.push_back({flag, path, role});
+    options_.push_back({flag, path, nullptr, role});
+  }
+  /// The same for an option with a list of paths.
+  void add(const std::string& flag, const std::vector<std::string>* paths, Role role) {
+    options_.push_back({flag, nullptr, paths, role});
   }
 
   /// Throws InvalidArgument if an output is the same file as an input or another output, even under another
@@ -23,9 +27,15 @@ class FileOptions {
  private:
   struct Option {
     std::string flag;
-    const std::string* path;
+    const std::string* path;  // or null, and then
+    const std::vector<std::string>* paths;
     Role role;
   };
+  struct File {
+    std::string flag, path;
+    Role role;
+  };
+  std::vector<File> files() const;
   std::vector<Option> options_;
 };
 

@@ -32,7 +32,7 @@ std::string flag_of(std::string key) {
 
 CLI::callback_t setter(const std::string& flag, const Target& target) {
   return [flag, target](const CLI::results_t& texts) {
-    if (!assign(parse_text(texts.back(), target), target))
+    if (!assign(parse_texts(texts, target), target))
       throw InvalidArgument(
           fmt::format("{}: expected {}, found '{}'", flag, expectation(target), shown(texts.back())));
     return true;
@@ -62,7 +62,13 @@ void OptionTable::add(const std::string& key, Target target, std::string help, R
              !initial.is_array()) {
     option->default_str(initial.is_string() ? initial.get<std::string>() : initial.dump());
   }
-  if (is_path(role)) files_->add(flag, std::get<std::string*>(target), role);
+  if (const auto* list = std::get_if<std::vector<std::string>*>(&target)) {
+    option->expected(1, -1)->allow_extra_args()->inject_separator();
+    option->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+    files_->add(flag, *list, role);
+  } else if (is_path(role)) {
+    files_->add(flag, std::get<std::string*>(target), role);
+  }
   entries_.push_back({{{key, option}}, std::move(target), role});
 }
 
@@ -111,7 +117,7 @@ void OptionTable::set_unless_given(const Json& object, const std::string& where)
       if (const auto value = object.find(name.key); value != object.end()) assign(*value, entry.target);
   for (const Entry& entry : entries_)
     if (const Name* flag = entry.given())
-      assign(parse_text(flag->option->results().back(), entry.target), entry.target);
+      assign(parse_texts(flag->option->results(), entry.target), entry.target);
   call_hooks();
 }
 
@@ -188,10 +194,13 @@ Json OptionTable::present_names(const Json& object, const std::string& where) co
 }
 
 void OptionTable::require_utf8() const {
-  for (const Entry& entry : entries_)
-    if (const Json value = value_of(entry.target); value.is_string())
-      app::require_utf8(entry.given_flag().empty() ? flag_of(entry.key()) : entry.given_flag(),
-                        value.get_ref<const std::string&>());
+  for (const Entry& entry : entries_) {
+    const Json value = value_of(entry.target);
+    for (const Json& text : value.is_array() ? value : Json::array({value}))
+      if (text.is_string())
+        app::require_utf8(entry.given_flag().empty() ? flag_of(entry.key()) : entry.given_flag(),
+                          text.get_ref<const std::string&>());
+  }
 }
 
 Json OptionTable::values() const {

@@ -148,6 +148,16 @@ bool assign(const Json& value, const Target& target) {
             *t = value.get<std::string>();
             return true;
           },
+          [&](std::vector<std::string>* t) {
+            std::vector<std::string> texts;
+            for (const Json& item : value.is_array() ? value : Json::array({value})) {
+              std::string text;
+              if (!assign(item, &text)) return false;
+              if (!text.empty()) texts.push_back(std::move(text));
+            }
+            *t = std::move(texts);
+            return true;
+          },
           [&](std::vector<int64_t>* t) { return assign_list(value, *t); },
           [&](const AtMost& t) {
             int64_t number = 0;
@@ -193,6 +203,9 @@ Json value_of(const Target& target) {
   return std::visit(Overloaded{
                         [](const auto* t) { return Json(*t); },
                         [](const Symmetrize* t) { return Json(*t == Symmetrize::kYes); },
+                        [](const std::vector<std::string>* t) {
+                          return t->size() > 1 ? Json(*t) : Json(t->empty() ? "" : t->front());
+                        },
                         [](const std::optional<double>* t) { return *t ? Json(**t) : Json(nullptr); },
                         [](const AtMost& t) { return Json(*t.value); },
                         [](const ListAtMost& t) { return Json(*t.values); },
@@ -210,6 +223,7 @@ Json value_of(const Target& target) {
 Json parse_text(const std::string& text, const Target& target) {
   return std::visit(Overloaded{
                         [&](std::string*) { return Json(text); },
+                        [&](std::vector<std::string>*) { return Json(text); },
                         [&](const Choice&) { return Json(text); },
                         [&](const Declared& d) {
                           OptionValue variable = d.option.initial;
@@ -224,6 +238,12 @@ Json parse_text(const std::string& text, const Target& target) {
                     target);
 }
 
+Json parse_texts(const std::vector<std::string>& texts, const Target& target) {
+  if (!std::holds_alternative<std::vector<std::string>*>(target)) return parse_text(texts.back(), target);
+  const auto last = std::find(texts.rbegin(), texts.rend(), "").base();
+  return Json(std::vector<std::string>(last, texts.end()));
+}
+
 std::string expectation(const Target& target) {
   return std::visit(Overloaded{
                         [](int64_t*) -> std::string { return "an integer"; },
@@ -233,6 +253,9 @@ std::string expectation(const Target& target) {
                         [](bool*) -> std::string { return "true or false"; },
                         [](Symmetrize*) -> std::string { return "true or false"; },
                         [](std::string*) -> std::string { return "a string without NUL"; },
+                        [](std::vector<std::string>*) -> std::string {
+                          return "a string without NUL, or a list of such strings";
+                        },
                         [](std::vector<int64_t>*) -> std::string { return "a list of integers"; },
                         [](const AtMost& t) { return fmt::format("an integer of at most {}", t.most); },
                         [](const ListAtMost& t) {
@@ -261,6 +284,7 @@ std::string type_name(const Target& target, const std::string& for_text) {
                         [](bool*) -> std::string { return "true|false"; },
                         [](Symmetrize*) -> std::string { return "true|false"; },
                         [&](std::string*) { return for_text; },
+                        [&](std::vector<std::string>*) { return for_text; },
                         [](std::vector<int64_t>*) -> std::string { return "N,N,..."; },
                         [](const AtMost&) -> std::string { return "N"; },
                         [](const ListAtMost&) -> std::string { return "N,N,..."; },

@@ -69,10 +69,11 @@ struct Declared {
   OptionInfo option;
 };
 
-/// The variable that an option sets. Its value when the option is added is the default.
+/// The variable that an option sets: a std::vector<std::string> is one text, or a list of texts. Its value
+/// when the option is added is the default.
 using Target = std::variant<int64_t*, uint64_t*, double*, std::optional<double>*, bool*, Symmetrize*,
-                            std::string*, std::vector<int64_t>*, AtMost, ListAtMost, AutoOr<int64_t>,
-                            AutoOr<double>, ForBoth, Choice, Declared>;
+                            std::string*, std::vector<std::string>*, std::vector<int64_t>*, AtMost,
+                            ListAtMost, AutoOr<int64_t>, AutoOr<double>, ForBoth, Choice, Declared>;
 
 /// Returns false, and leaves the target unchanged, if the value does not fit it.
 bool assign(const nlohmann::ordered_json& value, const Target& target);
@@ -83,6 +84,9 @@ nlohmann::ordered_json value_of(const Target& target);
 /// Converts a flag's text to JSON. Text that is not a value of the target's type becomes a string, which
 /// assign() rejects.
 nlohmann::ordered_json parse_text(const std::string& text, const Target& target);
+/// The same for all texts of a flag. The last one counts; for a list of texts, all those of the flag's last
+/// occurrence: an empty text is in front of each occurrence but the first.
+nlohmann::ordered_json parse_texts(const std::vector<std::string>& texts, const Target& target);
 
 /// What assign() accepts, for errors: "an integer".
 std::string expectation(const Target& target);

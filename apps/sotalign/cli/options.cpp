@@ -25,14 +25,14 @@ void add_machine_options(OptionTable& table, Machine& machine) {
 
 void add_data_options(OptionTable& table, DataPaths& paths, Role role) {
   table.section("Embeddings (.npy, .safetensors or file.safetensors:TENSOR, one row each)");
-  const auto add = [&](const char* key, std::string* path, const char* help) {
-    table.add(key, path, help, role);
+  const auto add = [&](const char* key, Target path, const char* help) {
+    table.add(key, std::move(path), help, role);
     table.common();
   };
   add("pairs_images", &paths.pairs_images, "Images of the pairs");
   add("pairs_texts", &paths.pairs_texts, "Texts of the pairs, row by row");
-  add("images", &paths.images, "Unpaired images");
-  add("texts", &paths.texts, "Unpaired texts");
+  add("images", &paths.images, "Unpaired images: a file, several files, or a pattern such as 'images-*.npy'");
+  add("texts", &paths.texts, "Unpaired texts, likewise");
   add("val_images", &paths.val_images, "Images of the validation pairs");
   add("val_texts", &paths.val_texts, "Texts of the validation pairs");
 }
@@ -260,6 +260,15 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
             Role::kDirectory);
   table.added_later();
   add_machine_options(table, config.machine);
+  table.add("unpaired_memory",
+            choice<std::optional<RowMemory>>(
+                &config.train.unpaired_memory,
+                {{"auto", std::nullopt}, {"stored", RowMemory::kStored}, {"streamed", RowMemory::kStreamed}}),
+            "Unpaired rows: stored in memory, or streamed, read from their files for each\n"
+            "step; auto: stored up to 1 GiB on a CPU, 1/4 of the free memory of a GPU.\n"
+            "The bits are the same",
+            Role::kMachine);
+  table.added_later();
   table.section("Randomness");
   table.add("seed", &config.train.seed, "Seed of initial weights and batches");
   table.common();

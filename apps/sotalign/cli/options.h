@@ -18,9 +18,11 @@ struct Machine {
   bool quiet = false;
 };
 
-/// Files of embeddings, one embedding per row.
+/// Files of embeddings, one embedding per row. Unpaired rows may be in several files, or given by patterns:
+/// see data/shards.h.
 struct DataPaths {
-  std::string pairs_images, pairs_texts, images, texts, val_images, val_texts;
+  std::string pairs_images, pairs_texts, val_images, val_texts;
+  std::vector<std::string> images, texts;
 };
 
 struct TrainConfig {
@@ -110,6 +112,7 @@ void require_few_seeds(const char* key, const std::vector<int64_t>& seeds);
 /// An option that has to be given; `key` is its key in the table.
 struct Needed {
   Needed(const std::string& value, const char* name) : key(name), given(!value.empty()) {}
+  Needed(const std::vector<std::string>& values, const char* name) : key(name), given(!values.empty()) {}
   template <class T>
   Needed(const std::optional<T>& value, const char* name) : key(name), given(value.has_value()) {}
 

@@ -239,8 +239,9 @@ class SetDemo {
     std::filesystem::create_directory(out);
     write_npy(out + "/pairs_images.npy", data.pair_images.view());
     write_npy(out + "/pairs_texts.npy", data.pair_texts.view());
-    write_npy(out + "/images.npy", data.images.view());
-    write_npy(out + "/texts.npy", data.texts.view());
+    std::vector<float> buffer;
+    write_npy(out + "/images.npy", data.images.read(0, data.images.rows(), buffer));
+    write_npy(out + "/texts.npy", data.texts.read(0, data.texts.rows(), buffer));
     write_npy(out + "/val_images.npy", data.val_images.view());
     write_npy(out + "/val_texts.npy", data.val_texts.view());
     write_npy(out + "/test_images.npy", test.images.view());

@@ -23,16 +23,6 @@ struct TeacherArguments {
   Machine machine;
 };
 
-/// Fits the preprocessing of one modality on all of its rows, and preprocesses them in place.
-Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unpaired) {
-  std::vector<ConstMatrixF> parts{pairs};
-  if (unpaired.rows() > 0) parts.push_back(unpaired);
-  Preprocessing preprocessing = fit_preprocessing(context, parts);
-  preprocess(context, preprocessing, pairs, pairs);
-  if (unpaired.rows() > 0) preprocess(context, preprocessing, unpaired, unpaired);
-  return preprocessing;
-}
-
 /// How the teacher came about.
 struct Fit {
   TeacherSearch search;
@@ -63,9 +53,12 @@ int run(const TeacherArguments& arguments) {
   Context context = make_context(arguments.machine);
   Matrix<float> pair_images = upload(context, data.pair_images),
                 pair_texts = upload(context, data.pair_texts);
-  Matrix<float> images = upload(context, data.images), texts = upload(context, data.texts);
-  Preprocessing image_preprocessing = prepare(context, pair_images, images);
-  Preprocessing text_preprocessing = prepare(context, pair_texts, texts);
+  const RowMemory memory = plan_row_memory(context, data.images, data.texts).memory;
+  RowSet images, texts;
+  Preprocessing image_preprocessing =
+      prepare_rows(context, pair_images, data.images, memory, images, "unpaired images");
+  Preprocessing text_preprocessing =
+      prepare_rows(context, pair_texts, data.texts, memory, texts, "unpaired texts");
   Fit fit;
   Model model = naming_pairs(arguments.data.pairs_images, arguments.data.pairs_texts, [&] {
     fit.search = search_teacher(context, pair_images, pair_texts, first_teacher_options(arguments.teacher));
@@ -97,7 +90,7 @@ int run(const TeacherArguments& arguments) {
   });
   model.image_preprocessing = std::move(image_preprocessing);
   model.text_preprocessing = std::move(text_preprocessing);
-  if (arguments.hubness_bank > 0 && images.rows() > 0 && texts.rows() > 0)
+  if (arguments.hubness_bank > 0 && !images.empty() && !texts.empty())
     model.hubness = model.make_bank(Projection::kTeacher, images, texts,
                                     {.bank = arguments.hubness_bank, .seed = arguments.teacher.seed});
   model.save(arguments.out);

@@ -123,6 +123,10 @@ class Training {
 
   void print_header() {
     print_fact("data", data_.describe());
+    if (trainer_.row_memory().memory == RowMemory::kStreamed) {
+      progress_.print("          unpaired rows " + trainer_.row_memory().reason);
+      facts_.emplace_back("unpaired rows", trainer_.row_memory().reason);
+    }
     print_fact("device", describe_device(context_, config_.machine));
     const Model& model = trainer_.model();
     print_fact("teacher", describe(*model.teacher, config_.train.teacher));

@@ -11,6 +11,7 @@
 #include "cli/notes.h"
 #include "cli/standard_streams.h"
 #include "data/hubness.h"
+#include "data/shards.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
 #include "sotalign/io/npy.h"
@@ -32,6 +33,38 @@ double square(ConstMatrixF matrix, int64_t row) {
 }
 
 bool has_length(double square) { return square >= kLeastSquare && square <= kMostSquare; }
+
+void require_cols(const std::string& path, int64_t cols, const std::string& like_path,
+                  const HostMatrix& like) {
+  if (cols != like.cols())
+    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", input_name(path),
+                                      like.cols(), input_name(like_path), cols));
+}
+
+/// Opens all files, then checks the values of each as read_embeddings() does, piece by piece.
+EmbeddingRows open_unpaired(const std::vector<std::string>& paths, const std::string& like_path,
+                            const HostMatrix& like) {
+  if (paths.empty()) return {};
+  const std::vector<std::string> names = shards(paths);
+  std::vector<MatrixRows> files;
+  files.reserve(names.size());
+  for (const std::string& name : names) {
+    files.push_back(open_rows(name));
+    require_cols(name, files.back().cols(), like_path, like);
+  }
+  constexpr int64_t kRowsAtOnce = 4096;
+  std::vector<float> buffer;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const MatrixRows& file = files[i];
+    for (int64_t first = 0; first < file.rows(); first += kRowsAtOnce) {
+      const int64_t count = std::min(kRowsAtOnce, file.rows() - first);
+      require_lengths(input_name(names[i]), file.read(first, count, buffer), first);
+      file.release(first, count);
+    }
+    file.require_unchanged();
+  }
+  return EmbeddingRows(std::move(files));
+}
 
 HostMatrix read_optional(const std::string& path) {
   return path.empty() ? HostMatrix() : read_embeddings(path);
@@ -110,9 +143,7 @@ void require_finite_rows(const std::string& path, ConstMatrixF embedded, int64_t
 
 void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
                   const HostMatrix& like) {
-  if (matrix.rows() > 0 && matrix.cols() != like.cols())
-    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", input_name(path),
-                                      like.cols(), input_name(like_path), matrix.cols()));
+  if (matrix.rows() > 0) require_cols(path, matrix.cols(), like_path, like);
 }
 
 void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
@@ -134,15 +165,16 @@ std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, c
 TrainingData Dataset::view() const {
   return {.pair_images = pair_images.view(),
           .pair_texts = pair_texts.view(),
-          .images = images.view(),
-          .texts = texts.view(),
+          .images = images,
+          .texts = texts,
           .validation_images = val_images.view(),
           .validation_texts = val_texts.view()};
 }
 
 void Dataset::require_unchanged() const {
-  for (const HostMatrix* matrix : {&pair_images, &pair_texts, &images, &texts, &val_images, &val_texts})
+  for (const HostMatrix* matrix : {&pair_images, &pair_texts, &val_images, &val_texts})
     matrix->require_unchanged();
+  for (const EmbeddingRows* rows : {&images, &texts}) rows->require_unchanged();
 }
 
 std::string Dataset::describe() const {
@@ -155,18 +187,18 @@ Dataset read_dataset(const DataPaths& paths) {
   require_both({paths.val_images, "val_images"}, {paths.val_texts, "val_texts"});
   Dataset data{.pair_images = read_embeddings(paths.pairs_images),
                .pair_texts = read_embeddings(paths.pairs_texts),
-               .images = read_optional(paths.images),
-               .texts = read_optional(paths.texts),
+               .images = {},
+               .texts = {},
                .val_images = read_optional(paths.val_images),
                .val_texts = read_optional(paths.val_texts)};
   require_pairs(paths.pairs_images, data.pair_images, paths.pairs_texts, data.pair_texts);
   require_rows_that_differ(paths.pairs_images, data.pair_images);
   require_rows_that_differ(paths.pairs_texts, data.pair_texts);
   require_pairs(paths.val_images, data.val_images, paths.val_texts, data.val_texts);
-  require_cols(paths.images, data.images, paths.pairs_images, data.pair_images);
   require_cols(paths.val_images, data.val_images, paths.pairs_images, data.pair_images);
-  require_cols(paths.texts, data.texts, paths.pairs_texts, data.pair_texts);
   require_cols(paths.val_texts, data.val_texts, paths.pairs_texts, data.pair_texts);
+  data.images = open_unpaired(paths.images, paths.pairs_images, data.pair_images);
+  data.texts = open_unpaired(paths.texts, paths.pairs_texts, data.pair_texts);
   return data;
 }
 

@@ -10,6 +10,7 @@
 #include "sotalign/core/error.h"
 #include "sotalign/eval/retrieval.h"
 #include "sotalign/io/array.h"
+#include "sotalign/io/embedding_rows.h"
 #include "sotalign/io/matrix_rows.h"
 #include "sotalign/train/model.h"
 
@@ -35,17 +36,20 @@ std::string input_name(const std::string& path);
 
 /// Matrices without a file are empty.
 struct Dataset {
-  HostMatrix pair_images, pair_texts, images, texts, val_images, val_texts;
+  HostMatrix pair_images, pair_texts;
+  EmbeddingRows images, texts;  ///< unpaired; opened, but not in memory
+  HostMatrix val_images, val_texts;
 
   TrainingData view() const;
-  /// Throws IoError if one of the mapped files has been written to since it was read.
+  /// Throws IoError if one of the mapped files has been written to since it was opened.
   void require_unchanged() const;
   bool has_validation() const { return val_images.rows() > 0; }
   /// "500 pairs of 768 and 384 dimensions, unpaired 3700 images, 3700 texts"
   std::string describe() const;
 };
 
-/// Reads the pairs and whatever else has a path. Throws InvalidArgument, naming both files, for a mismatch.
+/// Reads the pairs and whatever else has a path; checks the unpaired rows without keeping them. Throws
+/// InvalidArgument, naming both files, for a mismatch.
 Dataset read_dataset(const DataPaths& paths);
 
 /// Throws InvalidArgument, naming both files, unless the matrix is empty or has as many columns as `like`.

@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "cli/notes.h"
+#include "data/shards.h"
 #include "sotalign/core/error.h"
 #include "sotalign/version.h"
 
@@ -32,9 +33,12 @@ void make_absolute(std::string& path) {
 }
 
 void make_absolute(DataPaths& paths) {
-  for (std::string* path : {&paths.pairs_images, &paths.pairs_texts, &paths.images, &paths.texts,
-                            &paths.val_images, &paths.val_texts})
+  for (std::string* path : {&paths.pairs_images, &paths.pairs_texts, &paths.val_images, &paths.val_texts})
     make_absolute(*path);
+  for (std::vector<std::string>* files : {&paths.images, &paths.texts}) {
+    for (std::string& path : *files) make_absolute(path);
+    *files = shards(*files);
+  }
 }
 
 bool is_due(const Trainer& trainer, int64_t every) {

@@ -10,7 +10,8 @@ namespace sotalign::app {
 /// no file has been given.
 void check_config(const TrainConfig& config);
 
-/// A run may be resumed from another directory, where relative paths would mean other files.
+/// A run may be resumed from another directory, where relative paths would mean other files, and later, when
+/// a pattern of shards may match more files: DataPaths get the files that it matches now.
 void make_absolute(std::string& path);
 void make_absolute(DataPaths& paths);
 

@@ -154,8 +154,11 @@ Dataset StudyData::first_rows(int64_t pairs, int64_t unpaired) const {
 }
 
 StudyShift StudyData::shift(Context& context, const Rows& rows) {
-  const auto distance = [&](const HostMatrix& x, const HostMatrix& y) {
-    return spherical_sliced_wasserstein(context, upload(context, x), upload(context, y)).distance;
+  const auto distance = [&](const EmbeddingRows& x, const HostMatrix& y) {
+    std::vector<float> buffer;
+    const ConstMatrixF host = x.read(0, x.rows(), buffer);
+    const Matrix<float> uploaded(context, host.data, host.rows, host.cols, "embeddings");
+    return spherical_sliced_wasserstein(context, uploaded, upload(context, y)).distance;
   };
   return {.images = distance(rows.data.images, rows.measured.images),
           .texts = distance(rows.data.texts, rows.measured.texts)};

@@ -35,7 +35,7 @@ void check_size(const char* name, const std::vector<int64_t>& ids, const char* r
 Matrix<double> means(Context& context, ConstMatrixF rows, const std::vector<int64_t>& counts) {
   Matrix<double> result(context, static_cast<int64_t>(counts.size()), rows.cols, "class means");
   Workspace scratch(context);
-  double* sums = scratch.take<double>(kernels::kColumnMeanRanges * rows.cols);
+  double* sums = scratch.take<double>(kernels::kColumnMeanSums * rows.cols);
   int64_t first = 0;
   for (size_t c = 0; c < counts.size(); ++c) {
     const kernels::ColumnMean::Part part{.x = rows.row(first), .stride = rows.stride, .rows = counts[c]};

@@ -32,11 +32,18 @@ std::string checksum(std::string_view bytes) {
   return fmt::format("{:016x}", XXH3_64bits(bytes.data(), bytes.size()));
 }
 
-std::string checksum(ConstMatrixF rows) {
-  Checksum sum;
-  for (const int64_t extent : {rows.rows, rows.cols}) sum.add(&extent, sizeof extent);
+RowChecksum::RowChecksum(int64_t rows, int64_t cols) {
+  for (const int64_t extent : {rows, cols}) sum_.add(&extent, sizeof extent);
+}
+
+void RowChecksum::add(ConstMatrixF rows) {
   for (int64_t i = 0; i < rows.rows; ++i)
-    sum.add(rows.row(i), static_cast<size_t>(rows.cols) * sizeof(float));
+    sum_.add(rows.row(i), static_cast<size_t>(rows.cols) * sizeof(float));
+}
+
+std::string checksum(ConstMatrixF rows) {
+  RowChecksum sum(rows.rows, rows.cols);
+  sum.add(rows);
   return sum.hex();
 }
 

@@ -90,6 +90,21 @@ std::shared_ptr<float> allocate(int64_t count, const std::string& label) {
   return {static_cast<float*>(memory), [](float* p) { std::free(p); }};
 }
 
+double stored_value(ElementType type, const char* data, int64_t index) {
+  return with_float_element(type, [&](auto element) {
+    using Element = decltype(element);
+    return static_cast<double>(Element::decode(load<typename Element::Stored>(data, index)));
+  });
+}
+
+[[noreturn]] void throw_not_finite(const MatrixSource& source, int64_t row, int64_t col, double value) {
+  if (std::isfinite(value))
+    throw IoError(fmt::format("{}: row {}, column {} is {:g}, expected values within the range of float32",
+                              source.label, row, col, value));
+  throw IoError(fmt::format("{}: row {}, column {} is {}, expected finite values", source.label, row, col,
+                            std::isnan(value) ? "nan" : (value < 0 ? "-inf" : "inf")));
+}
+
 /// `converted` holds the rows from `first` on.
 [[noreturn]] void throw_first_non_finite(const MatrixSource& source, int64_t first, ConstMatrixF converted) {
   int64_t at = 0;
@@ -97,15 +112,7 @@ std::shared_ptr<float> allocate(int64_t count, const std::string& label) {
   const int64_t row = first + at / converted.cols, col = at % converted.cols;
   const int64_t stored =
       source.order == StorageOrder::kC ? row * converted.cols + col : col * source.shape[0] + row;
-  const double value = with_float_element(source.type, [&](auto element) {
-    using Element = decltype(element);
-    return static_cast<double>(Element::decode(load<typename Element::Stored>(source.data, stored)));
-  });
-  if (std::isfinite(value))
-    throw IoError(fmt::format("{}: row {}, column {} is {:g}, expected values within the range of float32",
-                              source.label, row, col, value));
-  throw IoError(fmt::format("{}: row {}, column {} is {}, expected finite values", source.label, row, col,
-                            std::isnan(value) ? "nan" : (value < 0 ? "-inf" : "inf")));
+  throw_not_finite(source, row, col, stored_value(source.type, source.data, stored));
 }
 
 /// A single row or column is stored the same way in both orders.
@@ -148,6 +155,16 @@ void read_rows(const MatrixSource& source, int64_t first, int64_t count, float* 
     source.file->require_unchanged();
     throw_first_non_finite(source, first, {values, count, cols});
   }
+}
+
+void decode_row(const MatrixSource& source, int64_t row, const char* stored, float* values) {
+  const int64_t cols = source.shape[1];
+  with_float_element(source.type, [&](auto element) { decode<decltype(element)>(stored, cols, values); });
+  if (all_finite(values, cols)) return;
+  source.file->require_unchanged();
+  const int64_t col =
+      std::find_if_not(values, values + cols, [](float v) { return std::isfinite(v); }) - values;
+  throw_not_finite(source, row, col, stored_value(source.type, stored, col));
 }
 
 HostMatrix to_host_matrix(const MatrixSource& source) {

@@ -37,6 +37,11 @@ bool holds_float_rows(const MatrixSource& source);
 /// @param values [count, cols]
 void read_rows(const MatrixSource& source, int64_t first, int64_t count, float* values);
 
+/// Row `row` from its stored bytes, [cols] elements in C order, to float32. Throws IoError as
+/// to_host_matrix() does.
+/// @param values [cols]
+void decode_row(const MatrixSource& source, int64_t row, const char* stored, float* values);
+
 /// Throws IoError, as read_rows() does, unless the rows are finite. Precondition: holds_float_rows().
 void check_float_rows(const MatrixSource& source, int64_t first, int64_t count);
 

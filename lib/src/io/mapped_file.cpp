@@ -26,7 +26,7 @@ struct Entry {
   std::atomic<const char*> begin{nullptr};
   std::atomic<size_t> size{0};
 };
-std::array<Entry, 64> entries;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+std::array<Entry, 1024> entries;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 
 int take_entry(const char* path, const void* begin, size_t size) {
   for (size_t i = 0; i < entries.size(); ++i) {
@@ -105,6 +105,21 @@ struct stat MappedFile::status() const {
 }
 
 void MappedFile::expect_random_access() const { madvise(data_, size_, MADV_NORMAL); }
+
+void MappedFile::read(size_t offset, size_t bytes, void* out) const {
+  for (size_t done = 0; done < bytes;) {
+    const ssize_t count =
+        pread(fd_, static_cast<char*>(out) + done, bytes - done, static_cast<off_t>(offset + done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) throw IoError(fmt::format("{}: cannot read: {}", path_, std::strerror(errno)));
+    if (count == 0) throw IoError(fmt::format("{}: the file was shortened while it was in use", path_));
+    done += static_cast<size_t>(count);
+  }
+}
+
+void MappedFile::will_read(size_t offset, size_t bytes) const {
+  posix_fadvise(fd_, static_cast<off_t>(offset), static_cast<off_t>(bytes), POSIX_FADV_WILLNEED);
+}
 
 void MappedFile::release(const char* first, size_t bytes) const {
   const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));

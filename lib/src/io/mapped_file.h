@@ -28,6 +28,11 @@ class MappedFile {
   size_t size() const { return size_; }
   /// Readahead is tuned for one sequential pass; call this before keeping the mapping for longer.
   void expect_random_access() const;
+  /// Reads bytes [offset, offset + bytes) without the mapping: a file that was shortened, or a failing
+  /// device, gives an IoError rather than a signal.
+  void read(size_t offset, size_t bytes, void* out) const;
+  /// Tells the system that read() will ask for these bytes soon, so that several reads wait at the same time.
+  void will_read(size_t offset, size_t bytes) const;
   /// Takes the pages that lie within these bytes out of memory, as far as this process is concerned. They are
   /// read again when they are used again.
   void release(const char* first, size_t bytes) const;

@@ -64,6 +64,29 @@ void MatrixRows::read_stored(int64_t row, void* bytes) const {
                 static_cast<size_t>(element));
 }
 
+bool MatrixRows::stored_by_rows() const { return impl_->by_rows(); }
+
+void MatrixRows::gather(const int64_t* index, int64_t count, float* out) const {
+  for (int64_t i = 0; i < count; ++i) check_range(index[i], 1);
+  const io::MatrixSource& source = impl_->source;
+  std::vector<char> stored(static_cast<size_t>(row_bytes()));
+  if (impl_->by_rows()) {
+    const auto begin = static_cast<size_t>(source.data - source.file->data());
+    const auto offset = [&](int64_t i) { return begin + static_cast<size_t>(index[i]) * stored.size(); };
+    for (int64_t i = 0; i < count; ++i) source.file->will_read(offset(i), stored.size());
+    for (int64_t i = 0; i < count; ++i) {
+      source.file->read(offset(i), stored.size(), stored.data());
+      io::decode_row(source, index[i], stored.data(), out + i * cols());
+    }
+  } else {
+    for (int64_t i = 0; i < count; ++i) {
+      read_stored(index[i], stored.data());
+      io::decode_row(source, index[i], stored.data(), out + i * cols());
+    }
+  }
+  require_unchanged();
+}
+
 void MatrixRows::release(int64_t first, int64_t count) const {
   check_range(first, count);
   if (impl_->by_rows())

@@ -38,7 +38,7 @@ MatrixF centre(Context& context, Workspace& workspace, ConstMatrixF x) {
   kernels::column_mean(context.queue(), {.parts = &part,
                                          .part_count = 1,
                                          .cols = x.cols,
-                                         .sums = scratch.take<double>(kernels::kColumnMeanRanges * x.cols),
+                                         .sums = scratch.take<double>(kernels::kColumnMeanSums * x.cols),
                                          .mean = mean});
   kernels::scale_matrix(
       context.queue(),

@@ -4,6 +4,7 @@
 
 #include "kernels/center_rows.h"
 #include "kernels/normalize_rows.h"
+#include "nn/preprocess_rows.h"
 #include "sotalign/core/error.h"
 #include "sotalign/linalg/column_mean.h"
 
@@ -23,20 +24,25 @@ void preprocess(Context& context, const Preprocessing& preprocessing, ConstMatri
   Workspace scratch(context);
   float* mean = scratch.take<float>(cols);
   context.copy_to_device(mean, preprocessing.mean.data(), preprocessing.mean.size() * sizeof(float));
+  detail::preprocess_rows(context, mean, x, y);
+}
+
+void detail::preprocess_rows(Context& context, const float* mean, ConstMatrixF x, MatrixF y) {
+  if (x.empty()) return;
   kernels::center_rows(context.queue(), kernels::CenterRows<float>{.x = x.data,
                                                                    .x_stride = x.stride,
                                                                    .mean = mean,
                                                                    .y = y.data,
                                                                    .y_stride = y.stride,
                                                                    .rows = x.rows,
-                                                                   .cols = cols});
+                                                                   .cols = x.cols});
   kernels::normalize_rows(context.queue(), {.x = y.data,
                                             .x_stride = y.stride,
                                             .y = y.data,
                                             .y_stride = y.stride,
                                             .norms = nullptr,
                                             .rows = x.rows,
-                                            .cols = cols});
+                                            .cols = x.cols});
 }
 
 }  // namespace sotalign

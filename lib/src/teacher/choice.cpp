@@ -112,7 +112,7 @@ class Chooser {
 
  private:
   bool can_self_train() const {
-    return rows_.unpaired_x.rows > 0 && rows_.unpaired_y.rows > 0 && self_training_.passes > 0;
+    return !rows_.unpaired_x.empty() && !rows_.unpaired_y.empty() && self_training_.passes > 0;
   }
 
   static std::string describe(const TeacherTrial& trial) {

@@ -36,9 +36,9 @@ Buffer<float> rounded(Context& context, const Buffer<double>& mean) {
 }
 }  // namespace
 
-std::vector<double> mean_of_pairs(Context& context, ConstMatrixF a, const char* name) {
+std::vector<double> mean_of_pairs(Context& context, const RowSet& a, const char* name) {
   try {
-    return column_mean(context, {a});
+    return a.column_mean(context);
   } catch (const InvalidArgument& error) {
     throw InvalidArgument(fmt::format("{}: {}", name, error.what()));
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/scale_matrix.h"
+#include "sotalign/nn/row_set.h"
 #include "sotalign/teacher/teacher.h"
 
 namespace sotalign::detail {
@@ -27,7 +28,7 @@ void scale(Context& context, ConstMatrixD x, const double* row_factors, const do
 }
 
 /// The mean row, [d]. Throws InvalidArgument, starting with `name`, if an entry is not finite.
-std::vector<double> mean_of_pairs(Context& context, ConstMatrixF a, const char* name);
+std::vector<double> mean_of_pairs(Context& context, const RowSet& a, const char* name);
 
 /// x - mean, [rows, d], in double: a mean rounded to float would leave a constant offset, a spurious
 /// direction of variance.

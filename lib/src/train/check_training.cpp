@@ -27,16 +27,19 @@ void check_data(const TrainingData& d, const MethodInfo& method, TeacherKind tea
   same("validation images", d.validation_images, "validation texts", d.validation_texts);
   if (d.pair_images.rows < 2)
     throw InvalidArgument(fmt::format("pairs: expected at least 2, found {}", d.pair_images.rows));
-  columns("unpaired images", d.images, "pair images", d.pair_images);
-  columns("unpaired texts", d.texts, "pair texts", d.pair_texts);
+  const auto shape = [](const EmbeddingRows& rows) {
+    return ConstMatrixF(nullptr, rows.rows(), rows.cols());
+  };
+  columns("unpaired images", shape(d.images), "pair images", d.pair_images);
+  columns("unpaired texts", shape(d.texts), "pair texts", d.pair_texts);
   columns("validation images", d.validation_images, "pair images", d.pair_images);
   columns("validation texts", d.validation_texts, "pair texts", d.pair_texts);
   const bool self_training = teacher == TeacherKind::kSelfTraining;
-  if ((method.needs_unpaired || self_training) && (d.images.rows < 1 || d.texts.rows < 1))
+  if ((method.needs_unpaired || self_training) && (d.images.empty() || d.texts.empty()))
     throw InvalidArgument(fmt::format("unpaired rows: {} {} needs images and texts, found {} and {}",
                                       method.needs_unpaired ? "method" : "teacher",
-                                      method.needs_unpaired ? method.name : to_string(teacher), d.images.rows,
-                                      d.texts.rows));
+                                      method.needs_unpaired ? method.name : to_string(teacher),
+                                      d.images.rows(), d.texts.rows()));
 }
 
 void check_weight(const char* name, double weight) {

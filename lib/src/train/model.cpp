@@ -154,13 +154,13 @@ void Model::embed_preprocessed(Side side, Projection projection, ConstMatrixF x,
   }
 }
 
-HubnessCorrection Model::make_bank(Projection projection, ConstMatrixF images, ConstMatrixF texts,
+HubnessCorrection Model::make_bank(Projection projection, const RowSet& images, const RowSet& texts,
                                    const HubnessOptions& options) const {
-  const auto embedded = [&](Side side, ConstMatrixF x) {
-    const Buffer<int64_t> index(*context_, hubness_bank_rows(side, x.rows, options));
+  const auto embedded = [&](Side side, const RowSet& x) {
+    const std::vector<int64_t> index = hubness_bank_rows(side, x.rows(), options);
     Workspace workspace(*context_);
-    const MatrixF rows = workspace.take_matrix<float>(index.size(), x.cols);
-    gather_rows(*context_, x, index.data(), rows);
+    const MatrixF rows = workspace.take_matrix<float>(static_cast<int64_t>(index.size()), x.cols());
+    x.gather(*context_, index, rows);
     Matrix<float> out(*context_, rows.rows, dim(projection), "bank");
     embed_preprocessed(side, projection, rows, out);
     return out;

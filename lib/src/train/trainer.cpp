@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/plain_nan.h"
 #include "sotalign/core/error.h"
@@ -11,6 +12,7 @@
 #include "sotalign/core/random.h"
 #include "sotalign/linalg/row_products.h"
 #include "sotalign/train/objective.h"
+#include "train/batch_reader.h"
 #include "train/teacher_heads.h"
 
 namespace sotalign {
@@ -30,17 +32,6 @@ Matrix<float> upload(Context& context, ConstMatrixF host, const char* purpose) {
                              static_cast<size_t>(host.cols) * sizeof(float));
   }
   return device;
-}
-
-// The means come from all training rows of a modality, paired or not.
-Preprocessing prepare(Context& context, Matrix<float>& pairs, Matrix<float>& unpaired,
-                      Matrix<float>& validation) {
-  std::vector<ConstMatrixF> parts = {pairs};
-  if (unpaired.rows() > 0) parts.push_back(unpaired);
-  Preprocessing preprocessing = fit_preprocessing(context, parts);
-  for (Matrix<float>* rows : {&pairs, &unpaired, &validation})
-    if (rows->rows() > 0) preprocess(context, preprocessing, *rows, *rows);
-  return preprocessing;
 }
 
 // Resolves kAuto and a dimension of 0.
@@ -79,19 +70,18 @@ std::vector<ParameterRange> ranges_of(const ParameterSet& parameters, const Trai
 Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions& options)
     : context_(&context),
       options_((check_training(context, data, options), options)),
-      data_checksums_(checksums_of(data)),
+      row_memory_(plan_row_memory(context, data.images, data.texts, options.unpaired_memory)),
       pair_images_(upload(context, data.pair_images, "paired images")),
       pair_texts_(upload(context, data.pair_texts, "paired texts")),
-      images_(upload(context, data.images, "unpaired images")),
-      texts_(upload(context, data.texts, "unpaired texts")),
       validation_images_(upload(context, data.validation_images, "validation images")),
       validation_texts_(upload(context, data.validation_texts, "validation texts")),
-      model_(build_model()),
+      model_(build_model(data)),
       optimizer_(context, model_.parameters.size(), options.optimizer),
       ranges_(ranges_of(model_.parameters, options)),
       pair_sampler_(data.pair_images.rows, options.batch_pairs, options.seed, stream_id("sampler.pairs")),
       unpaired_(make_unpaired_rows(
           {.context = context, .options = options_, .rows = all_rows(), .pairs = pair_sampler_.batch()})),
+      reader_(make_reader()),
       pair_index_(context, pair_sampler_.batch()),
       image_batch_(context, pair_sampler_.batch() + unpaired_->images(), pair_images_.cols(),
                    "batch of images"),
@@ -112,6 +102,23 @@ Trainer::Trainer(Context& context, const TrainingData& data, const TrainOptions&
       affinity_memory_(objective_->affinity_memory()) {
   if (affinity_memory_) options_.affinity_memory = affinity_memory_->memory;
   objective_->initialize(model_.parameters);
+}
+
+std::unique_ptr<detail::BatchReader> Trainer::make_reader() const {
+  if (!images_.streamed() || unpaired_->images() + unpaired_->texts() == 0) return nullptr;
+  // The trainer may be moved while the thread runs: `this` must not be captured.
+  BatchReader::Pick pick = [sampler = pair_sampler_, unpaired = unpaired_.get(),
+                            pairs = std::vector<int64_t>()](int64_t step, std::vector<int64_t>& images,
+                                                            std::vector<int64_t>& texts) mutable {
+    sampler.sample(step, pairs);
+    std::as_const(*unpaired).pick(step, pairs, images, texts);
+  };
+  return std::make_unique<BatchReader>(*context_, BatchReader::Setup{.images = images_.raw(),
+                                                                     .texts = texts_.raw(),
+                                                                     .batch_images = unpaired_->images(),
+                                                                     .batch_texts = unpaired_->texts(),
+                                                                     .steps = options_.steps,
+                                                                     .pick = std::move(pick)});
 }
 
 Trainer::~Trainer() = default;
@@ -149,9 +156,22 @@ Teacher Trainer::build_teacher() {
   return training.take_teacher();
 }
 
-Model Trainer::build_model() {
-  Preprocessing image_preprocessing = prepare(*context_, pair_images_, images_, validation_images_);
-  Preprocessing text_preprocessing = prepare(*context_, pair_texts_, texts_, validation_texts_);
+Model Trainer::build_model(const TrainingData& data) {
+  TrainingData pairs = data;
+  pairs.images = {}, pairs.texts = {};  // prepare() reads them anyway
+  data_checksums_ = checksums_of(pairs);
+  const auto prepare = [&](Matrix<float>& paired, const EmbeddingRows& raw, RowSet& unpaired,
+                           Matrix<float>& validation, const char* purpose) {
+    Preprocessing result = prepare_rows(*context_, paired, raw, row_memory_.memory, unpaired, purpose);
+    if (validation.rows() > 0) preprocess(*context_, result, validation, validation);
+    return result;
+  };
+  Preprocessing image_preprocessing =
+      prepare(pair_images_, data.images, images_, validation_images_, "unpaired images");
+  Preprocessing text_preprocessing =
+      prepare(pair_texts_, data.texts, texts_, validation_texts_, "unpaired texts");
+  data_checksums_["images"] = images_.checksum();
+  data_checksums_["texts"] = texts_.checksum();
   TeacherOptions& options = options_.teacher;
   options.seed = options_.seed;
   if (is_open(options)) {
@@ -180,25 +200,37 @@ void Trainer::train_step() {
   Context& context = *context_;
   model_.hubness.reset();
   if (effective_method(options_).closed_form) {
-    objective_->run({.number = step_, .image = {}, .text = {}, .parameters = model_.parameters});
+    objective_->run({.number = step_,
+                     .image = {},
+                     .text = {},
+                     .parameters = model_.parameters,
+                     .teacher = *model_.teacher});
     ++step_;
     return;
   }
   const ProductMathScope math(context, options_.math);
-  const auto batch_of = [&](const Matrix<float>& paired, const Matrix<float>& unpaired, const int64_t* index,
-                            Matrix<float>& batch, Matrix<float>& d) {
+  pair_sampler_.sample(context, step_, pair_index_.data());
+  unpaired_->pick(step_, pair_index_.data());
+  const BatchReader::Batch streamed = reader_ ? reader_->take(step_) : BatchReader::Batch();
+  const auto batch_of = [&](const Matrix<float>& paired, const RowSet& unpaired, const int64_t* index,
+                            ConstMatrixF raw, Matrix<float>& batch, Matrix<float>& d) {
     const StepRows rows{
         .pairs = pair_sampler_.batch(), .x = batch, .f = {}, .d_f = d, .unpaired_index = index};
     gather_rows(context, paired, pair_index_.data(), rows.paired(batch.view()));
-    if (rows.x.rows > rows.pairs) gather_rows(context, unpaired, index, rows.unpaired(batch.view()));
+    if (raw.rows > 0)
+      unpaired.preprocess_rows(context, raw, rows.unpaired(batch.view()));
+    else if (rows.x.rows > rows.pairs)
+      gather_rows(context, unpaired.stored(), index, rows.unpaired(batch.view()));
     return rows;
   };
-  pair_sampler_.sample(context, step_, pair_index_.data());
-  unpaired_->pick(step_, pair_index_.data());
-  Step step{.number = step_,
-            .image = batch_of(pair_images_, images_, unpaired_->image_index(), image_batch_, d_image_),
-            .text = batch_of(pair_texts_, texts_, unpaired_->text_index(), text_batch_, d_text_),
-            .parameters = model_.parameters};
+  Step step{
+      .number = step_,
+      .image =
+          batch_of(pair_images_, images_, unpaired_->image_index(), streamed.images, image_batch_, d_image_),
+      .text = batch_of(pair_texts_, texts_, unpaired_->text_index(), streamed.texts, text_batch_, d_text_),
+      .parameters = model_.parameters,
+      .teacher = *model_.teacher};
+  if (reader_) reader_->done();
 
   const Head &image_head = model_.head(Side::kX), &text_head = model_.head(Side::kY);
   step.image.f = image_head.forward(context, model_.parameters, image_batch_, image_activations_);
@@ -289,7 +321,7 @@ void Trainer::restore_best() {
 
 std::optional<HubnessCorrection> Trainer::make_bank(Projection projection,
                                                     const HubnessOptions& options) const {
-  if (images_.rows() == 0 || texts_.rows() == 0) return std::nullopt;
+  if (images_.empty() || texts_.empty()) return std::nullopt;
   return model_.make_bank(projection, images_, texts_, options);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -29,6 +30,20 @@ class Checksum {
  private:
   struct State;
   std::unique_ptr<State> state_;
+};
+
+/// The checksum of a matrix that arrives some rows at a time.
+class RowChecksum {
+ public:
+  /// For rows [rows, cols] in all.
+  RowChecksum(int64_t rows, int64_t cols);
+  /// The next rows.
+  void add(ConstMatrixF rows);
+  /// As Checksum::hex().
+  std::string hex() const { return sum_.hex(); }
+
+ private:
+  Checksum sum_;
 };
 
 /// The checksum of `bytes`, 16 hexadecimal digits.

@@ -1,4 +1,5 @@
-// Reads a matrix in a file some rows at a time, so that it need not fit into memory.
+// Reads a matrix in a file some rows at a time, in order or by their numbers, so that it need not fit into
+// memory.
 #pragma once
 
 #include <cstdint>
@@ -40,6 +41,15 @@ class MatrixRows {
   /// Copies a row as the file stores it, without a check of its values.
   /// @param bytes [row_bytes()]
   void read_stored(int64_t row, void* bytes) const;
+
+  /// Whether a row lies in one piece in the file: so it does in C order, and in Fortran order it does not.
+  bool stored_by_rows() const;
+  /// Row i of `out` is row index[i] as float32. Reads only these rows, without the mapping: a file that was
+  /// shortened meanwhile gives an IoError rather than a signal. Throws as read() and require_unchanged() do.
+  /// Different threads may call it at the same time.
+  /// @param index [count], in any order
+  /// @param out [count, cols]
+  void gather(const int64_t* index, int64_t count, float* out) const;
 
   /// Tells the system that these rows, and views of them, are not needed for now, so that they take no memory
   /// of this process. Does nothing for Fortran order, where rows share pages.

@@ -16,8 +16,8 @@ namespace SOTALIGN_API sotalign {
 
 /// Preprocessed rows in the context's memory.
 struct TeacherRows {
-  ConstMatrixF pairs_x, pairs_y;        ///< [p, dx], [p, dy], paired row by row
-  ConstMatrixF unpaired_x, unpaired_y;  ///< [nx, dx], [ny, dy]; both empty: self-training is no candidate
+  ConstMatrixF pairs_x, pairs_y;  ///< [p, dx], [p, dy], paired row by row
+  RowSet unpaired_x, unpaired_y;  ///< [nx, dx], [ny, dy]; both empty: self-training is no candidate
   ConstMatrixF validation_x = {}, validation_y = {};  ///< [v, dx], [v, dy], paired row by row; may be empty
 };
 

@@ -28,6 +28,7 @@
 #include <string>
 #include <vector>
 
+#include "sotalign/nn/row_set.h"
 #include "sotalign/ot/sinkhorn.h"
 #include "sotalign/teacher/teacher.h"
 
@@ -98,13 +99,13 @@ class SelfTraining {
  public:
   /// Fits the first teacher, CCA of the pairs: row i of pairs_x [p, dx] and row i of pairs_y [p, dy]. All
   /// rows are preprocessed (see preprocess()).
-  /// @param unpaired_x [nx, dx], in the context's memory, which must stay valid and unchanged
+  /// @param unpaired_x [nx, dx], streamed or in the context's memory, which must stay valid and unchanged
   /// @param unpaired_y [ny, dy], likewise; in any order
   /// Throws InvalidArgument for shapes that do not match, fewer than two pairs, no unpaired rows, entries
   /// that are not finite, pairs without common variation, options out of range, and for streamed affinities
   /// with the scaling form or a ladder.
-  SelfTraining(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y, ConstMatrixF unpaired_x,
-               ConstMatrixF unpaired_y, const SelfTrainingOptions& options = {});
+  SelfTraining(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y, const RowSet& unpaired_x,
+               const RowSet& unpaired_y, const SelfTrainingOptions& options = {});
   ~SelfTraining();
   SelfTraining(SelfTraining&&) noexcept;
   SelfTraining& operator=(SelfTraining&&) noexcept;
@@ -144,7 +145,7 @@ class SelfTraining {
 };
 
 /// Runs SelfTraining to its end and returns the teacher.
-Teacher self_train(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y, ConstMatrixF unpaired_x,
-                   ConstMatrixF unpaired_y, const SelfTrainingOptions& options = {});
+Teacher self_train(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y, const RowSet& unpaired_x,
+                   const RowSet& unpaired_y, const SelfTrainingOptions& options = {});
 
 }  // namespace sotalign

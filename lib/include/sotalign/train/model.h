@@ -11,6 +11,7 @@
 #include "sotalign/nn/head.h"
 #include "sotalign/nn/parameters.h"
 #include "sotalign/nn/preprocess.h"
+#include "sotalign/nn/row_set.h"
 #include "sotalign/teacher/teacher.h"
 
 namespace SOTALIGN_API sotalign {
@@ -54,7 +55,7 @@ class Model {
   /// @param images [n, input_dim(Side::kX)]
   /// @param texts [m, input_dim(Side::kY)]
   /// @param options see HubnessOptions
-  HubnessCorrection make_bank(Projection projection, ConstMatrixF images, ConstMatrixF texts,
+  HubnessCorrection make_bank(Projection projection, const RowSet& images, const RowSet& texts,
                               const HubnessOptions& options = {}) const;
   /// The projection that `hubness` corrects: the heads, or the teacher if there are none.
   Projection hubness_projection() const;

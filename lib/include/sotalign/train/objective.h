@@ -64,6 +64,7 @@ struct Step {
   int64_t number;  ///< from 0
   StepRows image, text;
   ParameterSet& parameters;  ///< receives the gradients of 'log_scale' and 'bias'
+  const Teacher& teacher;
 };
 
 /// Zeroes the gradients of the unpaired rows, for terms that accumulate into them.

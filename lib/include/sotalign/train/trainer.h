@@ -21,16 +21,20 @@
 #include "sotalign/teacher/self_training.h"
 #include "sotalign/train/method.h"
 #include "sotalign/train/model.h"
+#include "sotalign/train/row_memory.h"
 
 namespace SOTALIGN_API sotalign {
 
+namespace detail {
+class BatchReader;
+}
 struct AllRows;
 
-/// Raw float32 embeddings on the host; the trainer copies them to the device.
+/// Raw float32 embeddings on the host. The trainer copies them, except for unpaired rows that it streams.
 struct TrainingData {
-  ConstMatrixF pair_images, pair_texts;  ///< [p, dx], [p, dy], paired row by row, p >= 2
-  ConstMatrixF images = {}, texts = {};  ///< unpaired, [nx, dx], [ny, dy]; may be empty only if
-                                         ///< the method needs none
+  ConstMatrixF pair_images, pair_texts;   ///< [p, dx], [p, dy], paired row by row, p >= 2
+  EmbeddingRows images = {}, texts = {};  ///< unpaired, [nx, dx], [ny, dy]; may be empty only if
+                                          ///< the method needs none
   ConstMatrixF validation_images = {}, validation_texts = {};  ///< pairs held out from training; may be empty
 };
 
@@ -84,6 +88,9 @@ struct TrainOptions {
   /// InfoNCE and CKA store both affinities, 8 bytes per entry, and reject options that do not allow it.
   std::optional<KlotMemory> affinity_memory = std::nullopt;
   double affinity_memory_mib = 0;  ///< 0: 7/8 of the memory that is free when the trainer is constructed
+  /// Where the unpaired rows are kept; std::nullopt: see plan_row_memory(). Both ways give the same bits.
+  /// Streamed rows must outlive the trainer if they are in the memory of the host.
+  std::optional<RowMemory> unpaired_memory = std::nullopt;
   /// Precision of the products of a step on CUDA: heads, affinities and gradients. Teacher, validation and
   /// embeddings are computed as the context says, by default in float32. The default changes the retrieval of
   /// a trained model by less than another seed does; see docs/gpu.md.
@@ -135,7 +142,8 @@ class Trainer {
 
   /// Runs one step. With the method self_training, a step is a pass. Else only the first step allocates
   /// memory and checks its metrics(); later steps synchronize only if KLOT computes its affinities in strips
-  /// (see EmbeddingKlot). Throws InvalidArgument once finished().
+  /// (see EmbeddingKlot), and wait for rows that are streamed. Throws InvalidArgument once finished(), and
+  /// IoError if streamed rows cannot be read or their files were changed.
   void train_step();
   /// Metrics of the last step; synchronizes. Throws NumericalError if the loss is not finite.
   StepMetrics metrics() const;
@@ -168,6 +176,9 @@ class Trainer {
   /// unchanged, if the file is damaged or belongs to other options, other rows or another order of the rows.
   CheckpointInfo load_checkpoint(const std::string& path);
 
+  /// Where the unpaired rows are kept, and why.
+  const RowMemoryPlan& row_memory() const { return row_memory_; }
+
   /// How KLOT holds its affinities, and why; std::nullopt without KLOT.
   const std::optional<KlotMemoryPlan>& affinity_memory() const { return affinity_memory_; }
 
@@ -186,7 +197,8 @@ class Trainer {
 
  private:
   Teacher build_teacher();
-  Model build_model();
+  Model build_model(const TrainingData& data);
+  std::unique_ptr<detail::BatchReader> make_reader() const;
   AllRows all_rows() const;
   std::string fingerprint() const;
 
@@ -195,8 +207,10 @@ class Trainer {
   int64_t step_ = 0;
   std::map<std::string, std::string> data_checksums_;
 
+  RowMemoryPlan row_memory_;
   // Preprocessed rows.
-  Matrix<float> pair_images_, pair_texts_, images_, texts_, validation_images_, validation_texts_;
+  Matrix<float> pair_images_, pair_texts_, validation_images_, validation_texts_;
+  RowSet images_, texts_;
 
   std::optional<TeacherSearch> teacher_search_;
   std::optional<TeacherChoice> teacher_choice_;
@@ -206,6 +220,7 @@ class Trainer {
   std::vector<ParameterRange> ranges_;  // with separate learning rates; empty: one rate for all
   BatchSampler pair_sampler_;
   std::unique_ptr<UnpairedRows> unpaired_;
+  std::unique_ptr<detail::BatchReader> reader_;  // of streamed unpaired rows, else null
 
   // Buffers of a step. A batch holds the rows of its pairs, then its unpaired rows.
   Buffer<int64_t> pair_index_;

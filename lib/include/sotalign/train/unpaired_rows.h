@@ -2,15 +2,17 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
 #include "sotalign/core/buffer.h"
 #include "sotalign/train/trainer.h"
 
 namespace SOTALIGN_API sotalign {
 
-/// All preprocessed rows, in the context's memory.
+/// All preprocessed rows: pairs in the context's memory, unpaired rows there or streamed.
 struct AllRows {
-  ConstMatrixF pair_images, pair_texts, images, texts;
+  ConstMatrixF pair_images, pair_texts;
+  RowSet images, texts;
 };
 
 /// What MethodInfo::make_unpaired gets. Unpaired rows may keep references only to the context.
@@ -30,6 +32,11 @@ class UnpairedRows {
   /// repeats it. Queued, does not synchronize.
   /// @param pair_index [pairs], indices of the step's pairs, in the context's memory
   virtual void pick(int64_t step, const int64_t* pair_index) = 0;
+  /// The same choice on the host, ahead of time: another thread calls it while pick() runs. Resizes both
+  /// lists.
+  /// @param pairs indices of the step's pairs
+  virtual void pick(int64_t step, const std::vector<int64_t>& pairs, std::vector<int64_t>& images,
+                    std::vector<int64_t>& texts) const = 0;
 
   /// Whether every step has all rows, in their order.
   virtual bool takes_all() const { return false; }

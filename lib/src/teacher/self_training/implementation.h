@@ -15,8 +15,8 @@ namespace sotalign {
 /// See self_training.h. The parts are in the files of this folder.
 class SelfTraining::Implementation {
  public:
-  Implementation(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y, ConstMatrixF unpaired_x,
-                 ConstMatrixF unpaired_y, const SelfTrainingOptions& options);
+  Implementation(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y, const RowSet& unpaired_x,
+                 const RowSet& unpaired_y, const SelfTrainingOptions& options);
 
   void pass();
   bool finished() const {

@@ -29,12 +29,13 @@ class SelfTrainingRows {
   /// @param name of the unpaired rows, for errors and for their stream of random numbers
   /// @param share lam, the weight of the unpaired rows in mixed_mean
   SelfTrainingRows(Context& context, const std::vector<double>& pairs_mean, ConstMatrixD pairs,
-                   const char* name, ConstMatrixF unpaired, double share, const SelfTrainingOptions& options);
+                   const char* name, const RowSet& unpaired, double share,
+                   const SelfTrainingOptions& options);
 
   int64_t batch() const { return batch_; }
-  int64_t cols() const { return unpaired_.cols; }
+  int64_t cols() const { return unpaired_.cols(); }
   /// Whether each pass takes all rows: their covariance is then the same in every pass.
-  bool takes_all() const { return batch_ == unpaired_.rows; }
+  bool takes_all() const { return batch_ == unpaired_.rows(); }
 
   /// The rows of pass `pass`, counted from 0.
   ConstMatrixF draw(Context& context, Workspace& scratch, int64_t pass) const;
@@ -48,7 +49,7 @@ class SelfTrainingRows {
   std::vector<double> mixed_mean;   // [d], of the teachers after the first
 
  private:
-  ConstMatrixF unpaired_;
+  RowSet unpaired_;
   int64_t batch_;
   BatchSampler order_;
   Buffer<double> exact_mean_;  // [d], of all unpaired rows

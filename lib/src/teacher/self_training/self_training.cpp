@@ -16,31 +16,32 @@ namespace sotalign {
 
 namespace {
 
-void check_shapes(ConstMatrixF a, ConstMatrixF b, ConstMatrixF x, ConstMatrixF y) {
+void check_shapes(ConstMatrixF a, ConstMatrixF b, const RowSet& x, const RowSet& y) {
   if (a.rows != b.rows || a.rows < 2 || a.cols < 1 || b.cols < 1)
     throw InvalidArgument(
         fmt::format("pairs: expected both sides with the same number of rows, at least 2, found [{}, {}] and "
                     "[{}, {}]",
                     a.rows, a.cols, b.rows, b.cols));
-  for (const auto& [name, unpaired, pairs] : {std::tuple{"unpaired_x", x, a}, std::tuple{"unpaired_y", y, b}})
-    if (unpaired.rows < 1 || unpaired.cols != pairs.cols)
+  for (const auto& [name, unpaired, pairs] :
+       {std::tuple{"unpaired_x", &x, a}, std::tuple{"unpaired_y", &y, b}})
+    if (unpaired->rows() < 1 || unpaired->cols() != pairs.cols)
       throw InvalidArgument(
           fmt::format("{}: expected at least one row of {} columns, as the pairs have, found "
                       "[{}, {}]",
-                      name, pairs.cols, unpaired.rows, unpaired.cols));
+                      name, pairs.cols, unpaired->rows(), unpaired->cols()));
 }
 
 }  // namespace
 
 SelfTraining::Implementation::Implementation(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y,
-                                             ConstMatrixF unpaired_x, ConstMatrixF unpaired_y,
+                                             const RowSet& unpaired_x, const RowSet& unpaired_y,
                                              const SelfTrainingOptions& options)
     : context_(context), options_(options) {
   detail::check_self_training(options);
   check_shapes(pairs_x, pairs_y, unpaired_x, unpaired_y);
   // c N / (p + c N), in a form that does not overflow.
   const auto pairs = static_cast<double>(pairs_x.rows),
-             unpaired = static_cast<double>(std::min(unpaired_x.rows, unpaired_y.rows));
+             unpaired = static_cast<double>(std::min(unpaired_x.rows(), unpaired_y.rows()));
   share_ = 1 / (1 + pairs / unpaired / options.unpaired_weight);
   detail::PrincipalBasis x = detail::principal_basis(context, pairs_x, "pairs_x"),
                          y = detail::principal_basis(context, pairs_y, "pairs_y");
@@ -61,7 +62,7 @@ SelfTraining::Implementation::Implementation(Context& context, ConstMatrixF pair
 }
 
 SelfTraining::SelfTraining(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y,
-                           ConstMatrixF unpaired_x, ConstMatrixF unpaired_y,
+                           const RowSet& unpaired_x, const RowSet& unpaired_y,
                            const SelfTrainingOptions& options)
     : implementation_(
           std::make_unique<Implementation>(context, pairs_x, pairs_y, unpaired_x, unpaired_y, options)) {}
@@ -81,8 +82,8 @@ void SelfTraining::restore(const std::map<std::string, std::vector<double>>& sta
   implementation_->restore(state);
 }
 
-Teacher self_train(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y, ConstMatrixF unpaired_x,
-                   ConstMatrixF unpaired_y, const SelfTrainingOptions& options) {
+Teacher self_train(Context& context, ConstMatrixF pairs_x, ConstMatrixF pairs_y, const RowSet& unpaired_x,
+                   const RowSet& unpaired_y, const SelfTrainingOptions& options) {
   SelfTraining training(context, pairs_x, pairs_y, unpaired_x, unpaired_y, options);
   while (!training.finished()) training.pass();
   return training.take_teacher();

@@ -30,7 +30,8 @@ class Nnclr : public Objective {
     siglip_.run_on_pairs(step);
     zero_unpaired(*context_, step);
     // The other two terms add to these gradients.
-    const auto& [number, image, text, parameters] = step;
+    const StepRows &image = step.image, &text = step.text;
+    ParameterSet& parameters = step.parameters;
     image_term_.run(parameters, image.unpaired(image.f), text.paired(text.f), image.unpaired(image.d_f),
                     text.paired(text.d_f), image_weight_, Write::kAdd);
     text_term_.run(parameters, image.paired(image.f), text.unpaired(text.f), image.paired(image.d_f),
@@ -56,8 +57,10 @@ class NeighbourRows : public UnpairedRows {
       : UnpairedRows(s.context, s.pairs, s.pairs),
         context_(&s.context),
         neighbours_(method_option<int64_t>(s.options, kNeighbours)),
-        image_neighbours_(nearest(s.rows.pair_images, s.rows.images)),
-        text_neighbours_(nearest(s.rows.pair_texts, s.rows.texts)),
+        host_image_neighbours_(nearest(s.rows.pair_images, s.rows.images)),
+        host_text_neighbours_(nearest(s.rows.pair_texts, s.rows.texts)),
+        image_neighbours_(s.context, host_image_neighbours_, "neighbours of the pairs"),
+        text_neighbours_(s.context, host_text_neighbours_, "neighbours of the pairs"),
         image_key_(RandomStream(s.options.seed, stream_id("nnclr.images")).bits64(0)),
         text_key_(RandomStream(s.options.seed, stream_id("nnclr.texts")).bits64(0)) {}
 
@@ -74,16 +77,35 @@ class NeighbourRows : public UnpairedRows {
     pick_from(image_neighbours_, image_key_, image_index_);
     pick_from(text_neighbours_, text_key_, text_index_);
   }
+  void pick(int64_t step, const std::vector<int64_t>& pairs, std::vector<int64_t>& images,
+            std::vector<int64_t>& texts) const override {
+    const auto pick_from = [&](const std::vector<int64_t>& neighbours, uint64_t key,
+                               std::vector<int64_t>& picked) {
+      picked.resize(pairs.size());
+      kernels::cpu::pick_neighbours({}, {.neighbours = neighbours.data(),
+                                         .k = neighbours_,
+                                         .queries = pairs.data(),
+                                         .picked = picked.data(),
+                                         .count = static_cast<int64_t>(picked.size()),
+                                         .step = step,
+                                         .key = key});
+    };
+    pick_from(host_image_neighbours_, image_key_, images);
+    pick_from(host_text_neighbours_, text_key_, texts);
+  }
 
  private:
-  Buffer<int64_t> nearest(ConstMatrixF queries, ConstMatrixF gallery) const {
-    return Buffer<int64_t>(*context_, top_k(*context_, queries, gallery, neighbours_).indices,
-                           "neighbours of the pairs");
+  std::vector<int64_t> nearest(ConstMatrixF queries, const RowSet& gallery) const {
+    constexpr int64_t kRowsAtOnce = 2 * TopKOptions{}.tile;
+    TopKSearch search(*context_, queries, neighbours_);
+    gallery.for_each(*context_, kRowsAtOnce, [&](int64_t, ConstMatrixF rows) { search.add(rows); });
+    return search.result().indices;
   }
 
   Context* context_;
   int64_t neighbours_;
-  Buffer<int64_t> image_neighbours_, text_neighbours_;  // [all pairs, neighbours]
+  std::vector<int64_t> host_image_neighbours_, host_text_neighbours_;  // [all pairs, neighbours]
+  Buffer<int64_t> image_neighbours_, text_neighbours_;                 // the same
   uint64_t image_key_, text_key_;
 };
 
@@ -115,8 +137,8 @@ MethodInfo nnclr_method() {
           .check =
               [](Context&, const TrainingData& data, const TrainOptions& options) {
                 const auto neighbours = method_option<int64_t>(options, kNeighbours);
-                check_neighbours("images", neighbours, data.images.rows);
-                check_neighbours("texts", neighbours, data.texts.rows);
+                check_neighbours("images", neighbours, data.images.rows());
+                check_neighbours("texts", neighbours, data.texts.rows());
               },
           .describe =
               [](const TrainOptions& options) {

@@ -7,36 +7,11 @@
 #include "sotalign/core/error.h"
 #include "sotalign/train/siglip_term.h"
 #include "train/methods.h"
+#include "train/teacher_rows.h"
 
 namespace sotalign::detail {
 
 namespace {
-
-/// The teacher is fixed, so all unpaired rows are projected once.
-class TeacherRows {
- public:
-  TeacherRows(const ObjectiveSetup& s, Side side)
-      : context_(&s.context),
-        all_(s.context, rows_of(s, side).rows, s.teacher.dim(), "teacher's projections") {
-    s.teacher.project(s.context, side, rows_of(s, side), all_);
-    if (!s.all_unpaired)
-      batch_ = Matrix<float>(s.context, side == Side::kX ? s.unpaired_images : s.unpaired_texts,
-                             s.teacher.dim(), "batch of the teacher's projections");
-  }
-  ConstMatrixF of(const StepRows& rows) {
-    if (batch_.rows() == 0) return all_;
-    gather_rows(*context_, all_, rows.unpaired_index, batch_);
-    return batch_;
-  }
-
- private:
-  static ConstMatrixF rows_of(const ObjectiveSetup& s, Side side) {
-    return side == Side::kX ? s.rows.images : s.rows.texts;
-  }
-
-  Context* context_;
-  Matrix<float> all_, batch_;  // no batch: each one is all rows
-};
 
 std::optional<KlotMemoryPlan> plan_memory(const ObjectiveSetup& s) {
   const TrainOptions& o = s.options;
@@ -55,8 +30,8 @@ class Sotalign : public Objective {
   explicit Sotalign(const ObjectiveSetup& s)
       : weight_(s.options.divergence_weight),
         siglip_(s.context, s.pairs, s.pairs, s.pairs),
-        teacher_images_(s, Side::kX),
-        teacher_texts_(s, Side::kY),
+        teacher_images_(s.context, s.teacher, Side::kX, s.rows.images, s.unpaired_images, s.all_unpaired),
+        teacher_texts_(s.context, s.teacher, Side::kY, s.rows.texts, s.unpaired_texts, s.all_unpaired),
         memory_(plan_memory(s)),
         divergence_(make_embedding_divergence(s.context, s.unpaired_images, s.unpaired_texts,
                                               s.options.divergence,
@@ -67,9 +42,10 @@ class Sotalign : public Objective {
   void run(const Step& step) override {
     siglip_.run_on_pairs(step);
     const StepRows &image = step.image, &text = step.text;
-    divergence_->run({image.unpaired(image.f), text.unpaired(text.f)},
-                     {teacher_images_.of(image), teacher_texts_.of(text)}, image.unpaired(image.d_f),
-                     text.unpaired(text.d_f), weight_);
+    divergence_->run(
+        {image.unpaired(image.f), text.unpaired(text.f)},
+        {teacher_images_.project(step.teacher, image), teacher_texts_.project(step.teacher, text)},
+        image.unpaired(image.d_f), text.unpaired(text.d_f), weight_);
   }
   void report(StepMetrics& metrics) const override {
     metrics.siglip = siglip_.value();
@@ -92,8 +68,8 @@ void check_divergence(Context& context, const TrainingData& data, const TrainOpt
   if (o.affinity_memory && *o.affinity_memory != KlotMemory::kStored)
     throw InvalidArgument(fmt::format("affinity_memory: {} stores its affinities, expected stored, found {}",
                                       info.name, to_string(*o.affinity_memory)));
-  const auto batch = [&](ConstMatrixF rows) {
-    return static_cast<double>(std::min(o.batch_unpaired, rows.rows));
+  const auto batch = [&](const EmbeddingRows& rows) {
+    return static_cast<double>(std::min(o.batch_unpaired, rows.rows()));
   };
   const double mib = 2.0 * batch(data.images) * batch(data.texts) * sizeof(float) / (1 << 20);
   if (o.affinity_memory_mib > 0 && mib > o.affinity_memory_mib)
