@@ -105,6 +105,8 @@ int run(SweepArguments& arguments, bool given) {
   require(needed);
   require_at_least("stop_after_runs", arguments.stop_after_runs, 0);
   make_absolute(config.data);
+  make_absolute(config.val_captions);  // for `train --config` with the configuration of the best run
+  make_absolute(config.val_thumbnails);
   make_absolute(arguments.test_images);
   make_absolute(arguments.test_texts);
   require_utf8(arguments);
