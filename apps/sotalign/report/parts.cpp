@@ -8,7 +8,7 @@ namespace sotalign::app {
 
 std::string retrieval_comparison(const RetrievalResult& teacher, const RetrievalResult& model) {
   HtmlTable means{.head = {"percent", "MeanR@1", "MRR"}, .emphasized = 1};
-  HtmlTable directions{.head = {"percent", "R@1", "R@5", "R@10", "median rank"}};
+  HtmlTable directions{.head = {"percent", "R@1", "R@5", "R@10", "median"}};
   const auto percent = [](double value) { return fmt::format("{:.1f}", 100 * value); };
   for (const auto& [name, result] : {std::pair{"teacher", &teacher}, std::pair{"model", &model}})
     means.rows.push_back({name, percent(result->mean_r1), percent(result->mean_reciprocal_rank)});
