@@ -30,8 +30,10 @@ LAYERS = [
     ["lib/c"],  # the C header
     ["lib/sotalign.h"],  # includes all public headers
     ["apps/sotalign/cli", "apps/sotalign/plot", "bench", "examples"],
+    ["apps/sotalign/page"],
     ["apps/sotalign/data"],
     ["apps/sotalign/run"],
+    ["apps/sotalign/report"],
     ["apps/sotalign/study", "apps/sotalign/sweep", "python"],
     ["apps/sotalign/commands"],
     ["apps/sotalign/main.cpp"],

@@ -19,6 +19,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 
 import numpy as np
 
@@ -47,18 +48,20 @@ def write_data(directory, rows):
 
 
 def run(program, directory, images, texts, memory, steps):
-    """Seconds of a step, seconds in all, and peak memory in MiB."""
+    """Seconds of a step, seconds of the process, and peak memory in MiB."""
     out = directory / "run"
     shutil.rmtree(out, ignore_errors=True)
     command = [program, "train", "--pairs-images", directory / "pairs_images.npy", "--pairs-texts",
                directory / "pairs_texts.npy", "--images", directory / images, "--texts", directory / texts, "--out", out,
                "--steps", str(steps), "--log-every", "1", "--teacher", "cca", "--unpaired-memory", memory, "--quiet"]
+    began = time.monotonic()
     process = subprocess.Popen([str(part) for part in command])
     _, status, usage = os.wait4(process.pid, 0)
+    total = time.monotonic() - began
     if status != 0:
         sys.exit(f"{' '.join(map(str, command))}: exit status {status}")
     seconds = [json.loads(line)["seconds"] for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return (seconds[-1] - seconds[0]) / (len(seconds) - 1), seconds[-1], usage.ru_maxrss / 1024
+    return (seconds[-1] - seconds[0]) / (len(seconds) - 1), total, usage.ru_maxrss / 1024
 
 
 def main():

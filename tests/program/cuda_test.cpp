@@ -32,6 +32,9 @@ TEST_F(CudaProgram, TrainsEvaluatesAndEmbeds) {
   const testing::ProgramResult train = files.train("run", options);
   ASSERT_EQ(train.exit_code, 0) << train.err;
   EXPECT_NE(train.out.find("device    cuda:0, "), std::string::npos) << train.out;
+  const std::string report = testing::read_file(files / "run/report.html");
+  for (const char* id : {"similarity-model", "projection-before", "projection-after", "right</b>"})
+    EXPECT_NE(report.find(id), std::string::npos) << id;
 
   const std::string model = files / "run/model.safetensors";
   const auto evaluate = [&](const std::string& device) {

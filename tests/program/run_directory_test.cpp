@@ -234,8 +234,8 @@ TEST_F(RunDirectoryProgram, TemporaryFilesOfKilledProcessesAreRemoved) {
 TEST_F(RunDirectoryProgram, LinksInItAreNotFollowed) {
   ASSERT_EQ(files.train("run", {"--steps", "4", "--stop-after", "2"}).exit_code, 0);
   write_file(path("precious"), "keep");
-  for (const char* name :
-       {"config.json", "metrics.jsonl", "checkpoint.safetensors", "model.safetensors", "summary.json"}) {
+  for (const char* name : {"config.json", "metrics.jsonl", "checkpoint.safetensors", "model.safetensors",
+                           "summary.json", "metrics.csv", "report.html"}) {
     const std::string file = path("run/") + name;
     std::error_code ignored;
     fs::rename(file, path("aside"), ignored);

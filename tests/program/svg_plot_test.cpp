@@ -5,105 +5,23 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <limits>
-#include <map>
-#include <optional>
 #include <set>
 #include <sstream>
 
 #include "support/compare.h"
 #include "support/error_message.h"
+#include "support/svg.h"
 #include "support/temporary_directory.h"
 
 namespace sotalign::app {
 namespace program_svg_plot_test {
 
-using sotalign::testing::error_message;
+using namespace sotalign::testing;
 
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-struct Element {
-  std::string name, text;  // text up to the first child
-  std::map<std::string, std::string> attributes;
-  double number(const std::string& key) const { return std::stod(attributes.at(key)); }
-};
-
-/// Resolves XML's five named entities; rejects bare special characters.
-std::string unescape(const std::string& text) {
-  const std::map<std::string, std::string> entities = {
-      {"amp", "&"}, {"lt", "<"}, {"gt", ">"}, {"quot", "\""}, {"apos", "'"}};
-  std::string result;
-  for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '<') throw std::runtime_error("bare <");
-    if (text[i] != '&') {
-      result += text[i];
-      continue;
-    }
-    const size_t end = text.find(';', i);
-    result += entities.at(text.substr(i + 1, end - i - 1));
-    i = end;
-  }
-  return result;
-}
-
-/// All elements of a document in order. Throws if it is not well-formed; supports just enough of XML.
-std::vector<Element> parse(const std::string& xml) {
-  std::vector<Element> elements;
-  std::vector<size_t> open;
-  const auto expect = [](bool fits, const std::string& what) {
-    if (!fits) throw std::runtime_error("not well-formed: " + what);
-  };
-  for (const char c : xml) expect(c == '\n' || static_cast<unsigned char>(c) >= 0x20, "control character");
-  size_t at = 0;
-  while (at < xml.size()) {
-    const size_t tag = std::min(xml.find('<', at), xml.size());
-    const std::string text = unescape(xml.substr(at, tag - at));
-    if (open.empty()) {
-      expect(text.find_first_not_of('\n') == std::string::npos, "text outside");
-    } else {
-      elements[open.back()].text += text;
-    }
-    if (tag == xml.size()) break;
-    size_t i = tag + 1;
-    const auto word = [&] {
-      const size_t first = i;
-      while (i < xml.size() && (std::isalnum(static_cast<unsigned char>(xml[i])) != 0 || xml[i] == '-')) ++i;
-      expect(i > first, "name");
-      return xml.substr(first, i - first);
-    };
-    if (xml[i] == '/') {
-      ++i;
-      expect(!open.empty() && word() == elements[open.back()].name && xml[i] == '>', "end tag");
-      open.pop_back();
-      at = i + 1;
-      continue;
-    }
-    expect(!open.empty() || elements.empty(), "second root");
-    Element element{.name = word(), .text = "", .attributes = {}};
-    while (true) {
-      while (i < xml.size() && xml[i] == ' ') ++i;
-      if (xml[i] == '>' || xml[i] == '/') break;
-      const std::string key = word();
-      expect(xml[i] == '=' && xml[i + 1] == '"', "attribute");
-      const size_t end = xml.find('"', i + 2);
-      expect(end != std::string::npos, "attribute's end");
-      expect(element.attributes.emplace(key, unescape(xml.substr(i + 2, end - i - 2))).second, "twice");
-      i = end + 1;
-    }
-    elements.push_back(element);
-    if (xml[i] == '/') {
-      expect(xml[++i] == '>', "empty element");
-    } else {
-      open.push_back(elements.size() - 1);
-    }
-    at = i + 1;
-  }
-  expect(open.empty() && !elements.empty(), "end");
-  return elements;
-}
 
 /// Centres of the circles, the markers of the first series, without the legend's circle.
 struct Point {
@@ -115,39 +33,6 @@ std::vector<Point> circles(const std::vector<Element>& elements, bool legend = f
     if (e.name == "circle") points.push_back({e.number("cx"), e.number("cy")});
   if (legend) points.erase(points.begin());
   return points;
-}
-
-std::optional<Element> text(const std::vector<Element>& elements, const std::string& words) {
-  for (const Element& e : elements)
-    if (e.name == "text" && e.text == words) return e;
-  return std::nullopt;
-}
-
-size_t count(const std::vector<Element>& elements, const std::string& name) {
-  size_t n = 0;
-  for (const Element& e : elements) n += e.name == name ? 1 : 0;
-  return n;
-}
-
-/// Tick labels follow the gridlines; those of y are end-aligned.
-std::map<double, double> y_ticks(const std::vector<Element>& elements) {
-  std::map<double, double> ticks;
-  for (size_t i = 1; i < elements.size(); ++i)
-    if (const Element& e = elements[i];
-        e.attributes.contains("text-anchor") && e.attributes.at("text-anchor") == "end") {
-      const std::string d = elements[i - 1].attributes.at("d");
-      ticks[std::stod(e.text)] = std::stod(d.substr(d.find(',') + 1));
-    }
-  return ticks;
-}
-
-std::map<double, double> x_ticks(const std::vector<Element>& elements) {
-  std::map<double, double> ticks;
-  for (const Element& e : elements)
-    if (e.attributes.contains("text-anchor") && e.attributes.at("text-anchor") == "middle" &&
-        !e.text.empty() && std::isdigit(static_cast<unsigned char>(e.text.back())) != 0)
-      ticks[std::stod(e.text)] = e.number("x");
-  return ticks;
 }
 
 TEST(SvgPlot, PointsLieWhereTheTicksSay) {
@@ -359,6 +244,48 @@ TEST(SvgPlot, EmphasizedSeriesAreThickAndOnTop) {
   EXPECT_FALSE(lines[1].attributes.contains("stroke-dasharray"));
 }
 
+TEST(SvgPlot, LogarithmicHeightsHaveNoPointsBelowZero) {
+  const auto elements =
+      parse(line_plot({.y_scale = PlotScale::kLog}, {{.x = {0, 1, 2, 3}, .y = {0.001, 0, -1, 10}}}));
+  const std::vector<Point> points = circles(elements);
+  ASSERT_EQ(points.size(), 2u);
+  const auto ticks = y_ticks(elements);
+  ASSERT_TRUE(ticks.contains(0.001) && ticks.contains(0.1) && ticks.contains(10));
+  EXPECT_WITHIN(std::abs(points[0].y - ticks.at(0.001)), 0.011);
+  EXPECT_WITHIN(std::abs(points[1].y - ticks.at(10)), 0.011);
+  EXPECT_WITHIN(std::abs(ticks.at(0.1) - (ticks.at(0.001) + ticks.at(10)) / 2), 0.011);
+  EXPECT_EQ(parse(line_plot({.y_scale = PlotScale::kLog}, {{.x = {0}, .y = {0}}}))[0].name, "svg");
+}
+
+TEST(SvgPlot, SeriesWithoutMarkersAreLines) {
+  const auto elements = parse(line_plot({}, {{.name = "a", .x = {0, 1}, .y = {1, 2}, .marked = false}}));
+  EXPECT_EQ(count(elements, "circle"), 0u);
+  EXPECT_EQ(count(elements, "polyline"), 1u);
+  EXPECT_TRUE(text(elements, "a"));
+}
+
+TEST(SvgPlot, PlotsForPagesGrowWithTheirLegends) {
+  std::vector<PlotSeries> series;
+  series.reserve(6);
+  for (int i = 0; i < 6; ++i)
+    series.push_back({.name = "a name of some length " + std::to_string(i), .x = {0, 1}, .y = {1.0 * i, 2}});
+  const auto height = [&](size_t names, const PlotSize& size) {
+    return parse(
+               line_plot({.size = size}, {series.begin(), series.begin() + static_cast<ptrdiff_t>(names)}))[0]
+        .number("height");
+  };
+  EXPECT_EQ(height(1, kPagePlot), kPagePlot.height);
+  EXPECT_GT(height(6, kPagePlot), height(2, kPagePlot));
+  EXPECT_EQ(height(6, {}), PlotSize{}.height);
+  const auto elements = parse(line_plot({.title = "t", .size = kPagePlot, .draws_title = false}, series));
+  EXPECT_FALSE(text(elements, "t"));
+  EXPECT_EQ(elements[1].name + elements[1].text, "titlet");  // for screen readers
+  for (const Element& e : elements)
+    if (e.name == "text") {
+      EXPECT_TRUE(e.number("x") < 420 && e.number("y") < elements[0].number("height")) << e.text;
+    }
+}
+
 TEST(SvgPlot, RefusesWhatItCannotDraw) {
   EXPECT_EQ(error_message([] {
               line_plot({}, {{.name = "s", .x = {0, 1}, .y = {1}}});
@@ -372,6 +299,10 @@ TEST(SvgPlot, RefusesWhatItCannotDraw) {
               line_plot({.x_scale = PlotScale::kLog}, {{.name = "s", .x = {0, 1}, .y = {1, 2}}});
             }),
             "series 's': expected numbers > 0 on a logarithmic axis, found 0");
+  EXPECT_EQ(error_message([] {
+              line_plot({.y_scale = PlotScale::kLog}, {{.name = "s", .x = {1}, .y = {1}, .error = {1}}});
+            }),
+            "series 's': expected no error bars on a logarithmic y axis, found some");
 }
 
 }  // namespace program_svg_plot_test

@@ -215,8 +215,9 @@ TEST(Program, EveryTrainingOptionChangesTheResult) {
 
   // A new option must be added to this test. These options concern only files and the machine:
   const std::set<std::string> without_effect = {
-      "pairs_images", "pairs_texts", "images",        "texts", "val_images",       "val_texts", "out",
-      "device",       "threads",     "force_threads", "quiet", "checkpoint_every", "log_every"};
+      "pairs_images", "pairs_texts",  "images",        "texts",         "val_images", "val_texts",
+      "out",          "device",       "threads",       "force_threads", "quiet",      "checkpoint_every",
+      "log_every",    "val_captions", "val_thumbnails"};
   const Json config = Json::parse(read_file(files / "base/config.json"));
   for (const auto& [key, value] : config.items())
     EXPECT_TRUE(tested.count(key) == 1 || without_effect.count(key) == 1) << key;

@@ -251,6 +251,14 @@ void add_train_options(OptionTable& table, TrainConfig& config) {
             Role::kMachine);
   table.add("log_every", &config.log_every, "Steps between lines of metrics.jsonl", Role::kMachine);
   add_bank_option(table, config.hubness_bank);
+  table.add("val_captions", &config.val_captions,
+            "Text file with one line for each validation text, to show in report.html", Role::kPath);
+  table.added_later();
+  table.add("val_thumbnails", &config.val_thumbnails,
+            "Folder with small images of the validation images, named by the row: 7.jpg,\n"
+            "or .png, .webp, .gif, .svg; at most 1 MiB each",
+            Role::kDirectory);
+  table.added_later();
   add_machine_options(table, config.machine);
   table.add("unpaired_memory",
             choice<std::optional<RowMemory>>(

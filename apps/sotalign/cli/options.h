@@ -34,6 +34,8 @@ struct TrainConfig {
   int64_t checkpoint_every = 50;
   int64_t log_every = 10;
   int64_t hubness_bank = HubnessOptions{}.bank;
+  /// For the report: lines of text, and a folder of images, of the validation pairs.
+  std::string val_captions, val_thumbnails;
 };
 
 /// Upper bounds: more steps and iterations than anyone waits for, and wider than any layer.

@@ -2,7 +2,6 @@
 // through the model tile by tile.
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -80,10 +79,7 @@ int run(const SearchArguments& arguments) {
   require_flags_of_kind(arguments.table, arguments.hubness.kind);
   require_model_for_hubness(arguments.model, arguments.hubness);
   if (!arguments.model.empty()) require_both({arguments.model, "model"}, {arguments.side, "side"});
-  std::error_code ignored;
-  if (!arguments.thumbnails.empty() && !std::filesystem::is_directory(arguments.thumbnails, ignored))
-    throw InvalidArgument(
-        fmt::format("--thumbnails: expected a directory, found none at {}", arguments.thumbnails));
+  const Thumbnails thumbnails(arguments.thumbnails, "--thumbnails");
 
   Context context = make_context(arguments.machine);
   std::optional<Model> model;
@@ -136,7 +132,7 @@ int run(const SearchArguments& arguments) {
   else if (format == HitFormat::kNpy)
     write_rows(output, hits);
   else
-    write_page(output, hits, arguments.thumbnails);
+    write_page(output, hits, thumbnails);
   if (scores) {
     write_scores(*scores, hits);
     scores->commit();

@@ -23,6 +23,8 @@ namespace sotalign::app {
 
 namespace {
 
+constexpr const char* kOnlyOfTrain[] = {"checkpoint_every", "log_every", "val_captions", "val_thumbnails"};
+
 /// Restores the options of the stored sweep. If any option is `given`, all have to equal the stored ones.
 void continue_with(SweepArguments& arguments, const Json& stored, const std::string& path, bool given) {
   if (!stored.is_object() || !stored.contains("options"))
@@ -103,6 +105,8 @@ int run(SweepArguments& arguments, bool given) {
   require(needed);
   require_at_least("stop_after_runs", arguments.stop_after_runs, 0);
   make_absolute(config.data);
+  make_absolute(config.val_captions);  // for `train --config` with the configuration of the best run
+  make_absolute(config.val_thumbnails);
   make_absolute(arguments.test_images);
   make_absolute(arguments.test_texts);
   require_utf8(arguments);
@@ -165,11 +169,12 @@ Action add_sweep(CLI::App& app) {
              "Stop after this many runs; --resume continues");
   add_train_options(table, arguments->config);
   // Hidden, but accepted in --config: train shares its configurations with sweep and uses these keys.
-  for (const char* key : {"checkpoint_every", "log_every"}) app.get_option(flag_of(key))->group("");
+  for (const char* key : kOnlyOfTrain) app.get_option(flag_of(key))->group("");
   return [arguments, own] {
-    for (const char* key : {"checkpoint_every", "log_every"})
+    for (const char* key : kOnlyOfTrain)
       if (!arguments->table.given(key, "options").empty())
-        throw InvalidArgument(fmt::format("{}: a sweep writes neither checkpoints nor logs", flag_of(key)));
+        throw InvalidArgument(fmt::format(
+            "{}: a sweep writes neither checkpoints nor logs, and its report has no examples", flag_of(key)));
     const auto given = [](const CLI::Option* option) { return option->count() > 0; };
     if (given(own[3]) && arguments->space.random == 0)
       throw InvalidArgument("--sweep-seed: expected --random with the number of draws, found none");

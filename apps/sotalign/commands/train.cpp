@@ -14,7 +14,10 @@
 #include "cli/report.h"
 #include "commands/command.h"
 #include "data/inputs.h"
+#include "report/train_page.h"
 #include "run/interrupt.h"
+#include "run/metrics_table.h"
+#include "run/phase_timer.h"
 #include "run/progress.h"
 #include "run/progress_line.h"
 #include "run/run_directory.h"
@@ -43,13 +46,16 @@ std::string percent(double fraction) { return fmt::format("{:.1f}", 100 * fracti
 
 class Training {
  public:
-  Training(TrainArguments& arguments, Context& context, const Dataset& data, RunLock& lock)
+  Training(TrainArguments& arguments, Context& context, const Dataset& data, const ShownPairs& shown,
+           PhaseTimer& phases, RunLock& lock)
       : arguments_(arguments),
         lock_(lock),
         config_(arguments.config),
         run_(config_.out),
         context_(context),
         data_(data),
+        shown_(shown),
+        phases_(phases),
         trainer_(context, data.view(), config_.train),
         progress_(config_.machine.quiet ? Progress::Verbosity::kQuiet : Progress::Verbosity::kNormal) {}
 
@@ -77,7 +83,11 @@ class Training {
         std::make_unique<MetricsFile>(run_.metrics(), trainer_.steps_done(), checkpoint.notes["metrics"]);
     print_header();
     // The initial weights are a candidate, too: they may be the teacher.
-    if (trainer_.has_validation() && trainer_.steps_done() == 0) trainer_.validate();
+    if (trainer_.has_validation() && trainer_.steps_done() == 0) {
+      const auto visit = phases_.visit("validation");
+      trainer_.validate();
+    }
+    phases_.enter("training steps");
     progress_.start("train", trainer_.steps_done(), config_.train.steps);
     while (!trainer_.finished()) {
       trainer_.train_step();
@@ -114,29 +124,31 @@ class Training {
   }
 
   void print_header() {
-    progress_.print("data      " + data_.describe());
-    if (trainer_.row_memory().memory == RowMemory::kStreamed)
+    print_fact("data", data_.describe());
+    if (trainer_.row_memory().memory == RowMemory::kStreamed) {
       progress_.print("          unpaired rows " + trainer_.row_memory().reason);
-    progress_.print("device    " + describe_device(context_, config_.machine));
+      facts_.emplace_back("unpaired rows", trainer_.row_memory().reason);
+    }
+    print_fact("device", describe_device(context_, config_.machine));
     const Model& model = trainer_.model();
-    progress_.print("teacher   " + describe(*model.teacher, config_.train.teacher));
+    print_fact("teacher", describe(*model.teacher, config_.train.teacher));
     if (const std::vector<PassReport>& passes = trainer_.teacher_passes(); !passes.empty())
       progress_.print(fmt::format("          {} passes of self-training, the last changed it by {:.3f}",
                                   passes.size(), passes.back().change));
     if (trainer_.teacher_search()) progress_.print(search_table(*trainer_.teacher_search()));
-    if (trainer_.teacher_choice()) progress_.print("chosen    " + trainer_.teacher_choice()->reason);
+    if (trainer_.teacher_choice()) print_fact("chosen", trainer_.teacher_choice()->reason);
     if (trainer_.has_validation()) {
+      const auto visit = phases_.visit("validation");
       teacher_result_ = trainer_.validate_teacher();
       progress_.print(fmt::format("          MeanR@1 {}, MRR {:.3f} on {} validation pairs",
                                   percent(teacher_result_.mean_r1), teacher_result_.mean_reciprocal_rank,
                                   data_.val_images.rows()));
     }
-    progress_.print(fmt::format("model     {} parameters, {} dimensions; {}", model.parameters.size(),
-                                model.dim(Projection::kHeads), describe(config_.train)));
-    if (trainer_.affinity_memory())
-      progress_.print("klot      affinities " + trainer_.affinity_memory()->reason);
+    print_fact("model", fmt::format("{} parameters, {} dimensions; {}", model.parameters.size(),
+                                    model.dim(Projection::kHeads), describe(config_.train)));
+    if (trainer_.affinity_memory()) print_fact("klot", "affinities " + trainer_.affinity_memory()->reason);
     if (context_.device().kind == DeviceKind::kCuda)
-      progress_.print(fmt::format("math      {} in the products of a step", to_string(config_.train.math)));
+      print_fact("math", fmt::format("{} in the products of a step", to_string(config_.train.math)));
     else if (config_.train.math != ProductMath::kFp32 && !arguments_.table.given("math", "train").empty())
       progress_.print("math      fp32, as always on the CPU");
     if (!arguments_.resume) return;
@@ -165,6 +177,7 @@ class Training {
   }
 
   void validate() {
+    const auto visit = phases_.visit("validation");
     const RetrievalResult result = trainer_.validate();
     metrics_->add({{"type", "validation"},
                    {"step", trainer_.steps_done()},
@@ -173,12 +186,14 @@ class Training {
   }
 
   void save_checkpoint() {
+    const auto visit = phases_.visit("saving");
     trainer_.metrics();  // throws if training diverged: keep the older checkpoint then
     metrics_->sync();
     trainer_.save_checkpoint(not_a_link(run_.checkpoint()), {{"metrics", metrics_->state()}});
   }
 
   int stopped() {
+    write_report();
     return say_left(progress_, "sotalign train",
                     fmt::format("stopped after step {} of {}; to continue: {}", trainer_.steps_done(),
                                 config_.train.steps, resuming()));
@@ -191,30 +206,58 @@ class Training {
     summary["model_step"] = model_step;
     std::string table;
     if (trainer_.has_validation()) {
+      phases_.enter("validation");
       trainer_.restore_best();
       const RetrievalResult result =
           measure(context_, trainer_.model(), Projection::kHeads, config_.data.val_images, data_.val_images,
                   config_.data.val_texts, data_.val_texts);
+      model_result_ = result;
       summary["validation"] = to_json(result);
       summary["validation_teacher"] = to_json(teacher_result_);
       const bool began_as_teacher = effective_method(config_.train).closed_form ||
                                     trainer_.options().initialization == Initialization::kTeacher;
-      const std::string origin = model_step == 0 && began_as_teacher
-                                     ? "the model is the teacher, as no step was better"
-                                     : fmt::format("model from step {}", model_step);
+      origin_ = model_step == 0 && began_as_teacher ? "the model is the teacher, as no step was better"
+                                                    : fmt::format("model from step {}", model_step);
       table = fmt::format("\nRetrieval on {} validation pairs, percent; {}\n\n{}", data_.val_images.rows(),
-                          origin, retrieval_table({{"teacher", teacher_result_}, {"model", result}}));
+                          origin_, retrieval_table({{"teacher", teacher_result_}, {"model", result}}));
     }
     summary["seconds"] = seconds();
     summary["device"] = to_string(context_.device());
     summary["threads"] = context_.threads();
+    phases_.enter("saving");
     metrics_->sync();
     save_model(not_a_link(run_.model()), trainer_, config_, arguments_.table, model_step);
     write_json(not_a_link(run_.summary()), summary);
-    progress_.print(fmt::format(
-        "{}\nfiles     {}: model.safetensors, metrics.jsonl, summary.json, config.json", table, run_.path()));
+    write_report();
+    progress_.print(
+        fmt::format("{}\nfiles     {}: report.html, model.safetensors, metrics.jsonl, metrics.csv, "
+                    "summary.json, config.json",
+                    table, run_.path()));
     progress_.print(fmt::format(
         "next      sotalign eval --model {} --images TEST_IMAGES.npy --texts TEST_TEXTS.npy", run_.model()));
+  }
+
+  /// Pictures and a table of what has happened so far.
+  void write_report() {
+    phases_.enter("this page");
+    const MetricsTable metrics = MetricsTable::read(run_.metrics());
+    write_text(not_a_link(run_.metrics_csv()), metrics.csv());
+    TrainPage page{.name = run_.path(),
+                   .metrics = metrics,
+                   .facts = facts_,
+                   .options = arguments_.table.values(),
+                   .pairs = shown_,
+                   .phases = phases_,
+                   .origin = origin_,
+                   .model = model_result_};
+    if (trainer_.has_validation()) page.teacher = teacher_result_;
+    write_text(not_a_link(run_.report()), train_page(context_, trainer_, page));
+  }
+
+  /// Prints "NAME      VALUE" and keeps it for the report.
+  void print_fact(const std::string& name, const std::string& value) {
+    progress_.print(fmt::format("{:10}{}", name, value));
+    facts_.emplace_back(name, value);
   }
 
   TrainArguments& arguments_;
@@ -223,10 +266,15 @@ class Training {
   RunDirectory run_;
   Context& context_;
   const Dataset& data_;
+  const ShownPairs& shown_;
+  PhaseTimer& phases_;
   Trainer trainer_;
   Progress progress_;
   std::unique_ptr<MetricsFile> metrics_;
+  Facts facts_;         // for the report
+  std::string origin_;  // of the model
   RetrievalResult teacher_result_;
+  std::optional<RetrievalResult> model_result_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 
@@ -277,11 +325,18 @@ int train(TrainArguments& arguments) {
   require_at_least("stop_after", arguments.stop_after, 0);
   if (!arguments.resume) lock.emplace(config.out, RunLock::Kind::kNew, "sotalign train");
   make_absolute(config.data);
+  make_absolute(config.val_captions);
+  make_absolute(config.val_thumbnails);
   if (!arguments.resume) arguments.table.require_utf8();  // config.json stores every option
+  PhaseTimer phases("reading data");
   const Dataset data = read_dataset(config.data);
+  const ShownPairs shown = choose_shown_pairs(config, data);
+  phases.enter("starting the device");
   Context context = make_training_context(config.machine);
-  auto training = naming_pairs(config.data.pairs_images, config.data.pairs_texts,
-                               [&] { return std::make_unique<Training>(arguments, context, data, *lock); });
+  phases.enter("fitting the teacher");
+  auto training = naming_pairs(config.data.pairs_images, config.data.pairs_texts, [&] {
+    return std::make_unique<Training>(arguments, context, data, shown, phases, *lock);
+  });
   return training->run();
 }
 

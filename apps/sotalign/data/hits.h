@@ -6,6 +6,7 @@
 
 #include "cli/output.h"
 #include "data/captions.h"
+#include "page/thumbnails.h"
 #include "sotalign/eval/top_k.h"
 
 namespace sotalign::app {
@@ -38,8 +39,7 @@ void write_rows(Output& output, const Hits& hits);
 void write_scores(Output& output, const Hits& hits);
 
 /// A page without scripts and without links to other files, for phones and screens, light and dark.
-/// @param thumbnails folder with an image for each gallery row that has one, named by the number of the row:
-/// 7.jpg; empty for none. Throws IoError for an image of more than 1 MiB.
-void write_page(Output& output, const Hits& hits, const std::string& thumbnails);
+/// @param thumbnails of gallery rows; throws what Thumbnails::image() throws
+void write_page(Output& output, const Hits& hits, const Thumbnails& thumbnails);
 
 }  // namespace sotalign::app

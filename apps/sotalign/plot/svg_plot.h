@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "plot/frame.h"
+
 namespace sotalign::app {
 
 /// Points in the order of x. `error` is empty or has half the length of the error bar of each point.
@@ -12,25 +14,14 @@ struct PlotSeries {
   std::vector<double> x = {}, y = {}, error = {};
   bool joined = true;       ///< connect the points by a line
   bool emphasized = false;  ///< draw it thick, without dashes, above the others
-};
-
-enum class PlotScale { kLinear, kLog };
-
-struct PlotTick {
-  double x = 0;
-  std::string label;
-};
-
-struct PlotOptions {
-  std::string title = {}, x_label = {}, y_label = {};
-  PlotScale x_scale = PlotScale::kLinear;  ///< kLog: every x must be positive
-  std::vector<PlotTick> x_ticks = {};      ///< empty: round numbers
+  bool marked = true;  ///< draw a marker at each point; without, points that are not joined are not drawn
 };
 
 /// A complete SVG document, readable on light and dark backgrounds: lines with a marker at each point, axes
 /// with round numbers, and a legend of the named series. The first nine series have markers of their own; of
 /// those that share a colour, one is dashed otherwise. Points and error bars that are not finite are left
-/// out. Throws InvalidArgument for series whose vectors differ in length, and for x <= 0 on a log axis.
+/// out, and so are points with y <= 0 on a log axis. Throws InvalidArgument for series whose vectors differ
+/// in length, for x <= 0 on a log axis, and for error bars on a logarithmic y axis.
 std::string line_plot(const PlotOptions& options, const std::vector<PlotSeries>& series);
 
 }  // namespace sotalign::app

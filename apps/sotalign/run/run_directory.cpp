@@ -33,7 +33,8 @@ bool RunDirectory::has_file(const std::string& name) {
       "config.json",       "teacher.json", "metrics.jsonl", "checkpoint.safetensors",
       "model.safetensors", "summary.json", "sweep.json",    "sweep.csv",
       "sweep.svg",         "study.json",   "plan.json",     "study.md",
-      "pairs.svg",         "unpaired.svg", "shift.svg"};
+      "pairs.svg",         "unpaired.svg", "shift.svg",     "metrics.csv",
+      "report.html"};
   return std::find(std::begin(kFiles), std::end(kFiles), name) != std::end(kFiles);
 }
 

@@ -1,6 +1,7 @@
 // The files in a run directory. Training writes config.json, metrics.jsonl, checkpoint.safetensors,
 // model.safetensors and summary.json, and teacher.json if cross-validation chose the values of options set to
-// "auto". config.json has the chosen values, so that the run resumes with them.
+// "auto". config.json has the chosen values, so that the run resumes with them. report.html and metrics.csv,
+// for people and other tools, are written when the run ends or is stopped; nothing reads them.
 #pragma once
 
 #include <cstdio>
@@ -36,6 +37,8 @@ class RunDirectory {
   std::string checkpoint() const { return path_ + "/checkpoint.safetensors"; }
   std::string model() const { return path_ + "/model.safetensors"; }
   std::string summary() const { return path_ + "/summary.json"; }
+  std::string metrics_csv() const { return path_ + "/metrics.csv"; }
+  std::string report() const { return path_ + "/report.html"; }
   std::string sweep() const { return path_ + "/sweep.json"; }
   std::string study() const { return path_ + "/study.json"; }
   std::string plan() const { return path_ + "/plan.json"; }

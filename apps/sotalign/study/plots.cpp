@@ -17,7 +17,7 @@ void add_point(PlotSeries& series, double x, const StudyEntry& entry) {
   series.error.push_back(100 * result.deviation);
 }
 
-std::string pairs_plot(const StudyPlan::Methods& section, const Entries& entries) {
+std::string pairs_plot(const StudyPlan::Methods& section, const Entries& entries, const PlotSize& size) {
   std::vector<PlotSeries> all;
   for (const std::string& row : table_names(entries, "methods", &StudyCell::row)) {
     const auto& ours = section.proposed;
@@ -28,12 +28,17 @@ std::string pairs_plot(const StudyPlan::Methods& section, const Entries& entries
         add_point(series, static_cast<double>(entry.cell->pairs), entry);
     if (!series.x.empty()) all.push_back(series);
   }
-  return line_plot(
-      {.title = "Methods", .x_label = "pairs", .y_label = "MeanR@1, percent", .x_scale = PlotScale::kLog},
-      all);
+  return line_plot({.title = "Methods",
+                    .x_label = "pairs",
+                    .y_label = "MeanR@1, percent",
+                    .x_scale = PlotScale::kLog,
+                    .size = size,
+                    .draws_title = !size.grows},
+                   all);
 }
 
-std::string unpaired_plot(const StudyPlan::Pools& section, const Entries& entries, const StudySizes& sizes) {
+std::string unpaired_plot(const StudyPlan::Pools& section, const Entries& entries, const StudySizes& sizes,
+                          const PlotSize& size) {
   PlotSeries series{.name = section.method.name, .emphasized = true};
   std::vector<PlotSeries> all;
   const int64_t most = sizes.pool() - section.pairs;
@@ -49,12 +54,15 @@ std::string unpaired_plot(const StudyPlan::Pools& section, const Entries& entrie
     }
   }
   all.insert(all.begin(), series);
-  return line_plot(
-      {.title = "Unpaired rows", .x_label = "unpaired rows of each modality", .y_label = "MeanR@1, percent"},
-      all);
+  return line_plot({.title = "Unpaired rows",
+                    .x_label = "unpaired rows of each modality",
+                    .y_label = "MeanR@1, percent",
+                    .size = size,
+                    .draws_title = !size.grows},
+                   all);
 }
 
-std::string shift_plot(const Entries& entries) {
+std::string shift_plot(const Entries& entries, const PlotSize& size) {
   std::vector<PlotSeries> all;
   double least = INFINITY, most = -INFINITY;
   const StudyEntry* without = nullptr;
@@ -77,20 +85,35 @@ std::string shift_plot(const Entries& entries) {
   }
   return line_plot({.title = "Shifted unpaired rows",
                     .x_label = "distance between unpaired and test rows",
-                    .y_label = "MeanR@1, percent"},
+                    .y_label = "MeanR@1, percent",
+                    .size = size,
+                    .draws_title = !size.grows},
                    all);
 }
 
 }  // namespace
 
-std::vector<StudyPlot> study_plots(const StudyPlan& plan, const Entries& entries, const StudySizes& sizes) {
+std::vector<StudyPlot> study_plots(const StudyPlan& plan, const Entries& entries, const StudySizes& sizes,
+                                   const PlotSize& size) {
   const auto has = [&](const char* section) {
     return !table_names(entries, section, &StudyCell::row).empty();
   };
   std::vector<StudyPlot> plots;
-  if (has("methods")) plots.push_back({"pairs.svg", pairs_plot(*plan.methods, entries)});
-  if (has("unpaired")) plots.push_back({"unpaired.svg", unpaired_plot(*plan.unpaired, entries, sizes)});
-  if (has("shift")) plots.push_back({"shift.svg", shift_plot(entries)});
+  if (has("methods"))
+    plots.push_back(
+        {"pairs.svg", pairs_plot(*plan.methods, entries, size),
+         "How often the right test row comes first, by the number of pairs known in training. Points "
+         "are means over the seeds, bars their standard deviations."});
+  if (has("unpaired"))
+    plots.push_back(
+        {"unpaired.svg", unpaired_plot(*plan.unpaired, entries, sizes, size),
+         "What more unpaired rows are worth, with the same pairs. Points are means over the seeds, bars "
+         "their standard deviations."});
+  if (has("shift"))
+    plots.push_back(
+        {"shift.svg", shift_plot(entries, size),
+         "What unpaired rows are worth that are less like the test rows, further to the right. The line "
+         "shows training without unpaired rows."});
   return plots;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "plot/frame.h"
 #include "study/entries.h"
 #include "study/results.h"
 
@@ -28,10 +29,19 @@ std::string study_markdown(const StudyPlan& plan, const std::vector<StudyEntry>&
 
 struct StudyPlot {
   std::string file, svg;
+  std::string caption;  ///< what it shows, for a page
 };
 /// Plots of the sections that were run.
+/// @param size kPagePlot leaves out the titles, which a page has itself
 std::vector<StudyPlot> study_plots(const StudyPlan& plan, const std::vector<StudyEntry>& entries,
-                                   const StudySizes& sizes);
+                                   const StudySizes& sizes, const PlotSize& size = {});
+
+/// report.html: the report with its plots, and the plan.
+/// @param name of the study: its directory
+/// @param markdown what study_markdown() returned
+/// @param plots of kPagePlot
+std::string study_page(const std::string& name, const std::string& markdown,
+                       const std::vector<StudyPlot>& plots, const nlohmann::ordered_json& plan);
 
 /// "learning_rate 0.0003, steps 60"
 std::string describe_options(const nlohmann::ordered_json& options);

@@ -264,9 +264,13 @@ void Study::report(const std::string& command) {
       facts.errors.push_back(fmt::format("{}: {}", record["key"].dump(), record["error"].get<std::string>()));
   for (const StudyPlot& plot : study_plots(plan_, entries, sizes_))
     write_text(not_a_link(config_.out + "/" + plot.file), plot.svg);
-  write_text(not_a_link(config_.out + "/study.md"), study_markdown(plan_, entries, facts));
-  progress_.print(fmt::format("files     {}: study.md, study.json, plan.json and plots; the runs took {}",
-                              config_.out, duration(results_->seconds())));
+  const std::string markdown = study_markdown(plan_, entries, facts);
+  write_text(not_a_link(config_.out + "/study.md"), markdown);
+  write_text(not_a_link(config_.out + "/report.html"),
+             study_page(config_.out, markdown, study_plots(plan_, entries, sizes_, kPagePlot), plan_.json));
+  progress_.print(
+      fmt::format("files     {}: report.html, study.md, study.json, plan.json and plots; the runs took {}",
+                  config_.out, duration(results_->seconds())));
 }
 
 }  // namespace sotalign::app

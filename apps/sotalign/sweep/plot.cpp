@@ -113,7 +113,7 @@ void add_teacher(std::vector<PlotSeries>& all, const std::vector<const SweepResu
 
 }  // namespace
 
-std::string sweep_plot(const SweepResults& results, bool joined) {
+std::string sweep_plot(const SweepResults& results, bool joined, const PlotSize& size) {
   const std::vector<std::string>& keys = results.keys();
   const std::vector<const SweepResult*> runs = finished(results);
   const auto key = std::find_if(keys.begin(), keys.end(),
@@ -143,7 +143,9 @@ std::string sweep_plot(const SweepResults& results, bool joined) {
                     .x_label = along,
                     .y_label = "percent",
                     .x_scale = positions.scale(),
-                    .x_ticks = positions.ticks()},
+                    .x_ticks = positions.ticks(),
+                    .size = size,
+                    .draws_title = !size.grows},
                    series);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "cli/csv.h"
 #include "cli/duration.h"
 #include "cli/json.h"
 #include "cli/json_reader.h"
@@ -13,14 +14,6 @@
 namespace sotalign::app {
 
 namespace {
-
-/// A CSV field, quoted as RFC 4180 demands.
-std::string quoted(const std::string& text) {
-  if (text.find_first_of(",\"\n") == std::string::npos) return text;
-  std::string result = "\"";
-  for (const char c : text) result += c == '"' ? std::string("\"\"") : std::string(1, c);
-  return result + '"';
-}
 
 std::string recall_cells(const RecallAtK& recall) {
   return fmt::format(",{},{},{},{}", recall.r1, recall.r5, recall.r10, recall.median_rank);
@@ -111,7 +104,7 @@ std::string SweepResults::to_csv() const {
   for (size_t i = 0; i < results_.size(); ++i) {
     const SweepResult& result = results_[i];
     text += fmt::format("{}", i + 1);
-    for (const std::string& key : keys_) text += ',' + quoted(value_text(result.settings.at(key)));
+    for (const std::string& key : keys_) text += ',' + csv_quoted(value_text(result.settings.at(key)));
     if (result.failure.empty()) {
       text += recall_cells(result.validation.image_to_text) + recall_cells(result.validation.text_to_image);
       text += fmt::format(",{},{},{},{}", result.validation.mean_r1, result.validation.mean_reciprocal_rank,
@@ -119,7 +112,7 @@ std::string SweepResults::to_csv() const {
     } else {
       text += std::string(12, ',');
     }
-    text += fmt::format(",{:.3f},{}\n", result.seconds, quoted(result.failure));
+    text += fmt::format(",{:.3f},{}\n", result.seconds, csv_quoted(result.failure));
   }
   return text;
 }
@@ -144,14 +137,43 @@ std::string SweepResults::table_row(size_t number, const SweepResult& result,
   return remark.empty() ? text : text + "  " + remark;
 }
 
-std::string SweepResults::sorted_table() const {
+std::vector<size_t> SweepResults::sorted() const {
   std::vector<size_t> order(results_.size());
   std::iota(order.begin(), order.end(), 0);
   const auto merit = [&](size_t i) { return results_[i].failure.empty() ? score(results_[i]) : -1.0; };
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return merit(a) > merit(b); });
+  return order;
+}
+
+std::string SweepResults::sorted_table() const {
   std::string text = table_head();
-  for (const size_t i : order) text += '\n' + table_row(i + 1, results_[i], best_ == i ? "selected" : "");
+  for (const size_t i : sorted()) text += '\n' + table_row(i + 1, results_[i], best_ == i ? "selected" : "");
   return text;
+}
+
+HtmlTable SweepResults::page_table() const {
+  HtmlTable table{.head = {"run"}};
+  table.head.insert(table.head.end(), keys_.begin(), keys_.end());
+  for (const char* name : {"MeanR@1", "MRR", "R@1 to text", "to image", "teacher's MeanR@1", "step", "time"})
+    table.head.emplace_back(name);
+  for (const size_t i : sorted()) {
+    const SweepResult& result = results_[i];
+    if (best_ == i) table.emphasized = static_cast<int>(table.rows.size());
+    std::vector<std::string> row = {fmt::format("{}", i + 1)};
+    for (const std::string& key : keys_) row.push_back(value_text(result.settings.at(key)));
+    if (result.failure.empty()) {
+      for (const double figure :
+           {result.validation.mean_r1, result.validation.mean_reciprocal_rank,
+            result.validation.image_to_text.r1, result.validation.text_to_image.r1, result.teacher.mean_r1})
+        row.push_back(fmt::format("{:.1f}", 100 * figure));
+      row.push_back(fmt::format("{}", result.step));
+      row.push_back(duration(result.seconds));
+    } else {
+      row.push_back("failed: " + result.failure);
+    }
+    table.rows.push_back(std::move(row));
+  }
+  return table;
 }
 
 }  // namespace sotalign::app

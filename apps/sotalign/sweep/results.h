@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "cli/report.h"
+#include "page/page.h"
+#include "plot/frame.h"
 
 namespace sotalign::app {
 
@@ -45,8 +47,12 @@ class SweepResults {
   std::string table_row(size_t number, const SweepResult& result, const std::string& remark) const;
   /// All results, the best first, failures last; no newline at the end.
   std::string sorted_table() const;
+  /// The same for a page.
+  HtmlTable page_table() const;
 
  private:
+  /// The numbers of the results, the best first, failures last.
+  std::vector<size_t> sorted() const;
   /// What the best run has most of.
   double score(const SweepResult& result) const;
 
@@ -59,6 +65,7 @@ class SweepResults {
 };
 
 /// A plot of MeanR@1 against a varied key. `joined` connects neighbours by lines: for grids, not for draws.
-std::string sweep_plot(const SweepResults& results, bool joined);
+/// @param size kPagePlot leaves out the title, which a page has itself
+std::string sweep_plot(const SweepResults& results, bool joined, const PlotSize& size = {});
 
 }  // namespace sotalign::app

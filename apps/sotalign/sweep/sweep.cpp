@@ -20,6 +20,7 @@
 #include "sotalign/core/error.h"
 #include "sotalign/io/checksum.h"
 #include "sotalign/version.h"
+#include "sweep/page.h"
 #include "sweep/results.h"
 
 namespace sotalign::app {
@@ -237,6 +238,19 @@ class Sweep {
     write_text(not_a_link(directory_.path() + "/sweep.csv"), results_.to_csv());
     write_text(not_a_link(directory_.path() + "/sweep.svg"),
                sweep_plot(results_, arguments_.space.random == 0));
+    write_text(not_a_link(directory_.report()), sweep_page(page()));
+  }
+
+  SweepPage page() const {
+    SweepPage page{.results = results_,
+                   .options = options_,
+                   .planned = runs_.size(),
+                   .facts = {{"data", data_.training.describe()},
+                             {"validation", fmt::format("{} pairs", data_.training.val_images.rows())},
+                             {"device", describe_device(context_, arguments_.config.machine)}},
+                   .test_pairs = data_.test_images.rows()};
+    if (!test_.is_null()) page.test_teacher = test_result("teacher"), page.test_model = test_result("model");
+    return page;
   }
 
   int stopped() {
@@ -256,7 +270,8 @@ class Sweep {
                                 settings_text(best->settings), best->step, results_.sorted_table()));
     if (data_.test_images.rows() > 0) test();
     progress_.print(fmt::format(
-        "files     {}: model.safetensors, config.json, sweep.json, sweep.csv, sweep.svg", directory_.path()));
+        "files     {}: report.html, model.safetensors, config.json, sweep.json, sweep.csv, sweep.svg",
+        directory_.path()));
     progress_.print(fmt::format("next      sotalign train --config {} --out RUN", directory_.config()));
   }
 
@@ -276,10 +291,12 @@ class Sweep {
   }
 
   /// Throws InvalidArgument if a resumed sweep.json has something else under "test".
-  std::string test_table() const {
+  RetrievalResult test_result(const char* key) const {
     const JsonReader reader(test_, file() + ": test", {"model", "teacher"});
-    const auto result = [&](const char* key) { return retrieval_of_json(reader.at(key), reader.where(key)); };
-    return retrieval_table({{"teacher", result("teacher")}, {"model", result("model")}});
+    return retrieval_of_json(reader.at(key), reader.where(key));
+  }
+  std::string test_table() const {
+    return retrieval_table({{"teacher", test_result("teacher")}, {"model", test_result("model")}});
   }
 
   SweepArguments& arguments_;

@@ -1,5 +1,5 @@
-// Trains the runs of a sweep one after the other. Each run updates sweep.json, sweep.csv and sweep.svg; the
-// best so far is in model.safetensors and config.json; test figures are added at the end.
+// Trains the runs of a sweep one after the other. Each run updates sweep.json, sweep.csv, sweep.svg and
+// report.html; the best so far is in model.safetensors and config.json; test figures are added at the end.
 #pragma once
 
 #include <string>
