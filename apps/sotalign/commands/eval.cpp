@@ -46,6 +46,7 @@ class Evaluator {
   Evaluator(Context& context, const EvalArguments& arguments)
       : context_(context), arguments_(arguments), raw_(arguments.images, arguments.texts) {
     if (arguments.image_ids.empty()) {
+      if (raw_.images.rows() != raw_.texts.rows()) raw_.check_values();
       require_pairs(arguments.images, raw_.images.rows(), arguments.texts, raw_.texts.rows());
     } else {
       options_.image_ids = read_ids(arguments.image_ids, raw_.images.rows(), arguments.images);

@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <utility>
+#include <vector>
+
 #include "data/inputs.h"
 #include "data/row_tiles.h"
 #include "sotalign/core/error.h"
@@ -14,6 +18,16 @@ RawRows::RawRows(const std::string& image_path, const std::string& text_path)
       images(open_rows(image_path)),
       texts(open_rows(text_path)) {}
 
+void RawRows::check_values() const {
+  std::vector<float> buffer;
+  for (const auto& [name, file] : {std::pair(&image_name, &images), std::pair(&text_name, &texts)})
+    for (int64_t first = 0; first < file->rows(); first += RowTiles::kRows) {
+      const int64_t count = std::min(RowTiles::kRows, file->rows() - first);
+      require_lengths(*name, file->read(first, count, buffer), first);
+      file->release(first, count);
+    }
+}
+
 SharedRows bring_to_one_space(Context& context, const std::string& model_path, Projection projection,
                               const RawRows& raw, const HubnessOptions& asked) {
   require_model_for_hubness(model_path, asked);
@@ -24,6 +38,7 @@ SharedRows bring_to_one_space(Context& context, const std::string& model_path, P
     require_projection(*model, projection);
     rows.hubness = correction_of(context, *model, model_path, projection, asked);
   } else if (raw.images.cols() != raw.texts.cols()) {
+    raw.check_values();
     throw InvalidArgument(fmt::format("{}: without --model, expected {} columns as in {}, found {}",
                                       raw.text_name, raw.images.cols(), raw.image_name, raw.texts.cols()));
   }

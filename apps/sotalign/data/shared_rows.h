@@ -15,6 +15,10 @@ struct RawRows {
   /// Opens both, "-" is standard input. Checks no values. Throws IoError.
   RawRows(const std::string& image_path, const std::string& text_path);
 
+  /// Reads all rows and throws IoError for those that read_embeddings() rejects. For files that do not match
+  /// each other: a damaged one may be why.
+  void check_values() const;
+
   std::string image_name, text_name;
   MatrixRows images, texts;
 };
