@@ -62,6 +62,20 @@ TEST_F(CudaProgram, TrainsEvaluatesAndEmbeds) {
 }
 
 /// More than one tile of the gallery.
+// The next batch then travels from plain memory: later, but with the same numbers.
+TEST_F(CudaProgram, StreamsWithoutPinnedMemory) {
+  const std::vector<std::string> options = {"--device",         "cuda", "--steps",           "4",
+                                            "--batch-unpaired", "32",   "--teacher",         "cca",
+                                            "--hubness-bank",   "0",    "--unpaired-memory", "streamed"};
+  ASSERT_EQ(files.train("pinned", options).exit_code, 0);
+  ::setenv("SIMT_PINNED_BYTES", "2048", 1);  // enough for what a solve takes
+  const testing::ProgramResult result = files.train("plain", options);
+  ::unsetenv("SIMT_PINNED_BYTES");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(testing::read_file(files / "plain/model.safetensors"),
+            testing::read_file(files / "pinned/model.safetensors"));
+}
+
 TEST_F(CudaProgram, SearchesInTiles) {
   ASSERT_EQ(files.train("run", {"--device", "cpu", "--steps", "3"}).exit_code, 0);
   files.write("gallery.npy", 4100, testing::TrainingFiles::kImageDim, 8, 9);

@@ -41,6 +41,7 @@ Config config_from_environment() {
   values.deferred = number_from_environment("SIMT_DEFERRED").value_or(0) != 0;
   values.devices = static_cast<int>(number_from_environment("SIMT_DEVICES").value_or(0));
   values.library_version = static_cast<int>(number_from_environment("SIMT_LIBRARY_VERSION").value_or(0));
+  values.pinned_bytes = number_from_environment("SIMT_PINNED_BYTES").value_or(values.pinned_bytes);
   values.guard = number_from_environment("SIMT_GUARD").value_or(1) != 0;
   return values;
 }

@@ -42,6 +42,8 @@ struct Config {
   bool guard = true;
   /// The device's memory. Requests beyond it fail with cudaErrorMemoryAllocation.
   size_t memory_bytes = size_t{8} << 30;
+  /// SIMT_PINNED_BYTES. Larger requests for pinned memory fail with cudaErrorMemoryAllocation.
+  size_t pinned_bytes = size_t{1} << 40;
   /// Largest static plus dynamic shared memory of a block: what every supported architecture offers (sm_86).
   size_t max_shared_bytes = size_t{99} << 10;
   /// The multiprocessor count that the device reports.

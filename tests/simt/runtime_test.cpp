@@ -384,6 +384,15 @@ TEST_F(RuntimeTest, PinnedMemoryIsReadAfterTheEventOfItsCopy) {
   EXPECT_CONTAINS(error_of([&] { cudaFreeHost(pinned); }), "not an allocation");
 }
 
+TEST_F(RuntimeTest, PinnedMemoryRunsOut) {
+  config.pinned_bytes = 64;
+  void* pinned = nullptr;
+  EXPECT_EQ(cudaHostAlloc(&pinned, 65, cudaHostAllocDefault), cudaErrorMemoryAllocation);
+  EXPECT_EQ(cudaGetLastError(), cudaErrorMemoryAllocation);
+  EXPECT_EQ(cudaHostAlloc(&pinned, 64, cudaHostAllocDefault), cudaSuccess);
+  EXPECT_EQ(cudaFreeHost(pinned), cudaSuccess);
+}
+
 // --- leaks ---
 
 TEST_F(RuntimeTest, LiveObjectsAreNamed) {

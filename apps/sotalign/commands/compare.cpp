@@ -59,7 +59,7 @@ class Comparison {
         texts_(read_embeddings(arguments.texts)),
         progress_(arguments.config.machine.quiet || arguments.json == "-" ? Progress::Verbosity::kQuiet
                                                                           : Progress::Verbosity::kNormal) {
-    require_pairs(arguments.images, images_, arguments.texts, texts_);
+    require_pairs(arguments.images, images_.rows(), arguments.texts, texts_.rows());
     require_rows_that_differ(arguments.images, images_);
     require_rows_that_differ(arguments.texts, texts_);
     if (arguments.config.train.method == "sail")

@@ -152,10 +152,10 @@ class SetDemo {
   }
 
   Found find(const Model& model, const TestPairs& test) {
-    const Matrix<float> images = upload(context_, embed(context_, model, Side::kX, Projection::kHeads,
-                                                        "test images", test.images)),
-                        texts = upload(context_, embed(context_, model, Side::kY, Projection::kHeads,
-                                                       "test texts", test.texts));
+    const Matrix<float> images =
+                            embed(context_, model, Side::kX, Projection::kHeads, "test images", test.images),
+                        texts =
+                            embed(context_, model, Side::kY, Projection::kHeads, "test texts", test.texts);
     return {.ranks = retrieval_ranks(context_, images, texts).text_to_image,
             .best = top_k(context_, texts, images, kShown)};
   }

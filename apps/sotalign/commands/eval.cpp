@@ -5,7 +5,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "cli/files.h"
@@ -14,6 +13,7 @@
 #include "commands/command.h"
 #include "data/hubness.h"
 #include "data/inputs.h"
+#include "data/shared_rows.h"
 #include "sotalign/eval/bootstrap.h"
 
 namespace sotalign::app {
@@ -41,32 +41,21 @@ struct Evaluation {
   RetrievalRow row() const { return {.name = name, .result = result, .intervals = intervals}; }
 };
 
-/// The rows of a data set, as they are or in the space of a model.
-struct SharedRows {
-  Matrix<float> images, texts;
-  std::optional<HubnessCorrection> hubness;
-};
-
 class Evaluator {
  public:
   Evaluator(Context& context, const EvalArguments& arguments)
-      : context_(context),
-        arguments_(arguments),
-        images_(read_embeddings(arguments.images)),
-        texts_(read_embeddings(arguments.texts)) {
+      : context_(context), arguments_(arguments), raw_(arguments.images, arguments.texts) {
     if (arguments.image_ids.empty()) {
-      require_pairs(arguments.images, images_, arguments.texts, texts_);
+      if (raw_.images.rows() != raw_.texts.rows()) raw_.check_values();
+      require_pairs(arguments.images, raw_.images.rows(), arguments.texts, raw_.texts.rows());
     } else {
-      options_.image_ids = read_ids(arguments.image_ids, images_, arguments.images);
-      options_.text_ids = read_ids(arguments.text_ids, texts_, arguments.texts);
+      options_.image_ids = read_ids(arguments.image_ids, raw_.images.rows(), arguments.images);
+      options_.text_ids = read_ids(arguments.text_ids, raw_.texts.rows(), arguments.texts);
     }
   }
 
   SharedRows rows(const std::string& model, Projection projection, const HubnessOptions& hubness) const {
-    HostMatrix images = images_, texts = texts_;
-    std::optional<HubnessCorrection> correction = bring_to_one_space(
-        context_, model, projection, arguments_.images, images, arguments_.texts, texts, hubness);
-    return {upload(context_, images), upload(context_, texts), std::move(correction)};
+    return bring_to_one_space(context_, model, projection, raw_, hubness);
   }
 
   Evaluation plain(const std::string& name, const SharedRows& rows) const {
@@ -99,7 +88,7 @@ class Evaluator {
 
   Context& context_;
   const EvalArguments& arguments_;
-  const HostMatrix images_, texts_;
+  const RawRows raw_;
   RetrievalOptions options_;
 };
 

@@ -72,15 +72,6 @@ Side gallery_side(const SearchArguments& arguments) {
   }
 }
 
-/// The rows of a file in the memory of the context.
-Matrix<float> all_rows(Context& context, RowTiles& file) {
-  Matrix<float> rows(context, file.rows(), file.cols(), "queries");
-  for (RowTiles::Tile tile = file.next(); tile.host.rows > 0; tile = file.next())
-    context.copy_on_device(rows.view().row(tile.first), tile.device.data,
-                           static_cast<size_t>(tile.device.size()) * sizeof(float));
-  return rows;
-}
-
 int run(const SearchArguments& arguments) {
   require({{arguments.gallery, "gallery"}, {arguments.queries, "queries"}, {arguments.out, "out"}});
   const HitFormat format = format_of(arguments);
@@ -129,7 +120,7 @@ int run(const SearchArguments& arguments) {
   if (!arguments.scores.empty()) scores.emplace(arguments.scores);
 
   {
-    TopKSearch search(context, all_rows(context, queries), arguments.k);
+    TopKSearch search(context, all_rows(context, queries, "queries"), arguments.k);
     for (RowTiles::Tile tile = gallery.next(); tile.host.rows > 0; tile = gallery.next())
       search.add(tile.device, hubness ? hubness->corrections(context, gallery_maps.side, tile.device)
                                       : std::vector<float>());

@@ -25,7 +25,7 @@ int run(const SimilarityArguments& arguments) {
   require({{arguments.x, "x"}, {arguments.y, "y"}});
   Context context = make_context(arguments.machine);
   const HostMatrix x = read_embeddings(arguments.x), y = read_embeddings(arguments.y);
-  require_pairs(arguments.x, x, arguments.y, y);
+  require_pairs(arguments.x, x.rows(), arguments.y, y.rows());
   if (arguments.k < 1 || arguments.k > x.rows() - 1)
     throw InvalidArgument(fmt::format("--k: expected 1 to {} (the other rows of {}), found {}", x.rows() - 1,
                                       input_name(arguments.x), arguments.k));

@@ -75,7 +75,7 @@ SweepData read_data(const SweepArguments& arguments) {
   require_both({images, "test_images"}, {texts, "test_texts"});
   data.test_images = read_embeddings(images);
   data.test_texts = read_embeddings(texts);
-  require_pairs(images, data.test_images, texts, data.test_texts);
+  require_pairs(images, data.test_images.rows(), texts, data.test_texts.rows());
   require_cols(images, data.test_images, paths.pairs_images, data.training.pair_images);
   require_cols(texts, data.test_texts, paths.pairs_texts, data.training.pair_texts);
   return data;

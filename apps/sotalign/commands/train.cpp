@@ -23,6 +23,7 @@
 #include "run/run_directory.h"
 #include "run/run_lock.h"
 #include "run/training.h"
+#include "run/training_plan.h"
 #include "sotalign/core/error.h"
 #include "sotalign/core/product_math.h"
 
@@ -36,7 +37,8 @@ struct TrainArguments {
   TrainConfig config;
   OptionTable table;
   std::string config_path;
-  bool resume = false;
+  bool resume = false, plan = false;
+  std::string json;
   int64_t stop_after = 0;  // 0: do not stop
 };
 
@@ -276,9 +278,30 @@ class Training {
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
 };
 
+void require_steps_of_effect(const TrainArguments& arguments) {
+  const TrainConfig& config = arguments.config;
+  if (effective_method(config.train).closed_form && !arguments.table.given("steps", "train").empty())
+    throw InvalidArgument(
+        fmt::format("--steps: has no effect on {}, whose steps are passes: use --self-training-passes",
+                    config.train.method));
+}
+
+/// Everything but --out is as for a run.
+int plan(TrainArguments& arguments) {
+  if (arguments.resume) throw InvalidArgument("--plan: not allowed with --resume, which goes on with a run");
+  if (arguments.stop_after != 0) throw InvalidArgument("--stop-after: has no effect with --plan");
+  if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
+  check_config_to_plan(arguments.config);
+  require_steps_of_effect(arguments);
+  print_training_plan(arguments.config, arguments.json);
+  return 0;
+}
+
 int train(TrainArguments& arguments) {
   TrainConfig& config = arguments.config;
   const std::string out = config.out;
+  if (arguments.plan) return plan(arguments);
+  if (!arguments.json.empty()) throw InvalidArgument("--json: expected --plan, found none");
   if (arguments.resume) {
     require(out, "out");
     for (const std::string& flag : arguments.table.given_except(Role::kMachine))
@@ -298,10 +321,7 @@ int train(TrainArguments& arguments) {
   if (arguments.resume) lock.emplace(out, RunLock::Kind::kResumed, "sotalign train");
   if (!arguments.config_path.empty()) arguments.table.read_config(arguments.config_path);
   check_config(config);
-  if (effective_method(config.train).closed_form && !arguments.table.given("steps", "train").empty())
-    throw InvalidArgument(
-        fmt::format("--steps: has no effect on {}, whose steps are passes: use --self-training-passes",
-                    config.train.method));
+  require_steps_of_effect(arguments);
   require_at_least("stop_after", arguments.stop_after, 0);
   if (!arguments.resume) lock.emplace(config.out, RunLock::Kind::kNew, "sotalign train");
   make_absolute(config.data);
@@ -347,6 +367,12 @@ Action add_train(CLI::App& app) {
   app.add_option("--stop-after", setter("--stop-after", &arguments->stop_after),
                  "Stop after this step and save a checkpoint to resume from")
       ->type_name("N");
+  table.common(app.add_flag("--plan", arguments->plan,
+                            "Print what the run would need in memory and time, and do not train"));
+  app.add_option("--json", arguments->json,
+                 "With --plan: also write the plan as JSON; -: to standard output, and print nothing else")
+      ->type_name("FILE");
+  table.check_file("--json", &arguments->json, Role::kOutput);
   add_train_options(table, arguments->config);
   return [arguments] { return run(*arguments); };
 }

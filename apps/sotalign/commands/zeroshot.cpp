@@ -10,6 +10,7 @@
 #include "commands/command.h"
 #include "data/hubness.h"
 #include "data/inputs.h"
+#include "data/shared_rows.h"
 
 namespace sotalign::app {
 
@@ -38,34 +39,33 @@ int run(const ZeroShotArguments& arguments) {
   require_flags_of_kind(arguments.table, arguments.hubness.kind);
   require_model_for_hubness(arguments.model, arguments.hubness);
   Context context = make_context(arguments.machine);
-  HostMatrix images = read_embeddings(arguments.images), prompts = read_embeddings(arguments.prompts);
-  const std::vector<int64_t> labels = read_ids(arguments.labels, images, arguments.images),
-                             classes = read_ids(arguments.prompt_classes, prompts, arguments.prompts);
-  const std::optional<HubnessCorrection> hubness =
-      bring_to_one_space(context, arguments.model, arguments.projection, arguments.images, images,
-                         arguments.prompts, prompts, arguments.hubness);
-  const Matrix<float> device_images = upload(context, images), device_prompts = upload(context, prompts);
+  const RawRows raw(arguments.images, arguments.prompts);
+  const std::vector<int64_t> labels = read_ids(arguments.labels, raw.images.rows(), arguments.images),
+                             classes =
+                                 read_ids(arguments.prompt_classes, raw.texts.rows(), arguments.prompts);
+  const SharedRows rows =
+      bring_to_one_space(context, arguments.model, arguments.projection, raw, arguments.hubness);
   ZeroShotOptions options;
   const auto classify = [&] {
     return naming_files(arguments.labels + " and " + arguments.prompt_classes, "zero_shot: ", [&] {
-      return zero_shot(context, device_images, labels, device_prompts, classes, options);
+      return zero_shot(context, rows.images, labels, rows.texts, classes, options);
     });
   };
   const ZeroShotResult result = classify();
   nlohmann::ordered_json json = to_json(result);
   std::optional<ZeroShotResult> corrected;
-  if (hubness) {
+  if (rows.hubness) {
     options.corrections =
-        hubness->corrections(context, Side::kY, class_embeddings(context, device_prompts, classes).rows);
+        rows.hubness->corrections(context, Side::kY, class_embeddings(context, rows.texts, classes).rows);
     corrected = classify();
-    json["hubness"] = to_json(*hubness);
+    json["hubness"] = to_json(*rows.hubness);
     json["hubness"]["corrected"] = to_json(*corrected);
   }
 
   if (!arguments.json.empty()) write_json(arguments.json, json);
   if (arguments.json == "-" || arguments.machine.quiet) return 0;
-  fmt::print("{} images, {} classes, {} prompts: {}\n", result.images, result.classes.size(), prompts.rows(),
-             accuracies(result));
+  fmt::print("{} images, {} classes, {} prompts: {}\n", result.images, result.classes.size(),
+             rows.texts.rows(), accuracies(result));
   if (corrected) fmt::print("with {}: {}\n", to_string(arguments.hubness.kind), accuracies(*corrected));
   return 0;
 }

@@ -10,7 +10,6 @@
 
 #include "cli/notes.h"
 #include "cli/standard_streams.h"
-#include "data/hubness.h"
 #include "data/shards.h"
 #include "sotalign/core/error.h"
 #include "sotalign/io/embeddings.h"
@@ -34,24 +33,12 @@ double square(ConstMatrixF matrix, int64_t row) {
 
 bool has_length(double square) { return square >= kLeastSquare && square <= kMostSquare; }
 
-void require_cols(const std::string& path, int64_t cols, const std::string& like_path,
-                  const HostMatrix& like) {
-  if (cols != like.cols())
-    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", input_name(path),
-                                      like.cols(), input_name(like_path), cols));
-}
-
 /// Opens all files, then checks the values of each as read_embeddings() does, piece by piece.
 EmbeddingRows open_unpaired(const std::vector<std::string>& paths, const std::string& like_path,
                             const HostMatrix& like) {
   if (paths.empty()) return {};
   const std::vector<std::string> names = shards(paths);
-  std::vector<MatrixRows> files;
-  files.reserve(names.size());
-  for (const std::string& name : names) {
-    files.push_back(open_rows(name));
-    require_cols(name, files.back().cols(), like_path, like);
-  }
+  std::vector<MatrixRows> files = open_shards(names, like_path, like.cols());
   constexpr int64_t kRowsAtOnce = 4096;
   std::vector<float> buffer;
   for (size_t i = 0; i < files.size(); ++i) {
@@ -95,6 +82,17 @@ MatrixRows open_rows(const std::string& path) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file =
       open_standard_input("\x93NUMPY", "a .npy file");
   return MatrixRows::open(fileno(file.get()), input_name(path));
+}
+
+std::vector<MatrixRows> open_shards(const std::vector<std::string>& names, const std::string& like_path,
+                                    int64_t like) {
+  std::vector<MatrixRows> files;
+  files.reserve(names.size());
+  for (const std::string& name : names) {
+    files.push_back(open_rows(name));
+    require_cols(name, files.back().cols(), like_path, like);
+  }
+  return files;
 }
 
 void require_lengths(const std::string& path, ConstMatrixF rows, int64_t first) {
@@ -143,22 +141,27 @@ void require_finite_rows(const std::string& path, ConstMatrixF embedded, int64_t
 
 void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
                   const HostMatrix& like) {
-  if (matrix.rows() > 0) require_cols(path, matrix.cols(), like_path, like);
+  if (matrix.rows() > 0) require_cols(path, matrix.cols(), like_path, like.cols());
 }
 
-void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
-                   const HostMatrix& texts) {
-  if (images.rows() != texts.rows())
+void require_cols(const std::string& path, int64_t cols, const std::string& like_path, int64_t like) {
+  if (cols != like)
+    throw InvalidArgument(fmt::format("{}: expected {} columns as in {}, found {}", input_name(path), like,
+                                      input_name(like_path), cols));
+}
+
+void require_pairs(const std::string& image_path, int64_t images, const std::string& text_path,
+                   int64_t texts) {
+  if (images != texts)
     throw InvalidArgument(fmt::format("pairs: expected as many rows in {} as in {}, found {} and {}",
-                                      input_name(image_path), input_name(text_path), images.rows(),
-                                      texts.rows()));
+                                      input_name(image_path), input_name(text_path), images, texts));
 }
 
-std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, const std::string& rows_path) {
+std::vector<int64_t> read_ids(const std::string& path, int64_t rows, const std::string& rows_path) {
   std::vector<int64_t> ids = read_npy_integers(path);
-  if (static_cast<int64_t>(ids.size()) != rows.rows())
-    throw InvalidArgument(fmt::format("{}: expected {} ids, one for each row of {}, found {}", path,
-                                      rows.rows(), input_name(rows_path), ids.size()));
+  if (static_cast<int64_t>(ids.size()) != rows)
+    throw InvalidArgument(fmt::format("{}: expected {} ids, one for each row of {}, found {}", path, rows,
+                                      input_name(rows_path), ids.size()));
   return ids;
 }
 
@@ -191,10 +194,10 @@ Dataset read_dataset(const DataPaths& paths) {
                .texts = {},
                .val_images = read_optional(paths.val_images),
                .val_texts = read_optional(paths.val_texts)};
-  require_pairs(paths.pairs_images, data.pair_images, paths.pairs_texts, data.pair_texts);
+  require_pairs(paths.pairs_images, data.pair_images.rows(), paths.pairs_texts, data.pair_texts.rows());
   require_rows_that_differ(paths.pairs_images, data.pair_images);
   require_rows_that_differ(paths.pairs_texts, data.pair_texts);
-  require_pairs(paths.val_images, data.val_images, paths.val_texts, data.val_texts);
+  require_pairs(paths.val_images, data.val_images.rows(), paths.val_texts, data.val_texts.rows());
   require_cols(paths.val_images, data.val_images, paths.pairs_images, data.pair_images);
   require_cols(paths.val_texts, data.val_texts, paths.pairs_texts, data.pair_texts);
   data.images = open_unpaired(paths.images, paths.pairs_images, data.pair_images);
@@ -232,58 +235,44 @@ void require_model_cols(const Model& model, Side side, const std::string& path, 
                                       side == Side::kX ? "images" : "texts", cols));
 }
 
-HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
-                 const std::string& path, const HostMatrix& x) {
+Matrix<float> embed(Context& context, const Model& model, Side side, Projection projection,
+                    const std::string& path, const HostMatrix& x) {
   require_projection(model, projection);
   require_model_cols(model, side, path, x.cols());
   constexpr int64_t kPiece = 65536;
-  const int64_t dim = model.dim(projection), most = std::min(kPiece, x.rows());
-  std::vector<float> result(static_cast<size_t>(x.rows() * dim));
-  Matrix<float> rows(context, most, x.cols(), "embeddings"),
-      embedded(context, most, dim, "projected embeddings");
+  const bool on_cpu = context.device().kind == DeviceKind::kCpu;
+  const int64_t dim = model.dim(projection), piece = std::min(kPiece, x.rows());
+  Matrix<float> embedded(context, x.rows(), dim, "projected embeddings"), rows;
+  std::vector<float> copy;
+  if (!on_cpu) {
+    rows = Matrix<float>(context, piece, x.cols(), "embeddings");
+    copy.resize(static_cast<size_t>(piece * dim));
+  }
   for (int64_t first = 0; first < x.rows(); first += kPiece) {
     const int64_t count = std::min(kPiece, x.rows() - first);
-    context.copy_to_device(rows.data(), x.view().row(first),
-                           static_cast<size_t>(count * x.cols()) * sizeof(float));
-    const MatrixF out = embedded.view().row_range(0, count);
-    model.embed(side, projection, rows.view().row_range(0, count), out);
-    context.copy_to_host(result.data() + first * dim, out.data,
-                         static_cast<size_t>(count * dim) * sizeof(float));
+    ConstMatrixF in = x.view().row_range(first, count);
+    const MatrixF out = embedded.view().row_range(first, count);
+    if (!on_cpu) {
+      context.copy_to_device(rows.data(), in.data, static_cast<size_t>(in.size()) * sizeof(float));
+      in = rows.view().row_range(0, count);
+    }
+    model.embed(side, projection, in, out);
+    ConstMatrixF on_host = out;
+    if (!on_cpu) {
+      context.copy_to_host(copy.data(), out.data, static_cast<size_t>(out.size()) * sizeof(float));
+      on_host = {copy.data(), count, dim};
+    }
+    require_finite_rows(path, on_host, first);
   }
   x.require_unchanged();
-  require_finite_rows(path, {result.data(), x.rows(), dim});
-  return HostMatrix(std::move(result), x.rows(), dim);
-}
-
-std::optional<HubnessCorrection> bring_to_one_space(Context& context, const std::string& model_path,
-                                                    Projection projection, const std::string& image_path,
-                                                    HostMatrix& images, const std::string& text_path,
-                                                    HostMatrix& texts, const HubnessOptions& asked) {
-  require_model_for_hubness(model_path, asked);
-  if (!model_path.empty()) {
-    const Model model = load_model(context, model_path);
-    require_projection(model, projection);
-    std::optional<HubnessCorrection> hubness = correction_of(context, model, model_path, projection, asked);
-    images = embed(context, model, Side::kX, projection, image_path, images);
-    texts = embed(context, model, Side::kY, projection, text_path, texts);
-    require_directions(image_path, images.view());
-    require_directions(text_path, texts.view());
-    return hubness;
-  }
-  if (images.cols() != texts.cols())
-    throw InvalidArgument(fmt::format("{}: without --model, expected {} columns as in {}, found {}",
-                                      input_name(text_path), images.cols(), input_name(image_path),
-                                      texts.cols()));
-  return std::nullopt;
+  return embedded;
 }
 
 RetrievalResult measure(Context& context, const Model& model, Projection projection,
                         const std::string& image_path, const HostMatrix& images, const std::string& text_path,
                         const HostMatrix& texts, const HubnessCorrection* hubness) {
-  const auto rows = [&](Side side, const std::string& path, const HostMatrix& x) {
-    return upload(context, embed(context, model, side, projection, path, x));
-  };
-  const Matrix<float> x = rows(Side::kX, image_path, images), y = rows(Side::kY, text_path, texts);
+  const Matrix<float> x = embed(context, model, Side::kX, projection, image_path, images),
+                      y = embed(context, model, Side::kY, projection, text_path, texts);
   RetrievalOptions options;
   if (hubness != nullptr) {
     options.image_corrections = hubness->corrections(context, Side::kX, x);

@@ -27,6 +27,11 @@ HostMatrix read_embeddings(const std::string& path);
 /// no values. From a pipe, the file is first copied to a temporary file without a name. Throws IoError.
 MatrixRows open_rows(const std::string& path);
 
+/// open_rows() of all files. Throws InvalidArgument, naming both files, for one that does not have `like`
+/// columns.
+std::vector<MatrixRows> open_shards(const std::vector<std::string>& names, const std::string& like_path,
+                                    int64_t like);
+
 /// Throws IoError, naming the file and the row, for rows that read_embeddings() rejects. `first` is the
 /// number of the first of the rows.
 void require_lengths(const std::string& path, ConstMatrixF rows, int64_t first = 0);
@@ -55,9 +60,11 @@ Dataset read_dataset(const DataPaths& paths);
 /// Throws InvalidArgument, naming both files, unless the matrix is empty or has as many columns as `like`.
 void require_cols(const std::string& path, const HostMatrix& matrix, const std::string& like_path,
                   const HostMatrix& like);
+/// Throws InvalidArgument, naming both files, unless both have as many columns.
+void require_cols(const std::string& path, int64_t cols, const std::string& like_path, int64_t like);
 /// Throws InvalidArgument, naming both files, unless they have the same number of rows.
-void require_pairs(const std::string& image_path, const HostMatrix& images, const std::string& text_path,
-                   const HostMatrix& texts);
+void require_pairs(const std::string& image_path, int64_t images, const std::string& text_path,
+                   int64_t texts);
 
 /// Throws InvalidArgument, naming the file, if there are several rows and all are equal.
 void require_rows_that_differ(const std::string& path, const HostMatrix& matrix);
@@ -93,8 +100,8 @@ auto naming_files(const std::string& files, const std::string& name, Action&& ac
   }
 }
 
-/// Reads labels or group ids: one integer for each of `rows`, which come from `rows_path`.
-std::vector<int64_t> read_ids(const std::string& path, const HostMatrix& rows, const std::string& rows_path);
+/// Reads labels or group ids: one integer for each of the `rows` rows of `rows_path`.
+std::vector<int64_t> read_ids(const std::string& path, int64_t rows, const std::string& rows_path);
 
 /// Copies the matrix to the device. Throws IoError if it is a mapped file that was written to meanwhile.
 Matrix<float> upload(Context& context, const HostMatrix& matrix, const char* purpose = "embeddings");
@@ -110,19 +117,11 @@ void require_model_cols(const Model& model, Side side, const std::string& path, 
 /// Model::load(), with a note for a file without checksums.
 Model load_model(Context& context, const std::string& path);
 
-/// Projects raw embeddings to unit rows on the host. Works in chunks: only one chunk is on the device at a
-/// time. Throws InvalidArgument, naming the file, if the model has another input dimension; NumericalError,
+/// Projects raw embeddings to unit rows in the memory of the context, which holds a piece of the raw rows at
+/// a time. Throws InvalidArgument, naming the file, if the model has another input dimension; NumericalError,
 /// naming file and row, if the model maps a row to values that are not finite; and IoError as upload() does.
-HostMatrix embed(Context& context, const Model& model, Side side, Projection projection,
-                 const std::string& path, const HostMatrix& x);
-
-/// Replaces both matrices by their projections with the model in `model_path`; without a path they stay as
-/// they are. Returns correction_of() the model. Throws InvalidArgument, naming the files, if they do not
-/// match each other or the model.
-std::optional<HubnessCorrection> bring_to_one_space(Context& context, const std::string& model_path,
-                                                    Projection projection, const std::string& image_path,
-                                                    HostMatrix& images, const std::string& text_path,
-                                                    HostMatrix& texts, const HubnessOptions& asked);
+Matrix<float> embed(Context& context, const Model& model, Side side, Projection projection,
+                    const std::string& path, const HostMatrix& x);
 
 /// Measures retrieval on pairs of raw rows, projected by the model, with the corrections of `hubness` if it
 /// is not null; paths as in embed().

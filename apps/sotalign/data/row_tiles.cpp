@@ -1,11 +1,15 @@
 #include "data/row_tiles.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace sotalign::app {
 
 RowTiles::RowTiles(Context& context, const std::string& path, const RowMaps& maps, int64_t rows)
-    : context_(context), maps_(maps), name_(input_name(path)), file_(open_rows(path)) {
+    : RowTiles(context, input_name(path), open_rows(path), maps, rows) {}
+
+RowTiles::RowTiles(Context& context, std::string name, MatrixRows file, const RowMaps& maps, int64_t rows)
+    : context_(context), maps_(maps), name_(std::move(name)), file_(std::move(file)) {
   tile_ = std::min(rows, file_.rows());
   if (maps_.model != nullptr) {
     require_projection(*maps_.model, maps_.projection);
@@ -49,6 +53,16 @@ RowTiles::Tile RowTiles::next() {
   require_finite_rows(name_, tile.host, first);
   require_directions(name_, tile.host, first);
   return tile;
+}
+
+Matrix<float> all_rows(Context& context, RowTiles& tiles, const char* purpose) {
+  Matrix<float> rows(context, tiles.rows(), tiles.cols(), purpose);
+  for (RowTiles::Tile tile = tiles.next(); tile.host.rows > 0; tile = tiles.next()) {
+    float* destination = rows.view().row(tile.first);
+    const size_t bytes = static_cast<size_t>(tile.device.size()) * sizeof(float);
+    context.copy_on_device(destination, tile.device.data, bytes);
+  }
+  return rows;
 }
 
 }  // namespace sotalign::app

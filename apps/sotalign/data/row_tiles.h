@@ -30,6 +30,8 @@ class RowTiles {
   /// file, if the model has another input dimension. The context must outlive this object.
   /// @param rows of a tile, a multiple of kRows
   RowTiles(Context& context, const std::string& path, const RowMaps& maps, int64_t rows = kRows);
+  /// The same for a file that is open; `name` stands for its path in messages.
+  RowTiles(Context& context, std::string name, MatrixRows file, const RowMaps& maps, int64_t rows = kRows);
 
   int64_t rows() const { return file_.rows(); }
   /// Columns of the mapped rows.
@@ -54,5 +56,8 @@ class RowTiles {
   std::vector<float> read_, embedded_;  // on the host
   Matrix<float> raw_, out_;             // in the memory of the context
 };
+
+/// All tiles together, in the memory of the context. Call it before the first next().
+Matrix<float> all_rows(Context& context, RowTiles& tiles, const char* purpose);
 
 }  // namespace sotalign::app

@@ -88,8 +88,12 @@ std::string examples_of(Context& context, const ShownPairs& pairs, Side side, co
 
 EmbeddedPairs embed_pairs(Context& context, const Model& model, Projection projection,
                           const ShownPairs& pairs) {
-  return {.images = embed(context, model, Side::kX, projection, pairs.images_name, pairs.images),
-          .texts = embed(context, model, Side::kY, projection, pairs.texts_name, pairs.texts)};
+  const auto on_host = [&](Side side, const std::string& name, const HostMatrix& rows) {
+    const Matrix<float> embedded = embed(context, model, side, projection, name, rows);
+    return HostMatrix(embedded.download(), embedded.rows(), embedded.cols());
+  };
+  return {.images = on_host(Side::kX, pairs.images_name, pairs.images),
+          .texts = on_host(Side::kY, pairs.texts_name, pairs.texts)};
 }
 
 std::string retrieval_examples(Context& context, const ShownPairs& pairs, const EmbeddedPairs& model,

@@ -11,10 +11,11 @@
 
 namespace sotalign::app {
 
-void check_config(const TrainConfig& config) {
-  std::vector<Needed> needed = {{config.out, "out"},
-                                {config.data.pairs_images, "pairs_images"},
-                                {config.data.pairs_texts, "pairs_texts"}};
+namespace {
+
+void check(const TrainConfig& config, std::vector<Needed> needed) {
+  needed.emplace_back(config.data.pairs_images, "pairs_images");
+  needed.emplace_back(config.data.pairs_texts, "pairs_texts");
   if (effective_method(config.train).needs_unpaired ||
       config.train.teacher.kind == TeacherKind::kSelfTraining) {
     needed.emplace_back(config.data.images, "images");
@@ -27,6 +28,11 @@ void check_config(const TrainConfig& config) {
   require_at_least("hubness_bank", config.hubness_bank, 0);
   check_epsilons(config.train.divergence.epsilon_student, config.train.divergence.epsilon_teacher);
 }
+
+}  // namespace
+
+void check_config(const TrainConfig& config) { check(config, {{config.out, "out"}}); }
+void check_config_to_plan(const TrainConfig& config) { check(config, {}); }
 
 void make_absolute(std::string& path) {
   if (!path.empty()) path = std::filesystem::absolute(path).lexically_normal();

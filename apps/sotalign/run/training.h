@@ -9,6 +9,8 @@ namespace sotalign::app {
 /// Throws InvalidArgument for intervals and epsilons out of range, and if the method needs unpaired rows but
 /// no file has been given.
 void check_config(const TrainConfig& config);
+/// The same for a plan, which needs no --out.
+void check_config_to_plan(const TrainConfig& config);
 
 /// A run may be resumed from another directory, where relative paths would mean other files, and later, when
 /// a pattern of shards may match more files: DataPaths get the files that it matches now.

@@ -83,7 +83,7 @@ RowList evenly_spaced(int64_t count, int64_t rows) {
 
 StudyData::StudyData(const StudyFiles& files)
     : images_(read_embeddings(files.images)), texts_(read_embeddings(files.texts)) {
-  require_pairs(files.images, images_, files.texts, texts_);
+  require_pairs(files.images, images_.rows(), files.texts, texts_.rows());
   require_rows_that_differ(files.images, images_);
   require_rows_that_differ(files.texts, texts_);
   const auto read_other = [](const std::string& path, const std::string& like_path, const HostMatrix& like) {

@@ -67,6 +67,13 @@ PseudoLabelTargets::PseudoLabelTargets(Context& context, int64_t rows, int64_t c
     column_ = Buffer<double>(context, cols, "potentials");
 }
 
+int64_t PseudoLabelTargets::memory_bytes(int64_t rows, int64_t cols, PseudoLabels kind) {
+  constexpr int64_t kDouble = sizeof(double);
+  if (kind == PseudoLabels::kHard) return 0;
+  return 2 * rows * kDouble +
+         (kind == PseudoLabels::kOt ? detail::SinkhornSolver::vector_bytes(rows, cols) : cols * kDouble);
+}
+
 PseudoLabelTargets::~PseudoLabelTargets() = default;
 PseudoLabelTargets::PseudoLabelTargets(PseudoLabelTargets&&) noexcept = default;
 PseudoLabelTargets& PseudoLabelTargets::operator=(PseudoLabelTargets&&) noexcept = default;

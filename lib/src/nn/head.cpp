@@ -8,6 +8,7 @@
 #include "kernels/bias_activation.h"
 #include "kernels/column_sum.h"
 #include "kernels/normalize_rows.h"
+#include "sotalign/core/checked.h"
 #include "sotalign/core/error.h"
 #include "sotalign/linalg/gemm.h"
 
@@ -64,14 +65,24 @@ std::string to_string(Activation activation) {
   throw InvalidArgument(fmt::format("activation: {} is not one", static_cast<int>(activation)));
 }
 
+bool Activations::keeps_linear(const Head& head, int64_t layer) {
+  return kernels::backward_needs_input(kernel_activation(head.options().activation)) &&
+         layer + 1 < head.layers();
+}
+
+int64_t Activations::memory_bytes(const Head& head, int64_t max_rows) {
+  int64_t columns = 1;  // the norm
+  for (int64_t layer = 0; layer < head.layers(); ++layer)
+    columns += head.width(layer) * (keeps_linear(head, layer) ? 2 : 1);
+  return checked_product("activations", checked_product("activations", max_rows, columns), sizeof(float));
+}
+
 Activations::Activations(Context& context, const Head& head, int64_t max_rows)
     : options_(head.options()), max_rows_(max_rows) {
   if (max_rows < 0) throw InvalidArgument(fmt::format("max_rows: expected at least 0, found {}", max_rows));
-  const bool keep_linear = kernels::backward_needs_input(kernel_activation(head.options().activation));
   for (int64_t layer = 0; layer < head.layers(); ++layer) {
     outputs_.emplace_back(context, max_rows, head.width(layer), "activations");
-    if (keep_linear && layer + 1 < head.layers())
-      linear_.emplace_back(context, max_rows, head.width(layer), "activations");
+    if (keeps_linear(head, layer)) linear_.emplace_back(context, max_rows, head.width(layer), "activations");
   }
   norms_ = Buffer<float>(context, max_rows, "activations");
 }
@@ -106,6 +117,18 @@ Head::Head(HeadOptions options, const std::string& name, ParameterSet& parameter
 
 int64_t Head::width(int64_t layer) const {
   return layer + 1 < layers() ? options_.hidden[static_cast<size_t>(layer)] : options_.output_dim;
+}
+
+int64_t Head::widest() const {
+  int64_t widest = 0;
+  for (int64_t layer = 0; layer < layers(); ++layer) widest = std::max(widest, width(layer));
+  return widest;
+}
+
+int64_t Head::backward_scratch_bytes(int64_t rows) const {
+  const int64_t buffers = std::min<int64_t>(layers() - 1, 2);
+  return kernels::column_sum_blocks(rows) * widest() * static_cast<int64_t>(sizeof(double)) +
+         rows * (options_.output_dim + buffers * widest()) * static_cast<int64_t>(sizeof(float));
 }
 
 void Head::check_input(ConstMatrixF x) const { check_shape("x", x, x.rows, options_.input_dim); }
@@ -161,8 +184,7 @@ void Head::backward(Context& context, ParameterSet& parameters, ConstMatrixF x, 
   check_shape("x", x, rows, options_.input_dim);
   check_shape("d_unit_rows", d_unit_rows, rows, options_.output_dim);
 
-  int64_t widest = 0;
-  for (int64_t layer = 0; layer < layers(); ++layer) widest = std::max(widest, width(layer));
+  const int64_t widest = this->widest();
   Workspace scratch(context);
   double* sums = scratch.take<double>(kernels::column_sum_blocks(rows) * widest);
   MatrixF gradient = scratch.take_matrix<float>(rows, options_.output_dim);

@@ -6,6 +6,7 @@
 
 #include "kernels/adamw.h"
 #include "kernels/lion.h"
+#include "sotalign/core/checked.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign {
@@ -31,6 +32,10 @@ Optimizer::Optimizer(Context& context, int64_t size, const OptimizerOptions& opt
         fmt::format("optimizer: weight_decay, expected 0 or a positive number, found {}", weight_decay_));
   mean_ = Buffer<float>(context, size, "optimizer state");
   if (kind_ == OptimizerKind::kAdamW) square_mean_ = Buffer<float>(context, size, "optimizer state");
+}
+
+int64_t Optimizer::memory_bytes(int64_t size, OptimizerKind kind) {
+  return checked_product("optimizer state", size, (kind == OptimizerKind::kAdamW ? 2 : 1) * sizeof(float));
 }
 
 void Optimizer::step(float* weights, const float* gradients, int64_t count, int64_t decayed_count,

@@ -135,23 +135,34 @@ void EmbeddingKlot::Implementation::run(const Embeddings& student, const Embeddi
   }
 }
 
+int64_t EmbeddingKlot::kept_bytes(int64_t rows, int64_t cols, KlotMemory memory) {
+  const int64_t vectors = 2 * SinkhornSolver::vector_bytes(rows, cols);
+  switch (memory) {
+    case KlotMemory::kStored:
+      return vectors + 2 * rows * cols * static_cast<int64_t>(sizeof(float));
+    case KlotMemory::kFixed16:
+      return vectors +
+             2 * rows *
+                 (cols * static_cast<int64_t>(sizeof(int16_t)) + 2 * static_cast<int64_t>(sizeof(float)));
+    case KlotMemory::kStreamed:
+      break;
+  }
+  return vectors;
+}
+
 int64_t EmbeddingKlot::memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory,
                                     int64_t strip_rows) {
+  const bool stored = memory == KlotMemory::kStored;
   const int64_t height = height_of(context, rows, cols, memory, strip_rows);
   const kernels::EntropicBatch p{.rows = rows, .cols = cols, .strip_height = height};
   const int64_t gradient_scratch =
       static_cast<int64_t>(klot_gradient_scratch(context.queue(), {.student = p, .teacher = p}));
   int64_t scratch = std::max(SinkhornSolver::scratch_bytes(context, rows, cols, height), gradient_scratch);
-  if (memory == KlotMemory::kStored)
+  if (stored)
     scratch = std::max(scratch, SinkhornSolver::scaling_bytes(
                                     context, rows, cols, KlotSolver::solved_at_once(context, rows, cols)));
-  const int64_t strips = 2 * height * cols * static_cast<int64_t>(sizeof(float));
-  const int64_t fixed =
-      memory == KlotMemory::kFixed16
-          ? 2 * rows *
-                (cols * static_cast<int64_t>(sizeof(int16_t)) + 2 * static_cast<int64_t>(sizeof(float)))
-          : 0;
-  return strips + fixed + scratch + 2 * SinkhornSolver::vector_bytes(rows, cols);
+  const int64_t strips = stored ? 0 : 2 * height * cols * static_cast<int64_t>(sizeof(float));
+  return kept_bytes(rows, cols, memory) + strips + scratch;
 }
 
 }  // namespace sotalign

@@ -5,6 +5,7 @@
 #include <system_error>
 #include <utility>
 
+#include "sotalign/core/checked.h"
 #include "sotalign/core/error.h"
 
 namespace sotalign::detail {
@@ -18,12 +19,16 @@ size_t floats(const BatchReader::Setup& s) {
 }  // namespace
 
 BatchReader::BatchReader(Context& context, Setup setup)
-    : setup_(std::move(setup)), copies_(make_early_copies(context, floats(setup_) * sizeof(float), 2)) {
+    : setup_(std::move(setup)), copies_(make_early_copies(context, floats(setup_) * sizeof(float), kSlots)) {
   try {
     thread_ = std::thread([this] { run(); });
   } catch (const std::system_error& error) {
     throw Error(fmt::format("cannot start the thread that reads batches: {}", error.what()));
   }
+}
+
+int64_t BatchReader::memory_bytes(int64_t floats) {
+  return checked_product("batches on their way", floats, kSlots * static_cast<int64_t>(sizeof(float)));
 }
 
 BatchReader::~BatchReader() {

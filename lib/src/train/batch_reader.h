@@ -34,6 +34,9 @@ class BatchReader {
 
   /// The context must outlive the reader. Throws OutOfMemory.
   BatchReader(Context& context, Setup setup);
+  /// Bytes that a reader of batches with so many numbers takes from the context, and on CUDA on the host as
+  /// well.
+  static int64_t memory_bytes(int64_t floats);
   ~BatchReader();
   BatchReader(const BatchReader&) = delete;
   BatchReader& operator=(const BatchReader&) = delete;
@@ -48,8 +51,8 @@ class BatchReader {
   bool pinned() const { return copies_->pinned(); }
 
  private:
-  static constexpr int64_t kNone = -1;
-  static int64_t slot_of(int64_t step) { return step % 2; }
+  static constexpr int64_t kNone = -1, kSlots = 2;
+  static int64_t slot_of(int64_t step) { return step % kSlots; }
   /// Starts the thread on a step. Precondition: it is idle.
   void request(int64_t step);
   void run();

@@ -6,6 +6,9 @@
 
 namespace sotalign::detail {
 
+/// Plans a SigLIP term of unit rows [rows, dim] against [cols, dim].
+void plan_siglip(TrainingPlan& plan, const char* name, int64_t rows, int64_t cols);
+
 MethodInfo sotalign_method();
 MethodInfo sail_method();
 MethodInfo sail_semi_method();

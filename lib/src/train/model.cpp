@@ -15,6 +15,7 @@
 #include "train/bank_file.h"
 #include "train/finite.h"
 #include "train/model_tensors.h"
+#include "train/teacher_heads.h"
 
 namespace sotalign {
 
@@ -87,6 +88,12 @@ HeadOptions head_from_json(const std::string& where, const std::string& text, in
 
 }  // namespace
 
+// SigLIP's logits: t cosine + c with t = exp(log_scale). c starts at -10 as in Zhai et al. 2023, t at 20.
+void detail::add_loss_parameters(ParameterSet& parameters) {
+  parameters.add_scalar("log_scale", static_cast<float>(std::log(20.0)));
+  parameters.add_scalar("bias", -10.0f);
+}
+
 Model::Model(Context& context, const HeadOptions& image, const HeadOptions& text, uint64_t seed)
     : Model(context) {
   add_heads(image, text);
@@ -102,9 +109,7 @@ void Model::add_heads(const HeadOptions& image, const HeadOptions& text) {
                                       image.output_dim, text.output_dim));
   heads_.emplace_back(image, "image_head", parameters);
   heads_.emplace_back(text, "text_head", parameters);
-  // SigLIP's logits: t cosine + c with t = exp(log_scale). c starts at -10 as in Zhai et al. 2023, t at 20.
-  parameters.add_scalar("log_scale", static_cast<float>(std::log(20.0)));
-  parameters.add_scalar("bias", -10.0f);
+  detail::add_loss_parameters(parameters);
 }
 
 bool Model::has(Projection projection) const {

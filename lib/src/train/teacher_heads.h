@@ -5,6 +5,9 @@
 
 namespace sotalign::detail {
 
+/// Adds the scale and bias of SigLIP's logits to the parameters of two heads.
+void add_loss_parameters(ParameterSet& parameters);
+
 /// The options of a head. options.dim is resolved.
 HeadOptions head_options(const TrainOptions& options, int64_t input_dim);
 

@@ -8,7 +8,7 @@ TeacherRows::TeacherRows(Context& context, const Teacher& teacher, Side side, co
                          int64_t batch, bool takes_all, int64_t most_projections)
     : context_(&context), side_(side) {
   const int64_t dim = teacher.dim();
-  if (takes_all || rows.rows() <= most_projections / dim) {
+  if (projects_all(rows.rows(), dim, takes_all, most_projections)) {
     all_ = Matrix<float>(context, rows.rows(), dim, "teacher's projections");
     // A multiple of the tiles of Teacher::project(), so that the bits are those of one call.
     constexpr int64_t kRowsAtOnce = 4096;

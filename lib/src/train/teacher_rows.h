@@ -23,6 +23,12 @@ class TeacherRows {
   TeacherRows(Context& context, const Teacher& teacher, Side side, const RowSet& rows, int64_t batch,
               bool takes_all, int64_t most_projections = kMostProjections);
 
+  /// Whether such an object projects all rows once.
+  static bool projects_all(int64_t rows, int64_t dim, bool takes_all,
+                           int64_t most_projections = kMostProjections) {
+    return takes_all || rows <= most_projections / dim;
+  }
+
   /// The projected unpaired rows of a step: unit rows [batch, teacher.dim()], in the memory of the context,
   /// valid until the next call. Queued, does not synchronize.
   /// @param teacher the one of the constructor

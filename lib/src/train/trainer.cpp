@@ -13,6 +13,7 @@
 #include "sotalign/linalg/row_products.h"
 #include "sotalign/train/objective.h"
 #include "train/batch_reader.h"
+#include "train/resolve_heads.h"
 #include "train/teacher_heads.h"
 
 namespace sotalign {
@@ -32,19 +33,6 @@ Matrix<float> upload(Context& context, ConstMatrixF host, const char* purpose) {
                              static_cast<size_t>(host.cols) * sizeof(float));
   }
   return device;
-}
-
-// Resolves kAuto and a dimension of 0.
-void resolve(TrainOptions& o, int64_t teacher_dim) {
-  const bool can = o.hidden.empty() || o.residual;
-  if (o.initialization == Initialization::kAuto)
-    o.initialization = effective_method(o).starts_from_teacher && can && o.dim == 0 ? Initialization::kTeacher
-                                                                                    : Initialization::kRandom;
-  const bool from_teacher = o.initialization == Initialization::kTeacher;
-  if (from_teacher && o.dim != 0 && o.dim != teacher_dim)
-    throw InvalidArgument(fmt::format(
-        "dim: heads that start from the teacher have its dimension {}, found {}", teacher_dim, o.dim));
-  if (o.dim == 0) o.dim = from_teacher ? teacher_dim : 1024;
 }
 
 // Merges parameters that are adjacent in memory and have the same rate and decay into one range.
@@ -184,7 +172,7 @@ Model Trainer::build_model(const TrainingData& data) {
   if (options.kind == TeacherKind::kAuto && !method.starts_from_teacher) options.kind = TeacherKind::kCca;
   if (method.resolve) method.resolve(options_, pair_images_.cols(), pair_texts_.cols());
   Teacher teacher = build_teacher();
-  resolve(options_, teacher.dim());
+  resolve_heads(options_, teacher.dim());
   Model model(*context_, head_options(options_, pair_images_.cols()),
               head_options(options_, pair_texts_.cols()), options_.seed);
   if (options_.initialization == Initialization::kTeacher)

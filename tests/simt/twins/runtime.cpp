@@ -231,6 +231,7 @@ cudaError_t cudaHostAlloc(void** pointer, size_t bytes, unsigned flags) {
   const cudaError_t code = device_error(current_device);
   if (code != cudaSuccess) return result(code);
   if (flags != cudaHostAllocDefault) throw Error("simt: cudaHostAlloc: only the default flags are emulated");
+  if (bytes > config.pinned_bytes) return result(cudaErrorMemoryAllocation);
   *pointer = std::malloc(bytes);
   if (*pointer == nullptr) return result(cudaErrorMemoryAllocation);
   std::memset(*pointer, 0xff, bytes);

@@ -47,6 +47,8 @@ class PseudoLabelTargets {
  public:
   /// Throws InvalidArgument for an empty shape and for options out of range.
   PseudoLabelTargets(Context& context, int64_t rows, int64_t cols, const PseudoLabelOptions& options = {});
+  /// Bytes that such an object allocates for its vectors.
+  static int64_t memory_bytes(int64_t rows, int64_t cols, PseudoLabels kind);
   ~PseudoLabelTargets();
   PseudoLabelTargets(PseudoLabelTargets&&) noexcept;
   PseudoLabelTargets& operator=(PseudoLabelTargets&&) noexcept;

@@ -40,10 +40,14 @@ class Head;
 class Activations {
  public:
   Activations(Context& context, const Head& head, int64_t max_rows);
+  /// Bytes that such an object allocates.
+  static int64_t memory_bytes(const Head& head, int64_t max_rows);
   int64_t max_rows() const { return max_rows_; }
 
  private:
   friend class Head;
+  static bool keeps_linear(const Head& head, int64_t layer);
+
   HeadOptions options_;
   int64_t max_rows_ = 0;
   int64_t rows_ = 0;                    // of the last forward pass
@@ -74,6 +78,9 @@ class Head {
   void backward(Context& context, ParameterSet& parameters, ConstMatrixF x, const Activations& saved,
                 ConstMatrixF d_unit_rows) const;
 
+  /// Bytes of scratch memory that backward() takes for `rows` rows.
+  int64_t backward_scratch_bytes(int64_t rows) const;
+
   /// The forward pass only, in tiles of rows: scratch memory does not grow with n. `out` [n, output_dim] does
   /// not overlap x.
   void embed(Context& context, const ParameterSet& parameters, ConstMatrixF x, MatrixF out) const;
@@ -82,6 +89,7 @@ class Head {
   friend class Activations;
   int64_t layers() const { return static_cast<int64_t>(weights_.size()); }
   int64_t width(int64_t layer) const;  // columns of the layer's output
+  int64_t widest() const;              // of all layers
   void check_input(ConstMatrixF x) const;
   void check_activations(const Activations& saved) const;
   /// linear = x W', y = activation(linear + b); both may be the same memory. `z` is the head's input.

@@ -46,6 +46,8 @@ class Optimizer {
   /// For `size` parameters. The context must outlive the optimizer. Throws InvalidArgument for options out of
   /// range.
   Optimizer(Context& context, int64_t size, const OptimizerOptions& options = {});
+  /// Bytes that such an optimizer allocates.
+  static int64_t memory_bytes(int64_t size, OptimizerKind kind);
 
   /// One step with learning rate r; allocates nothing. For weights w, gradients g and weight decay d:
   ///   Lion   w <- w - r (sign(beta1 m + (1 - beta1) g) + d w), then m <- beta2 m + (1 - beta2) g

@@ -47,6 +47,8 @@ class EmbeddingKlot {
   /// See klot_memory_bytes.
   static int64_t memory_bytes(const Context& context, int64_t rows, int64_t cols, KlotMemory memory,
                               int64_t strip_rows = 0);
+  /// The part of it that the object holds between runs; the rest is scratch memory of a run.
+  static int64_t kept_bytes(int64_t rows, int64_t cols, KlotMemory memory);
 
  private:
   class Implementation;  // in embedding_klot.cpp

@@ -25,6 +25,7 @@ class UnpairedRows;
 struct ObjectiveSetup;
 struct TrainingData;
 struct TrainOptions;
+struct TrainingPlan;
 struct UnpairedSetup;
 
 /// What the library knows about a method.
@@ -51,6 +52,11 @@ struct MethodInfo {
   bool closed_form = false;
   /// Sets options that follow from others, such as steps and dim, for embeddings of these dimensions.
   std::function<void(TrainOptions&, int64_t image_dim, int64_t text_dim)> resolve = nullptr;
+  /// Adds the objective's buffers and products to a plan (train/plan.h) whose step and options are set.
+  /// Without this function, plans do not know them.
+  std::function<void(const Context&, TrainingPlan&)> plan = nullptr;
+  /// Sets the unpaired rows of a step of the plan, and adds the buffers of make_unpaired.
+  std::function<void(TrainingPlan&)> plan_unpaired = nullptr;
   /// The name of the method that takes this one's place for some options, else this one's name.
   std::function<std::string(const TrainOptions&)> instead = nullptr;
 };

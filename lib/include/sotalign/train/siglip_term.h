@@ -11,6 +11,8 @@ class SiglipTerm {
  public:
   /// For `rows` rows f against `cols` rows g; the first `pairs` rows of each form the pairs.
   SiglipTerm(Context& context, int64_t rows, int64_t cols, int64_t pairs);
+  /// Bytes that such a term allocates.
+  static int64_t memory_bytes(int64_t rows, int64_t cols);
 
   /// Writes or adds weight times the gradients: with respect to f and g into d_f and d_g, which must not
   /// overlap f or g, and those of 'log_scale' and 'bias' into `parameters`. Does not synchronize.

@@ -6,6 +6,7 @@
 #include "sotalign/core/error.h"
 #include "sotalign/core/random.h"
 #include "sotalign/eval/top_k.h"
+#include "sotalign/train/plan.h"
 #include "sotalign/train/siglip_term.h"
 #include "train/methods.h"
 
@@ -109,6 +110,19 @@ class NeighbourRows : public UnpairedRows {
   uint64_t image_key_, text_key_;
 };
 
+void plan_neighbours(TrainingPlan& plan) {
+  StepShape& step = plan.step;
+  step.unpaired_images = step.unpaired_texts = step.pairs;
+  plan.add("neighbours of the pairs", 2 * plan.all_pairs, method_option<int64_t>(plan.options, kNeighbours),
+           sizeof(int64_t));
+}
+
+void plan_terms(const Context&, TrainingPlan& plan) {
+  for (const char* name :
+       {"affinity for SigLIP", "affinity with neighbours of images", "affinity with neighbours of texts"})
+    plan_siglip(plan, name, plan.step.pairs, plan.step.pairs);
+}
+
 void check_neighbours(const char* side, int64_t neighbours, int64_t rows) {
   if (neighbours < 1 || neighbours > rows)
     throw InvalidArgument(
@@ -146,7 +160,9 @@ MethodInfo nnclr_method() {
                                    method_option<int64_t>(options, kNeighbours),
                                    method_option<double>(options, kImageWeight),
                                    method_option<double>(options, kTextWeight));
-              }};
+              },
+          .plan = plan_terms,
+          .plan_unpaired = plan_neighbours};
 }
 
 }  // namespace sotalign::detail

@@ -1,4 +1,5 @@
 // SAIL: SigLIP on the rows of a batch. Unpaired rows, if any, follow the pairs and serve as negatives.
+#include "sotalign/train/plan.h"
 #include "sotalign/train/siglip_term.h"
 #include "train/methods.h"
 
@@ -22,11 +23,15 @@ class Sail : public Objective {
 
 std::unique_ptr<Objective> make(const ObjectiveSetup& setup) { return std::make_unique<Sail>(setup); }
 
+void plan_sail(const Context&, TrainingPlan& plan) {
+  plan_siglip(plan, "affinity for SigLIP", plan.step.batch_images(), plan.step.batch_texts());
+}
+
 }  // namespace
 
-MethodInfo sail_method() { return {.name = "sail", .title = "SAIL", .make = make}; }
+MethodInfo sail_method() { return {.name = "sail", .title = "SAIL", .make = make, .plan = plan_sail}; }
 MethodInfo sail_semi_method() {
-  return {.name = "sail_semi", .title = "SAIL semi", .needs_unpaired = true, .make = make};
+  return {.name = "sail_semi", .title = "SAIL semi", .needs_unpaired = true, .make = make, .plan = plan_sail};
 }
 
 }  // namespace sotalign::detail

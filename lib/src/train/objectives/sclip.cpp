@@ -2,7 +2,9 @@
 // similarities to the pairs' same side give pseudo-labels for their similarities to the pairs' other side.
 #include <fmt/format.h>
 
+#include "sotalign/core/checked.h"
 #include "sotalign/loss/pseudo_labels.h"
+#include "sotalign/train/plan.h"
 #include "sotalign/train/siglip_term.h"
 #include "train/methods.h"
 
@@ -76,6 +78,20 @@ class Sclip : public Objective {
   PseudoLabelTerm image_term_, text_term_;
 };
 
+void plan_sclip(const Context&, TrainingPlan& plan) {
+  const StepShape& step = plan.step;
+  const PseudoLabels kind = parse_pseudo_labels(method_option<std::string>(plan.options, kSclipLabels));
+  plan_siglip(plan, "affinity for SigLIP", step.pairs, step.pairs);
+  const auto side = [&](const char* name, int64_t unpaired) {
+    const int64_t bytes =
+        checked_product(name, checked_product(name, unpaired, step.pairs), 2 * sizeof(float));
+    plan.add_bytes(name, bytes + PseudoLabelTargets::memory_bytes(unpaired, step.pairs, kind));
+  };
+  side("pseudo-labels and affinity of images", step.unpaired_images);
+  side("pseudo-labels and affinity of texts", step.unpaired_texts);
+  plan.objective_known = false;  // its solves are not measured
+}
+
 }  // namespace
 
 MethodInfo sclip_method() {
@@ -99,7 +115,8 @@ MethodInfo sclip_method() {
               [](const TrainOptions& options) {
                 return fmt::format("{} labels, weight {}", method_option<std::string>(options, kSclipLabels),
                                    method_option<double>(options, kSclipWeight));
-              }};
+              },
+          .plan = plan_sclip};
 }
 
 }  // namespace sotalign::detail

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "sotalign/core/error.h"
+#include "sotalign/train/plan.h"
 #include "teacher/reduced.h"
 #include "train/methods.h"
 #include "train/teacher_heads.h"
@@ -49,6 +50,12 @@ class SelfTrainingPasses : public Objective {
   SelfTraining training_;
 };
 
+/// Covariances of the pairs and their running averages, in double.
+void plan_self_training(const Context&, TrainingPlan& plan) {
+  const int64_t x = plan.step.image_dim, y = plan.step.text_dim;
+  plan.add("covariances of self-training", 2 * (x * x + y * y + x * y), 1, sizeof(double));
+}
+
 void check_passes(Context&, const TrainingData&, const TrainOptions& o) {
   if (o.teacher.kind != TeacherKind::kCca && o.teacher.kind != TeacherKind::kAuto)
     throw InvalidArgument(
@@ -79,7 +86,8 @@ MethodInfo self_training_method() {
                                    o.self_training.unpaired_weight);
               },
           .closed_form = true,
-          .resolve = resolve};
+          .resolve = resolve,
+          .plan = plan_self_training};
 }
 
 }  // namespace sotalign::detail

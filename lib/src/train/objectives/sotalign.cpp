@@ -5,6 +5,8 @@
 #include <algorithm>
 
 #include "sotalign/core/error.h"
+#include "sotalign/ot/embedding_klot.h"
+#include "sotalign/train/plan.h"
 #include "sotalign/train/siglip_term.h"
 #include "train/methods.h"
 #include "train/teacher_rows.h"
@@ -13,15 +15,13 @@ namespace sotalign::detail {
 
 namespace {
 
-std::optional<KlotMemoryPlan> plan_memory(const ObjectiveSetup& s) {
-  const TrainOptions& o = s.options;
+/// @param available bytes that all other buffers leave free; negative: unknown
+std::optional<KlotMemoryPlan> plan_memory(const Context& context, const TrainOptions& o, int64_t images,
+                                          int64_t texts, int64_t available) {
   if (!find_divergence(o.divergence.name).make_on_embeddings) return std::nullopt;
-  const auto plan = [&](auto limit) {
-    return plan_klot_memory(s.context, s.unpaired_images, s.unpaired_texts, limit);
-  };
+  const auto plan = [&](auto limit) { return plan_klot_memory(context, images, texts, limit); };
   if (o.affinity_memory) return plan(*o.affinity_memory);
   if (o.affinity_memory_mib > 0) return plan(static_cast<int64_t>(o.affinity_memory_mib * (1 << 20)));
-  const int64_t available = s.context.available_bytes();
   return plan(available < 0 ? available : available / 8 * 7);
 }
 
@@ -32,7 +32,8 @@ class Sotalign : public Objective {
         siglip_(s.context, s.pairs, s.pairs, s.pairs),
         teacher_images_(s.context, s.teacher, Side::kX, s.rows.images, s.unpaired_images, s.all_unpaired),
         teacher_texts_(s.context, s.teacher, Side::kY, s.rows.texts, s.unpaired_texts, s.all_unpaired),
-        memory_(plan_memory(s)),
+        memory_(plan_memory(s.context, s.options, s.unpaired_images, s.unpaired_texts,
+                            s.context.available_bytes())),
         divergence_(make_embedding_divergence(s.context, s.unpaired_images, s.unpaired_texts,
                                               s.options.divergence,
                                               memory_ ? memory_->memory : KlotMemory::kStored)) {
@@ -60,6 +61,42 @@ class Sotalign : public Objective {
   std::optional<KlotMemoryPlan> memory_;
   std::unique_ptr<EmbeddingDivergence> divergence_;
 };
+
+void plan_sotalign(const Context& context, TrainingPlan& plan) {
+  const StepShape& step = plan.step;
+  const int64_t rows = step.unpaired_images, cols = step.unpaired_texts;
+  plan_siglip(plan, "affinity for SigLIP", step.pairs, step.pairs);
+  const auto project = [&](const char* name, int64_t all) {
+    if (TeacherRows::projects_all(all, step.teacher_dim, step.all_unpaired))
+      plan.add(name, all, step.teacher_dim, sizeof(float));
+  };
+  project("teacher's projections of images", step.images);
+  project("teacher's projections of texts", step.texts);
+  if (!step.all_unpaired) {
+    plan.add("batch of the teacher's projections, images", rows, step.teacher_dim, sizeof(float));
+    plan.add("batch of the teacher's projections, texts", cols, step.teacher_dim, sizeof(float));
+  }
+  const int64_t available = plan.available_bytes;
+  plan.affinity_memory =
+      plan_memory(context, plan.options, rows, cols,
+                  available < 0 ? available : std::max<int64_t>(available - plan.kept_bytes(), 0));
+  if (plan.affinity_memory) {
+    const KlotMemory memory = plan.affinity_memory->memory;
+    plan.options.affinity_memory = memory;
+    const int64_t kept = EmbeddingKlot::kept_bytes(rows, cols, memory);
+    plan.add_bytes("affinities and potentials of KLOT, " + to_string(memory), kept);
+    plan.add_bytes("scratch of KLOT", plan.affinity_memory->bytes - kept, BufferLife::kScratch);
+    plan.has_klot = true;
+  } else {
+    plan.add("affinities of " + plan.options.divergence.name, rows, 2 * cols, sizeof(float));
+  }
+  if (plan.options.affinity_memory == KlotMemory::kStreamed) return;  // every iteration has products
+  // K, and the gradients of both sides; the teacher's affinity, unless it is kept.
+  plan.products.push_back(
+      {.name = "affinity and its gradients", .m = rows, .n = cols, .k = step.dim, .count = 3});
+  if (!step.all_unpaired)
+    plan.products.push_back({.name = "teacher's affinity", .m = rows, .n = cols, .k = step.teacher_dim});
+}
 
 void check_divergence(Context& context, const TrainingData& data, const TrainOptions& o) {
   make_divergence(context, 1, 1, o.divergence);  // throws for bad options
@@ -91,6 +128,7 @@ MethodInfo sotalign_method() {
               [](const TrainOptions& o) {
                 return fmt::format("{} weight {}", o.divergence.name, o.divergence_weight);
               },
+          .plan = plan_sotalign,
           // Without the divergence, SigLIP on the pairs remains.
           .instead = [](const TrainOptions& o) -> std::string {
             return o.divergence_weight > 0 ? "sotalign" : "sail";

@@ -2,8 +2,11 @@
 // the shared space with those in the encoder's space. It needs unit rows, which preprocessed rows are.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "sotalign/core/error.h"
 #include "sotalign/loss/structure.h"
+#include "sotalign/train/plan.h"
 #include "sotalign/train/siglip_term.h"
 #include "train/methods.h"
 
@@ -57,6 +60,16 @@ class Structure : public Objective {
   StructureLoss image_loss_, text_loss_;
 };
 
+/// The loss of a side holds vectors; its strips are scratch.
+void plan_structure(const Context&, TrainingPlan& plan) {
+  const StepShape& step = plan.step;
+  plan_siglip(plan, "affinity for SigLIP", step.pairs, step.pairs);
+  const int64_t rows = std::max(step.batch_images(), step.batch_texts());
+  plan.add("centred rows of STRUCTURE", rows, std::max(step.image_dim, step.text_dim) + 2 * step.dim,
+           sizeof(float), BufferLife::kScratch);
+  plan.objective_known = false;  // its strips are not measured
+}
+
 /// Common to both methods.
 MethodInfo method(const char* name, const char* title, bool needs_unpaired) {
   return {.name = name,
@@ -85,7 +98,8 @@ MethodInfo method(const char* name, const char* title, bool needs_unpaired) {
           .describe =
               [](const TrainOptions& options) {
                 return fmt::format("weight {}", method_option<double>(options, kStructureWeight));
-              }};
+              },
+          .plan = plan_structure};
 }
 
 }  // namespace
