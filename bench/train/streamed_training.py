@@ -5,8 +5,8 @@
       [--steps 30] [--results bench/results/streamed_training.md]
 
 Writes float16 sets of `--rows` images x 1280 and texts x 512 to DIR once: sums of 64 common factors and noise. Then runs
-each of these --pairs times, in turn: `large`, all rows, streamed; `small`, the first 4000 rows, stored; `small_streamed`, the
-same rows, streamed. The time of a step is that between the first and the last line of metrics.jsonl; memory is the peak of
+each of these --pairs times, in turn: `large`, all rows, streamed; `large_stored`, the same rows, stored; `small`, the first 4000
+rows, stored; `small_streamed`, the same rows, streamed. The time of a step is that between the first and the last line of metrics.jsonl; memory is the peak of
 the process. Ratios are medians over pairs of neighbouring runs.
 """
 import argparse
@@ -79,7 +79,7 @@ def main():
         writer = multiprocessing.Process(target=write_data, args=(arguments.data, arguments.rows))
         writer.start()
         writer.join()
-    kinds = {"large": ("images.npy", "texts.npy", "streamed"),
+    kinds = {"large": ("images.npy", "texts.npy", "streamed"), "large_stored": ("images.npy", "texts.npy", "stored"),
              "small": ("small_images.npy", "small_texts.npy", "stored"),
              "small_streamed": ("small_images.npy", "small_texts.npy", "streamed")}
     found = {kind: [] for kind in kinds}
@@ -108,8 +108,8 @@ def main():
         step, total, memory_mib = median[kind]
         text += f"| {kind} | {memory} | {1e3 * step:.0f} | {total:.1f} | {memory_mib:.0f} | {ratios(kind)} |\n"
     text += """
-In `small` and `small_streamed` the teacher projects all rows once; in `large` it projects each batch, since all projections
-would take more memory than the batches. Seconds in all contain the two passes over the files before the first step.
+In `small` and `small_streamed` the teacher projects all rows once; in `large` and `large_stored` it projects each batch,
+since all projections would take more memory than the batches. Seconds in all contain the two passes over the files before the first step.
 """
     print(text)
     if arguments.results:
