@@ -1,4 +1,5 @@
-/* Preloaded into a program: its reads at an offset are slow, or fail, for files whose path contains FAULTY_FILE.
+/* Preloaded into a program: its reads at an offset are slow, or fail, for files whose path contains
+   FAULTY_FILE.
 
    FAULTY_SLEEP   microseconds that each read takes longer
    FAULTY_AFTER   reads that succeed; later ones fail with EIO. Unset: all succeed.
