@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from sotalign import _core
@@ -16,6 +17,8 @@ from sotalign._model import Model, Path, Side
 if TYPE_CHECKING:
     import torch
 
+Files = Path | Sequence[Path]
+
 
 def _bar(steps: int, progress: bool) -> Any:
     """A tqdm bar, or None if it is not wanted or not installed."""
@@ -26,6 +29,14 @@ def _bar(steps: int, progress: bool) -> Any:
     except ImportError:
         return None
     return tqdm(total=steps, desc="sotalign", unit="step", leave=False)
+
+
+def _files(rows: Any) -> list[str]:
+    """The paths, if `rows` are paths; else none."""
+    paths = [rows] if isinstance(rows, (str, os.PathLike)) else rows
+    if isinstance(paths, (list, tuple)) and paths and all(isinstance(path, (str, os.PathLike)) for path in paths):
+        return [os.fspath(path) for path in paths]
+    return []
 
 
 class Aligner:
@@ -72,20 +83,22 @@ class Aligner:
         self,
         px: ArrayLike,
         py: ArrayLike,
-        x: ArrayLike | None = None,
-        y: ArrayLike | None = None,
+        x: ArrayLike | Files | None = None,
+        y: ArrayLike | Files | None = None,
         val: tuple[ArrayLike, ArrayLike] | None = None,
     ) -> Aligner:
         """Trains on pairs px [p, dx] and py [p, dy], row by row, and unpaired rows x [n, dx] and y [m, dy].
 
         With validation pairs val = (images, texts), the model is the teacher or the student, whichever retrieves best
         among them. Without unpaired rows, methods that need them cannot train: the model is then the linear teacher.
-        Arrays are raw embeddings in host memory. Ctrl-C stops between two steps. Returns self.
+        Arrays are raw embeddings in host memory. x and y may be files instead, .npy or .safetensors: a path, a pattern
+        such as "images-*.npy", or a list of these. Large files are read batch by batch, as `sotalign train` does. Ctrl-C stops between two steps. Returns self.
         """
         if (x is None) != (y is None):
             raise InvalidArgument("fit: expected unpaired rows of both sides or of neither")
         settings = self._settings()
-        arrays = {"px": px, "py": py, "x": x, "y": y}
+        image_files, text_files = _files(x), _files(y)
+        arrays = {"px": px, "py": py, "x": None if image_files else x, "y": None if text_files else y}
         if val is not None:
             if len(val) != 2:
                 raise InvalidArgument(f"val: expected a pair of arrays, found {len(val)}")
@@ -103,7 +116,14 @@ class Aligner:
         trainer = _core.Trainer(
             context,
             settings,
-            *(inputs.get(name) for name in ("px", "py", "x", "y", "val_x", "val_y")),
+            inputs["px"],
+            inputs["py"],
+            inputs.get("x"),
+            inputs.get("y"),
+            inputs.get("val_x"),
+            inputs.get("val_y"),
+            image_files,
+            text_files,
         )
         metrics, history = {}, []
         if trainer.choice():

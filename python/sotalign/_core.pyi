@@ -1,6 +1,6 @@
 """The compiled module. The package's own types are in its Python files; python/tests/test_types.py compares the two."""
 
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from numpy import float32, float64
 from numpy.typing import NDArray
@@ -163,6 +163,8 @@ class Trainer:
         texts: Matrix | None,
         validation_images: Matrix | None,
         validation_texts: Matrix | None,
+        image_files: Sequence[str],
+        text_files: Sequence[str],
     ) -> None: ...
     @property
     def steps(self) -> int: ...

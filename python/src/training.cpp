@@ -2,11 +2,13 @@
 #include <fmt/format.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "arrays.h"
 #include "bindings.h"
@@ -14,6 +16,7 @@
 #include "cli/options.h"
 #include "cli/report.h"
 #include "context.h"
+#include "data/inputs.h"
 #include "model.h"
 #include "run/training.h"
 #include "sotalign/core/error.h"
@@ -52,12 +55,20 @@ ConstMatrixF view(const std::optional<InputArray>& array, const char* name) {
   return array ? host_view(*array, name) : ConstMatrixF();
 }
 
+/// Unpaired rows: an array, or files of as many columns as the pairs.
+EmbeddingRows unpaired(const std::optional<InputArray>& array, const char* name,
+                       const std::vector<std::string>& files, const InputArray& pairs) {
+  if (files.empty()) return view(array, name);
+  return app::open_unpaired(files, "the pairs", static_cast<int64_t>(pairs.shape(1)));
+}
+
 class PythonTrainer {
  public:
   PythonTrainer(PythonContext& context, Settings& settings, const InputArray& pair_images,
                 const InputArray& pair_texts, const std::optional<InputArray>& images,
                 const std::optional<InputArray>& texts, const std::optional<InputArray>& validation_images,
-                const std::optional<InputArray>& validation_texts)
+                const std::optional<InputArray>& validation_texts,
+                const std::vector<std::string>& image_files, const std::vector<std::string>& text_files)
       : settings_(settings),
         trainer_(context, compute(context, [&](Context& c) {
                    app::TrainConfig& config = settings.config();
@@ -65,8 +76,8 @@ class PythonTrainer {
                    app::require_at_least("hubness_bank", config.hubness_bank, 0);
                    const TrainingData data{.pair_images = host_view(pair_images, "pair_images"),
                                            .pair_texts = host_view(pair_texts, "pair_texts"),
-                                           .images = view(images, "images"),
-                                           .texts = view(texts, "texts"),
+                                           .images = unpaired(images, "images", image_files, pair_images),
+                                           .texts = unpaired(texts, "texts", text_files, pair_texts),
                                            .validation_images = view(validation_images, "validation_images"),
                                            .validation_texts = view(validation_texts, "validation_texts")};
                    c.load_libraries();
@@ -162,11 +173,13 @@ void bind_training(nanobind::module_& module) {
   nb::class_<PythonTrainer>(module, "Trainer")
       .def(nb::init<PythonContext&, Settings&, const InputArray&, const InputArray&,
                     const std::optional<InputArray>&, const std::optional<InputArray>&,
-                    const std::optional<InputArray>&, const std::optional<InputArray>&>(),
+                    const std::optional<InputArray>&, const std::optional<InputArray>&,
+                    const std::vector<std::string>&, const std::vector<std::string>&>(),
            nb::arg("context"), nb::arg("settings"), nb::arg("pair_images").noconvert(),
            nb::arg("pair_texts").noconvert(), nb::arg("images").noconvert().none(),
            nb::arg("texts").noconvert().none(), nb::arg("validation_images").noconvert().none(),
-           nb::arg("validation_texts").noconvert().none(), nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
+           nb::arg("validation_texts").noconvert().none(), nb::arg("image_files"), nb::arg("text_files"),
+           nb::keep_alive<1, 2>(), nb::keep_alive<1, 3>())
       .def_prop_ro("steps", &PythonTrainer::steps)
       .def_prop_ro("steps_done", &PythonTrainer::steps_done)
       .def("step",

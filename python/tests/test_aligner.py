@@ -48,6 +48,25 @@ def test_the_same_seed_gives_the_same_bits(data, device):
     assert np.any(first != other)
 
 
+def test_unpaired_rows_in_files(data, device, tmp_path):
+    data, (x, _) = data
+    expected = fitted(data, device).transform(x, "image")
+    for k, part in enumerate(np.array_split(data["x"].astype(np.float32), 3)):
+        np.save(tmp_path / f"x-{k}.npy", part)
+    np.save(tmp_path / "y.npy", data["y"].astype(np.float32))
+    listed = [tmp_path / f"x-{k}.npy" for k in range(3)]
+    for images in (listed, tuple(map(str, listed)), str(tmp_path / "x-*.npy")):
+        aligner = fitted({**data, "x": images, "y": tmp_path / "y.npy"}, device)
+        np.testing.assert_array_equal(aligner.transform(x, "image"), expected)
+    mixed = fitted({**data, "x": listed}, device)
+    np.testing.assert_array_equal(mixed.transform(x, "image"), expected)
+    with pytest.raises(sotalign.IoError, match="no file matches"):
+        fitted({**data, "x": str(tmp_path / "none-*.npy")}, device)
+    np.save(tmp_path / "wide.npy", np.ones((5, 13), np.float32))
+    with pytest.raises(sotalign.InvalidArgument, match="expected 12 columns as in the pairs, found 13"):
+        fitted({**data, "x": [*listed, tmp_path / "wide.npy"]}, device)
+
+
 def test_files_keep_the_model(data, device, tmp_path):
     data, (x, _) = data
     aligner = fitted(data, device)

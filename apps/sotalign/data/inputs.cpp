@@ -33,26 +33,6 @@ double square(ConstMatrixF matrix, int64_t row) {
 
 bool has_length(double square) { return square >= kLeastSquare && square <= kMostSquare; }
 
-/// Opens all files, then checks the values of each as read_embeddings() does, piece by piece.
-EmbeddingRows open_unpaired(const std::vector<std::string>& paths, const std::string& like_path,
-                            const HostMatrix& like) {
-  if (paths.empty()) return {};
-  const std::vector<std::string> names = shards(paths);
-  std::vector<MatrixRows> files = open_shards(names, like_path, like.cols());
-  constexpr int64_t kRowsAtOnce = 4096;
-  std::vector<float> buffer;
-  for (size_t i = 0; i < files.size(); ++i) {
-    const MatrixRows& file = files[i];
-    for (int64_t first = 0; first < file.rows(); first += kRowsAtOnce) {
-      const int64_t count = std::min(kRowsAtOnce, file.rows() - first);
-      require_lengths(input_name(names[i]), file.read(first, count, buffer), first);
-      file.release(first, count);
-    }
-    file.require_unchanged();
-  }
-  return EmbeddingRows(std::move(files));
-}
-
 HostMatrix read_optional(const std::string& path) {
   return path.empty() ? HostMatrix() : read_embeddings(path);
 }
@@ -93,6 +73,25 @@ std::vector<MatrixRows> open_shards(const std::vector<std::string>& names, const
     require_cols(name, files.back().cols(), like_path, like);
   }
   return files;
+}
+
+EmbeddingRows open_unpaired(const std::vector<std::string>& paths, const std::string& like_path,
+                            int64_t like) {
+  if (paths.empty()) return {};
+  const std::vector<std::string> names = shards(paths);
+  std::vector<MatrixRows> files = open_shards(names, like_path, like);
+  constexpr int64_t kRowsAtOnce = 4096;
+  std::vector<float> buffer;
+  for (size_t i = 0; i < files.size(); ++i) {
+    const MatrixRows& file = files[i];
+    for (int64_t first = 0; first < file.rows(); first += kRowsAtOnce) {
+      const int64_t count = std::min(kRowsAtOnce, file.rows() - first);
+      require_lengths(input_name(names[i]), file.read(first, count, buffer), first);
+      file.release(first, count);
+    }
+    file.require_unchanged();
+  }
+  return EmbeddingRows(std::move(files));
 }
 
 void require_lengths(const std::string& path, ConstMatrixF rows, int64_t first) {
@@ -200,8 +199,8 @@ Dataset read_dataset(const DataPaths& paths) {
   require_pairs(paths.val_images, data.val_images.rows(), paths.val_texts, data.val_texts.rows());
   require_cols(paths.val_images, data.val_images, paths.pairs_images, data.pair_images);
   require_cols(paths.val_texts, data.val_texts, paths.pairs_texts, data.pair_texts);
-  data.images = open_unpaired(paths.images, paths.pairs_images, data.pair_images);
-  data.texts = open_unpaired(paths.texts, paths.pairs_texts, data.pair_texts);
+  data.images = open_unpaired(paths.images, paths.pairs_images, data.pair_images.cols());
+  data.texts = open_unpaired(paths.texts, paths.pairs_texts, data.pair_texts.cols());
   return data;
 }
 

@@ -32,6 +32,11 @@ MatrixRows open_rows(const std::string& path);
 std::vector<MatrixRows> open_shards(const std::vector<std::string>& names, const std::string& like_path,
                                     int64_t like);
 
+/// Opens the unpaired rows in shards() of these paths and checks all values as read_embeddings() does,
+/// without keeping them. Throws as open_shards() does. No paths, no rows.
+EmbeddingRows open_unpaired(const std::vector<std::string>& paths, const std::string& like_path,
+                            int64_t like);
+
 /// Throws IoError, naming the file and the row, for rows that read_embeddings() rejects. `first` is the
 /// number of the first of the rows.
 void require_lengths(const std::string& path, ConstMatrixF rows, int64_t first = 0);
