@@ -2,12 +2,12 @@
 """Training on unpaired rows that stay in their files: time of a step and memory, against sets that are in memory.
 
   bench/train/streamed_training.py --program build/release/apps/sotalign/sotalign --data DIR [--rows 1000000] [--pairs 5]
-      [--steps 30] [--results bench/results/streamed_training.md]
+      [--steps 30] [--batch 1200] [--results bench/results/streamed_training.md]
 
 Writes float16 sets of `--rows` images x 1280 and texts x 512 to DIR once: sums of 64 common factors and noise. Then runs
-each of these --pairs times, in turn: `large`, all rows, streamed; `large_stored`, the same rows, stored; `small`, the first 4000
-rows, stored; `small_streamed`, the same rows, streamed. The time of a step is that between the first and the last line of metrics.jsonl; memory is the peak of
-the process. Ratios are medians over pairs of neighbouring runs.
+each of these --pairs times, in turn: `large`, all rows, streamed; `large_stored`, the same rows, stored; `small`, the first 20,000
+rows, stored; `small_streamed`, the same rows, streamed. The time of a step is the median of the differences between lines of
+metrics.jsonl; memory is the peak of the process. Ratios are medians over neighbouring runs.
 """
 import argparse
 import json
@@ -23,7 +23,7 @@ import time
 
 import numpy as np
 
-FACTORS, IMAGE_DIM, TEXT_DIM, SMALL = 64, 1280, 512, 4000
+FACTORS, IMAGE_DIM, TEXT_DIM, SMALL = 64, 1280, 512, 20_000
 
 
 def write_side(path, mixing, rows, seed, factors=None):
@@ -31,7 +31,9 @@ def write_side(path, mixing, rows, seed, factors=None):
     out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=(rows, mixing.shape[1]))
     for first in range(0, rows, 20000):
         count = min(20000, rows - first)
-        z = random.standard_normal((count, FACTORS), dtype=np.float32) if factors is None else factors[first:first + count]
+        z = random.standard_normal((count, FACTORS), dtype=np.float32)
+        if factors is not None:
+            z = factors[first:first + count]
         noise = random.standard_normal((count, mixing.shape[1]), dtype=np.float32)
         out[first:first + count] = z @ mixing + 2 * noise
     out.flush()
@@ -47,13 +49,14 @@ def write_data(directory, rows):
         np.save(directory / f"small_{name}.npy", np.load(directory / f"{name}.npy", mmap_mode="r")[:SMALL])
 
 
-def run(program, directory, images, texts, memory, steps):
+def run(program, directory, images, texts, memory, arguments):
     """Seconds of a step, seconds of the process, and peak memory in MiB."""
     out = directory / "run"
     shutil.rmtree(out, ignore_errors=True)
     command = [program, "train", "--pairs-images", directory / "pairs_images.npy", "--pairs-texts",
                directory / "pairs_texts.npy", "--images", directory / images, "--texts", directory / texts, "--out", out,
-               "--steps", str(steps), "--log-every", "1", "--teacher", "cca", "--unpaired-memory", memory, "--quiet"]
+               "--steps", str(arguments.steps), "--batch-unpaired", str(arguments.batch), "--log-every", "1",
+               "--teacher", "cca", "--unpaired-memory", memory, "--quiet"]
     began = time.monotonic()
     process = subprocess.Popen([str(part) for part in command])
     _, status, usage = os.wait4(process.pid, 0)
@@ -61,7 +64,7 @@ def run(program, directory, images, texts, memory, steps):
     if status != 0:
         sys.exit(f"{' '.join(map(str, command))}: exit status {status}")
     seconds = [json.loads(line)["seconds"] for line in (out / "metrics.jsonl").read_text().splitlines()]
-    return (seconds[-1] - seconds[0]) / (len(seconds) - 1), total, usage.ru_maxrss / 1024
+    return statistics.median(b - a for a, b in zip(seconds, seconds[1:])), total, usage.ru_maxrss / 1024
 
 
 def main():
@@ -71,6 +74,7 @@ def main():
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--batch", type=int, default=1200)
     parser.add_argument("--results", type=pathlib.Path)
     arguments = parser.parse_args()
     arguments.data.mkdir(parents=True, exist_ok=True)
@@ -85,7 +89,7 @@ def main():
     found = {kind: [] for kind in kinds}
     for _ in range(arguments.pairs):
         for kind, (images, texts, memory) in kinds.items():
-            found[kind].append(run(arguments.program, arguments.data, images, texts, memory, arguments.steps))
+            found[kind].append(run(arguments.program, arguments.data, images, texts, memory, arguments))
             print(kind, *(f"{number:.3f}" for number in found[kind][-1]), flush=True)
 
     def ratios(kind):
@@ -93,13 +97,14 @@ def main():
         return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
     median = {kind: [statistics.median(column) for column in zip(*runs)] for kind, runs in found.items()}
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], text=True).strip()
+    models = [line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+    cpu = models[0] if models else platform.machine()
     text = f"""# Unpaired rows in memory and in files
 
-`{' '.join(pathlib.Path(part).name if '/' in part else part for part in sys.argv)}`, commit {commit}, {cpu},
-{os.cpu_count()} cores. Sets of {arguments.rows} images x {IMAGE_DIM} and texts x {TEXT_DIM} in float16, 500 pairs, batches of
-1200, {arguments.steps} steps; `small` is the first {SMALL} rows of each side. Medians of {arguments.pairs} runs, which took turns.
+`bench/train/streamed_training.py --program PROGRAM --data DIR --pairs {arguments.pairs} --steps {arguments.steps}
+--batch {arguments.batch}`, commit {commit}, {cpu}, {os.cpu_count()} cores. Sets of {arguments.rows} images x {IMAGE_DIM} and texts x
+{TEXT_DIM} in float16, 500 pairs; `small` is the first {SMALL} rows of each side. Medians of {arguments.pairs} runs, which took turns.
 
 | run | unpaired rows | ms per step | seconds in all | peak memory, MiB | step, relative to `small` |
 |---|---|---|---|---|---|
@@ -109,7 +114,8 @@ def main():
         text += f"| {kind} | {memory} | {1e3 * step:.0f} | {total:.1f} | {memory_mib:.0f} | {ratios(kind)} |\n"
     text += """
 In `small` and `small_streamed` the teacher projects all rows once; in `large` and `large_stored` it projects each batch,
-since all projections would take more memory than the batches. Seconds in all contain the two passes over the files before the first step.
+since all projections would take more memory than the batches. Seconds in all contain the two passes over the files before
+the first step.
 """
     print(text)
     if arguments.results:
