@@ -427,8 +427,12 @@ TEST_P(SelfTrainingTest, StripsChangeNoResult) {
 
 TEST_P(SelfTrainingTest, RepeatsAndContinuesBitForBit) {
   const Data data = make_data(12, 20, 15, 90, 60);
+  // The emulator is slow: it repeats fewer of these passes.
+  const bool emulated = testing::is_emulated(GetParam());
+  const std::vector<int> stops = emulated ? std::vector<int>{0, 2, 4} : std::vector<int>{0, 1, 2, 3, 4};
   // Passes over some rows, over all of y, over all rows.
   for (const int64_t batch : {25, 75, 100}) {
+    if (emulated && batch == 25) continue;  // rows of x are drawn with 75, too
     SCOPED_TRACE(::testing::Message() << "batch " << batch);
     const SelfTrainingOptions options{.passes = 4, .batch = batch, .seed = 7};
     Run whole(context, data, options), again(context, data, options);
@@ -438,7 +442,7 @@ TEST_P(SelfTrainingTest, RepeatsAndContinuesBitForBit) {
       expect_same(again.training.last(), whole.training.last());
     }
     EXPECT_TRUE(whole.training.finished());
-    for (int stop = 0; stop <= 4; ++stop) {
+    for (const int stop : stops) {
       SCOPED_TRACE("stopped after pass " + std::to_string(stop));
       Run first(context, data, options), second(context, data, options);
       for (int pass = 0; pass < stop; ++pass) first.training.pass();
