@@ -181,6 +181,7 @@ TEST_F(StreamingFaults, StreamedAndStoredRowsGiveTheSameModel) {
 
 /// Kills at random moments, as often as it takes.
 TEST_F(StreamingFaults, KillsLoseNothing) {
+  if (kProgramUnderAddressSanitizer) GTEST_SKIP() << "AddressSanitizer must be loaded first";
   const std::vector<std::string> steps = {
       "--steps",        "60", "--checkpoint-every", "3",
       "--hubness-bank", "0"};  // whose rows take longer to read than the longest wait
