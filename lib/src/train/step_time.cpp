@@ -93,22 +93,23 @@ class Measurement {
     parameters.allocate(context_);
     parameters.initialize(0);
     double operations = 0, seconds = 0;
-    for (const auto& [head, rows] :
-         {std::pair{&image, step_.batch_images()}, std::pair{&text, step_.batch_texts()}}) {
-      const double each = forward_operations(*head);
+    const auto measure = [&](const Head& head, int64_t rows) {
+      const double each = forward_operations(head);
       const int64_t most = std::max<int64_t>(64, static_cast<int64_t>(kMostOperations / each)),
                     measured = std::min(rows, most);
-      const Matrix<float> x = unit_rows(context_, measured, head->options().input_dim, "plan.rows"),
+      const Matrix<float> x = unit_rows(context_, measured, head.options().input_dim, "plan.rows"),
                           d = unit_rows(context_, measured, step_.dim, "plan.gradients");
-      Activations saved(context_, *head, measured);
+      Activations saved(context_, head, measured);
       seconds += ratio(rows, measured) * seconds_of(context_, [&] {
-                   head->forward(context_, parameters, x, saved);
-                   head->backward(context_, parameters, x, saved, d);
+                   head.forward(context_, parameters, x, saved);
+                   head.backward(context_, parameters, x, saved, d);
                  });
       // The backward pass has as many products as the forward pass for weights, and again for inputs, but not
       // for those of the first layer and of the residual map.
-      operations += static_cast<double>(rows) * (3 * each - input_operations(*head));
-    }
+      operations += static_cast<double>(rows) * (3 * each - input_operations(head));
+    };
+    measure(image, step_.batch_images());
+    measure(text, step_.batch_texts());
     add("heads", seconds, rate(operations, seconds));
     Optimizer optimizer(context_, parameters.size(), options_.optimizer);
     add("update",
