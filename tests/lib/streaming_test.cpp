@@ -14,6 +14,7 @@
 #include "support/compare.h"
 #include "support/devices.h"
 #include "support/error_message.h"
+#include "support/parameter_values.h"
 #include "support/temporary_directory.h"
 #include "train/teacher_rows.h"
 
@@ -75,13 +76,7 @@ class StreamingTest : public testing::DeviceTest {
             .seed = 7};
   }
   static std::vector<float> values(const Trainer& trainer) {
-    std::vector<float> all;
-    const ParameterSet& parameters = trainer.model().parameters;
-    for (int i = 0; i < parameters.count(); ++i) {
-      const std::vector<float> one = parameters.download(parameters[i].name);
-      all.insert(all.end(), one.begin(), one.end());
-    }
-    return all;
+    return testing::values_of(trainer.model().parameters);
   }
   static std::vector<float> trained(Trainer& trainer) {
     while (!trainer.finished()) trainer.train_step();

@@ -12,6 +12,7 @@
 #include "sotalign/core/product_math.h"
 #include "support/compare.h"
 #include "support/devices.h"
+#include "support/parameter_values.h"
 
 namespace sotalign {
 namespace lib_trainer_test {
@@ -66,13 +67,7 @@ class TrainerTest : public testing::DeviceTest {
             .seed = 7};
   }
   static std::vector<float> values(const Trainer& trainer) {
-    std::vector<float> all;
-    const ParameterSet& parameters = trainer.model().parameters;
-    for (int i = 0; i < parameters.count(); ++i) {
-      const std::vector<float> one = parameters.download(parameters[i].name);
-      all.insert(all.end(), one.begin(), one.end());
-    }
-    return all;
+    return testing::values_of(trainer.model().parameters);
   }
   static void train(Trainer& trainer, int64_t steps) {
     for (int64_t i = 0; i < steps; ++i) trainer.train_step();

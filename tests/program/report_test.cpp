@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "sotalign/io/embeddings.h"
+#include "support/csv.h"
 #include "support/json_lines.h"
 #include "support/program_data.h"
 
@@ -24,7 +25,7 @@ size_t occurrences(const std::string& text, const std::string& part) {
   return n;
 }
 
-/// The figure with this id, from its tag to its end; empty if there is none.
+/// The <figure> element with this id, or "" if the page lacks it.
 std::string figure(const std::string& page, const std::string& id) {
   const size_t first = page.find("<figure id=\"" + id + "\">");
   if (first == std::string::npos) return "";
@@ -66,22 +67,9 @@ class ReportProgram : public ::testing::Test {
     EXPECT_FALSE(fs::exists(path(run)));
   }
 
-  /// Rows by column name. No cell of these files is quoted.
+  /// csv_rows() of metrics.csv.
   std::vector<std::map<std::string, std::string>> csv(const std::string& run) const {
-    std::istringstream file(read_file(path(run + "/metrics.csv")));
-    std::vector<std::vector<std::string>> lines;
-    for (std::string line; std::getline(file, line);) {
-      lines.emplace_back();
-      std::istringstream cells(line + ",");
-      for (std::string cell; std::getline(cells, cell, ',');) lines.back().push_back(cell);
-    }
-    std::vector<std::map<std::string, std::string>> rows;
-    for (size_t i = 1; i < lines.size(); ++i) {
-      EXPECT_EQ(lines[i].size(), lines[0].size());
-      rows.emplace_back();
-      for (size_t j = 0; j < lines[0].size(); ++j) rows.back()[lines[0][j]] = lines[i][j];
-    }
-    return rows;
+    return csv_rows(path(run + "/metrics.csv"));
   }
 
   TrainingFiles files;

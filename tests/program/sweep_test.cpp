@@ -11,6 +11,7 @@
 #include <set>
 #include <sstream>
 
+#include "support/csv.h"
 #include "support/program_data.h"
 
 namespace sotalign::testing {
@@ -35,30 +36,9 @@ class SweepProgram : public ::testing::Test {
     return result;
   }
 
-  /// Rows of sweep.csv, as text by column name.
+  /// csv_rows() of sweep.csv.
   std::vector<std::map<std::string, std::string>> csv(const std::string& out) const {
-    std::istringstream file(read_file(path(out + "/sweep.csv")));
-    std::vector<std::vector<std::string>> lines;
-    for (std::string line; std::getline(file, line);) {
-      lines.emplace_back(1);
-      bool quoted = false;
-      for (const char c : line) {
-        if (c == '"') {
-          quoted = !quoted;
-        } else if (c == ',' && !quoted) {
-          lines.back().emplace_back();
-        } else {
-          lines.back().back() += c;
-        }
-      }
-    }
-    std::vector<std::map<std::string, std::string>> rows;
-    for (size_t i = 1; i < lines.size(); ++i) {
-      EXPECT_EQ(lines[i].size(), lines[0].size());
-      rows.emplace_back();
-      for (size_t j = 0; j < lines[0].size(); ++j) rows.back()[lines[0][j]] = lines[i][j];
-    }
-    return rows;
+    return csv_rows(path(out + "/sweep.csv"));
   }
 
   void expect_refused(const std::vector<std::string>& options, const std::vector<std::string>& parts) const {

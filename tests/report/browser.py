@@ -87,7 +87,7 @@ class Browser:
         return message
 
     def open(self, url, width, height, dark, phone):
-        """Opens a page anew, and waits until it has been loaded."""
+        """Loads a page and waits for its load event."""
         self.problems, self.requests, self.loaded = [], [], False
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, mobile=phone,
                   deviceScaleFactor=2 if phone else 1)

@@ -80,18 +80,19 @@ EmbeddingRows open_unpaired(const std::vector<std::string>& paths, const std::st
   if (paths.empty()) return {};
   const std::vector<std::string> names = shards(paths);
   std::vector<MatrixRows> files = open_shards(names, like_path, like);
+  for (size_t i = 0; i < files.size(); ++i) require_lengths(input_name(names[i]), files[i]);
+  return EmbeddingRows(std::move(files));
+}
+
+void require_lengths(const std::string& path, const MatrixRows& file) {
   constexpr int64_t kRowsAtOnce = 4096;
   std::vector<float> buffer;
-  for (size_t i = 0; i < files.size(); ++i) {
-    const MatrixRows& file = files[i];
-    for (int64_t first = 0; first < file.rows(); first += kRowsAtOnce) {
-      const int64_t count = std::min(kRowsAtOnce, file.rows() - first);
-      require_lengths(input_name(names[i]), file.read(first, count, buffer), first);
-      file.release(first, count);
-    }
-    file.require_unchanged();
+  for (int64_t first = 0; first < file.rows(); first += kRowsAtOnce) {
+    const int64_t count = std::min(kRowsAtOnce, file.rows() - first);
+    require_lengths(path, file.read(first, count, buffer), first);
+    file.release(first, count);
   }
-  return EmbeddingRows(std::move(files));
+  file.require_unchanged();
 }
 
 void require_lengths(const std::string& path, ConstMatrixF rows, int64_t first) {

@@ -40,6 +40,8 @@ EmbeddingRows open_unpaired(const std::vector<std::string>& paths, const std::st
 /// Throws IoError, naming the file and the row, for rows that read_embeddings() rejects. `first` is the
 /// number of the first of the rows.
 void require_lengths(const std::string& path, ConstMatrixF rows, int64_t first = 0);
+/// The same for all rows of a file, some at a time. Throws IoError as well if it was written to meanwhile.
+void require_lengths(const std::string& path, const MatrixRows& file);
 
 /// "standard input" for "-", else the path.
 std::string input_name(const std::string& path);

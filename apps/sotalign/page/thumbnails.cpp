@@ -41,7 +41,7 @@ std::string base64(std::string_view bytes) {
   return text;
 }
 
-/// The file of a row and its type; empty if there is none.
+/// The path and the type of a row's image; an empty path if the folder has no image of it.
 std::pair<std::string, const char*> file_of(const std::string& folder, int64_t row) {
   for (const auto& [extension, type] : kTypes) {
     std::string path = fmt::format("{}/{}.{}", folder, row, extension);

@@ -15,11 +15,6 @@ namespace {
 
 constexpr int64_t kQueries = 5, kBest = 5;
 
-/// Uploads unit rows.
-Matrix<float> uploaded(Context& context, const HostMatrix& rows) {
-  return {context, rows.data(), rows.rows(), rows.cols(), "rows of a page"};
-}
-
 /// What a page can show of a row: its image, its caption, its number.
 class Cards {
  public:
@@ -56,7 +51,7 @@ std::string examples_of(Context& context, const ShownPairs& pairs, Side side, co
   const std::vector<int64_t> asked = evenly_spaced(kQueries, queries.rows());
   const int64_t k = std::min(kBest, gallery.rows());
   const TopKResult found =
-      top_k(context, uploaded(context, take_rows(queries, asked)), uploaded(context, gallery), k);
+      top_k(context, upload(context, take_rows(queries, asked)), upload(context, gallery), k);
   const Cards cards(pairs);
   std::string html = fmt::format("<h3>{}</h3>\n", side == Side::kX ? "Image to text" : "Text to image");
   for (size_t q = 0; q < asked.size(); ++q) {
@@ -99,7 +94,7 @@ EmbeddedPairs embed_pairs(Context& context, const Model& model, Projection proje
 std::string retrieval_examples(Context& context, const ShownPairs& pairs, const EmbeddedPairs& model,
                                const EmbeddedPairs& teacher) {
   const auto ranks_of = [&](const EmbeddedPairs& rows) {
-    return retrieval_ranks(context, uploaded(context, rows.images), uploaded(context, rows.texts));
+    return retrieval_ranks(context, upload(context, rows.images), upload(context, rows.texts));
   };
   const RetrievalRanks ranks = ranks_of(model), of_teacher = ranks_of(teacher);
   return examples_of(context, pairs, Side::kY, model, ranks.text_to_image, of_teacher.text_to_image) +

@@ -20,13 +20,6 @@ void require_validation(const std::string& value, const char* key, const TrainCo
 
 }  // namespace
 
-std::vector<int64_t> evenly_spaced(int64_t count, int64_t total) {
-  std::vector<int64_t> numbers;
-  count = std::min(count, total);
-  for (int64_t i = 0; i < count; ++i) numbers.push_back(i * (total / count) + i * (total % count) / count);
-  return numbers;
-}
-
 std::string ShownPairs::describe() const {
   const auto shown = static_cast<int64_t>(rows.size());
   const char* kind = validation ? "validation" : "training";

@@ -47,6 +47,13 @@ Split split_rows(int64_t rows, const SplitSizes& sizes, uint64_t seed) {
           .unpaired_texts = shuffle(unpaired, "demo.texts")};
 }
 
+std::vector<int64_t> evenly_spaced(int64_t count, int64_t rows) {
+  count = std::min(count, rows);
+  std::vector<int64_t> indices;
+  for (int64_t i = 0; i < count; ++i) indices.push_back(i * (rows / count) + i * (rows % count) / count);
+  return indices;
+}
+
 HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows) {
   std::vector<float> values;
   values.reserve(rows.size() * static_cast<size_t>(matrix.cols()));

@@ -30,6 +30,8 @@ struct Split {
 Split split_rows(int64_t rows, const SplitSizes& sizes, uint64_t seed);
 
 HostMatrix take_rows(const HostMatrix& matrix, const std::vector<int64_t>& rows);
+/// Evenly spaced indices, `count` out of `rows`, in order; all of them if there are fewer.
+std::vector<int64_t> evenly_spaced(int64_t count, int64_t rows);
 
 /// Rows to measure retrieval on; row i of the images belongs to row i of the texts.
 struct TestPairs {

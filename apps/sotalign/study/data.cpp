@@ -71,14 +71,6 @@ Unpaired choose(const UnpairedRows& asked, const HostMatrix& x, const RowList& i
   return {images, texts};
 }
 
-/// Evenly spaced indices, `count` out of `rows`; all of them if there are fewer.
-RowList evenly_spaced(int64_t count, int64_t rows) {
-  count = std::min(count, rows);
-  RowList result;
-  for (int64_t i = 0; i < count; ++i) result.push_back(i * rows / count);
-  return result;
-}
-
 }  // namespace
 
 StudyData::StudyData(const StudyFiles& files)

@@ -62,7 +62,6 @@ class CudaEarlyCopies final : public EarlyCopies {
   void end(int64_t slot) override {
     check(cudaEventRecord(used_[static_cast<size_t>(slot)], stream()), "cudaEventRecord");
   }
-  bool pinned() const override { return pinned_; }
 
  private:
   cudaStream_t stream() const { return static_cast<cudaStream_t>(queue_.stream); }

@@ -29,12 +29,11 @@ class EarlyCopies {
   virtual const void* begin(int64_t slot) = 0;
   /// All work that reads the slot's counterpart is queued.
   virtual void end(int64_t slot) = 0;
-  /// CUDA: whether the slots are in pinned memory. If there is none left they are not: copies then take
-  /// longer and do not overlap.
-  virtual bool pinned() const { return true; }
 };
 
-/// `slots` slots of `bytes` bytes. The context must outlive them. Throws OutOfMemory.
+/// `slots` slots of `bytes` bytes. The context must outlive them. On CUDA they are in pinned memory, or in
+/// ordinary memory if no pinned memory is left: copies then take longer and do not overlap. Throws
+/// OutOfMemory.
 std::unique_ptr<EarlyCopies> make_early_copies(Context& context, size_t bytes, int64_t slots);
 #ifdef SOTALIGN_WITH_CUDA
 /// The same for a context of the CUDA backend.

@@ -47,8 +47,6 @@ class BatchReader {
   Batch take(int64_t step);
   /// All work that reads the batch is queued.
   void done();
-  /// See EarlyCopies.
-  bool pinned() const { return copies_->pinned(); }
 
  private:
   static constexpr int64_t kNone = -1, kSlots = 2;

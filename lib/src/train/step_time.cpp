@@ -121,14 +121,14 @@ class Measurement {
         fmt::format("{} parameters", parameters.size()));
   }
 
-  /// Of one row.
+  /// Operations for one row.
   static double forward_operations(const Head& head) {
     const HeadOptions& o = head.options();
     int64_t sum = o.residual ? o.input_dim * o.output_dim : 0, inputs = o.input_dim;
     for (const int64_t width : o.hidden) sum += inputs * width, inputs = width;
     return 2.0 * static_cast<double>(sum + inputs * o.output_dim);
   }
-  /// Of one row, those that read the head's input.
+  /// Operations for one row that read the head's input.
   static double input_operations(const Head& head) {
     const HeadOptions& o = head.options();
     const int64_t first = o.hidden.empty() ? o.output_dim : o.hidden.front();

@@ -24,14 +24,7 @@ namespace {
 
 Matrix<float> upload(Context& context, ConstMatrixF host, const char* purpose) {
   Matrix<float> device(context, host.rows, host.cols, purpose);
-  if (host.empty()) return device;
-  if (host.contiguous()) {
-    device.upload(host.data);
-  } else {
-    for (int64_t i = 0; i < host.rows; ++i)
-      context.copy_to_device(device.view().row(i), host.row(i),
-                             static_cast<size_t>(host.cols) * sizeof(float));
-  }
+  device.upload(host);
   return device;
 }
 
